@@ -1,0 +1,2 @@
+//! `authbench`.
+fn main() {}

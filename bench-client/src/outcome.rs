@@ -1,0 +1,102 @@
+//! What came of a request: accepted, rejected for a reason, or failed in transport. Three kinds, never mixed.
+
+use serde::{Deserialize, Serialize};
+
+/// The outcome of one request. Only `Failed` is a fault of the run; an mTLS alert is a rejection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The expected status, and the answer names the expected principal.
+    Accepted,
+    /// The server refused the credential.
+    Rejected(RejectReason),
+    /// No judgement was received.
+    Failed(Transport),
+}
+
+/// Why the server refused, as far as a caller can tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RejectReason {
+    /// 401 with `error="invalid_token"`, or a 401 Basic challenge to a sent credential.
+    InvalidCredential,
+    /// 401 without `error`: the server saw no credential.
+    MissingCredential,
+    /// 400.
+    InvalidRequest,
+    /// 403 `insufficient_scope`.
+    InsufficientScope,
+    /// 403 for another reason, a revoked client certificate on an open connection among them.
+    Forbidden,
+    /// 429.
+    Throttled,
+    /// 503: a dependency of the server is down or full.
+    Unavailable,
+    /// A TLS alert refused the client certificate (RFC 8446 §6.2); in TLS 1.3 it is seen on the first read.
+    TlsAlert,
+    /// Any other status.
+    OtherStatus,
+}
+
+/// Why no judgement was received.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Transport {
+    /// The connection could not be established.
+    Connect,
+    /// The TLS handshake failed, other than by an alert about the client certificate.
+    Handshake,
+    /// The connection ended before the answer did.
+    Closed,
+    /// Bytes that are not HTTP.
+    Protocol,
+    /// The answer did not come in time.
+    Timeout,
+    /// 200, but the answer names another principal than the credential's.
+    WrongPrincipal,
+}
+
+/// How many requests ended how.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcomes {
+    /// Accepted requests.
+    pub accepted: u64,
+    /// Rejected requests by reason.
+    #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+    pub rejected: std::collections::BTreeMap<RejectReason, u64>,
+    /// Failed requests by cause.
+    #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+    pub failed: std::collections::BTreeMap<Transport, u64>,
+}
+
+impl Outcomes {
+    /// Counts one.
+    pub fn add(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Accepted => self.accepted += 1,
+            Outcome::Rejected(reason) => *self.rejected.entry(reason).or_default() += 1,
+            Outcome::Failed(cause) => *self.failed.entry(cause).or_default() += 1,
+        }
+    }
+
+    /// Adds another count.
+    pub fn merge(&mut self, other: &Self) {
+        self.accepted += other.accepted;
+        for (reason, n) in &other.rejected {
+            *self.rejected.entry(*reason).or_default() += n;
+        }
+        for (cause, n) in &other.failed {
+            *self.failed.entry(*cause).or_default() += n;
+        }
+    }
+
+    /// Requests that the server judged: accepted or rejected.
+    pub fn answered(&self) -> u64 {
+        self.accepted + self.rejected.values().sum::<u64>()
+    }
+
+    /// Requests that were not accepted.
+    pub fn unexpected(&self) -> u64 {
+        self.rejected.values().sum::<u64>() + self.failed.values().sum::<u64>()
+    }
+}

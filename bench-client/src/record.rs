@@ -1,0 +1,180 @@
+//! One trial, complete in itself: one line of `records.jsonl`.
+//!
+//! Durations are integer nanoseconds. Histograms are HdrHistograms in V2 form, base64 (standard, padded).
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bench_server::contract::Counters;
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::{Deserializer, Serializer, V2Serializer};
+use serde::{Deserialize, Serialize};
+
+use crate::outcome::Outcomes;
+
+/// Version of the record's form; a reader refuses others.
+pub const RECORD_VERSION: u32 = 1;
+
+/// One case in one round (for revocation: in one start).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// [`RECORD_VERSION`].
+    pub version: u32,
+    /// The case's id, `variant/measurement`.
+    pub case: String,
+    /// Name of the variant.
+    pub variant: String,
+    /// Name of the measurement.
+    pub measurement: String,
+    /// Round, from 0, counted over the whole run. For revocation: the first round of its start.
+    pub round: u32,
+    /// Life of the server processes, from 0; a resumed run goes on counting.
+    pub start: u32,
+    /// When the trial began.
+    pub started_at: jiff::Timestamp,
+    /// From the trial's begin to its end, other cases' slices included.
+    pub elapsed_ns: u64,
+    /// What was measured.
+    pub measured: Measured,
+    /// Why the trial must not be counted; empty for a valid one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub invalid: Vec<String>,
+    /// What a reader should know although the trial counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+/// What a trial measured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant)] // records are few and short-lived
+pub enum Measured {
+    /// Open loop.
+    Latency(LoadResult),
+    /// Closed loop.
+    Throughput(LoadResult),
+    /// Revocation windows.
+    Revocation(RevocationResult),
+}
+
+/// What a trial under load measured. Only the phase `measure` is in it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LoadResult {
+    /// Sum of the slices' lengths.
+    pub measured_ns: u64,
+    /// Open loop: what the schedule asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requested_rate_per_s: Option<f64>,
+    /// Open loop: requests in the schedule that were never sent.
+    #[serde(default)]
+    pub dropped: u64,
+    /// How requests ended. In a closed loop those answered inside the slices; in an open loop all that were due.
+    pub outcomes: Outcomes,
+    /// Requests answered in all, those while a slice drained included: the divisor of everything the server counted.
+    pub answered: u64,
+    /// Intended time → last byte, accepted requests only (closed loop: equal to service time).
+    pub latency: EncodedHistogram,
+    /// Actual send → last byte, accepted requests only.
+    pub service_time: EncodedHistogram,
+    /// Open loop: intended time → actual send.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lateness: Option<EncodedHistogram>,
+    /// Bytes written to TCP by the client, TLS records and handshakes included.
+    pub bytes_sent: u64,
+    /// Bytes read from TCP by the client.
+    pub bytes_received: u64,
+    /// Full TLS handshakes, as the client saw them.
+    pub handshakes_full: u64,
+    /// Resumed TLS handshakes, as the client saw them.
+    pub handshakes_resumed: u64,
+    /// Processor time of the client, user and system.
+    pub client_cpu_ns: u64,
+    /// Processor time of the variant's server processes by role (`resource`, `authorization`), user and system, as the
+    /// operating system accounts it; absent where it cannot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_cpu_ns: Option<BTreeMap<String, u64>>,
+    /// What the resource server counted during the trial.
+    pub server: Counters,
+    /// Time inside the authenticator call, as the resource server recorded it.
+    pub validation: EncodedHistogram,
+    /// Share of the machine's processor time that the hypervisor took, from 0 to 1; absent where unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steal: Option<f64>,
+}
+
+/// What a revocation trial measured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RevocationResult {
+    /// Time between two probes of one credential, as planned.
+    pub probe_interval_ns: u64,
+    /// Lifetime that the credentials were issued with, where the method has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lifetime_ns: Option<u64>,
+    /// One window per revoked credential.
+    pub windows: Vec<RevocationWindow>,
+    /// Why there is nothing to revoke (method `none`); then `windows` is empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_applicable: Option<String>,
+}
+
+/// How long one revoked credential lived on, counted from the acknowledgement of its revocation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevocationWindow {
+    /// From the send of the revocation to its acknowledgement.
+    pub acknowledged_after_ns: u64,
+    /// From the acknowledgement to the send of the last request that was still accepted; `None` if none was.
+    pub last_accepted_ns: Option<u64>,
+    /// From the acknowledgement to the send of the first request that was rejected; `None` if the watch ended first,
+    /// which is a finding.
+    pub first_rejected_ns: Option<u64>,
+    /// Longest gap between two probes around the change: the resolution really had.
+    pub resolution_ns: u64,
+    /// How long was watched after the acknowledgement.
+    pub watched_ns: u64,
+    /// Requests accepted after the acknowledgement.
+    pub exposure: u64,
+    /// Requests of *other*, unrevoked credentials of the case that were refused while this one was watched.
+    pub blast_radius: u64,
+    /// From the acknowledgement to the credential's own end (`exp`), where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_after_ns: Option<i64>,
+}
+
+/// A histogram of nanoseconds in text form.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EncodedHistogram(String);
+
+/// A histogram could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("not an HdrHistogram in V2 form: {0}")]
+pub struct HistogramError(String);
+
+impl EncodedHistogram {
+    /// Encodes a histogram.
+    pub fn encode(histogram: &Histogram<u64>) -> Self {
+        let mut bytes = Vec::new();
+        V2Serializer::new().serialize(histogram, &mut bytes).expect("writing to memory does not fail");
+        Self(STANDARD.encode(bytes))
+    }
+
+    /// Takes text that is said to be an encoded histogram, as the server sends it.
+    pub fn from_text(text: String) -> Self {
+        Self(text)
+    }
+
+    /// Decodes the histogram.
+    ///
+    /// # Errors
+    /// [`HistogramError`] when the text is not a histogram.
+    pub fn decode(&self) -> Result<Histogram<u64>, HistogramError> {
+        let bytes = STANDARD.decode(&self.0).map_err(|error| HistogramError(error.to_string()))?;
+        Deserializer::new().deserialize(&mut bytes.as_slice()).map_err(|error| HistogramError(error.to_string()))
+    }
+}
+
+/// An empty histogram of the kind used everywhere: 1 ns to 60 s, three significant digits; larger values are clamped.
+pub fn new_histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, 60_000_000_000, 3).expect("the bounds are constants")
+}

@@ -1,0 +1,321 @@
+//! Authentication is one call: request head and connection facts in, [`Principal`] or [`Rejection`] out.
+//!
+//! One method per file under `auth/`. [`Method`] dispatches statically; the time spent in [`Method::authenticate`] is
+//! what reports call *validation time*.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::request::Parts;
+use rustls::server::danger::ClientCertVerifier;
+
+use crate::clock::{Clock, UnixTime};
+use crate::config::{MethodConfig, Profile};
+use crate::contract::{IssueRequest, Issued, Material};
+use crate::credential::x509::ClientIdentity;
+use crate::issuer::authorization_server::AuthorizationServer;
+use crate::telemetry::Meter;
+
+pub mod api_key;
+pub mod basic;
+pub mod header;
+pub mod jwt;
+pub mod mtls;
+pub mod oauth2;
+
+/// What an authenticator looks at.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// Request line and fields.
+    pub head: &'a Parts,
+    /// The connection that carried it.
+    pub connection: &'a Connection,
+    /// The one reading of the clock that every check of this request uses.
+    pub now: UnixTime,
+}
+
+/// What is known of a connection once it is established.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    /// The other end.
+    pub peer: SocketAddr,
+    /// The client's verified certificate, on listeners that ask for one.
+    pub client: Option<Arc<ClientIdentity>>,
+}
+
+/// Who the server decided the caller is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal {
+    /// Application, user, subject or SPIFFE identifier.
+    pub id: Arc<str>,
+    /// Scopes held, space-separated (RFC 6749 §3.3).
+    pub scopes: Arc<str>,
+    /// Which credential it was: what a revocation would name.
+    pub credential_id: Arc<str>,
+}
+
+impl Principal {
+    /// Whether `scope` is among the scopes held.
+    pub fn has_scope(&self, scope: &str) -> bool {
+        self.scopes.split(' ').any(|held| held == scope)
+    }
+}
+
+/// Why a request was not accepted. The status policy is AUTH-ACCEPTANCE §0, applied in `net::problem`.
+///
+/// A rejection carries two texts: what the caller may know (status, challenge) and what the counters and the log may
+/// know ([`Rejection::reason`]).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rejection {
+    /// No credential: 401 with every challenge and no `error` (RFC 6750 §3.1).
+    Missing,
+    /// Unknown, malformed, expired, revoked or badly signed: 401 `invalid_token`. The cause is for the log; the caller
+    /// learns only whether the credential expired.
+    Invalid(Cause),
+    /// Two credentials, a repeated field, a credential in the URL: 400 `invalid_request`.
+    Ambiguous(&'static str),
+    /// Authenticated, but without the scope: 403 `insufficient_scope`.
+    InsufficientScope,
+    /// Authenticated, but not permitted for another reason; the problem type says which: 403.
+    Forbidden(&'static str),
+    /// Over the size cap before any decoding: 431.
+    TooLarge,
+    /// A dependency is down or full: 503 with `Retry-After`. Never a 401, never a 200.
+    Unavailable {
+        /// Which one, for the log.
+        dependency: &'static str,
+        /// When to try again.
+        retry_after: Duration,
+    },
+}
+
+/// Why a credential is invalid: for counters and logs, not for the caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// Not of the credential's form.
+    Malformed,
+    /// Of the right form, never issued.
+    Unknown,
+    /// Past its end.
+    Expired,
+    /// Before its beginning.
+    NotYetValid,
+    /// Taken back.
+    Revoked,
+    /// Known name, wrong secret.
+    WrongSecret,
+    /// Signature does not verify.
+    BadSignature,
+    /// Algorithm, `typ` or `crit` not accepted.
+    Header,
+    /// Issuer, audience or another claim not accepted.
+    Claims,
+    /// Key identifier not in the key set.
+    UnknownKey,
+}
+
+impl Rejection {
+    /// A fixed word for counters and logs; never contains anything the caller sent.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Invalid(Cause::Malformed) => "malformed",
+            Self::Invalid(Cause::Unknown) => "unknown",
+            Self::Invalid(Cause::Expired) => "expired",
+            Self::Invalid(Cause::NotYetValid) => "not_yet_valid",
+            Self::Invalid(Cause::Revoked) => "revoked",
+            Self::Invalid(Cause::WrongSecret) => "wrong_secret",
+            Self::Invalid(Cause::BadSignature) => "bad_signature",
+            Self::Invalid(Cause::Header) => "header",
+            Self::Invalid(Cause::Claims) => "claims",
+            Self::Invalid(Cause::UnknownKey) => "unknown_key",
+            Self::Ambiguous(_) => "ambiguous",
+            Self::InsufficientScope => "insufficient_scope",
+            Self::Forbidden(_) => "forbidden",
+            Self::TooLarge => "too_large",
+            Self::Unavailable { .. } => "unavailable",
+        }
+    }
+}
+
+/// What a method is built from, besides its profile.
+#[derive(Clone)]
+pub struct Environment {
+    /// Folder for keys, certificates and databases.
+    pub state_dir: PathBuf,
+    /// The process's clock.
+    pub clock: Clock,
+    /// Where the method counts what it does.
+    pub meter: Arc<Meter>,
+    /// The authorization server of this process, if there is one.
+    pub authorization_server: Option<Arc<AuthorizationServer>>,
+    /// PEM file with the CA of this process's TLS certificate.
+    pub ca_file: PathBuf,
+}
+
+/// Why a method could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The configuration contradicts itself or asks for something unsafe.
+    #[error("{0}")]
+    Config(String),
+    /// A file, key or database could not be made or read.
+    #[error("{what}: {source}")]
+    State {
+        /// What was being done, with the path.
+        what: String,
+        /// Why it failed.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// Why an administrative request failed.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// No such credential or profile: 404.
+    #[error("{0} does not exist")]
+    NotFound(String),
+    /// The request is wrong: 400.
+    #[error("{0}")]
+    BadRequest(String),
+    /// The method does not issue here; for OAuth 2.0 the token endpoint does: 405.
+    #[error("{0}")]
+    NotHere(&'static str),
+    /// The store failed: 503.
+    #[error("{0}")]
+    Store(String),
+}
+
+/// A profile's method, ready to work.
+pub enum Method {
+    /// No authentication: the baseline.
+    None,
+    /// API keys.
+    ApiKey(api_key::ApiKey),
+    /// HTTP Basic.
+    Basic(basic::Basic),
+    /// JWTs of the profile's own issuer.
+    Jwt(jwt::Jwt),
+    /// OAuth 2.0 access tokens.
+    OAuth2(oauth2::OAuth2),
+    /// Client certificates.
+    Mtls(mtls::Mtls),
+}
+
+impl Method {
+    /// Builds the method of a profile. Runs inside the control runtime: background work (polling a deny-list, reloading
+    /// CRLs) is spawned there.
+    ///
+    /// # Errors
+    /// See [`BuildError`].
+    pub async fn build(profile: &Profile, environment: &Environment) -> Result<Self, BuildError> {
+        Ok(match &profile.method {
+            MethodConfig::None => Self::None,
+            MethodConfig::ApiKey(config) => Self::ApiKey(api_key::ApiKey::build(&profile.name, config, environment)?),
+            MethodConfig::Basic(config) => Self::Basic(basic::Basic::build(&profile.name, config, environment)?),
+            MethodConfig::Jwt(config) => Self::Jwt(jwt::Jwt::build(&profile.name, config, environment)?),
+            MethodConfig::OAuth2(config) => Self::OAuth2(oauth2::OAuth2::build(config, environment)?),
+            MethodConfig::Mtls(config) => Self::Mtls(mtls::Mtls::build(&profile.name, config, environment)?),
+        })
+    }
+
+    /// Decides who sent the request.
+    ///
+    /// # Errors
+    /// The reason why nobody did.
+    pub async fn authenticate(&self, request: &Request<'_>) -> Result<Principal, Rejection> {
+        match self {
+            Self::None => Ok(anonymous()),
+            Self::ApiKey(method) => method.authenticate(request),
+            Self::Basic(method) => method.authenticate(request).await,
+            Self::Jwt(method) => method.authenticate(request),
+            Self::OAuth2(method) => method.authenticate(request).await,
+            Self::Mtls(method) => method.authenticate(request),
+        }
+    }
+
+    /// Hands out credentials. OAuth 2.0 tokens come from the token endpoint instead.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub async fn issue(&self, request: &IssueRequest) -> Result<Vec<Issued>, AdminError> {
+        match self {
+            Self::None => Ok(vec![
+                Issued { id: "none".into(), principal: ANONYMOUS.into(), material: Material::None };
+                request.count
+            ]),
+            Self::ApiKey(method) => method.issue(request).await,
+            Self::Basic(method) => method.issue(request).await,
+            Self::Jwt(method) => method.issue(request).await,
+            Self::OAuth2(_) => Err(AdminError::NotHere("ask the token endpoint (RFC 6749 §3.2)")),
+            Self::Mtls(method) => method.issue(request).await,
+        }
+    }
+
+    /// Takes a credential back. Returns once that is recorded where every validator will look for it.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub async fn revoke(&self, id: &str) -> Result<(), AdminError> {
+        match self {
+            Self::None => Err(AdminError::NotHere("method none has nothing to revoke")),
+            Self::ApiKey(method) => method.revoke(id).await,
+            Self::Basic(method) => method.revoke(id).await,
+            Self::Jwt(method) => method.revoke(id).await,
+            Self::OAuth2(_) => Err(AdminError::NotHere("ask the revocation endpoint (RFC 7009)")),
+            Self::Mtls(method) => method.revoke(id).await,
+        }
+    }
+
+    /// The verifier of client certificates, for methods that ask for one in the handshake.
+    pub fn client_verifier(&self) -> Option<Arc<dyn ClientCertVerifier>> {
+        match self {
+            Self::Mtls(method) => Some(method.client_verifier()),
+            _ => None,
+        }
+    }
+
+    /// The challenge scheme of a 401 (RFC 9110 §11.6.1); certificates have none.
+    pub fn scheme(&self) -> Option<Scheme> {
+        match self {
+            Self::None | Self::Mtls(_) => None,
+            Self::Basic(_) => Some(Scheme::Basic),
+            Self::ApiKey(_) | Self::Jwt(_) | Self::OAuth2(_) => Some(Scheme::Bearer),
+        }
+    }
+
+    /// Fields that select the answer, for `Vary` (RFC 9110 §12.5.5).
+    pub fn vary(&self) -> Option<&'static str> {
+        match self {
+            Self::None | Self::Mtls(_) => None,
+            Self::ApiKey(_) => Some("Authorization, X-API-Key"),
+            Self::Basic(_) | Self::Jwt(_) | Self::OAuth2(_) => Some("Authorization"),
+        }
+    }
+}
+
+/// Schemes of `WWW-Authenticate`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// RFC 6750.
+    Bearer,
+    /// RFC 7617.
+    Basic,
+}
+
+/// The principal of a request that nobody authenticated.
+pub const ANONYMOUS: &str = "anonymous";
+
+fn anonymous() -> Principal {
+    thread_local! {
+        static NAMES: (Arc<str>, Arc<str>) = (Arc::from(ANONYMOUS), Arc::from(""));
+    }
+    NAMES.with(|(name, nothing)| Principal {
+        id: name.clone(),
+        scopes: nothing.clone(),
+        credential_id: nothing.clone(),
+    })
+}

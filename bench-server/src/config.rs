@@ -1,0 +1,454 @@
+//! What a server process is told: listeners, profiles, and every security option spelled out.
+//!
+//! No field here holds a secret; where one is needed the configuration names a file that holds it.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// The identifier of the protected resource: what `aud` of a token must contain (RFC 7519 §4.1.3).
+pub const AUDIENCE: &str = "https://api.authbench.test";
+
+/// The realm of every challenge (RFC 9110 §11.5).
+pub const REALM: &str = "authbench";
+
+/// The scope that the demonstration resource asks for.
+pub const READ_SCOPE: &str = "read";
+
+/// One server process.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerConfig {
+    /// Where the process listens, at least one.
+    pub listeners: Vec<ListenerConfig>,
+    /// Single-threaded runtimes, each with its own SO_REUSEPORT listener per entry of `listeners`.
+    pub workers: NonZeroUsize,
+    /// Processor numbers that all threads of the process are bound to; empty means not bound.
+    #[serde(default)]
+    pub cpus: Vec<usize>,
+    /// Folder (mode 0700) for keys, certificates, databases and the control socket.
+    pub state_dir: PathBuf,
+    /// Where `now` comes from.
+    #[serde(default)]
+    pub clock: ClockMode,
+    /// The authorization server of this process; mounted on listeners with `authorization_server = true`.
+    #[serde(default)]
+    pub authorization_server: Option<AuthorizationServerConfig>,
+}
+
+/// Where the time comes from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClockMode {
+    /// The operating system's clock.
+    #[default]
+    System,
+    /// The operating system's clock plus an offset that the control socket may move forward: for tests.
+    Controlled,
+}
+
+/// One listening address.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListenerConfig {
+    /// Name, unique in the process, by which [`crate::contract::Ready`] reports the address.
+    pub name: String,
+    /// Address to bind; port 0 lets the system choose.
+    pub bind: SocketAddr,
+    /// Plaintext (loopback only) or TLS.
+    pub transport: Transport,
+    /// HTTP versions offered, in order of preference (ALPN over TLS; prior knowledge in plaintext).
+    pub http: Vec<HttpVersion>,
+    /// Protected routes. A profile of method `mtls` makes client certificates mandatory on the listener, so it
+    /// shares the listener with no profile of another method.
+    #[serde(default)]
+    pub profiles: Vec<Profile>,
+    /// Whether the authorization server's endpoints are mounted here.
+    #[serde(default)]
+    pub authorization_server: bool,
+}
+
+/// What carries HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Transport {
+    /// No TLS; loopback addresses only.
+    #[serde(rename = "plaintext")]
+    Plaintext,
+    /// TLS 1.2 only (RFC 5246).
+    #[serde(rename = "tls1.2")]
+    Tls12,
+    /// TLS 1.3 only (RFC 8446).
+    #[serde(rename = "tls1.3")]
+    Tls13,
+}
+
+/// HTTP on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HttpVersion {
+    /// HTTP/1.1 (RFC 9112).
+    #[serde(rename = "1.1")]
+    Http1,
+    /// HTTP/2 (RFC 9113).
+    #[serde(rename = "2")]
+    Http2,
+}
+
+/// A variant's server side: one protected route and how its callers authenticate.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Profile {
+    /// The variant's name.
+    pub name: String,
+    /// Path of the protected route, like `/whoami`.
+    pub path: String,
+    /// Scope that the route asks for (RFC 6749 §3.3); the method `none` ignores it.
+    pub scope: String,
+    /// The method and its options.
+    #[serde(flatten)]
+    pub method: MethodConfig,
+}
+
+/// An authentication method with its options.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "method", rename_all = "kebab-case")]
+pub enum MethodConfig {
+    /// No authentication: the baseline.
+    None,
+    /// API keys.
+    ApiKey(ApiKeyConfig),
+    /// HTTP Basic (RFC 7617).
+    Basic(BasicConfig),
+    /// JWTs signed by the server's own key set.
+    Jwt(JwtConfig),
+    /// Tokens of an OAuth 2.0 authorization server.
+    #[serde(rename = "oauth2")]
+    OAuth2(OAuth2Config),
+    /// Client certificates.
+    Mtls(MtlsConfig),
+}
+
+impl MethodConfig {
+    /// The method's word in DESIGN's vocabulary.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::ApiKey(_) => "api-key",
+            Self::Basic(_) => "basic",
+            Self::Jwt(_) => "jwt",
+            Self::OAuth2(_) => "oauth2",
+            Self::Mtls(_) => "mtls",
+        }
+    }
+}
+
+/// API keys: SHA-256 at rest, one lookup by digest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApiKeyConfig {
+    /// Where key records live.
+    pub store: StoreKind,
+    /// Cache in front of the store; absent means that every request reads the store.
+    #[serde(default)]
+    pub cache: Option<CacheConfig>,
+}
+
+/// Where records live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StoreKind {
+    /// In the process; gone with it.
+    Memory,
+    /// SQLite in write-ahead mode, one file per profile under the state folder; survives a kill.
+    Sqlite,
+}
+
+/// A cache whose entries live for a fixed time: the upper bound of what a revocation waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CacheConfig {
+    /// Lifetime of an entry, counted from when it was stored.
+    #[serde(with = "humantime_serde")]
+    pub ttl: Duration,
+    /// Most entries held.
+    #[serde(default = "CacheConfig::default_capacity")]
+    pub capacity: u64,
+}
+
+impl CacheConfig {
+    fn default_capacity() -> u64 {
+        100_000
+    }
+}
+
+/// HTTP Basic.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BasicConfig {
+    /// Hash for new passwords, and of the dummy that unknown users are checked against.
+    pub hash: PasswordHash,
+    /// Verified-credential cache, keyed by an HMAC under a per-process key; absent means every request hashes.
+    #[serde(default)]
+    pub cache: Option<CacheConfig>,
+    /// Hashing threads, off the reactor.
+    #[serde(default = "BasicConfig::default_threads")]
+    pub hash_threads: NonZeroUsize,
+    /// Hashes that may wait for a thread; one more is answered 503.
+    #[serde(default = "BasicConfig::default_queue")]
+    pub hash_queue: usize,
+}
+
+impl BasicConfig {
+    /// One hashing thread: the reference server is measured one core at a time.
+    pub fn default_threads() -> NonZeroUsize {
+        NonZeroUsize::MIN
+    }
+    /// Enough for every connection of the shipped scenarios to wait once.
+    pub fn default_queue() -> usize {
+        256
+    }
+}
+
+/// Password hash and cost (OWASP Password Storage Cheat Sheet).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "algorithm", rename_all = "kebab-case")]
+pub enum PasswordHash {
+    /// Argon2id (RFC 9106).
+    Argon2id {
+        /// Memory in KiB.
+        memory_kib: u32,
+        /// Passes.
+        iterations: u32,
+        /// Lanes.
+        parallelism: u32,
+    },
+    /// bcrypt; passwords over 72 bytes are refused, never cut.
+    Bcrypt {
+        /// Base-2 logarithm of the rounds, at least 10.
+        cost: u32,
+    },
+    /// scrypt (RFC 7914).
+    Scrypt {
+        /// Base-2 logarithm of N.
+        log_n: u8,
+        /// Block size.
+        r: u32,
+        /// Parallelism.
+        p: u32,
+    },
+    /// PBKDF2 with HMAC-SHA-256 (RFC 8018).
+    Pbkdf2Sha256 {
+        /// Iterations.
+        iterations: u32,
+    },
+}
+
+impl PasswordHash {
+    /// OWASP's Argon2id: 19 MiB, 2 passes, 1 lane.
+    pub const ARGON2ID: Self = Self::Argon2id { memory_kib: 19_456, iterations: 2, parallelism: 1 };
+    /// bcrypt at OWASP's minimum cost.
+    pub const BCRYPT: Self = Self::Bcrypt { cost: 10 };
+    /// OWASP's scrypt.
+    pub const SCRYPT: Self = Self::Scrypt { log_n: 17, r: 8, p: 1 };
+    /// OWASP's PBKDF2-HMAC-SHA-256.
+    pub const PBKDF2_SHA256: Self = Self::Pbkdf2Sha256 { iterations: 600_000 };
+}
+
+/// Signature algorithms (RFC 7518 §3, RFC 8037).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[allow(clippy::upper_case_acronyms)] // names of the JOSE registry
+pub enum Algorithm {
+    /// HMAC with SHA-256.
+    HS256,
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    RS256,
+    /// RSASSA-PSS with SHA-256.
+    PS256,
+    /// ECDSA on P-256 with SHA-256.
+    ES256,
+    /// ECDSA on P-384 with SHA-384.
+    ES384,
+    /// Ed25519.
+    EdDSA,
+}
+
+/// JWTs in the RFC 9068 profile, signed and checked with the profile's own key set.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JwtConfig {
+    /// The one algorithm that is signed with and accepted.
+    pub algorithm: Algorithm,
+    /// Lifetime of issued tokens.
+    #[serde(with = "humantime_serde", default = "JwtConfig::default_lifetime")]
+    pub lifetime: Duration,
+    /// Rules that every token is held to.
+    #[serde(default)]
+    pub rules: TokenRules,
+    /// Deny-list of `jti`; absent means stateless: a revoked token works until `exp`.
+    #[serde(default)]
+    pub denylist: Option<DenyListConfig>,
+}
+
+impl JwtConfig {
+    /// 15 minutes, the policy maximum of [`TokenRules`].
+    pub fn default_lifetime() -> Duration {
+        Duration::from_secs(900)
+    }
+}
+
+/// Time rules of a JWT (RFC 7519 §4.1.4 to 4.1.6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenRules {
+    /// Clock difference tolerated at every edge, at most 60 s.
+    #[serde(with = "humantime_serde")]
+    pub leeway: Duration,
+    /// Longest accepted `exp − iat`.
+    #[serde(with = "humantime_serde")]
+    pub max_lifetime: Duration,
+}
+
+impl Default for TokenRules {
+    fn default() -> Self {
+        Self { leeway: Duration::from_secs(30), max_lifetime: Duration::from_secs(900) }
+    }
+}
+
+/// A deny-list that validators poll.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DenyListConfig {
+    /// Time between two reads of the list: the longest that a revoked token goes unnoticed.
+    #[serde(with = "humantime_serde")]
+    pub poll: Duration,
+}
+
+/// The resource server's side of OAuth 2.0.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OAuth2Config {
+    /// How access tokens are validated.
+    pub validation: TokenValidation,
+    /// Whose tokens are accepted.
+    #[serde(default)]
+    pub issuer: TrustedIssuer,
+    /// Time rules, for tokens that are JWTs.
+    #[serde(default)]
+    pub rules: TokenRules,
+}
+
+/// How the resource server validates an access token.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "token", rename_all = "kebab-case")]
+pub enum TokenValidation {
+    /// Opaque tokens, by introspection over HTTP (RFC 7662).
+    Opaque {
+        /// Cache of positive answers, never past `exp`; absent means that every request introspects.
+        #[serde(default)]
+        cache: Option<CacheConfig>,
+    },
+    /// JWT access tokens (RFC 9068), checked locally against the issuer's JWKS.
+    Jwt {
+        /// The algorithms accepted.
+        algorithm: Algorithm,
+    },
+}
+
+/// The authorization server that a resource server trusts.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum TrustedIssuer {
+    /// The authorization server of the same process, reached over its own listener like any other.
+    #[default]
+    InProcess,
+    /// An authorization server elsewhere, discovered by its metadata (RFC 8414).
+    Remote {
+        /// Issuer identifier, a URL.
+        issuer: String,
+        /// PEM file with the roots that its TLS certificate chains to; absent in plaintext.
+        ca_file: Option<PathBuf>,
+        /// Client identifier that this resource server introspects with.
+        client_id: String,
+        /// File (mode 0600) that holds the client's secret.
+        client_secret_file: PathBuf,
+    },
+}
+
+/// Client certificates from the server's own CA.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MtlsConfig {
+    /// Time between two looks at the CRL files.
+    #[serde(with = "humantime_serde")]
+    pub crl_reload: Duration,
+    /// `nextUpdate` − `thisUpdate` of issued CRLs (RFC 5280 §5.1.2.5); a CRL past it is refused.
+    #[serde(with = "humantime_serde", default = "MtlsConfig::default_crl_validity")]
+    pub crl_validity: Duration,
+    /// Lifetime of client certificates.
+    #[serde(with = "humantime_serde", default = "MtlsConfig::default_certificate_lifetime")]
+    pub certificate_lifetime: Duration,
+    /// SPIFFE trust domain of accepted identities.
+    #[serde(default = "MtlsConfig::default_trust_domain")]
+    pub trust_domain: String,
+}
+
+impl MtlsConfig {
+    /// One day.
+    pub fn default_crl_validity() -> Duration {
+        Duration::from_secs(86_400)
+    }
+    /// One day.
+    pub fn default_certificate_lifetime() -> Duration {
+        Duration::from_secs(86_400)
+    }
+    /// `authbench.test`.
+    pub fn default_trust_domain() -> String {
+        "authbench.test".to_owned()
+    }
+}
+
+/// The authorization server.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuthorizationServerConfig {
+    /// Form of the access tokens.
+    pub access_token: AccessTokenFormat,
+    /// Lifetime of access tokens.
+    #[serde(with = "humantime_serde")]
+    pub access_token_lifetime: Duration,
+    /// Lifetime of authorization codes, at most 60 s.
+    #[serde(with = "humantime_serde")]
+    pub code_lifetime: Duration,
+    /// A refresh token unused for this long dies.
+    #[serde(with = "humantime_serde")]
+    pub refresh_idle: Duration,
+    /// A refresh family older than this dies.
+    #[serde(with = "humantime_serde")]
+    pub refresh_absolute: Duration,
+}
+
+impl Default for AuthorizationServerConfig {
+    fn default() -> Self {
+        Self {
+            access_token: AccessTokenFormat::Opaque,
+            access_token_lifetime: Duration::from_secs(900),
+            code_lifetime: Duration::from_secs(60),
+            refresh_idle: Duration::from_secs(14 * 86_400),
+            refresh_absolute: Duration::from_secs(30 * 86_400),
+        }
+    }
+}
+
+/// Form of issued access tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "token", rename_all = "kebab-case")]
+pub enum AccessTokenFormat {
+    /// A random string; its meaning is in the authorization server's store.
+    Opaque,
+    /// A JWT (RFC 9068).
+    Jwt {
+        /// Signature algorithm; an asymmetric one.
+        algorithm: Algorithm,
+    },
+}

@@ -1,0 +1,246 @@
+//! All that the load client imports from the reference server: configuration, credentials, and the control socket's
+//! requests and answers.
+//!
+//! # The control socket
+//!
+//! HTTP/1.1 with JSON bodies over a Unix socket of mode 0600. Errors are `application/problem+json` (RFC 9457).
+//!
+//! | request | answer |
+//! | --- | --- |
+//! | `GET /counters` | [`Counters`] |
+//! | `GET /config` | the [`ServerConfig`] in force |
+//! | `POST /telemetry/take` | [`Telemetry`]; the validation histogram starts anew |
+//! | `POST /profiles/{name}/credentials` with [`IssueRequest`] | `[`[`Issued`]`]` |
+//! | `DELETE /profiles/{name}/credentials/{id}` | 204 once the revocation is recorded where it counts |
+//! | `POST /clients` with [`ClientRegistration`] | [`RegisteredClient`] |
+//! | `POST /users` with [`UserRegistration`] | 201 |
+//! | `POST /clock` with [`ClockStep`] | 204; 409 unless the clock is controlled |
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+pub use crate::config::*;
+
+/// A value that no log, report or error may show: `Debug` hides it, and only serialisation (to the control socket,
+/// which is the owner's) and [`Secret::expose`] reveal it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a value.
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(value.into())
+    }
+    /// The value itself.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+/// The one line of JSON that a supervised server prints on stdout once it accepts connections.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ready {
+    /// Process identifier.
+    pub pid: u32,
+    /// Path of the control socket.
+    pub control: PathBuf,
+    /// Listeners in the order of the configuration.
+    pub listeners: Vec<ReadyListener>,
+    /// PEM file with the CA that signed the server's TLS certificate (always written).
+    pub ca_file: PathBuf,
+}
+
+/// A listener that accepts connections.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadyListener {
+    /// Name from the configuration.
+    pub name: String,
+    /// Bound address.
+    pub address: SocketAddr,
+    /// Base URL, like `https://localhost:40123`; also the issuer identifier where the authorization server is mounted.
+    pub url: String,
+}
+
+/// Asks for credentials.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IssueRequest {
+    /// How many, at least 1.
+    pub count: usize,
+    /// Time until they expire; absent means the profile's default (API keys and passwords: never).
+    #[serde(with = "humantime_serde", default, skip_serializing_if = "Option::is_none")]
+    pub lifetime: Option<Duration>,
+    /// Scopes granted.
+    pub scopes: Vec<String>,
+}
+
+/// A credential, as handed out once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Issued {
+    /// What a revocation names: key id, user name, `jti`, certificate serial number in hexadecimal.
+    pub id: String,
+    /// For whom the server will take its bearer: the `principal` of the resource's answer.
+    pub principal: String,
+    /// What the caller presents.
+    pub material: Material,
+}
+
+/// What a caller presents.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Material {
+    /// Nothing (method `none`).
+    None,
+    /// `X-API-Key: …` or `Authorization: Bearer …`.
+    ApiKey {
+        /// The key.
+        key: Secret,
+    },
+    /// `Authorization: Basic …` (RFC 7617).
+    Password {
+        /// User name, without colon.
+        username: String,
+        /// Password.
+        password: Secret,
+    },
+    /// `Authorization: Bearer …` (RFC 6750).
+    Bearer {
+        /// The token.
+        token: Secret,
+    },
+    /// A client certificate.
+    Certificate {
+        /// Leaf and intermediates, PEM.
+        chain_pem: String,
+        /// PKCS #8 private key, PEM.
+        key_pem: Secret,
+    },
+}
+
+/// Registers an OAuth client (RFC 6749 §2).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientRegistration {
+    /// Name shown on the consent page.
+    pub name: String,
+    /// Confidential clients get a secret; public ones authenticate with PKCE alone.
+    pub confidential: bool,
+    /// Grant types allowed: `authorization_code`, `client_credentials`, `refresh_token`.
+    pub grant_types: Vec<String>,
+    /// Redirection endpoints, compared exactly.
+    #[serde(default)]
+    pub redirect_uris: Vec<String>,
+    /// Scopes the client may ask for.
+    pub scopes: Vec<String>,
+    /// Whether the client may introspect (RFC 7662 §2.1): a resource server.
+    #[serde(default)]
+    pub may_introspect: bool,
+}
+
+/// A registered OAuth client.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegisteredClient {
+    /// Client identifier.
+    pub client_id: String,
+    /// Client secret, shown once; absent for public clients.
+    pub client_secret: Option<Secret>,
+}
+
+/// Registers a user of the authorization server's login page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UserRegistration {
+    /// User name.
+    pub username: String,
+    /// Password.
+    pub password: Secret,
+}
+
+/// Moves a controlled clock forward.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClockStep {
+    /// By how much.
+    #[serde(with = "humantime_serde")]
+    pub advance: Duration,
+}
+
+/// What the server did since it started. Differences of two readings are what a trial cost.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Counters {
+    /// Requests that reached an authenticator.
+    pub requests: u64,
+    /// Requests that an authenticator accepted.
+    pub accepted: u64,
+    /// Reads of a credential store: memory, SQLite, deny-list, or an introspection over HTTP.
+    pub store_lookups: u64,
+    /// Writes to a credential store.
+    pub store_writes: u64,
+    /// Answers taken from a cache.
+    pub cache_hits: u64,
+    /// Signature or MAC verifications of tokens.
+    pub verify_calls: u64,
+    /// Password hashes computed.
+    pub hash_calls: u64,
+    /// Fetches of a JWKS.
+    pub jwks_fetches: u64,
+    /// Introspection requests sent (also counted as lookups).
+    pub introspections: u64,
+    /// Full TLS handshakes completed.
+    pub handshakes_full: u64,
+    /// Resumed TLS handshakes completed.
+    pub handshakes_resumed: u64,
+    /// TLS handshakes that failed.
+    pub handshakes_failed: u64,
+    /// Requests refused, by reason (see [`crate::auth::Rejection::reason`]).
+    pub rejected: std::collections::BTreeMap<String, u64>,
+}
+
+impl Counters {
+    /// What happened between `earlier` and `self`.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        let rejected = self
+            .rejected
+            .iter()
+            .map(|(reason, n)| (reason.clone(), n - earlier.rejected.get(reason).copied().unwrap_or(0)))
+            .filter(|(_, n)| *n > 0)
+            .collect();
+        Self {
+            requests: self.requests - earlier.requests,
+            accepted: self.accepted - earlier.accepted,
+            store_lookups: self.store_lookups - earlier.store_lookups,
+            store_writes: self.store_writes - earlier.store_writes,
+            cache_hits: self.cache_hits - earlier.cache_hits,
+            verify_calls: self.verify_calls - earlier.verify_calls,
+            hash_calls: self.hash_calls - earlier.hash_calls,
+            jwks_fetches: self.jwks_fetches - earlier.jwks_fetches,
+            introspections: self.introspections - earlier.introspections,
+            handshakes_full: self.handshakes_full - earlier.handshakes_full,
+            handshakes_resumed: self.handshakes_resumed - earlier.handshakes_resumed,
+            handshakes_failed: self.handshakes_failed - earlier.handshakes_failed,
+            rejected,
+        }
+    }
+}
+
+/// Counters, and the validation times recorded since the last take.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Telemetry {
+    /// Totals since the start.
+    pub counters: Counters,
+    /// Time inside the authenticator call in nanoseconds: an HdrHistogram in V2 form, base64 (standard, padded).
+    pub validation: String,
+}

@@ -1,0 +1,6 @@
+//! What credentials are made of: key format, password hashes, JWS, X.509.
+
+pub mod jws;
+pub mod key;
+pub mod password;
+pub mod x509;

@@ -1,0 +1,1 @@
+//! Bytes to requests and back: accept, TLS, HTTP, routing, problem answers.

@@ -1,0 +1,6 @@
+//! Where credential records live, and the cache that may stand in front.
+
+pub mod cache;
+pub mod denylist;
+pub mod keys;
+pub mod users;
