@@ -168,7 +168,7 @@ fn scrypt_params(log_n: u8, r: u32, p: u32) -> Result<scrypt::Params, HashError>
     if log_n == 0 || log_n > 30 || r > 1024 || p > 1024 {
         return Err(wrong());
     }
-    within_memory("scrypt: 128 · r · 2^log_n", 128 * u64::from(r) << log_n)?;
+    within_memory("scrypt: 128 · r · 2^log_n", (128 * u64::from(r)) << log_n)?;
     scrypt::Params::new(log_n, r, p).map_err(|_| wrong())
 }
 

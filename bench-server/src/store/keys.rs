@@ -101,7 +101,7 @@ pub(crate) mod tests {
             hint: "ab_live_…0000".into(),
             scopes: "read write".into(),
             created: UnixTime(Duration::new(1_800_000_000, 123_456_789)),
-            expires: (number % 2 == 0).then_some(UnixTime(Duration::new(1_900_000_000, 1))),
+            expires: number.is_multiple_of(2).then_some(UnixTime(Duration::new(1_900_000_000, 1))),
             status: KeyStatus::Active,
         }
     }

@@ -96,6 +96,12 @@ impl HashPool {
         jobs.send(Box::new(job)).map_err(|_| PoolError::Stopped)?;
         answered.await.map_err(|_| PoolError::Stopped)
     }
+
+    /// A place for a job, for tests that want the pool busy.
+    #[cfg(test)]
+    pub(crate) fn take_place(&self) -> OwnedSemaphorePermit {
+        self.places.clone().try_acquire_owned().expect("a free place")
+    }
 }
 
 impl Drop for HashPool {
@@ -140,7 +146,7 @@ mod tests {
     async fn occupy(pool: &Arc<HashPool>) -> (mpsc::Sender<()>, tokio::task::JoinHandle<Result<(), PoolError>>) {
         let (release, released) = mpsc::channel();
         let (started, running) = oneshot::channel();
-        let place = pool.places.clone().try_acquire_owned().expect("a free place");
+        let place = pool.take_place();
         let pool = pool.clone();
         let job = move |_: &mut Hasher| {
             let _ = started.send(());
