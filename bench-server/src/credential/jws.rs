@@ -32,11 +32,5 @@ pub(crate) fn name(algorithm: Algorithm) -> &'static str {
 }
 
 #[cfg(test)]
-pub(crate) const ALGORITHMS: [Algorithm; 6] = [
-    Algorithm::HS256,
-    Algorithm::RS256,
-    Algorithm::PS256,
-    Algorithm::ES256,
-    Algorithm::ES384,
-    Algorithm::EdDSA,
-];
+pub(crate) const ALGORITHMS: [Algorithm; 6] =
+    [Algorithm::HS256, Algorithm::RS256, Algorithm::PS256, Algorithm::ES256, Algorithm::ES384, Algorithm::EdDSA];

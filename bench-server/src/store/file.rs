@@ -3,7 +3,7 @@
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 /// Who may read a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +12,23 @@ pub(crate) enum Readers {
     Owner,
     /// Everybody: mode 0644.
     All,
+}
+
+/// The folder of a profile under the state folder, made when it is not there.
+///
+/// # Errors
+/// Also when the profile's name is not a plain file name: it must not lead out of the state folder.
+pub(crate) fn profile_dir(state_dir: &Path, profile: &str) -> io::Result<PathBuf> {
+    let mut components = Path::new(profile).components();
+    if !matches!((components.next(), components.next()), (Some(Component::Normal(_)), None)) {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("profile name {profile:?} is not a file name"),
+        ));
+    }
+    let dir = state_dir.join(profile);
+    create_private_dir(&dir)?;
+    Ok(dir)
 }
 
 /// Makes a folder of mode 0700 together with its parents; one that exists is left as it is.
@@ -71,6 +88,15 @@ mod tests {
         replace(&path, b"two", Readers::Owner).unwrap();
         assert_eq!(read_private(&path).unwrap().unwrap(), b"two");
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "no temporary file stays behind");
+    }
+
+    #[test]
+    fn a_profile_stays_inside_the_state_folder() {
+        let state = tempfile::tempdir().unwrap();
+        assert_eq!(profile_dir(state.path(), "jwt-es256").unwrap(), state.path().join("jwt-es256"));
+        for name in ["", ".", "..", "../x", "/etc", "a/b"] {
+            assert!(profile_dir(state.path(), name).is_err(), "{name}");
+        }
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub(crate) fn read_object<'de, V: Visitor<'de>>(text: &'de [u8], visitor: V) -> 
 
 /// Checks that a text is one acceptable object, and keeps nothing of it.
 pub(crate) fn check_object(text: &[u8]) -> Result<(), Fault> {
-    read_object(text, Skip::member())
+    read_object(text, Skip { entered: 0 })
 }
 
 /// The names of one object that no field of the reader's own stands for.
@@ -92,18 +92,20 @@ impl<'de> Visitor<'de> for Text {
 }
 
 /// Any value: checked by the same rules and dropped.
+#[derive(Clone, Copy)]
 pub(crate) struct Skip {
-    depth: usize,
+    /// Objects and arrays around the value.
+    entered: usize,
 }
 
 impl Skip {
     /// The value of a member of the outer object.
     pub(crate) fn member() -> Self {
-        Self { depth: 1 }
+        Self { entered: 1 }
     }
 
-    fn inside<E: Error>(&self) -> Result<Self, E> {
-        if self.depth == MAX_DEPTH { Err(E::custom("too deep")) } else { Ok(Self { depth: self.depth + 1 }) }
+    fn enter<E: Error>(self) -> Result<Self, E> {
+        if self.entered == MAX_DEPTH { Err(E::custom("too deep")) } else { Ok(Self { entered: self.entered + 1 }) }
     }
 }
 
@@ -138,14 +140,16 @@ impl<'de> Visitor<'de> for Skip {
         Ok(())
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        while items.next_element_seed(self.inside()?)?.is_some() {}
+        let inside = self.enter()?;
+        while items.next_element_seed(inside)?.is_some() {}
         Ok(())
     }
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        let inside = self.enter()?;
         let mut names = Names::default();
         while let Some(name) = members.next_key_seed(Text)? {
             names.insert(name)?;
-            members.next_value_seed(self.inside()?)?;
+            members.next_value_seed(inside)?;
         }
         Ok(())
     }
@@ -169,7 +173,8 @@ mod tests {
 
     #[test]
     fn repeated_members_are_found_under_any_spelling_and_at_any_depth() {
-        for text in [r#"{"a":1,"a":1}"#, r#"{"alg":1,"\u0061lg":1}"#, r#"{"x":{"b":1,"\u0062":2}}"#, r#"{"x":[{"":1,"":2}]}"#]
+        for text in
+            [r#"{"a":1,"a":1}"#, r#"{"alg":1,"\u0061lg":1}"#, r#"{"x":{"b":1,"\u0062":2}}"#, r#"{"x":[{"":1,"":2}]}"#]
         {
             assert_eq!(check_object(text.as_bytes()), Err(Fault::NotAccepted), "{text}");
         }

@@ -112,14 +112,7 @@ impl SigningKey {
     /// # Errors
     /// When the claims cannot be serialised.
     pub fn sign(&self, typ: &str, claims: &impl Serialize) -> Result<String, KeyError> {
-        let mut header = Header::new(match self.algorithm {
-            Algorithm::HS256 => jsonwebtoken::Algorithm::HS256,
-            Algorithm::RS256 => jsonwebtoken::Algorithm::RS256,
-            Algorithm::PS256 => jsonwebtoken::Algorithm::PS256,
-            Algorithm::ES256 => jsonwebtoken::Algorithm::ES256,
-            Algorithm::ES384 => jsonwebtoken::Algorithm::ES384,
-            Algorithm::EdDSA => jsonwebtoken::Algorithm::EdDSA,
-        });
+        let mut header = Header::new(library_name(self.algorithm));
         header.typ = Some(typ.to_owned());
         header.kid = Some(self.kid.clone());
         jsonwebtoken::encode(&header, claims, &self.signer).map_err(|error| KeyError(format!("cannot sign: {error}")))
@@ -133,6 +126,15 @@ impl SigningKey {
     /// The public key as a JWK (RFC 7517) with `kid`, `alg` and `use`; `None` for HMAC keys.
     pub fn jwk(&self) -> Option<Value> {
         self.jwk.clone()
+    }
+
+    /// Signs whatever a test wants a header and a payload to be.
+    #[cfg(test)]
+    pub(crate) fn sign_as_it_is(&self, header: &[u8], payload: &[u8]) -> String {
+        let input = format!("{}.{}", encode(header), encode(payload));
+        let signature =
+            jsonwebtoken::crypto::sign(input.as_bytes(), &self.signer, library_name(self.algorithm)).unwrap();
+        format!("{input}.{signature}")
     }
 
     fn hmac(kid: &str, secret: &[u8]) -> Result<Self, KeyError> {
@@ -213,6 +215,18 @@ impl SigningKey {
         let key = self.keys.choose(Some(&self.kid), self.algorithm).map_err(|_| broken())?;
         key.verify(parts.signing_input.as_bytes(), &signature).map_err(|_| broken())?;
         Ok(self)
+    }
+}
+
+/// The algorithm, as the signing library calls it.
+fn library_name(algorithm: Algorithm) -> jsonwebtoken::Algorithm {
+    match algorithm {
+        Algorithm::HS256 => jsonwebtoken::Algorithm::HS256,
+        Algorithm::RS256 => jsonwebtoken::Algorithm::RS256,
+        Algorithm::PS256 => jsonwebtoken::Algorithm::PS256,
+        Algorithm::ES256 => jsonwebtoken::Algorithm::ES256,
+        Algorithm::ES384 => jsonwebtoken::Algorithm::ES384,
+        Algorithm::EdDSA => jsonwebtoken::Algorithm::EdDSA,
     }
 }
 
@@ -299,12 +313,12 @@ mod tests {
     /// RFC 7515 appendix A.1 (HS256) and A.3 (ES256).
     #[test]
     fn known_answers() {
-        let payload =
-            "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
+        let payload = "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
         let secret = URL_SAFE_NO_PAD
             .decode("AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow")
             .unwrap();
-        let token = format!("eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.{payload}.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");
+        let token =
+            format!("eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.{payload}.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");
         assert_eq!(verify(&token, &KeySet::hmac("k", &secret).unwrap(), None, Algorithm::HS256), Ok(()));
 
         let jwks = r#"{"keys":[{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
