@@ -60,8 +60,9 @@ impl Jwt {
         let local = match &config.denylist {
             None => None,
             Some(denylist) => {
-                let local = LocalCopy::read(revoked.clone(), environment.clock.clone()).map_err(failed)?;
-                local.keep_fresh(denylist.poll);
+                let local =
+                    LocalCopy::read(revoked.clone(), environment.clock.clone(), denylist.poll).map_err(failed)?;
+                local.keep_fresh();
                 Some(local)
             }
         };

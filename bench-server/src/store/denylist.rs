@@ -17,7 +17,10 @@ use tokio::task::JoinHandle;
 use crate::clock::{Clock, UnixTime};
 
 /// Polls that may fail in a row before validators stop trusting their copy and refuse.
-const MAX_MISSED_POLLS: u32 = 10;
+const TOLERATED_POLLS: u32 = 10;
+
+/// Where polls are so frequent that ten of them are soon over, this is tolerated instead: a slow disk is no outage.
+const TOLERATED_TIME: Duration = Duration::from_secs(1);
 
 /// Time between two clean-ups of the local copy: frequent beside a token's minutes, rare beside a poll.
 const PRUNE_EVERY: Duration = Duration::from_secs(30);
@@ -123,7 +126,9 @@ pub(crate) struct LocalCopy {
     /// `sub` to the last refused `iat` and the end of the entry.
     subjects: RwLock<HashMap<Box<str>, (u64, u64)>>,
     progress: Mutex<Progress>,
+    poll: Duration,
     missed_polls: AtomicU32,
+    tolerated_polls: u32,
 }
 
 struct Progress {
@@ -132,9 +137,13 @@ struct Progress {
 }
 
 impl LocalCopy {
-    /// Reads the whole list once: a restarted server knows at once what was revoked before.
-    pub(crate) fn read(source: Arc<DenyList>, clock: Clock) -> rusqlite::Result<Arc<Self>> {
+    /// Reads the whole list once: a restarted server knows at once what was revoked before. `poll` is the time between
+    /// two reads and more than nothing.
+    pub(crate) fn read(source: Arc<DenyList>, clock: Clock, poll: Duration) -> rusqlite::Result<Arc<Self>> {
+        let in_time = TOLERATED_TIME.as_nanos() / poll.as_nanos().max(1);
         let copy = Self {
+            poll,
+            tolerated_polls: u32::try_from(in_time).unwrap_or(u32::MAX).max(TOLERATED_POLLS),
             progress: Mutex::new(Progress { revision: 0, next_prune: clock.now() }),
             source,
             clock,
@@ -149,9 +158,9 @@ impl LocalCopy {
     /// Whether a token is revoked, as far as the copy knows.
     ///
     /// # Errors
-    /// [`Stale`] after [`MAX_MISSED_POLLS`].
+    /// [`Stale`] once too many polls in a row have failed.
     pub(crate) fn refuses(&self, jti: &str, sub: &str, iat: Duration) -> Result<bool, Stale> {
-        if self.missed_polls.load(Ordering::Relaxed) > MAX_MISSED_POLLS {
+        if self.missed_polls.load(Ordering::Relaxed) > self.tolerated_polls {
             return Err(Stale);
         }
         if self.shard(jti).read().unwrap_or_else(PoisonError::into_inner).contains_key(jti) {
@@ -194,9 +203,10 @@ impl LocalCopy {
         Ok(())
     }
 
-    /// Refreshes every `interval` from a random phase on, as independent validators would, until the copy is dropped.
-    pub(crate) fn keep_fresh(self: &Arc<Self>, interval: Duration) {
-        let copy = Arc::downgrade(self);
+    /// Refreshes at the polling interval from a random phase on, as independent validators would, until the copy is
+    /// dropped.
+    pub(crate) fn keep_fresh(self: &Arc<Self>) {
+        let (copy, interval) = (Arc::downgrade(self), self.poll);
         tokio::spawn(async move {
             tokio::time::sleep(interval.mul_f64(rand::random::<f64>())).await;
             let mut ticks = tokio::time::interval(interval);
@@ -217,7 +227,7 @@ impl LocalCopy {
     fn refresh_or_warn(&self) {
         if let Err(error) = self.refresh() {
             let missed = self.missed_polls.load(Ordering::Relaxed);
-            tracing::warn!(%error, missed, "deny-list not read; tokens are refused after {MAX_MISSED_POLLS} missed polls");
+            tracing::warn!(%error, missed, tolerated = self.tolerated_polls, "deny-list not read");
         }
     }
 
@@ -254,7 +264,7 @@ mod tests {
     fn fixture() -> Fixture {
         let (dir, clock) = (tempfile::tempdir().unwrap(), Clock::new(ClockMode::Controlled));
         let source = Arc::new(DenyList::open(&dir.path().join("denylist.sqlite")).unwrap());
-        let copy = LocalCopy::read(source.clone(), clock.clone()).unwrap();
+        let copy = LocalCopy::read(source.clone(), clock.clone(), HOUR).unwrap();
         Fixture { dir, clock, source, copy }
     }
 
@@ -298,7 +308,7 @@ mod tests {
         source.add(&Revocation::Token("a".to_owned()), UnixTime(now.0 + HOUR), now).unwrap();
         drop((source, copy));
         let source = Arc::new(DenyList::open(&dir.path().join("denylist.sqlite")).unwrap());
-        assert_eq!(LocalCopy::read(source, clock).unwrap().refuses("a", "s", Duration::ZERO), Ok(true));
+        assert_eq!(LocalCopy::read(source, clock, HOUR).unwrap().refuses("a", "s", Duration::ZERO), Ok(true));
     }
 
     #[test]
@@ -331,7 +341,7 @@ mod tests {
     fn a_copy_that_cannot_be_refreshed_refuses_to_answer() {
         let fixture = fixture();
         fixture.source.lock().execute_batch("ALTER TABLE revoked RENAME TO gone").unwrap();
-        for _ in 0..MAX_MISSED_POLLS {
+        for _ in 0..TOLERATED_POLLS {
             fixture.copy.missed_polls.fetch_add(1, Ordering::Relaxed);
             fixture.copy.refresh_or_warn();
         }
@@ -347,10 +357,13 @@ mod tests {
     #[tokio::test]
     async fn polling_notices_by_itself() {
         let fixture = fixture();
-        fixture.copy.keep_fresh(Duration::from_millis(2));
+        let poll = Duration::from_millis(2);
+        let copy = LocalCopy::read(fixture.source.clone(), fixture.clock.clone(), poll).unwrap();
+        assert_eq!(copy.tolerated_polls, 500);
+        copy.keep_fresh();
         fixture.revoke("a", HOUR);
         let noticed = async {
-            while fixture.copy.refuses("a", "s", Duration::ZERO) != Ok(true) {
+            while copy.refuses("a", "s", Duration::ZERO) != Ok(true) {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };

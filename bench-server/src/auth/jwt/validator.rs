@@ -116,10 +116,8 @@ impl Validator {
 
     fn check_claims(&self, claims: &ClaimsRef<'_>, now: UnixTime) -> Result<(), Rejection> {
         let TokenRules { leeway, max_lifetime } = self.rules;
-        let lifetime = claims.exp.checked_sub(claims.iat);
-        let cause = if *claims.iss != *self.issuer || !claims.for_us {
-            Cause::Claims
-        } else if lifetime.is_none_or(|lifetime| lifetime > max_lifetime) {
+        let lives_too_long = claims.exp.checked_sub(claims.iat).is_none_or(|lifetime| lifetime > max_lifetime);
+        let cause = if *claims.iss != *self.issuer || !claims.for_us || lives_too_long {
             Cause::Claims
         } else if now.0 >= claims.exp + leeway {
             Cause::Expired

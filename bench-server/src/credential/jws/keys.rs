@@ -40,7 +40,8 @@ struct VerifyingKey {
 
 #[derive(Clone)]
 enum Key {
-    Hmac(hmac::Key),
+    /// Boxed: the two prepared states are several times the size of a public key's handle.
+    Hmac(Box<hmac::Key>),
     Public(ParsedPublicKey),
 }
 
@@ -96,7 +97,7 @@ impl KeySet {
             let text = format!("an HMAC secret of {} bytes; RFC 7518 §3.2 asks for 32 or more", secret.len());
             return Err(KeyError(text));
         }
-        let key = Key::Hmac(hmac::Key::new(digest, secret));
+        let key = Key::Hmac(Box::new(hmac::Key::new(digest, secret)));
         Ok(Self { keys: vec![VerifyingKey { kid: Some(kid.into()), algorithm: Algorithm::HS256, key }] })
     }
 

@@ -165,7 +165,7 @@ impl SigningKey {
     fn asymmetric(algorithm: Algorithm, pkcs8: &[u8]) -> Result<Self, KeyError> {
         let refused = |_| KeyError(format!("not a PKCS #8 key for {}", name(algorithm)));
         let pem = pem(pkcs8);
-        // Only the members that RFC 7638 §3.2 counts; serde_json writes them in the order that it asks for.
+        // Only the members that RFC 7638 §3.2 counts, in the order that it asks for.
         let (required, signer) = match algorithm {
             Algorithm::RS256 | Algorithm::PS256 => {
                 let pair = RsaKeyPair::from_pkcs8(pkcs8).map_err(refused)?;
