@@ -196,7 +196,9 @@ async fn expired_is_refused_at_its_end() {
         let Some(lifetime) = subject.lifetime else { return };
         let issued = server.issue(&[READ_SCOPE], Some(lifetime)).await;
         server.call(&issued.material).await.assert_accepted(&issued.principal);
-        server.advance(lifetime).await;
+        // A certificate is still valid in its last second (RFC 5280 §4.1.2.5).
+        let inclusive = if subject.refusal == Refusal::Certificate { 1 } else { 0 };
+        server.advance(lifetime + Duration::from_secs(inclusive)).await;
         subject.assert_refused(&server.call(&issued.material).await, "CertificateExpired");
         server.stop().await;
     })
