@@ -146,6 +146,9 @@ pub struct ClientRegistration {
     /// Whether the client may introspect (RFC 7662 §2.1): a resource server.
     #[serde(default)]
     pub may_introspect: bool,
+    /// Lifetime of this client's access tokens; absent means the authorization server's own.
+    #[serde(with = "humantime_serde", default, skip_serializing_if = "Option::is_none")]
+    pub access_token_lifetime: Option<Duration>,
 }
 
 /// A registered OAuth client.
