@@ -132,9 +132,7 @@ impl Target {
     /// # Errors
     /// [`TargetError::Died`].
     pub fn check_alive(&mut self) -> Result<(), TargetError> {
-        self.reference
-            .check_alive()
-            .map_err(|message| TargetError::Died { variant: self.variant.clone(), message })
+        self.reference.check_alive().map_err(|message| TargetError::Died { variant: self.variant.clone(), message })
     }
 
     /// Ends the processes and waits for them: first by closing their stdin, after 5 s by a kill.

@@ -46,8 +46,8 @@ pub(super) fn hypervisor() -> Option<String> {
     if !field(&text, "flags")?.split_ascii_whitespace().any(|flag| flag == "hypervisor") {
         return None;
     }
-    let clocks = fs::read_to_string("/sys/devices/system/clocksource/clocksource0/available_clocksource")
-        .unwrap_or_default();
+    let clocks =
+        fs::read_to_string("/sys/devices/system/clocksource/clocksource0/available_clocksource").unwrap_or_default();
     let kind = [("kvm", "KVM"), ("hyperv", "Hyper-V"), ("xen", "Xen")]
         .iter()
         .find_map(|(word, name)| clocks.contains(word).then_some(*name));
