@@ -9,6 +9,7 @@ mod rules;
 #[cfg(test)]
 mod samples;
 mod start;
+mod watch;
 mod window;
 
 use std::sync::atomic::AtomicBool;

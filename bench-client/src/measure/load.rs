@@ -176,7 +176,6 @@ impl<'p> Trial<'p> {
             Arrivals::Closed => None,
         };
         let tally = self.tally;
-        let p99 = |histogram: &hdrhistogram::Histogram<u64>| Duration::from_nanos(histogram.value_at_quantile(0.99));
         let result = LoadResult {
             measured_ns: tally.measured.as_nanos() as u64,
             requested_rate_per_s: open.map(|(_, rate_per_s)| rate_per_s),
@@ -196,8 +195,8 @@ impl<'p> Trial<'p> {
             validation: EncodedHistogram::from_text(telemetry.validation),
             steal: self.steal.filter(|(_, all)| *all > 0).map(|(taken, all)| taken as f64 / all as f64),
         };
-        let lateness_p99 = if open.is_some() { p99(&tally.lateness) } else { Duration::ZERO };
-        let findings = rules::judge(&result, open.map(|(model, _)| model), lateness_p99, p99(&tally.latency));
+        let late = if open.is_some() { rules::tail(&tally.lateness) } else { Duration::ZERO };
+        let findings = rules::judge(&result, open.map(|(model, _)| model), late, rules::tail(&tally.latency));
         Ok(Record {
             version: RECORD_VERSION,
             case: self.case.id.clone(),
