@@ -1,6 +1,8 @@
 //! What is measured: the reference server, started by the run as processes of its own.
 
 mod control;
+#[cfg(test)]
+mod fake;
 mod oauth;
 mod process;
 mod reference;

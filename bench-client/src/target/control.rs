@@ -123,3 +123,87 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use bench_server::contract::{Material, Secret};
+    use tokio::net::UnixListener;
+
+    use super::super::fake::{Request, serve};
+    use super::*;
+
+    /// Carries out `work` against a control socket that answers by `answer`.
+    async fn against<T>(mut answer: impl FnMut(&Request) -> (u16, String), work: impl AsyncFnOnce(&Control) -> T) -> T {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let socket = folder.path().join("control.sock");
+        let listener = UnixListener::bind(&socket).expect("a short path");
+        let control = Control::new(&socket).expect("a client");
+        let server = async {
+            loop {
+                let (stream, _) = listener.accept().await.expect("the listener lives");
+                serve(stream, &mut answer).await;
+            }
+        };
+        tokio::select! {
+            result = work(&control) => result,
+            () = server => unreachable!("it serves for ever"),
+        }
+    }
+
+    fn credentials(request: &Request) -> (u16, String) {
+        let asked: IssueRequest = serde_json::from_str(&request.body).expect("an issue request");
+        assert_eq!(asked.scopes, ["read"]);
+        let material = Material::ApiKey { key: Secret::new("k") };
+        let issued = Issued { id: "1".to_owned(), principal: "p".to_owned(), material };
+        (200, serde_json::to_string(&vec![issued; asked.count]).expect("plain data"))
+    }
+
+    #[tokio::test]
+    async fn credentials_are_issued_in_batches() {
+        let mut lines = Vec::new();
+        let answer = |request: &Request| {
+            lines.push(request.line.clone());
+            credentials(request)
+        };
+        let scopes = ["read".to_owned()];
+        let issue = async |control: &Control| control.issue("a b", 2 * BATCH + 1, None, &scopes).await;
+        let issued = against(answer, issue).await.expect("all are issued");
+        assert_eq!(issued.len(), 2 * BATCH + 1);
+        assert_eq!(lines, ["POST /profiles/a%20b/credentials"; 3]);
+    }
+
+    #[tokio::test]
+    async fn fewer_credentials_than_asked_for_are_an_error() {
+        let issue = async |control: &Control| control.issue("a", 2, None, &[]).await;
+        let error = against(|_| (200, "[]".to_owned()), issue).await.expect_err("none came");
+        assert_eq!(error, "asked for 2 credentials and got 0");
+    }
+
+    #[tokio::test]
+    async fn an_error_is_quoted_with_its_status() {
+        let revoke = async |control: &Control| control.revoke("a", "x/y").await;
+        let mut line = String::new();
+        let answer = |request: &Request| {
+            line.clone_from(&request.line);
+            (404, "x/y does not exist".to_owned())
+        };
+        let error = against(answer, revoke).await.expect_err("it does not exist");
+        assert_eq!(line, "DELETE /profiles/a/credentials/x%2Fy");
+        assert!(error.contains("404") && error.contains("x/y does not exist"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn an_answer_of_another_form_is_placed_but_not_quoted() {
+        let issue = async |control: &Control| control.issue("a", 1, None, &[]).await;
+        let answer = |_: &Request| (200, r#"[{"id": "hunter2"}]"#.to_owned());
+        let error = against(answer, issue).await.expect_err("a field is missing");
+        assert!(error.contains("1:18") && !error.contains("hunter2"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn nobody_at_the_socket_is_an_error_with_its_cause() {
+        let control = Control::new(Path::new("/nowhere/control.sock")).expect("a client");
+        let error = control.take_telemetry().await.expect_err("nobody is there");
+        assert!(error.starts_with("POST /telemetry/take failed: ") && error.contains("No such file"), "{error}");
+    }
+}

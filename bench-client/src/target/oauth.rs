@@ -113,3 +113,103 @@ impl Issuer {
 pub(super) fn principal(client: &RegisteredClient) -> String {
     format!("client:{}", client.client_id)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use tokio::net::TcpListener;
+
+    use super::super::fake::{Request, serve};
+    use super::*;
+
+    /// Carries out `work` against an authorization server that answers by `answer`, given its own identifier.
+    async fn against<T>(
+        mut answer: impl FnMut(&Request, &str) -> (u16, String),
+        work: impl AsyncFnOnce(Result<Issuer, String>) -> T,
+    ) -> T {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("it is bound");
+        let identifier = format!("http://localhost:{}", address.port());
+        let server = async {
+            loop {
+                let (stream, _) = listener.accept().await.expect("the listener lives");
+                serve(stream, |request| answer(request, &identifier)).await;
+            }
+        };
+        tokio::select! {
+            result = async { work(Issuer::discover(&identifier, address, &[]).await).await } => result,
+            () = server => unreachable!("it serves for ever"),
+        }
+    }
+
+    fn metadata(issuer: &str, of: &str) -> (u16, String) {
+        let json = serde_json::json!({
+            "issuer": issuer, "token_endpoint": format!("{of}/t"), "revocation_endpoint": format!("{of}/r"),
+        });
+        (200, json.to_string())
+    }
+
+    fn client() -> RegisteredClient {
+        RegisteredClient { client_id: "a:b".to_owned(), client_secret: Some(Secret::new("p w")) }
+    }
+
+    #[tokio::test]
+    async fn endpoints_are_discovered_and_used_as_the_client() {
+        let mut numbers = 0..;
+        let mut revoked = Vec::new();
+        let answer = |request: &Request, own: &str| {
+            if request.line == "GET /.well-known/oauth-authorization-server" {
+                return metadata(own, own);
+            }
+            // RFC 6749 §2.3.1: form-encoded first, so that the colon of the identifier is not Basic's.
+            let basic = format!("basic {}", STANDARD.encode("a%3Ab:p+w")).to_ascii_lowercase();
+            assert!(request.head.to_ascii_lowercase().contains(&basic), "{}", request.head);
+            match request.line.as_str() {
+                "POST /t" => {
+                    assert_eq!(request.body, "grant_type=client_credentials&scope=read");
+                    let number = numbers.next().expect("endless");
+                    (200, format!(r#"{{"access_token":"secret{number}","token_type":"Bearer","expires_in":9}}"#))
+                }
+                "POST /r" => {
+                    revoked.push(request.body.clone());
+                    (200, String::new())
+                }
+                other => panic!("{other}"),
+            }
+        };
+        let tokens = against(answer, async |issuer| {
+            let issuer = issuer.expect("the metadata are right");
+            let tokens = issuer.tokens(&client(), 40, "read").await.expect("all are issued");
+            issuer.revoke(&client(), &Secret::new("secret7")).await.expect("it is acknowledged");
+            tokens
+        })
+        .await;
+        assert_eq!(revoked, ["token=secret7&token_type_hint=access_token"]);
+        assert_eq!(tokens.iter().map(|token| &token.id).collect::<BTreeSet<_>>().len(), 40);
+        assert!(tokens.iter().all(|token| token.principal == "client:a:b" && !token.id.contains("secret")));
+    }
+
+    #[tokio::test]
+    async fn metadata_of_another_issuer_are_not_used() {
+        let answer = |_: &Request, own: &str| metadata("https://evil.test", own);
+        let error = against(answer, async |issuer| issuer.err()).await.expect("it is refused");
+        assert!(error.contains("https://evil.test"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn an_oauth_error_is_quoted() {
+        let answer = |request: &Request, own: &str| match request.line.as_str() {
+            "POST /t" => (401, r#"{"error":"invalid_client"}"#.to_owned()),
+            _ => metadata(own, own),
+        };
+        let error = against(answer, async |issuer| {
+            issuer.expect("the metadata are right").tokens(&client(), 1, "read").await.err()
+        })
+        .await
+        .expect("the client is refused");
+        assert!(error.contains("401") && error.contains("invalid_client") && !error.contains("p w"), "{error}");
+    }
+}
