@@ -287,7 +287,8 @@ fn a_run_comes_to_its_end_with_every_record() {
         assert!(result.windows.iter().all(|window| window.exposure > 0), "{record:?}");
         for window in &result.windows {
             let (expires, refused) = (window.expires_after_ns.unwrap(), window.first_rejected_ns.unwrap());
-            assert!(refused as i64 >= expires, "{window:?}");
+            // A probe may be sent shortly before the token's end and judged after it.
+            assert!(refused as i64 > expires - 1_000_000_000, "{window:?}");
         }
     }
     for record in of(&run, "none/revocation") {

@@ -18,6 +18,9 @@ use crate::plan::{ArrivalModel, Case, ConnectionKind, MeasurementKind};
 use crate::record::{EncodedHistogram, LoadResult, Measured, RECORD_VERSION, Record, new_histogram};
 use crate::target::TargetError;
 
+/// Fewest jiffies whose stolen share is worth telling: one more or less then changes it by less than one per cent.
+const STEAL_JIFFIES_MIN: u64 = 100;
+
 /// Settings of a measurement under load, whichever its loop.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Load {
@@ -125,7 +128,7 @@ struct Trial<'p> {
     tally: Tally,
     client_cpu_ns: u64,
     server_cpu_ns: Option<BTreeMap<String, u64>>,
-    /// Jiffies that the hypervisor took, and all jiffies, during the slices.
+    /// Jiffies that the hypervisor had taken, and all jiffies, at the beginning.
     steal: Option<(u64, u64)>,
 }
 
@@ -142,7 +145,7 @@ impl<'p> Trial<'p> {
             tally: new_tally(),
             client_cpu_ns: 0,
             server_cpu_ns: Some(BTreeMap::new()),
-            steal: Some((0, 0)),
+            steal: steal_jiffies(),
         })
     }
 
@@ -150,15 +153,11 @@ impl<'p> Trial<'p> {
     /// requests' cost.
     async fn slice(&mut self, load: &Load, server: &mut Server<'_>) {
         let session = server.session.as_mut().expect("a case under load has a session");
-        let steal = steal_jiffies();
         let server_cpu = server.target.cpu_ns();
         let client_cpu = thread_cpu_ns();
         load.drive(session, load.slice, &mut self.tally).await;
         self.client_cpu_ns += thread_cpu_ns() - client_cpu;
         add_cpu(&mut self.server_cpu_ns, server_cpu, server.target.cpu_ns());
-        self.steal = self.steal.zip(steal).zip(steal_jiffies()).map(|((sum, before), after)| {
-            (sum.0 + after.0.saturating_sub(before.0), sum.1 + after.1.saturating_sub(before.1))
-        });
     }
 
     /// The trial's record.
@@ -193,7 +192,7 @@ impl<'p> Trial<'p> {
             server_cpu_ns: self.server_cpu_ns,
             server: telemetry.counters.since(&self.counters),
             validation: EncodedHistogram::from_text(telemetry.validation),
-            steal: self.steal.filter(|(_, all)| *all > 0).map(|(taken, all)| taken as f64 / all as f64),
+            steal: steal_share(self.steal, steal_jiffies()),
         };
         let late = if open.is_some() { rules::tail(&tally.lateness) } else { Duration::ZERO };
         let findings = rules::judge(&result, open.map(|(model, _)| model), late, rules::tail(&tally.latency));
@@ -228,6 +227,14 @@ fn add_cpu(
         let spent = ns.saturating_sub(before.get(&role).copied().unwrap_or(ns));
         *total.entry(role).or_default() += spent;
     }
+}
+
+/// The share of the machine's time that the hypervisor took between two readings. Taken over the whole trial, for over
+/// single slices the account is too coarse: one jiffy is 10 ms. For the same reason a short trial's share is unknown.
+fn steal_share(before: Option<(u64, u64)>, after: Option<(u64, u64)>) -> Option<f64> {
+    let ((taken_before, all_before), (taken, all)) = before.zip(after)?;
+    let all = all.saturating_sub(all_before);
+    (all >= STEAL_JIFFIES_MIN).then(|| taken.saturating_sub(taken_before) as f64 / all as f64)
 }
 
 /// A tally of nothing yet.
@@ -277,6 +284,14 @@ mod tests {
         add_cpu(&mut sum, None, cpu(150, 12));
         add_cpu(&mut sum, cpu(100, 10), cpu(150, 12));
         assert_eq!(sum, None);
+    }
+
+    #[test]
+    fn steal_is_a_share_of_the_time_between_and_unknown_over_a_short_one() {
+        assert_eq!(steal_share(Some((5, 1000)), Some((8, 1200))), Some(0.015));
+        assert_eq!(steal_share(Some((5, 1000)), Some((6, 1099))), None);
+        assert_eq!(steal_share(Some((5, 1000)), Some((5, 1100))), Some(0.0));
+        assert_eq!(steal_share(None, Some((5, 1200))), None);
     }
 
     #[test]
