@@ -102,6 +102,14 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn callers_may_run_as_tasks() {
+        let endpoint = serve(PLAIN, honest).await;
+        let mut caller = Caller::new(endpoint, &keys(1)[0], ConnectionKind::Reused).unwrap();
+        let answer = tokio::spawn(async move { caller.call().await }).await.unwrap();
+        assert_eq!(answer.outcome, Outcome::Accepted);
+    }
+
+    #[tokio::test]
     async fn a_new_connection_that_is_closed_is_a_failure() {
         let endpoint = serve(PLAIN, |_| Reply::Close).await;
         let mut caller = Caller::new(endpoint, &keys(1)[0], ConnectionKind::Reused).unwrap();

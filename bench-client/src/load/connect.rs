@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use rustls::{ClientConfig, HandshakeKind};
@@ -48,11 +48,6 @@ impl Connector {
         Ok(Self { address: endpoint.address, name, traffic: Arc::default() })
     }
 
-    /// Where connections go.
-    pub(super) fn address(&self) -> SocketAddr {
-        self.address
-    }
-
     /// Opens a connection; with `tls` it is ready for application data when this returns.
     pub(super) async fn connect(&self, tls: Option<&Arc<ClientConfig>>) -> Result<Stream, ConnectError> {
         let unreachable = |source| ConnectError { outcome: Outcome::Failed(Transport::Connect), source };
@@ -60,12 +55,14 @@ impl Connector {
         tcp.set_nodelay(true).map_err(unreachable)?;
         self.traffic.opened.add(1);
         let tcp = Counted { tcp, traffic: Arc::clone(&self.traffic) };
-        let Some(config) = tls else { return Ok(Stream::new(Layer::Plaintext(tcp))) };
-        let failed = |source: io::Error| {
-            let refused = tls::refuses_client(&source);
-            let outcome =
-                if refused { Outcome::Rejected(RejectReason::TlsAlert) } else { Outcome::Failed(Transport::Handshake) };
-            ConnectError { outcome, source }
+        let Some(config) = tls else { return Ok(Stream::Plaintext(tcp)) };
+        let failed = |source: io::Error| ConnectError {
+            outcome: if tls::refuses_client(&source) {
+                Outcome::Rejected(RejectReason::TlsAlert)
+            } else {
+                Outcome::Failed(Transport::Handshake)
+            },
+            source,
         };
         let stream = TlsConnector::from(Arc::clone(config)).connect(self.name.clone(), tcp).await.map_err(failed)?;
         let session = stream.get_ref().1;
@@ -77,7 +74,7 @@ impl Connector {
         if asked.iter().any(|asked| asked == b"h2") && session.alpn_protocol() != Some(b"h2") {
             return Err(failed(io::Error::other("the server does not offer HTTP/2 (ALPN h2)")));
         }
-        Ok(Stream::new(Layer::Tls(Box::new(stream))))
+        Ok(Stream::Tls(Box::new(stream)))
     }
 }
 
@@ -134,7 +131,7 @@ impl Count {
 }
 
 /// A TCP stream whose bytes are counted, TLS records and handshakes included.
-struct Counted {
+pub(super) struct Counted {
     tcp: TcpStream,
     traffic: Arc<Traffic>,
 }
@@ -187,77 +184,39 @@ impl Counted {
 }
 
 /// What HTTP is spoken over.
-pub(super) struct Stream {
-    layer: Layer,
-    /// Set once the server refused the client certificate. HTTP/2 needs it here: its library keeps only the text of an
-    /// input error.
-    refused: Arc<AtomicBool>,
-}
-
-enum Layer {
+pub(super) enum Stream {
     Plaintext(Counted),
     Tls(Box<TlsStream<Counted>>),
 }
 
-impl Stream {
-    fn new(layer: Layer) -> Self {
-        Self { layer, refused: Arc::default() }
-    }
-
-    /// Tells, also after the stream has been given away, whether the server refused the client certificate.
-    pub(super) fn refusal(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.refused)
-    }
-
-    /// What an error on this stream means for the request in flight.
-    pub(super) fn failure(&self, error: &io::Error) -> Outcome {
-        if self.refused.load(Ordering::Relaxed) {
-            return Outcome::Rejected(RejectReason::TlsAlert);
-        }
-        Outcome::Failed(match tls::cause(error) {
-            // Another alert is the server's way of ending the connection.
-            None | Some(rustls::Error::AlertReceived(_)) => Transport::Closed,
-            Some(_) => Transport::Protocol,
-        })
-    }
-}
-
 impl AsyncRead for Stream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match &mut self.layer {
-            Layer::Plaintext(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Layer::Tls(stream) => {
-                let result = Pin::new(stream).poll_read(cx, buffer);
-                if let Poll::Ready(Err(error)) = &result
-                    && tls::refuses_client(error)
-                {
-                    self.refused.store(true, Ordering::Relaxed);
-                }
-                result
-            }
+        match &mut *self {
+            Self::Plaintext(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
         }
     }
 }
 
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.layer {
-            Layer::Plaintext(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Layer::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        match &mut *self {
+            Self::Plaintext(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.layer {
-            Layer::Plaintext(stream) => Pin::new(stream).poll_flush(cx),
-            Layer::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        match &mut *self {
+            Self::Plaintext(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.layer {
-            Layer::Plaintext(stream) => Pin::new(stream).poll_shutdown(cx),
-            Layer::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        match &mut *self {
+            Self::Plaintext(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

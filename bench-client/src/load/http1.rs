@@ -9,8 +9,8 @@ use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
 use super::connect::Stream;
 use super::request::Expected;
 use super::response::{self, Progress};
-use super::{Exchanged, MAX_ANSWER};
-use crate::outcome::{Outcome, Transport};
+use super::{Exchanged, MAX_ANSWER, tls};
+use crate::outcome::{Outcome, RejectReason, Transport};
 
 /// Room for an answer at first; the resource's take a few hundred bytes.
 const INITIAL_BUFFER: usize = 4096;
@@ -46,7 +46,7 @@ impl Http1 {
                     filled += n;
                     n == 0
                 }
-                Err(error) => break self.stream.failure(&error),
+                Err(error) => break failure(&error),
             };
             match response::parse(&mut buffer[..filled], closed, expected) {
                 Ok(Progress::Complete { outcome, length, keep }) => {
@@ -82,4 +82,16 @@ impl Http1 {
         // The answer is in; a peer that is gone already takes nothing from it.
         let _ = self.stream.shutdown().await;
     }
+}
+
+/// What an error on a connection means for the request in flight.
+fn failure(error: &io::Error) -> Outcome {
+    if tls::refuses_client(error) {
+        return Outcome::Rejected(RejectReason::TlsAlert);
+    }
+    Outcome::Failed(match tls::cause(error) {
+        // Another alert is the server's way of ending the connection.
+        None | Some(rustls::Error::AlertReceived(_)) => Transport::Closed,
+        Some(_) => Transport::Protocol,
+    })
 }

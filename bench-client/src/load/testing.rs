@@ -141,6 +141,7 @@ pub(super) async fn serve(setup: Setup<'_>, handler: impl Fn(&Seen<'_>) -> Reply
     tokio::spawn(async move {
         for connection in 0.. {
             let (tcp, _) = listener.accept().await.unwrap();
+            tcp.set_nodelay(true).unwrap();
             let (tls, numbers, handler) = (tls.clone(), Arc::clone(&numbers), Arc::clone(&handler));
             tokio::spawn(async move {
                 let handler =
