@@ -183,6 +183,12 @@ impl Tokens {
         self.state().access.insert(now, expires, opaque::digest(text), Arc::new(token));
     }
 
+    /// Access tokens in memory.
+    #[cfg(test)]
+    pub(super) fn access_tokens_held(&self) -> usize {
+        self.state().access.len()
+    }
+
     /// A living access token.
     pub(super) fn find_access(&self, text: &str, now: UnixTime) -> Option<Arc<AccessToken>> {
         let state = self.state();
