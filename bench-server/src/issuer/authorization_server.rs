@@ -46,6 +46,7 @@ mod scope;
 mod session;
 mod store;
 #[cfg(test)]
+#[allow(clippy::unwrap_used)] // in a test a panic is the report
 mod tests;
 mod throttle;
 mod token;
@@ -143,6 +144,11 @@ impl AuthorizationServer {
     /// The form of the access tokens that it issues.
     pub fn access_token_format(&self) -> AccessTokenFormat {
         self.format
+    }
+
+    /// How long its access tokens live, unless a client is registered with less.
+    pub fn access_token_lifetime(&self) -> Duration {
+        self.access_token_lifetime
     }
 
     /// Answers a request for one of its endpoints; `None` when the path is not its own. The peer's `SocketAddr` in the

@@ -151,7 +151,7 @@ impl AuthorizationServer {
         };
         let (visitor, form) = match self.form_of_page(request, now) {
             Ok(form) => form,
-            Err(response) => return response,
+            Err((status, message)) => return self.pages.error(status, message),
         };
         let (name, password) = (form.get("username").unwrap_or_default(), form.get("password").unwrap_or_default());
         match self.check_password(name, password, client::peer(request), now).await {
@@ -186,7 +186,7 @@ impl AuthorizationServer {
         };
         let (visitor, form) = match self.form_of_page(request, now) {
             Ok(form) => form,
-            Err(response) => return response,
+            Err((status, message)) => return self.pages.error(status, message),
         };
         let Some((user, epoch)) = visitor.login else {
             return self.pages.error(StatusCode::FORBIDDEN, "Your session has ended.");
@@ -233,7 +233,7 @@ impl AuthorizationServer {
     pub(super) fn withdraw(&self, request: &Request<Bytes>) -> Response<Bytes> {
         let (visitor, form) = match self.form_of_page(request, self.clock.now()) {
             Ok(form) => form,
-            Err(response) => return response,
+            Err((status, message)) => return self.pages.error(status, message),
         };
         let Some((user, _)) = visitor.login else {
             return self.pages.error(StatusCode::FORBIDDEN, "Your session has ended.");
@@ -264,13 +264,16 @@ impl AuthorizationServer {
     }
 
     /// Reads a form, if it came from a page that the same visitor was shown.
-    fn form_of_page(&self, request: &Request<Bytes>, now: UnixTime) -> Result<(Visitor, Parameters), Response<Bytes>> {
-        let form = Parameters::of_form(request);
-        let form = form.map_err(|error| self.pages.error(StatusCode::BAD_REQUEST, error.description))?;
+    fn form_of_page(
+        &self,
+        request: &Request<Bytes>,
+        now: UnixTime,
+    ) -> Result<(Visitor, Parameters), (StatusCode, &'static str)> {
+        let form = Parameters::of_form(request).map_err(|error| (StatusCode::BAD_REQUEST, error.description))?;
         let visitor = self.sessions.visitor(request, now);
         if !self.sessions.csrf_token_fits(&visitor, form.get("csrf_token")) {
             let message = "This form is not from a page that you were shown, or your session has ended.";
-            return Err(self.pages.error(StatusCode::FORBIDDEN, message));
+            return Err((StatusCode::FORBIDDEN, message));
         }
         Ok((visitor, form))
     }

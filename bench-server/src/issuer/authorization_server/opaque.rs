@@ -9,7 +9,7 @@ use rand::rngs::SysRng;
 use sha2::{Digest as _, Sha256};
 
 /// SHA-256 of a token: all that a store keeps of it.
-pub(super) type Digest = [u8; 32];
+pub(crate) type Digest = [u8; 32];
 
 /// Identifies the tokens of one refresh family; not a secret by itself.
 pub(super) type FamilyId = [u8; 16];
@@ -23,12 +23,12 @@ const CHARS_16: usize = 22;
 const CHARS_32: usize = 43;
 
 /// SHA-256.
-pub(super) fn digest(text: &str) -> Digest {
+pub(crate) fn digest(text: &str) -> Digest {
     Sha256::digest(text.as_bytes()).into()
 }
 
 /// Lower-case hexadecimal.
-pub(super) fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
