@@ -79,6 +79,7 @@ async fn an_untrusted_redirect_is_a_page_and_never_a_redirect() {
     queries.push(query(&fixture.app, &[("client_id", "nobody")]));
     queries.push(query(&fixture.app, &[("client_id", "")]));
     queries.push(format!("{}&redirect_uri=https%3A%2F%2Fapp.test%2Fcb", query(&fixture.app, &[])));
+    queries.push(format!("{}&x=\u{e9}", query(&fixture.app, &[])));
     queries.push(String::new());
     for query in queries {
         let answer = fixture.get(&format!("/authorize?{query}")).await;
