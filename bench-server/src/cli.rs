@@ -34,10 +34,10 @@ pub struct ServeArgs {
     #[arg(long)]
     pub supervised: bool,
     /// Port of the demo; 0 lets the system choose
-    #[arg(long, value_name = "PORT", default_value_t = 0, requires = "demo")]
+    #[arg(long, value_name = "PORT", default_value_t = 0, conflicts_with_all = ["config", "supervised"])]
     pub port: u16,
     /// Port of the demo's listener with client certificates; 0 lets the system choose
-    #[arg(long, value_name = "PORT", default_value_t = 0, requires = "demo")]
+    #[arg(long, value_name = "PORT", default_value_t = 0, conflicts_with_all = ["config", "supervised"])]
     pub mtls_port: u16,
 }
 

@@ -25,7 +25,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::cli::{Signals, not_started, print};
 use crate::config::{
-    AUDIENCE, Algorithm, ApiKeyConfig, AuthorizationServerConfig, BasicConfig, ClockMode, HttpVersion, JwtConfig,
+    Algorithm, ApiKeyConfig, AuthorizationServerConfig, BasicConfig, ClockMode, HttpVersion, JwtConfig,
     ListenerConfig, MethodConfig, MtlsConfig, OAuth2Config, PasswordHash, Profile, READ_SCOPE, ServerConfig, StoreKind,
     TokenRules, TokenValidation, Transport, TrustedIssuer,
 };
@@ -236,7 +236,6 @@ async fn oauth2_lines(
         .append_pair("client_id", &app.client_id)
         .append_pair("redirect_uri", REDIRECT_URI)
         .append_pair("scope", READ_SCOPE)
-        .append_pair("resource", AUDIENCE)
         .append_pair("state", &random()?)
         .append_pair("code_challenge", &challenge)
         .append_pair("code_challenge_method", "S256")
