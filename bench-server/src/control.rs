@@ -70,7 +70,8 @@ impl ControlSocket {
         let length = path.as_os_str().len();
         if length > MAX_SOCKET_PATH {
             let what = format!("state_dir: the path of the control socket, {}, is too long", path.display());
-            let why = format!("{length} bytes, and a Unix socket may have {MAX_SOCKET_PATH}; choose a shorter state_dir");
+            let why =
+                format!("{length} bytes, and a Unix socket may have {MAX_SOCKET_PATH}; choose a shorter state_dir");
             return Err(StartError::state(what, why));
         }
         let bind = || -> io::Result<std::os::unix::net::UnixListener> {

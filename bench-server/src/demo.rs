@@ -4,11 +4,11 @@
 //! may stand in it.
 
 use std::fmt::Write as _;
-use std::fs::OpenOptions;
+use std::fs::{OpenOptions, Permissions};
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -25,9 +25,9 @@ use sha2::{Digest as _, Sha256};
 
 use crate::cli::{Signals, not_started, print};
 use crate::config::{
-    Algorithm, ApiKeyConfig, AuthorizationServerConfig, BasicConfig, ClockMode, HttpVersion, JwtConfig,
-    ListenerConfig, MethodConfig, MtlsConfig, OAuth2Config, PasswordHash, Profile, READ_SCOPE, ServerConfig, StoreKind,
-    TokenRules, TokenValidation, Transport, TrustedIssuer,
+    Algorithm, ApiKeyConfig, AuthorizationServerConfig, BasicConfig, ClockMode, HttpVersion, JwtConfig, ListenerConfig,
+    MethodConfig, MtlsConfig, OAuth2Config, PasswordHash, Profile, READ_SCOPE, ServerConfig, StoreKind, TokenRules,
+    TokenValidation, Transport, TrustedIssuer,
 };
 use crate::contract::{ClientRegistration, IssueRequest, Issued, Material, Secret, UserRegistration};
 use crate::control::Administration;
@@ -40,8 +40,12 @@ const USERNAME: &str = "demo";
 /// Serves every method until SIGINT or SIGTERM. Ports of 0 are chosen by the system.
 pub(crate) async fn run(port: u16, mtls_port: u16) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new()?;
-    // Mode 0700, and gone at the end.
-    let folder = tempfile::Builder::new().prefix("authbench-demo-").tempdir().context("make a temporary folder")?;
+    // Gone at the end.
+    let folder = tempfile::Builder::new()
+        .prefix("authbench-demo-")
+        .permissions(Permissions::from_mode(0o700))
+        .tempdir()
+        .context("make a temporary folder")?;
     let server = match start(configuration(folder.path().join("state"), port, mtls_port)).await {
         Ok(server) => server,
         Err(error) => return Ok(not_started(&error)),
@@ -211,6 +215,8 @@ async fn oauth2_lines(
         redirect_uris: Vec::new(),
         scopes: vec![READ_SCOPE.to_owned()],
         may_introspect: true,
+        access_token_lifetime: None,
+        token_endpoint_auth_method: None,
     })?;
     let secret = service.client_secret.context("a confidential client was given no secret")?;
     let pair = format!("{}:{}", service.client_id, secret.expose());
@@ -223,6 +229,8 @@ async fn oauth2_lines(
         redirect_uris: vec![REDIRECT_URI.to_owned()],
         scopes: vec![READ_SCOPE.to_owned()],
         may_introspect: false,
+        access_token_lifetime: None,
+        token_endpoint_auth_method: None,
     })?;
     let password = random()?;
     server
@@ -288,8 +296,6 @@ fn quoted(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
 
     #[test]

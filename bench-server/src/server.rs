@@ -4,7 +4,7 @@
 //! work lives in its runtime, answers the control socket, and starts and joins the workers. When it ends, nothing is left.
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, Permissions};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
@@ -34,6 +34,9 @@ use crate::telemetry::Meter;
 mod validate;
 
 pub use validate::ConfigErrors;
+
+/// Mode of the state folder: the owner's alone.
+const PRIVATE: u32 = 0o700;
 
 /// How long background work of the methods may take to notice that its runtime is gone.
 const BACKGROUND_GRACE: Duration = Duration::from_secs(1);
@@ -84,10 +87,7 @@ impl StartError {
         matches!(self, Self::Config(_) | Self::Build { source: BuildError::Config(_), .. })
     }
 
-    pub(crate) fn state(
-        what: impl Into<String>,
-        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-    ) -> Self {
+    pub(crate) fn state(what: impl Into<String>, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::State { what: what.into(), source: source.into() }
     }
 }
@@ -327,18 +327,26 @@ fn bind_to_cpus(cpus: &[usize]) -> Result<(), StartError> {
     Err(ConfigErrors(vec![error]).into())
 }
 
-/// Makes the folder with mode 0700. One that exists is used if nobody else may look into it, and never changed.
+/// Makes the folder with mode 0700, or takes an empty one over. One that others may look into and that holds anything is
+/// refused: whoever named it, say `/tmp`, does not want it closed.
 fn make_state_dir(dir: &Path) -> Result<(), StartError> {
-    let make = || -> io::Result<u32> {
-        DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-        Ok(fs::metadata(dir)?.permissions().mode() & 0o777)
+    let make = || -> io::Result<Option<u32>> {
+        DirBuilder::new().recursive(true).mode(PRIVATE).create(dir)?;
+        let mode = fs::metadata(dir)?.permissions().mode() & 0o777;
+        if mode & 0o077 == 0 {
+            return Ok(None);
+        }
+        if fs::read_dir(dir)?.next().is_some() {
+            return Ok(Some(mode));
+        }
+        fs::set_permissions(dir, Permissions::from_mode(PRIVATE))?;
+        Ok(None)
     };
-    let mode = make().map_err(|error| StartError::state(format!("make the folder {}", dir.display()), error))?;
-    if mode & 0o077 == 0 {
-        return Ok(());
-    }
+    let open = make().map_err(|error| StartError::state(format!("make the folder {}", dir.display()), error))?;
+    let Some(mode) = open else { return Ok(()) };
     let error = format!(
-        "state_dir: {} has mode {mode:o}, and keys in it would not be secret; `chmod 700` it or name a new folder",
+        "state_dir: {} has mode {mode:o} and is not empty, so keys in it would not be secret; `chmod 700` it or name a \
+         new folder",
         dir.display()
     );
     Err(ConfigErrors(vec![error]).into())
@@ -382,9 +390,7 @@ fn server_certificate(authority: &CertificateAuthority, config: &ServerConfig) -
         }
     }
     let names: Vec<_> = names.iter().map(String::as_str).collect();
-    authority
-        .server_certificate(&names)
-        .map_err(|error| StartError::state("issue the server's TLS certificate", error))
+    authority.server_certificate(&names).map_err(|error| StartError::state("issue the server's TLS certificate", error))
 }
 
 fn build_authorization_server(

@@ -116,7 +116,8 @@ async fn accept(socket: TcpListener, listener: Arc<Listener>, mut stop: watch::R
                 tokio::spawn(connection(stream, peer, listener.clone(), stop.clone()));
             }
             // The client gave up while it waited.
-            Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {}
+            Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {
+            }
             Err(error) => {
                 tracing::warn!(%error, listener = listener.name, "cannot accept; trying again");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -159,7 +160,8 @@ async fn connection(mut stream: TcpStream, peer: SocketAddr, listener: Arc<Liste
         _ => meter.handshakes_full.add(),
     }
     // Read once: a certificate cannot change within a connection.
-    let identity = session.peer_certificates().and_then(|chain| chain.first()).map(|leaf| ClientIdentity::from_der(leaf));
+    let identity =
+        session.peer_certificates().and_then(|chain| chain.first()).map(|leaf| ClientIdentity::from_der(leaf));
     let caller = match identity {
         None => caller(peer, None, false),
         Some(Ok(identity)) => caller(peer, Some(Arc::new(identity)), false),

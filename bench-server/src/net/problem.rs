@@ -252,6 +252,8 @@ mod tests {
         assert_eq!(status, StatusCode::FORBIDDEN);
         assert_eq!(body["status"], 403);
         assert_eq!(body["title"], "Forbidden");
-        assert!(url::Url::parse(body["type"].as_str().unwrap()).unwrap().path().ends_with("client-identity-not-allowed"));
+        assert!(
+            url::Url::parse(body["type"].as_str().unwrap()).unwrap().path().ends_with("client-identity-not-allowed")
+        );
     }
 }

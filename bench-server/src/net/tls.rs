@@ -91,16 +91,13 @@ mod tests {
         let (chain, key) = certificate();
         let mut roots = RootCertStore::empty();
         roots.add(chain[0].clone()).unwrap();
-        let verifier = WebPkiClientVerifier::builder_with_provider(
-            Arc::new(roots),
-            Arc::new(aws_lc_rs::default_provider()),
-        )
-        .build()
-        .unwrap();
+        let verifier =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::new(aws_lc_rs::default_provider()))
+                .build()
+                .unwrap();
         for version in [&TLS12, &TLS13] {
             let (chain, key) = (chain.clone(), key.clone_key());
-            let made =
-                configuration(version, &[HttpVersion::Http1], (chain, key), Some(verifier.clone())).unwrap();
+            let made = configuration(version, &[HttpVersion::Http1], (chain, key), Some(verifier.clone())).unwrap();
             assert!(!made.session_storage.can_cache());
             assert_eq!(made.send_tls13_tickets, 0);
             assert!(!made.ticketer.enabled());

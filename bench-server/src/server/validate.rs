@@ -97,16 +97,17 @@ fn check_profile(profile: &Profile, errors: &mut Vec<String>) {
         !scope.is_empty() && scope.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\')
     };
     if profile.method != MethodConfig::None && !is_scope(&profile.scope) {
-        error(format!(
-            "\"{}\" is not a scope; use one word of printable ASCII without '\"' and '\\'",
-            profile.scope
-        ));
+        error(format!("\"{}\" is not a scope; use one word of printable ASCII without '\"' and '\\'", profile.scope));
     }
 }
 
 fn check_authorization_server(config: &ServerConfig, errors: &mut Vec<String>) {
-    let mounted: Vec<_> =
-        config.listeners.iter().filter(|listener| listener.authorization_server).map(|listener| &listener.name).collect();
+    let mounted: Vec<_> = config
+        .listeners
+        .iter()
+        .filter(|listener| listener.authorization_server)
+        .map(|listener| &listener.name)
+        .collect();
     match (&config.authorization_server, mounted.as_slice()) {
         (None, []) | (Some(_), [_]) => {}
         (Some(_), []) => errors.push(
