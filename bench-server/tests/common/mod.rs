@@ -315,6 +315,7 @@ pub fn client_credentials(scopes: &[&str]) -> ClientRegistration {
         scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
         may_introspect: false,
         access_token_lifetime: None,
+        token_endpoint_auth_method: None,
     }
 }
 
