@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::format::{bracket, duration, fixed, number};
+use super::format::{bracket, duration, fixed, number, percent};
 use super::summary::{Summary, VariantSummary};
 
 /// A cell of the guide's table and the run's answer to it.
@@ -14,8 +14,8 @@ pub struct Claim {
     pub aspect: String,
     /// The guide's word.
     pub claim: String,
-    /// What this run measured.
-    pub measured: String,
+    /// What this run measured, a line per variant where there are several.
+    pub measured: Vec<String>,
     /// Whether that supports the word.
     pub verdict: ClaimVerdict,
 }
@@ -104,7 +104,7 @@ pub(crate) fn claims(summary: &Summary) -> Vec<Claim> {
             let variants: Vec<&VariantSummary> =
                 summary.variants.iter().filter(|variant| variant.method == *method).collect();
             let (verdict, measured) = if variants.is_empty() {
-                (ClaimVerdict::NotMeasured, "the scenario has no variant of this method".to_owned())
+                answer(ClaimVerdict::NotMeasured, "the scenario has no variant of this method")
             } else {
                 match aspect {
                     "Identifies" => identifies(method, &variants),
@@ -112,9 +112,9 @@ pub(crate) fn claims(summary: &Summary) -> Vec<Claim> {
                     "Revocation" => revocation(method, &variants),
                     "Best suited for" => suited(&variants),
                     "Complexity" => {
-                        (ClaimVerdict::NotMeasured, "set-up is not measured: the run begins with servers that work".to_owned())
+                        answer(ClaimVerdict::NotMeasured, "set-up is not measured: a run begins with servers that work")
                     }
-                    _ => (ClaimVerdict::NotMeasured, "no user takes part in a run under load".to_owned()),
+                    _ => answer(ClaimVerdict::NotMeasured, "no user takes part in a run under load"),
                 }
             };
             claims.push(Claim {
@@ -129,7 +129,11 @@ pub(crate) fn claims(summary: &Summary) -> Vec<Claim> {
     claims
 }
 
-type Answer = (ClaimVerdict, String);
+type Answer = (ClaimVerdict, Vec<String>);
+
+fn answer(verdict: ClaimVerdict, line: impl Into<String>) -> Answer {
+    (verdict, vec![line.into()])
+}
 
 /// The load client compares the principal in every answer with the credential's; a trial with another one is invalid.
 fn identifies(method: &str, variants: &[&VariantSummary]) -> Answer {
@@ -141,19 +145,17 @@ fn identifies(method: &str, variants: &[&VariantSummary]) -> Answer {
         })
         .sum();
     if answers == 0 {
-        return (ClaimVerdict::NotMeasured, "no accepted request".to_owned());
+        return answer(ClaimVerdict::NotMeasured, "no accepted request");
     }
     let answers = fixed(answers as f64, 0);
-    match method {
-        "oauth2" => (
-            ClaimVerdict::Qualified,
-            format!("{answers} answers named the token's subject; no user was asked for consent in this run"),
-        ),
-        "api-key" => (ClaimVerdict::Supported, format!("{answers} answers named the application that the key was issued to")),
-        "jwt" => (ClaimVerdict::Supported, format!("{answers} answers named the subject of the presented token, whoever sent it")),
-        "basic" => (ClaimVerdict::Supported, format!("{answers} answers named the user whose password was sent")),
-        _ => (ClaimVerdict::Supported, format!("{answers} answers named the identity in the client's certificate")),
-    }
+    let (verdict, named) = match method {
+        "oauth2" => (ClaimVerdict::Qualified, "the token's subject; no user was asked for consent in this run"),
+        "api-key" => (ClaimVerdict::Supported, "the application that the key was issued to"),
+        "jwt" => (ClaimVerdict::Supported, "the subject of the presented token, whoever sent it"),
+        "basic" => (ClaimVerdict::Supported, "the user whose password was sent"),
+        _ => (ClaimVerdict::Supported, "the identity in the client's certificate"),
+    };
+    answer(verdict, format!("{answers} answers named {named}"))
 }
 
 /// Operations per request, from the latency measurement or, failing that, at saturation.
@@ -167,11 +169,12 @@ fn stateless(method: &str, variants: &[&VariantSummary]) -> Answer {
     let measured: Vec<(&VariantSummary, super::summary::Operations)> =
         variants.iter().filter_map(|variant| Some((*variant, operations(variant)?))).collect();
     if measured.is_empty() {
-        return (ClaimVerdict::NotMeasured, "no valid trial under load".to_owned());
+        return answer(ClaimVerdict::NotMeasured, "no valid trial under load");
     }
     let texts = measured.iter().map(|(variant, operations)| {
-        let mut parts = vec![format!("{} lookups", number(operations.store_lookups))];
-        for (count, one) in [(operations.verify_calls, "signature checks"), (operations.hash_calls, "password hashes")] {
+        let mut parts = vec![format!("{} lookups per request", number(operations.store_lookups))];
+        for (count, one) in [(operations.verify_calls, "signature checks"), (operations.hash_calls, "password hashes")]
+        {
             if count > 0.0 {
                 parts.push(format!("{} {one}", number(count)));
             }
@@ -182,7 +185,7 @@ fn stateless(method: &str, variants: &[&VariantSummary]) -> Answer {
         }
         format!("{}: {}", variant.name, parts.join(", "))
     });
-    let text = format!("per request, {}", texts.collect::<Vec<_>>().join("; "));
+    let lines = texts.collect();
     // One lookup in a thousand requests is a warm cache; none at all is stateless.
     let looks_up = |bound: f64| measured.iter().any(|(_, operations)| operations.store_lookups >= bound);
     let keeps_none = measured.iter().any(|(_, operations)| operations.store_lookups == 0.0);
@@ -202,7 +205,7 @@ fn stateless(method: &str, variants: &[&VariantSummary]) -> Answer {
         _ if keeps_none => ClaimVerdict::Supported,
         _ => ClaimVerdict::Contradicted,
     };
-    (verdict, text)
+    (verdict, lines)
 }
 
 fn revocation(method: &str, variants: &[&VariantSummary]) -> Answer {
@@ -210,7 +213,7 @@ fn revocation(method: &str, variants: &[&VariantSummary]) -> Answer {
         variants.iter().filter_map(|variant| Some((*variant, variant.revocation.known()?))).collect();
     if measured.is_empty() {
         let reason = variants.iter().find_map(|variant| variant.revocation.reason()).unwrap_or("not measured");
-        return (ClaimVerdict::NotMeasured, reason.to_owned());
+        return answer(ClaimVerdict::NotMeasured, reason);
     }
     let texts = measured.iter().map(|(variant, found)| {
         let open = match found.still_accepted {
@@ -219,7 +222,7 @@ fn revocation(method: &str, variants: &[&VariantSummary]) -> Answer {
         };
         format!("{}: longest {}{open} ({})", variant.name, bracket(&found.max), found.promise)
     });
-    let text = texts.collect::<Vec<_>>().join("; ");
+    let lines = texts.collect();
     let at_once = |found: &super::summary::RevocationSummary| {
         found.still_accepted == 0 && found.max.low_ns < 2.0 * found.probe_interval_ns as f64
     };
@@ -239,7 +242,7 @@ fn revocation(method: &str, variants: &[&VariantSummary]) -> Answer {
         _ if ended => ClaimVerdict::Qualified,
         _ => ClaimVerdict::Contradicted,
     };
-    (verdict, text)
+    (verdict, lines)
 }
 
 /// Suitability is a judgement; the run contributes the figures that it turns on.
@@ -249,10 +252,11 @@ fn suited(variants: &[&VariantSummary]) -> Answer {
         .filter_map(|variant| {
             let throughput = variant.throughput.known()?;
             let ratio = throughput.ratio_to_baseline.known();
-            let ratio = ratio.map_or_else(String::new, |ratio| format!(" (× {} of none)", number(ratio.value)));
+            let ratio = ratio.map_or_else(String::new, |ratio| format!(", {} of none", percent(ratio.value)));
             Some(format!("{}: {} req/s{ratio}", variant.name, fixed(throughput.per_s.value, 0)))
         })
         .collect();
-    let figures = if texts.is_empty() { "no throughput was measured".to_owned() } else { texts.join("; ") };
-    (ClaimVerdict::NotMeasured, format!("a judgement, not a measurement; to weigh: {figures}"))
+    let mut lines = vec!["a judgement, not a measurement; to weigh:".to_owned()];
+    lines.extend(texts);
+    (ClaimVerdict::NotMeasured, lines)
 }

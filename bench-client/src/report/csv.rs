@@ -13,8 +13,10 @@ pub(crate) fn render(report: &Report) -> Result<Vec<(&'static str, String)>, Rep
     view::all(report)
         .into_iter()
         .map(|table| {
-            let text = write(&table)
-                .map_err(|message| ReportError { path: PathBuf::from(format!("tables/{}.csv", table.name)), message })?;
+            let text = write(&table).map_err(|message| ReportError {
+                path: PathBuf::from(format!("tables/{}.csv", table.name)),
+                message,
+            })?;
             Ok((table.name, text))
         })
         .collect()
@@ -59,6 +61,7 @@ fn heads(column: &Column) -> Vec<String> {
         (_, "µs") => "_us".to_owned(),
         (_, "ms") => "_ms".to_owned(),
         (_, "µs/request") => "_us_per_request".to_owned(),
+        (_, "% of none") => "_percent".to_owned(),
         (_, "req/s") => "_per_s".to_owned(),
         (_, "bytes/request" | "per request") => "_per_request".to_owned(),
         _ => String::new(),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bench_server::contract::{AccessTokenFormat, Algorithm, MethodConfig, PasswordHash, StoreKind, TokenValidation};
 
+use super::format;
 use crate::plan::Variant;
 
 /// How many store lookups a request costs on a kept connection.
@@ -88,7 +89,7 @@ pub(crate) fn verifies_each(method: &MethodConfig) -> bool {
 
 /// The variant's options in words, for tables.
 pub(crate) fn describe(variant: &Variant) -> String {
-    let time = |duration: Duration| humantime::format_duration(duration).to_string();
+    let time = |duration: Duration| format::duration(duration.as_nanos() as f64);
     let cached = |cache: &Option<bench_server::contract::CacheConfig>| {
         cache.map_or_else(String::new, |cache| format!(", cached for {}", time(cache.ttl)))
     };

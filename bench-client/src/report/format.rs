@@ -6,6 +6,9 @@ use super::summary::Bracket;
 /// Between groups of three digits: a narrow space that does not break (SI brochure §5.4.4).
 const GROUP: char = '\u{202f}';
 
+/// Between a number and its unit: they stay on one line (SI brochure §5.4.3).
+const UNIT: char = '\u{a0}';
+
 /// A number with three significant digits, and all digits of its integer part: `0.0123`, `1.23`, `45.6`, `12 345`.
 pub(crate) fn number(value: f64) -> String {
     if !value.is_finite() {
@@ -60,6 +63,12 @@ pub(crate) fn estimate(estimate: &Estimate, scale: f64) -> String {
     }
 }
 
+/// Half of the interval's width, in a unit of `scale`: `±0.42`.
+pub(crate) fn plus_minus(estimate: &Estimate, scale: f64) -> Option<String> {
+    let half_width = estimate.interval?.half_width() / scale;
+    Some(format!("±{}", fixed(half_width, decimals(estimate.value / scale, half_width))))
+}
+
 /// The ends of the interval, in a unit of `scale`: `37.8 – 38.9`.
 pub(crate) fn interval(estimate: &Estimate, scale: f64) -> Option<String> {
     let interval = estimate.interval?;
@@ -70,7 +79,7 @@ pub(crate) fn interval(estimate: &Estimate, scale: f64) -> Option<String> {
 /// A time in the unit that reads best: `38.2 µs`, `1.20 s`.
 pub(crate) fn duration(ns: f64) -> String {
     let (scale, unit) = match ns.abs() {
-        ns if ns == 0.0 => return "0 s".to_owned(),
+        0.0 => return format!("0{UNIT}s"),
         ns if ns < 999.5 => (1.0, "ns"),
         ns if ns < 999.5e3 => (1e3, "µs"),
         ns if ns < 999.5e6 => (1e6, "ms"),
@@ -79,29 +88,46 @@ pub(crate) fn duration(ns: f64) -> String {
     let text = number(ns / scale);
     // "2 s" rather than "2.00 s": settings are whole numbers more often than not.
     let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
-    format!("{text} {unit}")
+    format!("{text}{UNIT}{unit}")
 }
 
 /// A bracket: `1.92 – 1.94 s`, `< 20 ms` when it was never accepted again, `> 12 s` when it never closed.
 pub(crate) fn bracket(bracket: &Bracket) -> String {
     match bracket.high_ns {
-        None => format!("> {}", duration(bracket.low_ns)),
-        Some(high) if bracket.low_ns == 0.0 => format!("< {}", duration(high)),
+        None => format!(">{UNIT}{}", duration(bracket.low_ns)),
+        Some(high) if bracket.low_ns == 0.0 => format!("<{UNIT}{}", duration(high)),
         Some(high) => {
             let (low, high) = (duration(bracket.low_ns), duration(high));
-            match (low.split_once(' '), high.split_once(' ')) {
-                (Some((low, unit)), Some((high, same))) if unit == same => format!("{low} – {high} {unit}"),
-                _ => format!("{low} – {high}"),
+            match (low.split_once(UNIT), high.split_once(UNIT)) {
+                (Some((low, unit)), Some((high, same))) if unit == same => {
+                    format!("{low}{UNIT}–{UNIT}{high}{UNIT}{unit}")
+                }
+                _ => format!("{low}{UNIT}– {high}"),
             }
         }
     }
 }
 
+/// How many times as much, with no more digits than anybody needs: `1.74`, `41 000`.
+pub(crate) fn times(ratio: f64) -> String {
+    if ratio < 100.0 || !ratio.is_finite() {
+        return number(ratio);
+    }
+    let unit = 10_f64.powf(ratio.log10().floor() - 1.0);
+    fixed((ratio / unit).round() * unit, 0)
+}
+
 /// A share as per cent: `1.2 %`.
 pub(crate) fn percent(share: f64) -> String {
     let value = share * 100.0;
-    let decimals = if value.abs() >= 9.95 { 0 } else if value.abs() >= 0.0995 { 1 } else { 2 };
-    format!("{} %", fixed(value, decimals))
+    let decimals = if value.abs() >= 9.95 {
+        0
+    } else if value.abs() >= 0.0995 {
+        1
+    } else {
+        2
+    };
+    format!("{}{UNIT}%", fixed(value, decimals))
 }
 
 #[cfg(test)]
@@ -126,17 +152,25 @@ mod tests {
         assert_eq!(estimate(&Estimate { value: 38_234.0, interval: None }, 1000.0), "38.2");
     }
 
+    fn spaced(text: String) -> String {
+        text.replace(UNIT, " ")
+    }
+
+    fn spaced_bracket(it: Bracket) -> String {
+        spaced(bracket(&it))
+    }
+
     #[test]
     fn durations_choose_their_unit() {
-        let texts = [0.0, 250.0, 38_200.0, 12_000_000.0, 2e9, 999_600.0].map(duration);
+        let texts = [0.0, 250.0, 38_200.0, 12_000_000.0, 2e9, 999_600.0].map(|ns| spaced(duration(ns)));
         assert_eq!(texts, ["0 s", "250 ns", "38.2 µs", "12 ms", "2 s", "1 ms"]);
     }
 
     #[test]
     fn brackets_say_what_is_not_known() {
-        assert_eq!(bracket(&Bracket { low_ns: 0.0, high_ns: Some(2e7) }), "< 20 ms");
-        assert_eq!(bracket(&Bracket { low_ns: 1.92e9, high_ns: Some(1.94e9) }), "1.92 – 1.94 s");
-        assert_eq!(bracket(&Bracket { low_ns: 9.9e8, high_ns: Some(1.01e9) }), "990 ms – 1.01 s");
-        assert_eq!(bracket(&Bracket { low_ns: 1.2e10, high_ns: None }), "> 12 s");
+        assert_eq!(spaced_bracket(Bracket { low_ns: 0.0, high_ns: Some(2e7) }), "< 20 ms");
+        assert_eq!(spaced_bracket(Bracket { low_ns: 1.92e9, high_ns: Some(1.94e9) }), "1.92 – 1.94 s");
+        assert_eq!(spaced_bracket(Bracket { low_ns: 9.9e8, high_ns: Some(1.01e9) }), "990 ms – 1.01 s");
+        assert_eq!(spaced_bracket(Bracket { low_ns: 1.2e10, high_ns: None }), "> 12 s");
     }
 }

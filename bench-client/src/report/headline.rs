@@ -2,8 +2,8 @@
 //! hand.
 
 use super::cell::Cell;
-use super::format::{bracket, duration, fixed, number, percent};
-use super::summary::{Summary, VariantSummary};
+use super::format::{bracket, duration, fixed, number, percent, times};
+use super::summary::{RevocationSummary, Summary, VariantSummary};
 use crate::stats::Grouping;
 
 /// Cheapest validation, highest throughput, shortest and longest window.
@@ -12,9 +12,8 @@ pub(crate) fn sentences(summary: &Summary) -> Vec<String> {
 }
 
 fn validation(summary: &Summary) -> String {
-    let measured = ranked(summary, |variant| {
-        variant.latency.known()?.validation_ns.p50.known().map(|estimate| estimate.value)
-    });
+    let measured =
+        ranked(summary, |variant| variant.latency.known()?.validation_ns.p50.known().map(|estimate| estimate.value));
     match (measured.first(), measured.last()) {
         (Some((cheap, low)), Some((dear, high))) if measured.len() > 1 => format!(
             "Validating one request is cheapest with {} ({} at the median) and dearest with {} ({}, {} times as much).",
@@ -22,7 +21,7 @@ fn validation(summary: &Summary) -> String {
             duration(*low),
             dear.name,
             duration(*high),
-            number(high / low.max(1.0)),
+            times(high / low.max(1.0)),
         ),
         (Some((only, value)), _) => {
             format!("Validating one request takes {} at the median with {}.", duration(*value), only.name)
@@ -57,28 +56,30 @@ fn revocation(summary: &Summary) -> String {
         summary.compared().filter_map(|variant| Some((variant, variant.revocation.known()?))).collect();
     // Open windows are the longest of all.
     measured.sort_by(|a, b| {
-        let key = |found: &super::summary::RevocationSummary| found.max.high_ns.unwrap_or(f64::MAX);
+        let key = |found: &RevocationSummary| found.max.high_ns.unwrap_or(f64::MAX);
         key(a.1).total_cmp(&key(b.1))
     });
-    let (Some((_, short)), Some((long, longest))) = (measured.first(), measured.last()) else {
+    let (Some((_, short)), Some((_, longest))) = (measured.first(), measured.last()) else {
         return "No credential was revoked.".to_owned();
     };
-    // Several variants share the shortest window when the probes cannot tell them apart.
-    let limit = short.max.low_ns + 2.0 * short.probe_interval_ns as f64;
-    let shortest: Vec<&str> = measured
-        .iter()
-        .filter(|(_, found)| found.max.high_ns.is_some_and(|high| high <= limit))
-        .map(|(variant, _)| variant.name.as_str())
-        .collect();
+    // Probes cannot tell windows apart that differ by less than their interval: those are named together.
+    let alike = |to: &RevocationSummary| -> Vec<&str> {
+        let near = |found: &RevocationSummary| match (found.max.high_ns, to.max.high_ns) {
+            (Some(a), Some(b)) => (a - b).abs() <= 2.0 * to.probe_interval_ns as f64,
+            (None, None) => true,
+            _ => false,
+        };
+        measured.iter().filter(|(_, found)| near(found)).map(|(variant, _)| variant.name.as_str()).collect()
+    };
     let open = match longest.still_accepted {
         0 => String::new(),
         open => format!(", {open} of {} still accepted when the watch ended", longest.revoked),
     };
     format!(
         "A revoked credential is refused soonest with {} (longest window {}); it lives on longest with {} ({}{open}).",
-        list(&shortest),
+        list(&alike(short)),
         bracket(&short.max),
-        long.name,
+        list(&alike(longest)),
         bracket(&longest.max),
     )
 }
@@ -88,8 +89,7 @@ pub(crate) fn ranked<'s>(
     summary: &'s Summary,
     figure: impl Fn(&'s VariantSummary) -> Option<f64>,
 ) -> Vec<(&'s VariantSummary, f64)> {
-    let mut ranked: Vec<_> =
-        summary.compared().filter_map(|variant| Some((variant, figure(variant)?))).collect();
+    let mut ranked: Vec<_> = summary.compared().filter_map(|variant| Some((variant, figure(variant)?))).collect();
     ranked.sort_by(|a, b| a.1.total_cmp(&b.1));
     ranked
 }

@@ -49,7 +49,12 @@ fn text(histogram: &Histogram<u64>) -> String {
     }
     let (mean, deviation) = (histogram.mean() / MILLISECOND, histogram.stdev() / MILLISECOND);
     writeln!(out, "#[Mean    = {mean:>12.6}, StdDeviation   = {deviation:>12.6}]").expect(INTO_STRING);
-    writeln!(out, "#[Max     = {:>12.6}, Total count    = {:>12}]", histogram.max() as f64 / MILLISECOND, histogram.len())
-        .expect(INTO_STRING);
+    writeln!(
+        out,
+        "#[Max     = {:>12.6}, Total count    = {:>12}]",
+        histogram.max() as f64 / MILLISECOND,
+        histogram.len()
+    )
+    .expect(INTO_STRING);
     out
 }

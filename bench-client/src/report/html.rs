@@ -63,7 +63,7 @@ struct GuideCell<'a> {
     method: &'a str,
     title: &'a str,
     claim: &'a str,
-    measured: &'a str,
+    measured: &'a [String],
     verdict: &'static str,
 }
 

@@ -149,7 +149,8 @@ impl Plot<'_> {
         let (width, height) = self.size();
         let (columns, rows) = self.pixels();
         let body = text.split_once('>').map_or("", |(_, body)| body);
-        let body = body.replace("font-family=\"sans-serif\"", "font-family=\"Arial, Liberation Sans, Helvetica, sans-serif\"");
+        let body =
+            body.replace("font-family=\"sans-serif\"", "font-family=\"Arial, Liberation Sans, Helvetica, sans-serif\"");
         let label = format!("role=\"img\" aria-label=\"{}\"", self.title());
         match ink {
             Ink::OnPaper => format!(

@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-use comfy_table::presets::NOTHING;
-use comfy_table::{Cell as TerminalCell, CellAlignment, ContentArrangement, Table as TerminalTable};
+use comfy_table::{
+    Cell as TerminalCell, CellAlignment, ContentArrangement, LineStyle, Table as TerminalTable, TableStyle,
+};
 
 use super::checks::CheckVerdict;
 use super::view::{self, Column, Footnotes};
@@ -19,10 +20,13 @@ const COLUMNS: [(&str, &str); 8] = [
     ("added_p99", "added\np99 µs"),
     ("cpu", "server CPU\nµs/request"),
     ("throughput", "through-\nput req/s"),
-    ("throughput_ratio", "× none"),
+    ("throughput_relative", "% of\nnone"),
     ("lookups", "lookups\n/request"),
     ("revocation_max", "longest revo-\ncation window"),
 ];
+
+/// One rule below the head and none elsewhere: copies well, and reads well without colour.
+const RULED_HEAD: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 /// Columns whose uncertainty is shown.
 const WITH_INTERVAL: [&str; 2] = ["cpu", "added_p50"];
@@ -68,8 +72,7 @@ fn comparison(report: &Report, notes: &mut Footnotes) -> String {
         })
         .collect();
     let mut table = TerminalTable::new();
-    // Two spaces between columns and no rules: copies well, and reads well without colour.
-    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
+    table.load_style(RULED_HEAD).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
     let heads = picked.iter().map(|(_, _, head)| TerminalCell::new(head).set_alignment(CellAlignment::Right));
     table.set_header(std::iter::once(TerminalCell::new("variant")).chain(heads));
     for row in &data.rows {
@@ -78,14 +81,18 @@ fn comparison(report: &Report, notes: &mut Footnotes) -> String {
             let entry = &row.cells[*position];
             let text = match &entry.blank {
                 Some(reason) => format!("– {}", notes.mark(reason)),
-                None if WITH_INTERVAL.contains(&column.key) => {
-                    entry.plus_minus().map_or_else(|| entry.text.clone(), |half| format!("{} {half}", entry.text))
-                }
+                None if WITH_INTERVAL.contains(&column.key) => entry
+                    .plus_minus
+                    .as_ref()
+                    .map_or_else(|| entry.text.clone(), |half| format!("{} {half}", entry.text)),
                 None => entry.text.clone(),
             };
             cells.push(TerminalCell::new(text).set_alignment(CellAlignment::Right));
         }
         table.add_row(cells);
+    }
+    for (i, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((if i == 0 { 0 } else { 2 }, 0));
     }
     table.trim_fmt()
 }
@@ -132,7 +139,8 @@ fn wrap(text: &str) -> String {
     const MARGIN: usize = 10;
     let width = usize::from(WIDTH) - MARGIN;
     let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
+    // A space that does not break is not a place to break at.
+    for word in text.split([' ', '\n']) {
         let line = lines.last_mut().expect("there is always a last line");
         if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width {
             lines.push(word.to_owned());

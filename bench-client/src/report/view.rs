@@ -2,12 +2,12 @@
 
 use serde::Serialize;
 
+use super::Report;
 use super::cell::{Cell, Estimate};
 use super::checks::{Check, CheckVerdict};
 use super::claims::{Claim, METHODS};
 use super::format;
 use super::summary::{Bracket, LatencySummary, Summary, VariantSummary};
-use super::Report;
 
 /// A table.
 #[derive(Debug, Clone, Serialize)]
@@ -51,6 +51,8 @@ pub(crate) struct Entry {
     pub(crate) text: String,
     /// The interval or a remark.
     pub(crate) detail: String,
+    /// Half of the interval's width, where there is little room.
+    pub(crate) plus_minus: Option<String>,
     /// The figure in the column's unit, for sorting and CSV.
     pub(crate) value: Option<f64>,
     /// Ends of the interval in the column's unit.
@@ -68,15 +70,10 @@ impl Entry {
     fn text(text: impl Into<String>) -> Self {
         Self { text: text.into(), ..Self::default() }
     }
-
-    /// Half of the interval's width in the column's unit, as text.
-    pub(crate) fn plus_minus(&self) -> Option<String> {
-        let half_width = (self.high? - self.low?) / 2.0;
-        Some(format!("±{}", format::number(half_width)))
-    }
 }
 
 const MICROSECOND: f64 = 1e3;
+const PERCENT: f64 = 0.01;
 
 fn figure(cell: &Cell<f64>, scale: f64) -> Entry {
     match cell {
@@ -93,6 +90,7 @@ fn estimate(cell: &Cell<Estimate>, scale: f64) -> Entry {
             text: format::estimate(estimate, scale),
             detail: format::interval(estimate, scale).unwrap_or_default(),
             value: Some(estimate.value / scale),
+            plus_minus: format::plus_minus(estimate, scale),
             low: estimate.interval.map(|interval| interval.low / scale),
             high: estimate.interval.map(|interval| interval.high / scale),
             blank: None,
@@ -125,6 +123,7 @@ fn of_latency(variant: &VariantSummary, cell: impl Fn(&LatencySummary) -> Cell<E
     estimate(&variant.latency.and_then(cell), MICROSECOND)
 }
 
+/// Fills a table.
 fn build(name: &'static str, summary: &Summary, columns: Vec<(Column, Cells)>) -> Table {
     let rows = summary
         .variants
@@ -143,7 +142,6 @@ fn build(name: &'static str, summary: &Summary, columns: Vec<(Column, Cells)>) -
 pub(crate) fn comparison(summary: &Summary) -> Table {
     let columns: Vec<(Column, Cells)> = vec![
         (column("validation_p50", "Validation p50", "µs"), |v| of_latency(v, |l| l.validation_ns.p50.clone())),
-        (column("validation_p99", "Validation p99", "µs"), |v| of_latency(v, |l| l.validation_ns.p99.clone())),
         (column("added_p50", "Added p50", "µs"), |v| of_latency(v, |l| l.latency_added_ns.p50.clone())),
         (column("added_p99", "Added p99", "µs"), |v| of_latency(v, |l| l.latency_added_ns.p99.clone())),
         (column("cpu", "Server CPU", "µs/request"), |v| {
@@ -153,8 +151,8 @@ pub(crate) fn comparison(summary: &Summary) -> Table {
             of_latency(v, |l| l.server_cpu_ns_per_request.and_then(|cpu| cpu.added.clone()))
         }),
         (column("throughput", "Throughput", "req/s"), |v| estimate(&v.throughput.map(|t| t.per_s), 1.0)),
-        (column("throughput_ratio", "Throughput", "× none"), |v| {
-            estimate(&v.throughput.and_then(|t| t.ratio_to_baseline.clone()), 1.0)
+        (column("throughput_relative", "Throughput", "% of none"), |v| {
+            estimate(&v.throughput.and_then(|t| t.ratio_to_baseline.clone()), PERCENT)
         }),
         (column("lookups", "Lookups", "per request"), |v| {
             figure(&v.latency.and_then(|l| l.operations_per_request.map(|o| o.store_lookups)), 1.0)
@@ -181,6 +179,8 @@ pub(crate) fn latency(summary: &Summary) -> Table {
         (column("p99_9", "p99.9", "µs"), |v| of_latency(v, |l| l.latency_ns.p99_9.clone())),
         (column("service_p50", "Service p50", "µs"), |v| of_latency(v, |l| l.service_time_ns.p50.clone())),
         (column("service_p99", "Service p99", "µs"), |v| of_latency(v, |l| l.service_time_ns.p99.clone())),
+        (column("validation_p50", "Validation p50", "µs"), |v| of_latency(v, |l| l.validation_ns.p50.clone())),
+        (column("validation_p99", "Validation p99", "µs"), |v| of_latency(v, |l| l.validation_ns.p99.clone())),
         (column("lateness_p99", "Client late p99", "µs"), |v| {
             figure(&v.latency.and_then(|l| l.lateness_ns_p99.clone()), MICROSECOND)
         }),
@@ -190,9 +190,7 @@ pub(crate) fn latency(summary: &Summary) -> Table {
 
 fn count(cell: &Cell<u64>) -> Entry {
     match cell {
-        Cell::Known(n) => {
-            Entry { text: format::fixed(*n as f64, 0), value: Some(*n as f64), ..Entry::default() }
-        }
+        Cell::Known(n) => Entry { text: format::fixed(*n as f64, 0), value: Some(*n as f64), ..Entry::default() },
         Cell::Blank { blank } => Entry::blank(blank),
     }
 }
@@ -210,6 +208,7 @@ pub(crate) fn operations(summary: &Summary) -> Table {
         }
     }
     let columns: Vec<(Column, Cells)> = vec![
+        (column("credentials", "Credentials", "in use"), |v| count(&Cell::Known(v.credentials as u64))),
         (column("store_lookups", "Store lookups", "per request"), |v| operation(v, |o| o.store_lookups)),
         (column("cache_hits", "Cache hits", "per request"), |v| operation(v, |o| o.cache_hits)),
         (column("introspections", "Introspections", "per request"), |v| operation(v, |o| o.introspections)),
@@ -259,13 +258,18 @@ pub(crate) fn guide(claims: &[Claim]) -> Table {
                 Entry::text(&claim.aspect),
                 Entry::text(&claim.claim),
                 Entry::text(claim.verdict.words()),
-                Entry::text(&claim.measured),
+                Entry::text(claim.measured.join("; ")),
             ],
         })
         .collect();
     Table {
         name: "guide",
-        columns: vec![text("aspect", "Aspect"), text("claim", "The guide says"), text("verdict", "Verdict"), text("measured", "This run measured")],
+        columns: vec![
+            text("aspect", "Aspect"),
+            text("claim", "The guide says"),
+            text("verdict", "Verdict"),
+            text("measured", "This run measured"),
+        ],
         rows,
     }
 }
@@ -288,7 +292,11 @@ pub(crate) fn checks(checks: &[Check]) -> Table {
             }
         })
         .collect();
-    Table { name: "checks", columns: vec![text("expected", "Expected"), text("found", "Found"), text("verdict", "Verdict")], rows }
+    Table {
+        name: "checks",
+        columns: vec![text("expected", "Expected"), text("found", "Found"), text("verdict", "Verdict")],
+        rows,
+    }
 }
 
 /// In words.

@@ -37,65 +37,76 @@ impl Distribution {
     }
 }
 
-/// The distributions of several trials, merged so that percentiles of any weighting of the trials cost one pass.
+/// The distributions of several trials, merged so that percentiles of any weighting of the trials are a binary search.
 ///
 /// A bootstrap replicate is a weighting: a trial drawn twice counts twice, one not drawn counts nothing. Merging the
-/// histograms anew for each of a thousand replicates would cost a hundred times as much.
+/// histograms anew for each of a thousand replicates would cost several hundred times as much.
 #[derive(Debug, Clone, Default)]
 pub struct Pool {
-    /// `(value, trial, count)`, ascending by value.
-    entries: Vec<(u64, u32, u64)>,
-    totals: Vec<u64>,
+    /// Every value that any trial recorded, ascending.
+    values: Vec<u64>,
+    /// For each value in turn, and each trial: samples of the trial up to the value.
+    cumulative: Vec<u64>,
+    trials: usize,
 }
 
 impl Pool {
     /// Merges the distributions of trials; a weighting names them by position.
     pub fn new<'a>(trials: impl IntoIterator<Item = &'a Distribution>) -> Self {
-        let mut pool = Self::default();
-        for (trial, distribution) in (0_u32..).zip(trials) {
-            pool.entries.extend(distribution.bins.iter().map(|&(value, count)| (value, trial, count)));
-            pool.totals.push(distribution.total);
+        let trials: Vec<&Distribution> = trials.into_iter().collect();
+        let mut values: Vec<u64> = trials.iter().flat_map(|trial| trial.bins.iter().map(|(value, _)| *value)).collect();
+        values.sort_unstable();
+        values.dedup();
+        let mut cumulative = Vec::with_capacity(values.len() * trials.len());
+        let mut rest: Vec<_> = trials.iter().map(|trial| (trial.bins.iter().peekable(), 0)).collect();
+        for value in &values {
+            for (bins, seen) in &mut rest {
+                if let Some((_, count)) = bins.next_if(|(next, _)| next == value) {
+                    *seen += count;
+                }
+                cumulative.push(*seen);
+            }
         }
-        pool.entries.sort_unstable();
-        pool
+        Self { values, cumulative, trials: trials.len() }
     }
 
     /// Samples in all trials together.
     pub fn total(&self) -> u64 {
-        self.totals.iter().sum()
+        self.values.len().checked_sub(1).map_or(0, |last| self.up_to(last).iter().sum())
     }
 
-    /// The percentiles `quantiles` (ascending, each in 0..1) of all trials together, each counted once. One with fewer
-    /// than [`PERCENTILE_TAIL`] samples beyond it is `None`.
+    /// The percentiles `quantiles` (each in 0..1) of all trials together, each counted once. One with fewer than
+    /// [`PERCENTILE_TAIL`] samples beyond it is `None`.
     pub fn percentiles(&self, quantiles: &[f64]) -> Vec<Option<u64>> {
-        let total = self.total();
-        let found = self.weighted(quantiles, &vec![1; self.totals.len()]);
-        quantiles.iter().zip(found).map(|(q, value)| value.filter(|_| is_supported(*q, total))).collect()
+        let (total, once) = (self.total(), vec![1; self.trials]);
+        quantiles.iter().map(|q| self.weighted(*q, &once).filter(|_| is_supported(*q, total))).collect()
     }
 
-    /// The same where trial `i` counts `weights[i]` times, however thin the tail: for replicates of a percentile that
+    /// One percentile where trial `i` counts `weights[i]` times, however thin the tail: for replicates of one that
     /// [`Pool::percentiles`] supports.
     ///
     /// The value returned is the smallest at which the cumulative count reaches `q` of the total: the inverse of the
     /// empirical distribution function, type 1 of Hyndman and Fan, "Sample Quantiles in Statistical Packages", 1996.
-    pub fn weighted(&self, quantiles: &[f64], weights: &[u32]) -> Vec<Option<u64>> {
-        let total: u64 = self.totals.iter().zip(weights).map(|(n, weight)| n * u64::from(*weight)).sum();
-        let mut found = vec![None; quantiles.len()];
+    pub fn weighted(&self, q: f64, weights: &[u32]) -> Option<u64> {
+        let counted = |value: usize| -> u64 {
+            self.up_to(value).iter().zip(weights).map(|(count, weight)| count * u64::from(*weight)).sum()
+        };
+        let last = self.values.len().checked_sub(1)?;
+        let total = counted(last);
         if total == 0 {
-            return found;
+            return None;
         }
-        let mut ranks = quantiles.iter().map(|q| rank(*q, total)).enumerate().peekable();
-        let mut seen = 0;
-        for &(value, trial, count) in &self.entries {
-            seen += count * u64::from(weights[trial as usize]);
-            while let Some((i, _)) = ranks.next_if(|&(_, rank)| rank <= seen) {
-                found[i] = Some(value);
-            }
-            if ranks.peek().is_none() {
-                break;
-            }
+        let rank = rank(q, total);
+        let (mut low, mut high) = (0, last);
+        while low < high {
+            let middle = usize::midpoint(low, high);
+            if counted(middle) >= rank { high = middle } else { low = middle + 1 }
         }
-        found
+        Some(self.values[low])
+    }
+
+    fn up_to(&self, value: usize) -> &[u64] {
+        &self.cumulative[value * self.trials..(value + 1) * self.trials]
     }
 }
 
@@ -156,10 +167,11 @@ mod tests {
         let low = distribution(&[10; 100]);
         let high = distribution(&[1000; 100]);
         let pool = Pool::new([&low, &high]);
-        assert_eq!(pool.weighted(&[0.5], &[2, 0]), [Some(10)]);
-        assert_eq!(pool.weighted(&[0.5], &[0, 2]), [Some(1000)]);
-        assert_eq!(pool.weighted(&[0.2, 0.3], &[1, 3]), [Some(10), Some(1000)]);
-        assert_eq!(pool.weighted(&[0.5], &[0, 0]), [None]);
+        assert_eq!(pool.weighted(0.5, &[2, 0]), Some(10));
+        assert_eq!(pool.weighted(0.5, &[0, 2]), Some(1000));
+        assert_eq!(pool.weighted(0.2, &[1, 3]), Some(10));
+        assert_eq!(pool.weighted(0.3, &[1, 3]), Some(1000));
+        assert_eq!(pool.weighted(0.5, &[0, 0]), None);
     }
 
     #[test]

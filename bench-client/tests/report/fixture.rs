@@ -19,13 +19,13 @@ use bench_server::contract::{
     TokenRules, TokenValidation, Transport, TrustedIssuer,
 };
 
-pub const STARTS: u32 = 3;
-pub const ROUNDS: u32 = 6;
+pub(crate) const STARTS: u32 = 3;
+pub(crate) const ROUNDS: u32 = 6;
 /// Median latency of the baseline.
-pub const BASELINE_P50_NS: f64 = 100_000.0;
+pub(crate) const BASELINE_P50_NS: f64 = 100_000.0;
 /// Server CPU per request of the baseline.
-pub const BASELINE_CPU_NS: f64 = 14_000.0;
-pub const BASELINE_PER_S: f64 = 96_000.0;
+pub(crate) const BASELINE_CPU_NS: f64 = 14_000.0;
+pub(crate) const BASELINE_PER_S: f64 = 96_000.0;
 const MS: u64 = 1_000_000;
 
 /// What a variant of the fixture costs.
@@ -247,7 +247,7 @@ fn load(cost: &Cost, measurement: &Measurement, start: u32, round: u32) -> LoadR
             introspections,
             ..Counters::default()
         },
-        validation: histogram(requests, cost.validation_ns, 0.08),
+        validation: histogram(requests, cost.validation_ns * weather, 0.08),
         steal: Some(0.0),
     }
 }
@@ -289,7 +289,7 @@ fn expires(phase: f64) -> u64 {
 }
 
 /// The whole run.
-pub fn run() -> LoadedRun {
+pub(crate) fn run() -> LoadedRun {
     let costs = costs();
     let measurements = measurements();
     let variants: Vec<Variant> = costs
@@ -386,7 +386,7 @@ pub fn run() -> LoadedRun {
 }
 
 /// The load of a trial, to be spoiled by a test.
-pub fn load_mut<'r>(run: &'r mut LoadedRun, case: &str) -> &'r mut LoadResult {
+pub(crate) fn load_mut<'r>(run: &'r mut LoadedRun, case: &str) -> &'r mut LoadResult {
     let record = run.records.iter_mut().find(|record| record.case == case).expect("the case has records");
     match &mut record.measured {
         Measured::Latency(load) | Measured::Throughput(load) => load,
@@ -395,7 +395,7 @@ pub fn load_mut<'r>(run: &'r mut LoadedRun, case: &str) -> &'r mut LoadResult {
 }
 
 /// The windows of a trial, to be spoiled by a test.
-pub fn windows_mut<'r>(run: &'r mut LoadedRun, case: &str) -> &'r mut Vec<RevocationWindow> {
+pub(crate) fn windows_mut<'r>(run: &'r mut LoadedRun, case: &str) -> &'r mut Vec<RevocationWindow> {
     let record = run.records.iter_mut().find(|record| record.case == case).expect("the case has records");
     match &mut record.measured {
         Measured::Revocation(result) => &mut result.windows,

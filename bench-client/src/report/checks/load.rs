@@ -40,9 +40,10 @@ pub(super) fn lookups<'a>(plan: &Plan, trials: &Trials<'a>, variant: &'a Variant
     let (name, expected) = match rule {
         Lookups::One => (format!("{}: one store lookup per request", variant.name), "exactly 1"),
         Lookups::None => (format!("{}: no store lookup on kept connections", variant.name), "exactly 0"),
-        Lookups::CacheOrOne => {
-            (format!("{}: a request hits the cache or looks up", variant.name), "lookups + hits exactly 1, lookups at most 1")
-        }
+        Lookups::CacheOrOne => (
+            format!("{}: a request hits the cache or looks up", variant.name),
+            "lookups + hits exactly 1, lookups at most 1",
+        ),
         Lookups::Open => return None,
     };
     let loads = kept(plan, trials, variant);
@@ -104,7 +105,8 @@ pub(super) fn closed_loop(plan: &Plan, trials: &Trials<'_>) -> Vec<Check> {
                 Some((variant, busy / measured, IDENTITY_TOLERANCE + edge))
             })
             .collect();
-        let expected = format!("{} within {} plus one service time per slice", settings.connections, percent(IDENTITY_TOLERANCE));
+        let expected =
+            format!("{} within {} plus one service time per slice", settings.connections, percent(IDENTITY_TOLERANCE));
         let excess = |(_, found, tolerance): &(&str, f64, f64)| (found / connections - 1.0).abs() - tolerance;
         let Some(worst) = deviations.iter().max_by(|a, b| excess(a).total_cmp(&excess(b))) else {
             checks.push(Check::not_tested(name, expected, "no valid trial"));

@@ -17,6 +17,10 @@ const SPREAD_ALPHA: f64 = 1e-4;
 /// Probe intervals that an immediate revocation, or the end of a token, may be off by.
 const PROBES: u64 = 2;
 
+/// What the wall clock, which tokens expire by, may drift against the steady clock that windows are measured with: a clock
+/// being slewed drifts by 500 ppm, over the ten seconds or so that a watch lasts.
+const CLOCK_DRIFT: Duration = Duration::from_millis(5);
+
 /// All demands on the variant's windows.
 pub(super) fn check<'a>(plan: &'a Plan, trials: &Trials<'a>, summary: &Summary, variant: &'a Variant) -> Vec<Check> {
     let notice = expect::notice(&variant.method);
@@ -28,8 +32,11 @@ pub(super) fn check<'a>(plan: &'a Plan, trials: &Trials<'a>, summary: &Summary, 
         let reason = cell.and_then(|cell| cell.reason()).unwrap_or("not measured by this scenario");
         return vec![Check::not_tested(format!("{}: {}", variant.name, title(notice)), expectation(notice), reason)];
     };
-    let windows: Vec<&RevocationWindow> =
-        trials.revocations(&variant.name, measurement(plan, &found.measurement)).iter().flat_map(|result| &result.windows).collect();
+    let windows: Vec<&RevocationWindow> = trials
+        .revocations(&variant.name, measurement(plan, &found.measurement))
+        .iter()
+        .flat_map(|result| &result.windows)
+        .collect();
     let name = format!("{}: {}", variant.name, title(notice));
     match notice {
         Notice::Nothing => Vec::new(),
@@ -98,7 +105,9 @@ fn within(name: String, windows: &[&RevocationWindow], period: Duration) -> Chec
     let longest = windows.iter().filter_map(|window| window.last_accepted_ns).max().unwrap_or(0);
     let found = match offenders {
         0 => format!("longest of {}: last accepted after {}", windows.len(), duration(longest as f64)),
-        n => format!("{n} of {} beyond it, the longest last accepted after {}", windows.len(), duration(longest as f64)),
+        n => {
+            format!("{n} of {} beyond it, the longest last accepted after {}", windows.len(), duration(longest as f64))
+        }
     };
     Check::judged(name, expected, found, offenders == 0)
 }
@@ -108,12 +117,7 @@ fn within(name: String, windows: &[&RevocationWindow], period: Duration) -> Chec
 ///
 /// Kolmogorov's distance is compared with the bound of Dvoretzky, Kiefer, Wolfowitz and Massart, widened by what is
 /// known to be uneven: phases drawn from a span that is no multiple of the period, and the resolution.
-fn spreads(
-    name: String,
-    windows: &[&RevocationWindow],
-    period: Duration,
-    settings: Option<&RevocationPlan>,
-) -> Check {
+fn spreads(name: String, windows: &[&RevocationWindow], period: Duration, settings: Option<&RevocationPlan>) -> Check {
     let length = nanoseconds(period) as f64;
     let ends: Vec<f64> = windows
         .iter()
@@ -127,9 +131,12 @@ fn spreads(
     let limit = kolmogorov_bound(ends.len().max(1), SPREAD_ALPHA) + uneven(phase, length) + resolution / length;
     let expected = format!("even over {}, Kolmogorov distance at most {}", duration(length), number(limit.min(1.0)));
     match kolmogorov_distance_from_uniform(&ends, length) {
-        Some(distance) if limit < 1.0 => {
-            Check::judged(name, expected, format!("{} over {} windows", number(distance), ends.len()), distance <= limit)
-        }
+        Some(distance) if limit < 1.0 => Check::judged(
+            name,
+            expected,
+            format!("{} over {} windows", number(distance), ends.len()),
+            distance <= limit,
+        ),
         _ => Check::not_tested(
             name,
             format!("even over {}", duration(length)),
@@ -168,7 +175,9 @@ fn at_expiry(name: String, windows: &[&RevocationWindow], leeway: Duration, prob
         let Some(rejected) = window.first_rejected_ns else { return true };
         let accepted = window.last_accepted_ns.unwrap_or(0) as f64;
         // A request may be sent just before the end and judged just after it.
-        accepted < **end - PROBES as f64 * probe || accepted > **end || (rejected as f64) < **end - probe
+        accepted < **end - PROBES as f64 * probe
+            || accepted > **end + nanoseconds(CLOCK_DRIFT) as f64
+            || (rejected as f64) < **end - probe
     };
     let offenders = seen.iter().filter(off).count();
     let found = match offenders {

@@ -46,7 +46,13 @@ impl Scale {
             return (first..=last).map(|i| i as f64 * step).collect();
         }
         let decades = (high / low).log10();
-        let within: &[f64] = if decades > 3.0 { &[1.0] } else if decades > 1.2 { &[1.0, 3.0] } else { &[1.0, 2.0, 5.0] };
+        let within: &[f64] = if decades > 3.0 {
+            &[1.0]
+        } else if decades > 1.2 {
+            &[1.0, 3.0]
+        } else {
+            &[1.0, 2.0, 5.0]
+        };
         let (first, last) = (low.log10().floor() as i32, high.log10().ceil() as i32);
         let all = (first..=last).flat_map(|decade| within.iter().map(move |digit| digit * 10_f64.powi(decade)));
         all.filter(|tick| (low * 0.999..=high * 1.001).contains(tick)).collect()
@@ -65,7 +71,16 @@ impl Scale {
 fn nice(step: f64) -> f64 {
     let power = 10_f64.powf(step.log10().floor());
     let digit = step / power;
-    power * if digit < 1.5 { 1.0 } else if digit < 3.5 { 2.0 } else if digit < 7.5 { 5.0 } else { 10.0 }
+    power
+        * if digit < 1.5 {
+            1.0
+        } else if digit < 3.5 {
+            2.0
+        } else if digit < 7.5 {
+            5.0
+        } else {
+            10.0
+        }
 }
 
 /// Vertical grid lines with labels below, and the axis title.

@@ -6,7 +6,7 @@ use super::axis::{self, Scale};
 use super::canvas::{Align, Canvas, Drawn, INK, MUTED, NORMAL, RULE, SMALL, WIDTH, colour};
 use crate::plan::BASELINE;
 use crate::report::cell::Estimate;
-use crate::report::format::{self, duration, number, percent};
+use crate::report::format::{self, duration, percent, times};
 use crate::report::summary::{Summary, VariantSummary};
 
 const ROW: f64 = 24.0;
@@ -87,7 +87,7 @@ fn draw<DB: DrawingBackend>(
             }
             right = right.max(high);
         }
-        canvas.text(&bar.text, (right + 8.0, y), SMALL, Align::Left, INK)?;
+        canvas.label(&bar.text, (right + 8.0, y), SMALL, INK)?;
     }
     canvas.line(&[(LEFT, TOP), (LEFT, bottom)], RULE, 1.0, 1.0)
 }
@@ -133,7 +133,7 @@ pub(super) fn cpu_caption(summary: &Summary) -> String {
         duration(cheap.estimate.value),
         dear.variant.name,
         duration(dear.estimate.value),
-        number(dear.estimate.value / cheap.estimate.value),
+        times(dear.estimate.value / cheap.estimate.value),
     );
     text += " User and system time of all server processes of the variant, divided by answered requests; \
              brackets are 95 % intervals, the dashed line is the baseline.";

@@ -1,7 +1,9 @@
 //! A sheet to draw on in logical pixels, and the colours and marks that all figures share.
 
 use plotters::coord::Shift;
-use plotters::prelude::{Circle, DrawingArea, DrawingAreaErrorKind, DrawingBackend, PathElement, Polygon, Rectangle, Text};
+use plotters::prelude::{
+    Circle, DrawingArea, DrawingAreaErrorKind, DrawingBackend, PathElement, Polygon, Rectangle, Text,
+};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color as _, FontStyle, IntoFont as _, RGBColor, TextStyle};
 
@@ -124,6 +126,12 @@ impl<'a, DB: DrawingBackend> Canvas<'a, DB> {
         self.styled(text, at, size, align, colour, FontStyle::Normal)
     }
 
+    /// The same, starting at the position, on a patch of paper that keeps lines out of it.
+    pub(super) fn label(&self, text: &str, (x, y): Point, size: f64, colour: RGBColor) -> Drawn<DB> {
+        self.rect((x - 2.0, y - 7.0), (x + text_width(text, size) + 2.0, y + 7.0), PAPER, 0.85)?;
+        self.text(text, (x, y), size, Align::Left, colour)
+    }
+
     /// Bold text whose vertical middle is at the position.
     pub(super) fn bold(&self, text: &str, at: Point, size: f64, align: Align, colour: RGBColor) -> Drawn<DB> {
         self.styled(text, at, size, align, colour, FontStyle::Bold)
@@ -149,11 +157,9 @@ fn plain(text: &str) -> String {
     text.replace('\u{202f}', "\u{a0}")
 }
 
-/// Width of a text in logical pixels, with some room for a reader's font that is wider than ours.
+/// Width of a text in logical pixels. Bitmaps are that wide; in SVG it leaves about 8 % for a reader's font that is wider
+/// than ours.
 pub(super) fn text_width(text: &str, size: f64) -> f64 {
-    const ROOM: f64 = 1.06;
     let font = ("sans-serif", size * SCALE * EM).into_font();
-    let measured = font.box_size(&plain(text)).map_or(0.0, |(width, _)| f64::from(width));
-    // The measured box is that of the undivided size.
-    measured / SCALE / EM * ROOM
+    font.box_size(&plain(text)).map_or(0.0, |(width, _)| f64::from(width) / SCALE)
 }

@@ -89,19 +89,24 @@ pub(super) fn draw<DB: DrawingBackend>(summary: &Summary, canvas: &Canvas<'_, DB
     let marks: Vec<Point> = spots.iter().map(at).collect();
     let names: Vec<String> = spots
         .iter()
-        .map(|spot| if spot.open { format!("{} (still accepted)", spot.variant.name) } else { spot.variant.name.clone() })
+        .map(
+            |spot| {
+                if spot.open { format!("{} (still accepted)", spot.variant.name) } else { spot.variant.name.clone() }
+            },
+        )
         .collect();
-    for (place, mark) in place_labels(&names, &marks).iter().zip(&marks) {
+    let places = place_labels(&names, &marks);
+    for (place, mark) in places.iter().zip(&marks) {
         if place.far {
             let end = (mark.0.clamp(place.left + 4.0, place.left + place.width - 4.0), place.nearest_edge(mark.1));
             canvas.line(&[*mark, end], MUTED, 1.0, 0.6)?;
         }
     }
-    for (spot, mark) in spots.iter().zip(&marks) {
-        canvas.mark(&spot.variant.method, *mark, 6.0, 1.0)?;
+    for (place, name) in places.iter().zip(&names) {
+        canvas.label(name, (place.left, place.middle), SMALL, INK)?;
     }
-    for (place, name) in place_labels(&names, &marks).iter().zip(&names) {
-        canvas.text(name, (place.left, place.middle), SMALL, Align::Left, INK)?;
+    for (spot, mark) in spots.iter().zip(&marks) {
+        canvas.mark(&spot.variant.method, *mark, 6.0, 0.9)?;
     }
     Ok(())
 }
@@ -128,7 +133,8 @@ impl Place {
 
     fn covers(&self, (x, y): Point) -> bool {
         const MARK: f64 = 7.0;
-        (self.left - MARK..self.left + self.width + MARK).contains(&x) && (y - self.middle).abs() < HALF_LINE + MARK - 2.0
+        (self.left - MARK..self.left + self.width + MARK).contains(&x)
+            && (y - self.middle).abs() < HALF_LINE + MARK - 2.0
     }
 
     fn nearest_edge(&self, y: f64) -> f64 {
@@ -206,7 +212,8 @@ mod tests {
     fn labels_of_crowded_marks_do_not_overlap() {
         super::super::register_fonts();
         let names: Vec<String> = (0..15).map(|i| format!("some-variant-name-{i:04}")).collect();
-        let marks: Vec<Point> = (0..15).map(|i| (300.0 + f64::from(i % 5) * 35.0, 150.0 + f64::from(i / 5) * 100.0)).collect();
+        let marks: Vec<Point> =
+            (0..15).map(|i| (300.0 + f64::from(i % 5) * 35.0, 150.0 + f64::from(i / 5) * 100.0)).collect();
         let places = place_labels(&names, &marks);
         for (i, place) in places.iter().enumerate() {
             for other in &places[i + 1..] {

@@ -11,7 +11,7 @@ use crate::report::summary::{RevocationSummary, Summary, VariantSummary};
 const ROW: f64 = 32.0;
 const TOP: f64 = 14.0;
 const LEFT: f64 = 178.0;
-const RIGHT: f64 = WIDTH - 150.0;
+const RIGHT: f64 = WIDTH - 172.0;
 const AXIS: f64 = 46.0;
 
 type Row<'a> = (&'a VariantSummary, &'a RevocationSummary);
@@ -43,7 +43,12 @@ pub(super) fn draw<DB: DrawingBackend>(summary: &Summary, canvas: &Canvas<'_, DB
         .flat_map(|(_, found)| &found.windows)
         .map(|window| window.high_ns.unwrap_or(window.watched_ns) as f64)
         .fold(finest * 10.0, f64::max);
-    let scale = Scale::log((finest / 4.0).max(1.0), most * 1.15, LEFT, RIGHT);
+    let soonest = rows
+        .iter()
+        .flat_map(|(_, found)| &found.windows)
+        .filter_map(|window| window.high_ns)
+        .fold(finest / 2.0, |soonest, high| soonest.min(high as f64));
+    let scale = Scale::log((soonest / 2.0).max(1.0), most * 1.15, LEFT, RIGHT);
     let bottom = TOP + rows.len() as f64 * ROW;
     axis::below(canvas, &scale, (TOP, bottom), "time since the revocation was acknowledged (logarithmic)", axis::time)?;
     for (i, (variant, found)) in rows.iter().enumerate() {
@@ -65,8 +70,7 @@ fn strip<DB: DrawingBackend>(
     let floor = scale.at(found.resolution_ns.max(found.probe_interval_ns) as f64);
     canvas.rect((LEFT, y - half), (floor, y + half), GRID, 1.0)?;
     for (i, window) in found.windows.iter().enumerate() {
-        // Spread over the strip's height so that equal windows stay visible; the golden ratio never repeats itself.
-        let y = y + ((i as f64 * 0.618_034).fract() - 0.5) * (2.0 * half - 8.0);
+        let y = y + (scatter(i) - 0.5) * (2.0 * half - 8.0);
         let from = if window.low_ns == 0 { LEFT } else { scale.at(window.low_ns as f64) };
         match window.high_ns {
             Some(high) => {
@@ -84,6 +88,13 @@ fn strip<DB: DrawingBackend>(
     canvas.text(&text, (RIGHT + 14.0, y), SMALL, Align::Left, if found.still_accepted > 0 { INK } else { MUTED })
 }
 
+/// A height between 0 and 1 for the mark of that number, so that equal windows stay visible: van der Corput's sequence,
+/// which fills the strip evenly and follows no trend of the windows.
+fn scatter(i: usize) -> f64 {
+    let reversed = u32::try_from(i).unwrap_or(0).reverse_bits();
+    f64::from(reversed) / f64::from(u32::MAX)
+}
+
 /// What to read from it.
 pub(super) fn caption(summary: &Summary) -> String {
     let rows = rows(summary);
@@ -94,9 +105,16 @@ pub(super) fn caption(summary: &Summary) -> String {
         .map(|(variant, _)| variant.name.as_str())
         .collect();
     let mut text = if at_once.is_empty() {
-        format!("No variant refuses a revoked credential at once; the shortest of the longest windows is {}.", bracket(&short.max))
+        format!(
+            "No variant refuses a revoked credential at once; the shortest of the longest windows is {}.",
+            bracket(&short.max)
+        )
     } else {
-        format!("{} refuse{} a revoked credential at once, as far as the probes can tell.", list(&at_once), if at_once.len() == 1 { "s" } else { "" })
+        format!(
+            "{} refuse{} a revoked credential at once, as far as the probes can tell.",
+            list(&at_once),
+            if at_once.len() == 1 { "s" } else { "" }
+        )
     };
     let open: Vec<&str> =
         rows.iter().filter(|(_, found)| found.still_accepted > 0).map(|(variant, _)| variant.name.as_str()).collect();

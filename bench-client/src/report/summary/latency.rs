@@ -150,8 +150,8 @@ fn percentiles(pool: &Pool, draws: Option<&Resampler>) -> Percentiles {
     let found = pool.percentiles(&QUANTILES);
     let intervals = draws.map_or([None; 4], |draws| {
         draws.intervals(|weights| {
-            let replicate = pool.weighted(&QUANTILES, weights);
-            std::array::from_fn(|i| replicate[i].map(|ns| ns as f64))
+            // A percentile that is not shown needs no interval.
+            std::array::from_fn(|i| found[i].and(pool.weighted(QUANTILES[i], weights)).map(|ns| ns as f64))
         })
     });
     let [p50, p90, p99, p99_9] = std::array::from_fn(|i| {
@@ -189,8 +189,7 @@ fn added(pairing: &Pairing<'_, '_>) -> AddedLatency {
     // One drawing weighs both sides: what disturbed a round disturbed both, and cancels.
     let intervals = pairing.draws.as_ref().map_or([None; 2], |draws| {
         draws.intervals(|weights| {
-            let (own, baseline) = (own.weighted(&AT, weights), baseline.weighted(&AT, weights));
-            std::array::from_fn(|i| difference(own[i], baseline[i]))
+            std::array::from_fn(|i| difference(own.weighted(AT[i], weights), baseline.weighted(AT[i], weights)))
         })
     });
     let [p50, p99] = std::array::from_fn(|i| {

@@ -124,10 +124,7 @@ fn of_measurement<'a>(
         revoked: windows.len(),
         still_accepted: views.iter().filter(|view| view.high_ns.is_none()).count(),
         min: min.bracket(),
-        median: Bracket {
-            low_ns: median(&lows).unwrap_or(0.0),
-            high_ns: median(&highs).filter(|ns| ns.is_finite()),
-        },
+        median: Bracket { low_ns: median(&lows).unwrap_or(0.0), high_ns: median(&highs).filter(|ns| ns.is_finite()) },
         max: max.bracket(),
         probe_interval_ns: results.iter().map(|result| result.probe_interval_ns).max().unwrap_or(0),
         resolution_ns: windows.iter().map(|window| window.resolution_ns).max().unwrap_or(0),

@@ -31,12 +31,8 @@ pub(crate) struct Trials<'a> {
 impl<'a> Trials<'a> {
     /// Sorts the run's records into valid and invalid ones. A record whose histograms cannot be read is invalid.
     pub(crate) fn new(run: &'a LoadedRun) -> Self {
-        let mut trials = Self {
-            plan: &run.header.plan,
-            loads: BTreeMap::new(),
-            revocations: BTreeMap::new(),
-            invalid: Vec::new(),
-        };
+        let mut trials =
+            Self { plan: &run.header.plan, loads: BTreeMap::new(), revocations: BTreeMap::new(), invalid: Vec::new() };
         for record in &run.records {
             let mut reasons = record.invalid.clone();
             if reasons.is_empty() {
@@ -135,11 +131,7 @@ pub(crate) struct Pairing<'t, 'a> {
 }
 
 /// The case's trials beside those of the baseline in the same measurement, start and round.
-pub(crate) fn pairing<'t, 'a>(
-    trials: &'t Trials<'a>,
-    variant: &'a str,
-    measurement: &'a str,
-) -> Cell<Pairing<'t, 'a>> {
+pub(crate) fn pairing<'t, 'a>(trials: &'t Trials<'a>, variant: &'a str, measurement: &'a str) -> Cell<Pairing<'t, 'a>> {
     if variant == crate::plan::BASELINE {
         return Cell::blank("this is the baseline");
     }
