@@ -196,11 +196,9 @@ fn stateless(method: &str, variants: &[&VariantSummary]) -> Answer {
             (true, true) | (false, true) => ClaimVerdict::Qualified,
             (false, false) => ClaimVerdict::Contradicted,
         },
-        "oauth2" => match (looks_up(0.999), keeps_none) {
-            (true, true) => ClaimVerdict::Supported,
-            (true, false) | (false, true) => ClaimVerdict::Qualified,
-            (false, false) => ClaimVerdict::Qualified,
-        },
+        // "Depends" is shown by both kinds side by side.
+        "oauth2" if looks_up(0.999) && keeps_none => ClaimVerdict::Supported,
+        "oauth2" => ClaimVerdict::Qualified,
         _ if keeps_none && looks_up(0.001) => ClaimVerdict::Qualified,
         _ if keeps_none => ClaimVerdict::Supported,
         _ => ClaimVerdict::Contradicted,

@@ -62,26 +62,27 @@ fn revocation(summary: &Summary) -> String {
     let (Some((_, short)), Some((_, longest))) = (measured.first(), measured.last()) else {
         return "No credential was revoked.".to_owned();
     };
-    // Probes cannot tell windows apart that differ by less than their interval: those are named together.
-    let alike = |to: &RevocationSummary| -> Vec<&str> {
-        let near = |found: &RevocationSummary| match (found.max.high_ns, to.max.high_ns) {
-            (Some(a), Some(b)) => (a - b).abs() <= 2.0 * to.probe_interval_ns as f64,
-            (None, None) => true,
-            _ => false,
-        };
-        measured.iter().filter(|(_, found)| near(found)).map(|(variant, _)| variant.name.as_str()).collect()
-    };
     let open = match longest.still_accepted {
         0 => String::new(),
         open => format!(", {open} of {} still accepted when the watch ended", longest.revoked),
     };
     format!(
         "A revoked credential is refused soonest with {} (longest window {}); it lives on longest with {} ({}{open}).",
-        list(&alike(short)),
+        list(&alike(&measured, short)),
         bracket(&short.max),
-        list(&alike(longest)),
+        list(&alike(&measured, longest)),
         bracket(&longest.max),
     )
+}
+
+/// The variants whose longest window probes cannot tell from that one: those are named together.
+pub(crate) fn alike<'s>(measured: &[(&'s VariantSummary, &RevocationSummary)], to: &RevocationSummary) -> Vec<&'s str> {
+    let near = |found: &RevocationSummary| match (found.max.high_ns, to.max.high_ns) {
+        (Some(a), Some(b)) => (a - b).abs() <= 2.0 * to.probe_interval_ns as f64,
+        (None, None) => true,
+        _ => false,
+    };
+    measured.iter().filter(|(_, found)| near(found)).map(|(variant, _)| variant.name.as_str()).collect()
 }
 
 /// Variants with a figure, ascending; the baseline left out.
@@ -136,12 +137,14 @@ pub(crate) fn smallest_regression(summary: &Summary) -> Vec<String> {
 pub(crate) fn intervals(summary: &Summary) -> String {
     match summary.intervals_over {
         Some(Grouping::StartsThenRounds) => format!(
-            "Intervals are 95 % bootstrap intervals over {} starts of the server processes and the rounds inside each.",
+            "Intervals are 95\u{a0}% bootstrap intervals over {} starts of the server processes and the rounds inside each.",
             summary.starts
         ),
-        Some(Grouping::Rounds) => "Intervals are 95 % bootstrap intervals over the rounds of a single start: what \
+        Some(Grouping::Rounds) => {
+            "Intervals are 95\u{a0}% bootstrap intervals over the rounds of a single start: what \
              restarting the server processes would change is not in them."
-            .to_owned(),
+                .to_owned()
+        }
         None => "There are no intervals: the run has fewer than two valid trials of every case.".to_owned(),
     }
 }

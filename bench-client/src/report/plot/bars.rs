@@ -136,7 +136,7 @@ pub(super) fn cpu_caption(summary: &Summary) -> String {
         times(dear.estimate.value / cheap.estimate.value),
     );
     text += " User and system time of all server processes of the variant, divided by answered requests; \
-             brackets are 95 % intervals, the dashed line is the baseline.";
+             brackets are 95\u{a0}% intervals, the dashed line is the baseline.";
     if is_log(&bars) {
         text += " The axis is logarithmic: equal distances are equal ratios, and the length of a bar has no meaning.";
     }
@@ -163,7 +163,7 @@ pub(super) fn throughput_caption(summary: &Summary) -> String {
     let half = bars.iter().filter(|bar| bar.estimate.value >= 0.5).count();
     format!(
         "{} keeps {} of what the same route carries without authentication, {} keeps {}; {half} of {} variants keep at \
-         least half. Typical ratio to the baseline of the same round, with 95 % intervals; the baseline has the same \
+         least half. Typical ratio to the baseline of the same round, with 95\u{a0}% intervals; the baseline has the same \
          connections.",
         most.variant.name,
         percent(most.estimate.value),

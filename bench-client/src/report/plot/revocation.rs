@@ -5,7 +5,7 @@ use plotters::prelude::DrawingBackend;
 use super::axis::{self, Scale};
 use super::canvas::{Align, Canvas, Drawn, GRID, INK, MUTED, NORMAL, RULE, SMALL, WIDTH, colour};
 use crate::report::format::{bracket, duration};
-use crate::report::headline::list;
+use crate::report::headline::{alike, list};
 use crate::report::summary::{RevocationSummary, Summary, VariantSummary};
 
 const ROW: f64 = 32.0;
@@ -98,7 +98,7 @@ fn scatter(i: usize) -> f64 {
 /// What to read from it.
 pub(super) fn caption(summary: &Summary) -> String {
     let rows = rows(summary);
-    let (Some((_, short)), Some((long, longest))) = (rows.first(), rows.last()) else { return String::new() };
+    let (Some((_, short)), Some((_, longest))) = (rows.first(), rows.last()) else { return String::new() };
     let at_once: Vec<&str> = rows
         .iter()
         .filter(|(_, found)| found.still_accepted == 0 && found.max.low_ns < 2.0 * found.probe_interval_ns as f64)
@@ -119,7 +119,7 @@ pub(super) fn caption(summary: &Summary) -> String {
     let open: Vec<&str> =
         rows.iter().filter(|(_, found)| found.still_accepted > 0).map(|(variant, _)| variant.name.as_str()).collect();
     if open.is_empty() {
-        text += &format!(" The longest window is that of {} ({}).", long.name, bracket(&longest.max));
+        text += &format!(" Longest they live on with {} ({}).", list(&alike(&rows, longest)), bracket(&longest.max));
     } else {
         text += &format!(" {} still accepted revoked credentials when the watch ended (arrows).", list(&open));
     }
