@@ -1,6 +1,7 @@
 //! A run made up in code: every distribution is known, so every figure of the report can be said beforehand.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use bench_client::machine::Machine;
@@ -288,8 +289,13 @@ fn expires(phase: f64) -> u64 {
     (9_900.0 - phase * 4_000.0) as u64 * MS
 }
 
-/// The whole run.
+/// The whole run, made once for all tests.
 pub(crate) fn run() -> LoadedRun {
+    static RUN: OnceLock<LoadedRun> = OnceLock::new();
+    RUN.get_or_init(make).clone()
+}
+
+fn make() -> LoadedRun {
     let costs = costs();
     let measurements = measurements();
     let variants: Vec<Variant> = costs

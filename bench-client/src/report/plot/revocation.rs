@@ -119,7 +119,7 @@ pub(super) fn caption(summary: &Summary) -> String {
     let open: Vec<&str> =
         rows.iter().filter(|(_, found)| found.still_accepted > 0).map(|(variant, _)| variant.name.as_str()).collect();
     if open.is_empty() {
-        text += &format!(" Longest they live on with {} ({}).", list(&alike(&rows, longest)), bracket(&longest.max));
+        text += &format!(" They live on longest with {} ({}).", list(&alike(&rows, longest)), bracket(&longest.max));
     } else {
         text += &format!(" {} still accepted revoked credentials when the watch ended (arrows).", list(&open));
     }
