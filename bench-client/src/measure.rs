@@ -1,10 +1,35 @@
 //! Carries out a plan: starts, rounds, interleaved slices; one file per measurement under `measure/`.
 
-use crate::plan::Plan;
+mod load;
+mod pace;
+mod random;
+mod remaining;
+mod revocation;
+mod rules;
+#[cfg(test)]
+mod samples;
+mod start;
+mod watch;
+mod window;
+
+use std::sync::atomic::AtomicBool;
+
+use crate::machine::{Machine, pin_current_thread, raise_open_files_limit};
+use crate::plan::{MeasurementKind, Plan};
 use crate::progress::Progress;
 use crate::record::Record;
-use crate::run::{LoadedRun, RunError, RunFolder};
+use crate::run::{RunError, RunFolder};
 use crate::target::TargetError;
+use pace::Pace;
+use start::Server;
+
+/// Open files per variant besides its connections: pipes and log of two processes, control sockets, and as many
+/// connections to the token endpoint as are used at once.
+const FILES_PER_VARIANT: usize = 32;
+
+/// Open files of the program itself: standard streams, the run's folder, the runtime, and a margin for what the
+/// libraries open.
+const FILES_OF_ITS_OWN: usize = 64;
 
 /// Why the measuring ended before the plan did. Records made so far are on disk.
 #[derive(Debug, thiserror::Error)]
@@ -27,20 +52,106 @@ pub enum MeasureError {
 }
 
 /// Carries out what of the plan `folder` does not hold yet: `done` are the records of the interrupted run (empty for a new
-/// one). Runs on the calling thread; `interrupted` is looked at between slices.
+/// one). Runs on the calling thread, which stays bound to the client's processor afterwards; `interrupted` is looked at
+/// between slices. However it ends, no server process is left.
 ///
 /// # Errors
 /// [`MeasureError`]. Whatever happens, records already appended stay.
 pub fn execute(
-    _plan: &Plan,
-    _machine: &crate::machine::Machine,
-    _folder: &mut RunFolder,
-    _done: &[Record],
-    _progress: &mut dyn Progress,
-    _interrupted: &std::sync::atomic::AtomicBool,
+    plan: &Plan,
+    machine: &Machine,
+    folder: &mut RunFolder,
+    done: &[Record],
+    progress: &mut dyn Progress,
+    interrupted: &AtomicBool,
 ) -> Result<(), MeasureError> {
-    unimplemented!()
+    let starts = remaining::starts(plan, done);
+    if starts.is_empty() {
+        return Ok(());
+    }
+    prepare_machine(plan, machine)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| MeasureError::Machine(format!("the runtime of the load client does not start: {error}")))?;
+    let expected = starts.iter().map(|start| start.expected(plan)).sum();
+    let mut pace = Pace::begin(progress, interrupted, expected);
+    let result = runtime.block_on(async {
+        for start in &starts {
+            start::carry_out(plan, machine, start, folder, &mut pace).await?;
+        }
+        Ok(())
+    });
+    pace.end();
+    result
 }
 
-#[allow(unused)]
-type Done = LoadedRun;
+/// Whether all servers still run.
+fn check_alive(servers: &mut [Server<'_>]) -> Result<(), TargetError> {
+    servers.iter_mut().try_for_each(|server| server.target.check_alive())
+}
+
+/// Binds this thread and raises its limits; the server processes inherit the limits and bind themselves.
+fn prepare_machine(plan: &Plan, machine: &Machine) -> Result<(), MeasureError> {
+    if let Some(cpu) = machine.client_cpu {
+        pin_current_thread(cpu).map_err(|error| MeasureError::Machine(format!("{error}; run with pin = false")))?;
+    }
+    let limit = raise_open_files_limit()
+        .map_err(|error| MeasureError::Machine(format!("the limit of open files cannot be raised: {error}")))?;
+    enough_files(files_needed(plan), limit)
+}
+
+fn enough_files(needed: usize, limit: u64) -> Result<(), MeasureError> {
+    if needed as u64 <= limit {
+        return Ok(());
+    }
+    Err(MeasureError::Machine(format!(
+        "the plan needs {needed} open files and this process may have {limit}: raise the limit (`ulimit -Hn {needed}` as \
+         root, `LimitNOFILE={needed}` for a service) or lower `connections`"
+    )))
+}
+
+/// Most files open at the same time: all sessions of a start, and the callers of its largest revocation measurement.
+fn files_needed(plan: &Plan) -> usize {
+    let connections: usize = plan
+        .variants
+        .iter()
+        .map(|variant| {
+            let cases = plan.cases.iter().filter(|case| case.variant == variant.name);
+            let loads = cases.filter_map(|case| load::Load::of(&plan.measurement(&case.measurement)?.kind));
+            loads.map(|load| load.connections).max().unwrap_or(0)
+        })
+        .sum();
+    let callers = plan
+        .measurements
+        .iter()
+        .filter_map(|measurement| match &measurement.kind {
+            MeasurementKind::Revocation(settings) => {
+                let cases = plan.cases.iter().filter(|case| case.measurement == measurement.name).count();
+                Some(cases * (settings.trials + 1)) // and a bystander each
+            }
+            _ => None,
+        })
+        .max()
+        .unwrap_or(0);
+    connections + callers + plan.variants.len() * FILES_PER_VARIANT + FILES_OF_ITS_OWN
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_counted_for_the_largest_moment() {
+        // `none`: 64 connections (shared by its two measurements), `a`: 16; two cases with 8 trials and a bystander.
+        let needed = 64 + 16 + 2 * 9 + 2 * FILES_PER_VARIANT + FILES_OF_ITS_OWN;
+        assert_eq!(files_needed(&samples::plan()), needed);
+    }
+
+    #[test]
+    fn too_few_files_are_told_with_both_numbers_and_a_remedy() {
+        assert!(enough_files(1024, 1024).is_ok());
+        let error = enough_files(1025, 1024).expect_err("one too few").to_string();
+        assert!(error.contains("1025") && error.contains("1024") && error.contains("ulimit"), "{error}");
+    }
+}

@@ -1,15 +1,29 @@
 //! What is measured: the reference server, started by the run as processes of its own.
 
-use std::collections::BTreeMap;
+mod control;
+#[cfg(test)]
+mod fake;
+mod oauth;
+mod process;
+mod reference;
 
-use bench_server::contract::{Counters, Issued, ServerConfig, Telemetry};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bench_server::contract::{Issued, ServerConfig, Telemetry};
 
 use crate::load::Endpoint;
 use crate::machine::Machine;
 use crate::plan::{Plan, Variant};
 
-/// The server processes of one variant in one start.
-pub struct Target {}
+pub use process::Launcher;
+use reference::Reference;
+
+/// The server processes of one variant in one start. Dropping it kills them.
+pub struct Target {
+    variant: String,
+    reference: Reference,
+}
 
 /// Why a target failed.
 #[derive(Debug, thiserror::Error)]
@@ -46,13 +60,33 @@ impl Target {
     ///
     /// # Errors
     /// [`TargetError::Start`].
-    pub async fn start(_plan: &Plan, _variant: &Variant, _machine: &Machine) -> Result<Self, TargetError> {
-        unimplemented!()
+    pub async fn start(plan: &Plan, variant: &Variant, machine: &Machine) -> Result<Self, TargetError> {
+        let launcher = Launcher::this_program().map_err(|error| TargetError::Start {
+            variant: variant.name.clone(),
+            message: format!("the path of this program is unknown: {error}"),
+        })?;
+        Self::start_with(&launcher, plan, variant, machine).await
+    }
+
+    /// [`Target::start`] with another program in the place of this one: in a test, this one is the test.
+    ///
+    /// # Errors
+    /// [`TargetError::Start`].
+    pub async fn start_with(
+        launcher: &Launcher,
+        plan: &Plan,
+        variant: &Variant,
+        machine: &Machine,
+    ) -> Result<Self, TargetError> {
+        let reference = Reference::start(launcher, plan, variant, machine)
+            .await
+            .map_err(|message| TargetError::Start { variant: variant.name.clone(), message })?;
+        Ok(Self { variant: variant.name.clone(), reference })
     }
 
     /// Where requests go.
     pub fn endpoint(&self) -> &Endpoint {
-        unimplemented!()
+        &self.reference.endpoint
     }
 
     /// Effective configuration by role (`resource`, `authorization`).
@@ -60,40 +94,39 @@ impl Target {
     /// # Errors
     /// [`TargetError`].
     pub async fn configuration(&self) -> Result<BTreeMap<String, ServerConfig>, TargetError> {
-        unimplemented!()
+        self.reference.configuration().await.map_err(|message| self.request(message))
     }
 
     /// Issues credentials the way the method's standard says: token endpoint for OAuth 2.0, control socket otherwise.
+    /// They carry the scope that the route asks for and end after `lifetime`, or the variant's own.
     ///
     /// # Errors
     /// [`TargetError`].
-    pub async fn issue(
-        &self,
-        _count: usize,
-        _lifetime: Option<std::time::Duration>,
-    ) -> Result<Vec<Issued>, TargetError> {
-        unimplemented!()
+    pub async fn issue(&self, count: usize, lifetime: Option<Duration>) -> Result<Vec<Issued>, TargetError> {
+        self.reference.issue(count, lifetime).await.map_err(|message| self.request(message))
     }
 
-    /// Revokes a credential the way the method's standard says.
+    /// Revokes a credential the way the method's standard says: revocation endpoint (RFC 7009) for OAuth 2.0, control
+    /// socket otherwise. Returns with the acknowledgement.
     ///
     /// # Errors
     /// [`TargetError`].
-    pub async fn revoke(&self, _credential: &Issued) -> Result<(), TargetError> {
-        unimplemented!()
+    pub async fn revoke(&self, credential: &Issued) -> Result<(), TargetError> {
+        self.reference.revoke(credential).await.map_err(|message| self.request(message))
     }
 
-    /// Counters and validation times of the resource server since the last call.
+    /// Counters and validation times of the resource server; the validation histogram holds what was recorded since
+    /// the last call.
     ///
     /// # Errors
     /// [`TargetError`].
     pub async fn telemetry(&self) -> Result<Telemetry, TargetError> {
-        unimplemented!()
+        self.reference.telemetry().await.map_err(|message| self.request(message))
     }
 
     /// Processor time by role since each process began; `None` where the platform does not tell.
     pub fn cpu_ns(&self) -> Option<BTreeMap<String, u64>> {
-        unimplemented!()
+        self.reference.cpu_ns()
     }
 
     /// Whether all processes still run.
@@ -101,16 +134,15 @@ impl Target {
     /// # Errors
     /// [`TargetError::Died`].
     pub fn check_alive(&mut self) -> Result<(), TargetError> {
-        unimplemented!()
+        self.reference.check_alive().map_err(|message| TargetError::Died { variant: self.variant.clone(), message })
     }
 
-    /// Ends the processes and waits for them.
+    /// Ends the processes and waits for them: first by closing their stdin, after 5 s by a kill.
     pub async fn stop(self) {
-        unimplemented!()
+        self.reference.stop().await;
     }
-}
 
-#[allow(unused)]
-fn counters_are_part_of_telemetry(telemetry: Telemetry) -> Counters {
-    telemetry.counters
+    fn request(&self, message: String) -> TargetError {
+        TargetError::Request { variant: self.variant.clone(), message }
+    }
 }

@@ -20,6 +20,7 @@ use crate::telemetry::Meter;
 
 pub mod api_key;
 pub mod basic;
+pub(crate) mod grant;
 pub mod header;
 pub mod jwt;
 pub mod mtls;

@@ -146,6 +146,23 @@ pub struct ClientRegistration {
     /// Whether the client may introspect (RFC 7662 §2.1): a resource server.
     #[serde(default)]
     pub may_introspect: bool,
+    /// Lifetime of this client's access tokens, from 1 s to the server's; absent means the server's.
+    #[serde(with = "humantime_serde", default, skip_serializing_if = "Option::is_none")]
+    pub access_token_lifetime: Option<Duration>,
+    /// The one way in which a confidential client presents its secret; absent means either. Public clients have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_endpoint_auth_method: Option<ClientSecretMethod>,
+}
+
+/// How a client secret travels (RFC 6749 §2.3.1, names of RFC 7591 §2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ClientSecretMethod {
+    /// In `Authorization: Basic`.
+    #[serde(rename = "client_secret_basic")]
+    Basic,
+    /// In the form.
+    #[serde(rename = "client_secret_post")]
+    Post,
 }
 
 /// A registered OAuth client.

@@ -2,5 +2,6 @@
 
 pub mod cache;
 pub mod denylist;
+pub(crate) mod file;
 pub mod keys;
 pub mod users;

@@ -1,23 +1,233 @@
-//! stub
+//! HTTP Basic (RFC 7617): a user name and a password with every request.
+//!
+//! Each check costs a password hash, made to be slow, on threads of its own and never on the reactor. Unknown users are
+//! checked against a dummy of the same cost, so that neither the answer nor its time tells which names exist. With users
+//! of other algorithms than the configured one that holds for the answer alone: their hashes take their own time.
+//!
+//! The optional cache of verified credentials replaces the hash by an HMAC under a random key that dies with the process.
+//! It holds accepted credentials only, for 60 s at most, and ends entries by time alone (see [`crate::store::cache`]).
 
-use crate::auth::{AdminError, BuildError, Environment, Principal, Rejection, Request};
-use crate::config::BasicConfig;
-use crate::contract::{IssueRequest, Issued};
+use std::sync::Arc;
+use std::time::Duration;
 
-/// stub
-pub struct Basic;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use rand::rngs::{SysError, SysRng};
+use zeroize::Zeroizing;
+
+use self::credentials::Credentials;
+use self::verified::VerifiedCache;
+use super::grant::Grant;
+use super::{AdminError, BuildError, Cause, Environment, Principal, Rejection, Request, header};
+use crate::clock::Clock;
+use crate::config::{BasicConfig, PasswordHash};
+use crate::contract::{IssueRequest, Issued, Material, Secret};
+use crate::credential::base62;
+use crate::credential::digest::Digest;
+use crate::credential::password::{HashError, HashPool, Hasher, PoolError, check_costs};
+use crate::store::cache::Load;
+use crate::store::users::{User, Users};
+use crate::telemetry::Meter;
+
+mod credentials;
+mod verified;
+
+/// When to try again after the hashing queue was full. The header counts whole seconds, and by then the queue is another.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Random base62 digits of an issued password: 190 bits, and short enough for bcrypt.
+const PASSWORD: usize = 32;
+
+/// The method `basic` of one profile.
+pub struct Basic {
+    users: Users,
+    cache: Option<VerifiedCache>,
+    pool: HashPool,
+    hash: PasswordHash,
+    /// A hash, with the configured costs, of a password that nobody knows.
+    dummy: Arc<str>,
+    concurrency: usize,
+    clock: Clock,
+    meter: Arc<Meter>,
+}
+
+/// What can be said without hashing.
+enum Glance {
+    /// The cache knows the credentials.
+    Verified(Arc<User>),
+    /// They have to be hashed.
+    Unverified { user: Option<Arc<User>>, password: Zeroizing<String>, load: Option<(Digest, Load<Digest>)> },
+}
 
 impl Basic {
-    pub(crate) fn build(_name: &str, _config: &BasicConfig, _environment: &Environment) -> Result<Self, BuildError> {
-        unimplemented!()
+    /// Starts the hashing threads, and hashes once, for the dummy.
+    pub(crate) fn build(name: &str, config: &BasicConfig, environment: &Environment) -> Result<Self, BuildError> {
+        let failed = |what: &str, source: Box<dyn std::error::Error + Send + Sync>| BuildError::State {
+            what: format!("profile {name}: {what}"),
+            source,
+        };
+        check_costs(config.hash).map_err(|error| BuildError::Config(format!("profile {name}: {error}")))?;
+        let cache = config.cache.as_ref().map(VerifiedCache::new).transpose()?;
+        let password = password().map_err(|error| failed("random password", error.into()))?;
+        let dummy = Hasher::new(Arc::default())
+            .hash(&password, config.hash)
+            .map_err(|error| failed("hash the dummy password", error.into()))?;
+        let pool = HashPool::new(config.hash_threads, config.hash_queue, &environment.meter)
+            .map_err(|error| failed("start the hashing threads", error.into()))?;
+        Ok(Self {
+            users: Users::default(),
+            cache,
+            pool,
+            hash: config.hash,
+            dummy: dummy.into(),
+            concurrency: config.hash_threads.get(),
+            clock: environment.clock.clone(),
+            meter: environment.meter.clone(),
+        })
     }
-    pub(crate) async fn authenticate(&self, _request: &Request<'_>) -> Result<Principal, Rejection> {
-        unimplemented!()
+
+    pub(crate) async fn authenticate(&self, request: &Request<'_>) -> Result<Principal, Rejection> {
+        let user = match self.glance(request)? {
+            Glance::Verified(user) => user,
+            Glance::Unverified { user, password, load } => {
+                let verified = self.verify(user, password).await;
+                if let (Some(cache), Some((key, load))) = (&self.cache, load) {
+                    match &verified {
+                        Ok(user) => cache.entries.insert(load, user.clone()),
+                        Err(Rejection::Invalid(_)) => cache.entries.refuse(&key),
+                        // Nothing was learned about the credentials.
+                        Err(_) => (),
+                    }
+                }
+                verified?
+            }
+        };
+        // Judged last: that a user's time is over is told only to who knows the password.
+        if user.expires.is_some_and(|expires| request.now >= expires) {
+            return Err(Rejection::Invalid(Cause::Expired));
+        }
+        Ok(Principal { id: user.name.clone(), scopes: user.scopes.clone(), credential_id: user.name.clone() })
     }
-    pub(crate) async fn issue(&self, _request: &IssueRequest) -> Result<Vec<Issued>, AdminError> {
-        unimplemented!()
+
+    /// All that happens before hashing. Not async: the decoded password is wiped before the hash is waited for.
+    fn glance(&self, request: &Request<'_>) -> Result<Glance, Rejection> {
+        header::refuse_credential_in_url(request.head)?;
+        let token = header::authorization(request.head, "Basic")?.ok_or(Rejection::Missing)?;
+        let credentials = Credentials::parse(token).map_err(|_| Rejection::Invalid(Cause::Malformed))?;
+        let mut load = None;
+        if let Some(cache) = &self.cache {
+            let key = cache.key(&credentials);
+            if let Some(user) = cache.entries.get(&key, request.now) {
+                self.meter.cache_hits.add();
+                return Ok(Glance::Verified(user));
+            }
+            load = Some((key, cache.entries.begin(key, request.now)));
+        }
+        self.meter.store_lookups.add();
+        let user = self.users.get(credentials.name());
+        Ok(Glance::Unverified { user, password: Zeroizing::new(credentials.password().to_owned()), load })
     }
-    pub(crate) async fn revoke(&self, _id: &str) -> Result<(), AdminError> {
-        unimplemented!()
+
+    /// One hash, whether the user exists or not.
+    async fn verify(&self, user: Option<Arc<User>>, password: Zeroizing<String>) -> Result<Arc<User>, Rejection> {
+        let stored = user.as_ref().map_or(&self.dummy, |user| &user.password_hash).clone();
+        let right = match self.pool.verify(password, stored).await {
+            Ok(right) => right,
+            Err(PoolError::Hash(HashError::TooLong)) => false,
+            Err(error) => {
+                // A full queue is a load and no fault; the rejection is counted.
+                if !matches!(error, PoolError::Full) {
+                    tracing::error!(%error, "a password could not be verified");
+                }
+                return Err(Rejection::Unavailable { dependency: "password hashing", retry_after: RETRY_AFTER });
+            }
+        };
+        match user {
+            Some(user) if right => Ok(user),
+            Some(_) => Err(Rejection::Invalid(Cause::WrongSecret)),
+            None => Err(Rejection::Invalid(Cause::Unknown)),
+        }
+    }
+
+    /// Creates users with random names and passwords.
+    ///
+    /// They are hashed on the pool, as many at a time as there are threads: requests find the queue as free as before.
+    pub(crate) async fn issue(&self, request: &IssueRequest) -> Result<Vec<Issued>, AdminError> {
+        let grant = &Grant::new(request, self.clock.now())?;
+        stream::iter(0..request.count)
+            .map(|_| async move {
+                let name = base62::identifier("user-", &mut SysRng).map_err(no_random)?;
+                let password = password().map_err(no_random)?;
+                self.create(&name, &password, grant).await?;
+                let material = Material::Password { username: name.clone(), password: Secret::new(password.as_str()) };
+                Ok(Issued { id: name.clone(), principal: name, material })
+            })
+            .buffered(self.concurrency)
+            .try_collect()
+            .await
+    }
+
+    /// Creates a user.
+    ///
+    /// # Errors
+    /// [`AdminError::BadRequest`] for a name or password that RFC 7617 cannot carry, or that is taken or too long.
+    async fn create(&self, name: &str, password: &str, grant: &Grant) -> Result<(), AdminError> {
+        if !credentials::is_name(name) {
+            return Err(AdminError::BadRequest(format!(
+                "user name {name:?} is empty or holds a colon or control character (RFC 7617 §2)"
+            )));
+        }
+        if !credentials::is_password(password) || name.len() + 1 + password.len() > credentials::MAX_DECODED {
+            return Err(AdminError::BadRequest(format!(
+                "the password of {name:?} is empty, holds a control character (RFC 7617 §2), or takes more than {} bytes \
+                 with the name and the colon",
+                credentials::MAX_DECODED
+            )));
+        }
+        let user = User {
+            name: name.into(),
+            password_hash: self.hashed(password).await?,
+            scopes: grant.scopes.clone(),
+            expires: grant.expires,
+        };
+        if !self.users.insert(user) {
+            return Err(AdminError::BadRequest(format!("user {name:?} exists already")));
+        }
+        self.meter.store_writes.add();
+        Ok(())
+    }
+
+    /// Changes the user's password to a random one that nobody is told: how a Basic credential is taken back, since the
+    /// standard knows no other way. Returns once every look at the user's record sees the new hash.
+    pub(crate) async fn revoke(&self, name: &str) -> Result<(), AdminError> {
+        let unknown = || AdminError::NotFound(format!("user {name:?}"));
+        if self.users.get(name).is_none() {
+            return Err(unknown());
+        }
+        let password = password().map_err(no_random)?;
+        let hash = self.hashed(&password).await?;
+        if !self.users.set_password(name, hash) {
+            return Err(unknown());
+        }
+        self.meter.store_writes.add();
+        Ok(())
+    }
+
+    async fn hashed(&self, password: &str) -> Result<Arc<str>, AdminError> {
+        match self.pool.hash(Zeroizing::new(password.to_owned()), self.hash).await {
+            Ok(hash) => Ok(hash.into()),
+            Err(PoolError::Hash(error @ HashError::TooLong)) => Err(AdminError::BadRequest(error.to_string())),
+            Err(error) => Err(AdminError::Store(error.to_string())),
+        }
     }
 }
+
+fn password() -> Result<Zeroizing<String>, SysError> {
+    Ok(Zeroizing::new(base62::random::<PASSWORD, _>(&mut SysRng)?.map(char::from).into_iter().collect()))
+}
+
+fn no_random(error: SysError) -> AdminError {
+    AdminError::Store(format!("the operating system gave no random bytes: {error}"))
+}
+
+#[cfg(test)]
+mod tests;

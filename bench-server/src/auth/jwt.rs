@@ -1,57 +1,418 @@
-//! stub
+//! JWT access tokens: RFC 9068 (profile), RFC 7519 (claims), RFC 8725 (best current practice).
+//!
+//! A token is checked with the profile's own keys and without asking anybody. Taking one back therefore needs a
+//! deny-list that every validator polls; without one (stateless mode) a revoked token works until `exp`, at most
+//! [`TokenRules::max_lifetime`](crate::config::TokenRules) plus the leeway.
 
-use crate::auth::{AdminError, BuildError, Environment, Principal, Rejection, Request};
-use crate::config::JwtConfig;
-use crate::contract::{IssueRequest, Issued};
+pub(crate) mod claims;
+mod validator;
 
-/// stub
-pub struct Jwt;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+pub(crate) use self::validator::{Claims, Validator};
+use crate::auth::{AdminError, BuildError, Cause, Environment, Principal, Rejection, Request, header};
+use crate::clock::{Clock, UnixTime};
+use crate::config::{AUDIENCE, JwtConfig, TokenRules};
+use crate::contract::{IssueRequest, Issued, Material, Secret};
+use crate::credential::jws::{KeySet, SigningKey};
+use crate::store::denylist::{DenyList, LocalCopy, Revocation};
+use crate::store::file;
+use crate::telemetry::Meter;
+
+/// Largest leeway: it is added to the life of every dead token.
+const MAX_LEEWAY: Duration = Duration::from_secs(60);
+
+/// Most tokens made by one request: more would fill the memory before the answer is sent.
+const MAX_COUNT: usize = 1_000_000;
+
+/// `typ` of an access token (RFC 9068 §2.1).
+pub(crate) const ACCESS_TOKEN_TYP: &str = "at+jwt";
+
+/// How the subjects of issued tokens begin. A `jti` is hexadecimal and never looks like one.
+const SUBJECT_PREFIX: &str = "app-";
+
+/// The method `jwt`: a profile's issuer and validator.
+pub struct Jwt {
+    signing: Arc<SigningKey>,
+    keys: KeySet,
+    validator: Validator,
+    lifetime: Duration,
+    revoked: Arc<DenyList>,
+    /// Absent in stateless mode.
+    local: Option<Arc<LocalCopy>>,
+    clock: Clock,
+    meter: Arc<Meter>,
+}
 
 impl Jwt {
-    pub(crate) fn build(_name: &str, _config: &JwtConfig, _environment: &Environment) -> Result<Self, BuildError> {
-        unimplemented!()
+    pub(crate) fn build(name: &str, config: &JwtConfig, environment: &Environment) -> Result<Self, BuildError> {
+        check_config(name, config)?;
+        let dir = file::profile_dir(&environment.state_dir, name).map_err(|error| state("state folder", error))?;
+        let signing = SigningKey::load_or_generate(&dir.join("signing-key"), config.algorithm)
+            .map_err(|error| state("signing key", error))?;
+        let database = dir.join("denylist.sqlite");
+        let failed = |error| state(&format!("deny-list {}", database.display()), error);
+        let revoked = Arc::new(DenyList::open(&database).map_err(failed)?);
+        let local = match &config.denylist {
+            None => None,
+            Some(denylist) => {
+                let local =
+                    LocalCopy::read(revoked.clone(), environment.clock.clone(), denylist.poll).map_err(failed)?;
+                local.keep_fresh();
+                Some(local)
+            }
+        };
+        Ok(Self {
+            keys: signing.key_set(),
+            signing: Arc::new(signing),
+            validator: Validator {
+                issuer: format!("https://issuer.authbench.test/{name}").into(),
+                algorithm: config.algorithm,
+                rules: config.rules,
+            },
+            lifetime: config.lifetime,
+            revoked,
+            local,
+            clock: environment.clock.clone(),
+            meter: environment.meter.clone(),
+        })
     }
-    pub(crate) fn authenticate(&self, _request: &Request<'_>) -> Result<Principal, Rejection> {
-        unimplemented!()
+
+    pub(crate) fn authenticate(&self, request: &Request<'_>) -> Result<Principal, Rejection> {
+        let token = header::bearer(request.head)?;
+        self.validator.check(token, &self.keys, request.now, &self.meter, |claims| {
+            if let Some(local) = &self.local {
+                self.meter.store_lookups.add();
+                match local.refuses(&claims.jti, &claims.sub, claims.iat) {
+                    Ok(false) => {}
+                    Ok(true) => return Err(Rejection::Invalid(Cause::Revoked)),
+                    Err(_stale) => {
+                        let retry_after = Duration::from_secs(1);
+                        return Err(Rejection::Unavailable { dependency: "deny-list", retry_after });
+                    }
+                }
+            }
+            Ok(Principal {
+                id: claims.sub.as_ref().into(),
+                scopes: claims.scope.as_ref().into(),
+                credential_id: claims.jti.as_ref().into(),
+            })
+        })
     }
-    pub(crate) async fn issue(&self, _request: &IssueRequest) -> Result<Vec<Issued>, AdminError> {
-        unimplemented!()
+
+    pub(crate) async fn issue(&self, request: &IssueRequest) -> Result<Vec<Issued>, AdminError> {
+        let lifetime = request.lifetime.unwrap_or(self.lifetime);
+        check_issue(request, lifetime, &self.validator.rules)?;
+        let iat = self.clock.now().as_secs();
+        let order = Order {
+            iss: self.validator.issuer.clone(),
+            scope: request.scopes.join(" "),
+            iat,
+            // NumericDates are written as whole seconds, so a lifetime is rounded up to one.
+            exp: iat + lifetime.as_secs() + u64::from(lifetime.subsec_nanos() > 0),
+        };
+        let (signing, count) = (self.signing.clone(), request.count);
+        // A signature takes up to a millisecond; ten thousand must not hold up the control runtime.
+        let made = tokio::task::spawn_blocking(move || (0..count).map(|_| order.token(&signing)).collect()).await;
+        made.map_err(|_| AdminError::Store("the thread that signed tokens stopped".to_owned()))?
     }
-    pub(crate) async fn revoke(&self, _id: &str) -> Result<(), AdminError> {
-        unimplemented!()
+
+    /// Takes back one token by its `jti`, or every token of a subject issued until now by its `sub`.
+    ///
+    /// Nobody keeps a list of the tokens that exist, so any identifier of the right form is recorded.
+    pub(crate) async fn revoke(&self, id: &str) -> Result<(), AdminError> {
+        let now = self.clock.now();
+        let revocation = if is_jti(id) {
+            Revocation::Token(id.to_owned())
+        } else if id.strip_prefix(SUBJECT_PREFIX).is_some_and(is_jti) {
+            Revocation::Subject { sub: id.to_owned(), issued_until: now.as_secs() }
+        } else {
+            return Err(AdminError::NotFound(format!("token {id:?}")));
+        };
+        let TokenRules { leeway, max_lifetime } = self.validator.rules;
+        // No accepted token can outlive this: iat ≤ now + leeway, exp ≤ iat + max_lifetime, accepted before exp + leeway.
+        let until = UnixTime(now.0 + leeway + max_lifetime + leeway + Duration::from_secs(1));
+        let revoked = self.revoked.clone();
+        self.meter.store_writes.add();
+        let written = tokio::task::spawn_blocking(move || revoked.add(&revocation, until, now)).await;
+        written
+            .map_err(|_| AdminError::Store("the thread that wrote the deny-list stopped".to_owned()))?
+            .map_err(|error| AdminError::Store(format!("deny-list: {error}")))
     }
 }
 
-/// The rules that a JWT access token (RFC 9068) is held to.
-pub(crate) struct Validator {
-    /// `iss`, compared exactly.
-    pub(crate) issuer: std::sync::Arc<str>,
-    /// The one accepted `alg`.
-    pub(crate) algorithm: crate::config::Algorithm,
-    /// Time rules.
-    pub(crate) rules: crate::config::TokenRules,
+/// What all tokens of one request share.
+struct Order {
+    iss: Arc<str>,
+    scope: String,
+    iat: u64,
+    exp: u64,
 }
 
-/// The claims of an accepted token.
-pub(crate) struct Claims {
-    pub(crate) sub: String,
-    pub(crate) client_id: String,
-    pub(crate) jti: String,
-    /// Space-separated.
-    pub(crate) scope: String,
-    /// NumericDate.
-    pub(crate) exp: u64,
+#[derive(Serialize)]
+struct AccessToken<'a> {
+    iss: &'a str,
+    aud: &'a str,
+    sub: &'a str,
+    client_id: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    scope: &'a str,
+    jti: &'a str,
+    iat: u64,
+    exp: u64,
 }
 
-impl Validator {
-    /// Checks a compact JWS against a key set: header, signature, claims (RFC 9068 §4).
-    pub(crate) fn validate(
-        &self,
-        _token: &str,
-        _keys: &crate::credential::jws::KeySet,
-        _now: crate::clock::UnixTime,
-        _meter: &crate::telemetry::Meter,
-    ) -> Result<Claims, Rejection> {
-        unimplemented!()
+impl Order {
+    fn token(&self, signing: &SigningKey) -> Result<Issued, AdminError> {
+        let (sub, jti) = (format!("{SUBJECT_PREFIX}{}", random_id()?), random_id()?);
+        // Every application is its own subject, as RFC 9068 §2.2 asks where no user is involved.
+        let claims = AccessToken {
+            iss: &self.iss,
+            aud: AUDIENCE,
+            sub: &sub,
+            client_id: &sub,
+            scope: &self.scope,
+            jti: &jti,
+            iat: self.iat,
+            exp: self.exp,
+        };
+        let token = signing
+            .sign(ACCESS_TOKEN_TYP, &claims)
+            .map_err(|error| AdminError::Store(format!("signing key: {error}")))?;
+        Ok(Issued { id: jti, principal: sub, material: Material::Bearer { token: Secret::new(token) } })
+    }
+}
+
+/// 128 random bits in hexadecimal.
+fn random_id() -> Result<String, AdminError> {
+    let mut bits = [0; 16];
+    aws_lc_rs::rand::fill(&mut bits).map_err(|_| AdminError::Store("the random source failed".to_owned()))?;
+    Ok(format!("{:032x}", u128::from_be_bytes(bits)))
+}
+
+fn is_jti(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn check_config(name: &str, config: &JwtConfig) -> Result<(), BuildError> {
+    let TokenRules { leeway, max_lifetime } = config.rules;
+    let problem = if leeway > MAX_LEEWAY {
+        format!("leeway is {leeway:?}; at most {MAX_LEEWAY:?} is safe")
+    } else if config.lifetime < Duration::from_secs(1) {
+        format!("lifetime is {:?}; tokens count whole seconds, so give at least 1s", config.lifetime)
+    } else if config.lifetime > max_lifetime {
+        format!("lifetime {:?} is over max_lifetime {max_lifetime:?}; every token would be refused", config.lifetime)
+    } else if config.denylist.is_some_and(|denylist| denylist.poll.is_zero()) {
+        "denylist.poll is 0; give the time between two reads, like 1s".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(BuildError::Config(format!("profile {name:?}: {problem}")))
+}
+
+fn check_issue(request: &IssueRequest, lifetime: Duration, rules: &TokenRules) -> Result<(), AdminError> {
+    let problem = if !(1..=MAX_COUNT).contains(&request.count) {
+        format!("count is {}; ask for 1 to {MAX_COUNT}", request.count)
+    } else if lifetime.is_zero() || lifetime > rules.max_lifetime {
+        format!("lifetime is {lifetime:?}; more than 0 and at most {:?} is accepted", rules.max_lifetime)
+    } else if let Some(scope) = request.scopes.iter().find(|scope| !is_scope(scope)) {
+        format!("{scope:?} is not a scope (RFC 6749 §3.3)")
+    } else {
+        return Ok(());
+    };
+    Err(AdminError::BadRequest(problem))
+}
+
+/// `scope-token` of RFC 6749 §3.3.
+fn is_scope(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
+}
+
+fn state(what: &str, error: impl std::error::Error + Send + Sync + 'static) -> BuildError {
+    BuildError::State { what: what.to_owned(), source: Box::new(error) }
+}
+
+impl fmt::Debug for Jwt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Jwt")
+            .field("issuer", &self.validator.issuer)
+            .field("signing", &self.signing)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::*;
+    use crate::auth::Connection;
+    use crate::config::{Algorithm, ClockMode, DenyListConfig};
+
+    struct Fixture {
+        _dir: tempfile::TempDir,
+        environment: Environment,
+        config: JwtConfig,
+        jwt: Jwt,
+    }
+
+    fn fixture(denylist: Option<Duration>) -> Fixture {
+        let dir = tempfile::tempdir().unwrap();
+        let environment = Environment {
+            state_dir: dir.path().to_owned(),
+            clock: Clock::new(ClockMode::Controlled),
+            meter: Arc::default(),
+            authorization_server: None,
+            ca_file: dir.path().join("ca.pem"),
+        };
+        let config = JwtConfig {
+            algorithm: Algorithm::EdDSA,
+            lifetime: Duration::from_secs(300),
+            rules: TokenRules::default(),
+            denylist: denylist.map(|poll| DenyListConfig { poll }),
+        };
+        let jwt = Jwt::build("jwt-eddsa", &config, &environment).unwrap();
+        Fixture { _dir: dir, environment, config, jwt }
+    }
+
+    impl Fixture {
+        async fn issue(&self, count: usize) -> Vec<Issued> {
+            let request = IssueRequest { count, lifetime: None, scopes: vec!["read".to_owned(), "write".to_owned()] };
+            self.jwt.issue(&request).await.unwrap()
+        }
+
+        fn call(&self, issued: &Issued) -> Result<Principal, Rejection> {
+            call(&self.jwt, self.environment.clock.now(), issued)
+        }
+    }
+
+    fn call(jwt: &Jwt, now: UnixTime, issued: &Issued) -> Result<Principal, Rejection> {
+        let Material::Bearer { token } = &issued.material else { panic!("a bearer token was issued") };
+        let head = http::Request::builder().header("Authorization", format!("Bearer {}", token.expose()));
+        let (head, ()) = head.body(()).unwrap().into_parts();
+        let connection = Connection { peer: SocketAddr::from(([127, 0, 0, 1], 1)), client: None };
+        jwt.authenticate(&Request { head: &head, connection: &connection, now })
+    }
+
+    /// An hour: the copy is refreshed by the test only.
+    const BY_HAND: Option<Duration> = Some(Duration::from_secs(3600));
+
+    #[tokio::test]
+    async fn issued_tokens_are_accepted_each_for_its_own_subject() {
+        let fixture = fixture(None);
+        let issued = fixture.issue(3).await;
+        for one in &issued {
+            let principal = fixture.call(one).unwrap();
+            assert_eq!((&*principal.id, &*principal.credential_id), (&*one.principal, &*one.id));
+            assert!(principal.has_scope("read") && principal.has_scope("write") && one.principal.starts_with("app-"));
+        }
+        assert_ne!(issued[0].id, issued[1].id);
+        assert_ne!(issued[0].principal, issued[1].principal);
+        let counters = &fixture.environment.meter;
+        assert_eq!((counters.verify_calls.get(), counters.store_lookups.get()), (3, 0));
+    }
+
+    #[tokio::test]
+    async fn stateless_tokens_outlive_their_revocation_until_exp() {
+        let fixture = fixture(None);
+        let issued = &fixture.issue(1).await[0];
+        fixture.jwt.revoke(&issued.id).await.unwrap();
+        assert!(fixture.call(issued).is_ok());
+        fixture.environment.clock.advance(Duration::from_secs(300 + 31)).unwrap();
+        assert_eq!(fixture.call(issued), Err(Rejection::Invalid(Cause::Expired)));
+    }
+
+    #[tokio::test]
+    async fn a_revoked_token_is_refused_after_the_next_poll_and_others_are_not() {
+        let fixture = fixture(BY_HAND);
+        let issued = fixture.issue(2).await;
+        fixture.jwt.revoke(&issued[0].id).await.unwrap();
+        assert!(fixture.call(&issued[0]).is_ok(), "the copy has not been refreshed");
+        fixture.jwt.local.as_ref().unwrap().refresh().unwrap();
+        assert_eq!(fixture.call(&issued[0]), Err(Rejection::Invalid(Cause::Revoked)));
+        assert!(fixture.call(&issued[1]).is_ok());
+        let counters = &fixture.environment.meter;
+        assert_eq!((counters.store_lookups.get(), counters.store_writes.get()), (3, 1));
+    }
+
+    #[tokio::test]
+    async fn a_subject_can_be_revoked_as_a_whole() {
+        let fixture = fixture(BY_HAND);
+        let issued = fixture.issue(2).await;
+        fixture.jwt.revoke(&issued[0].principal).await.unwrap();
+        fixture.jwt.local.as_ref().unwrap().refresh().unwrap();
+        assert_eq!(fixture.call(&issued[0]), Err(Rejection::Invalid(Cause::Revoked)));
+        assert!(fixture.call(&issued[1]).is_ok());
+    }
+
+    #[tokio::test]
+    async fn an_entry_outlives_every_token_that_it_names() {
+        let fixture = fixture(BY_HAND);
+        let request = IssueRequest { count: 1, lifetime: Some(Duration::from_secs(900)), scopes: vec![] };
+        let issued = &fixture.jwt.issue(&request).await.unwrap()[0];
+        fixture.jwt.revoke(&issued.id).await.unwrap();
+        fixture.environment.clock.advance(Duration::from_secs(900 + 28)).unwrap();
+        fixture.jwt.local.as_ref().unwrap().refresh().unwrap();
+        assert_eq!(fixture.call(issued), Err(Rejection::Invalid(Cause::Revoked)), "the leeway has not passed");
+        fixture.environment.clock.advance(Duration::from_secs(120)).unwrap();
+        fixture.jwt.local.as_ref().unwrap().refresh().unwrap();
+        assert_eq!(fixture.jwt.local.as_ref().unwrap().len(), 0);
+        assert_eq!(fixture.call(issued), Err(Rejection::Invalid(Cause::Expired)));
+    }
+
+    #[tokio::test]
+    async fn a_restart_keeps_keys_and_revocations() {
+        let fixture = fixture(BY_HAND);
+        let issued = fixture.issue(2).await;
+        fixture.jwt.revoke(&issued[0].id).await.unwrap();
+        let restarted = Jwt::build("jwt-eddsa", &fixture.config, &fixture.environment).unwrap();
+        let now = fixture.environment.clock.now();
+        assert_eq!(call(&restarted, now, &issued[0]), Err(Rejection::Invalid(Cause::Revoked)));
+        assert!(call(&restarted, now, &issued[1]).is_ok());
+        let other = Jwt::build("other", &fixture.config, &fixture.environment).unwrap();
+        assert_eq!(
+            call(&other, now, &issued[1]),
+            Err(Rejection::Invalid(Cause::UnknownKey)),
+            "keys are the profile's own"
+        );
+    }
+
+    #[tokio::test]
+    async fn unknown_and_contradictory_requests() {
+        let fixture = fixture(None);
+        for id in ["", "x", "../etc", "app-", "app-1", "ABCDEFABCDEFABCDEFABCDEFABCDEFAB"] {
+            assert!(matches!(fixture.jwt.revoke(id).await, Err(AdminError::NotFound(_))), "{id}");
+        }
+        let good = IssueRequest { count: 1, lifetime: None, scopes: vec![] };
+        for request in [
+            IssueRequest { count: 0, ..good.clone() },
+            IssueRequest { count: usize::MAX, ..good.clone() },
+            IssueRequest { lifetime: Some(Duration::ZERO), ..good.clone() },
+            IssueRequest { lifetime: Some(Duration::from_secs(901)), ..good.clone() },
+            IssueRequest { scopes: vec!["a b".to_owned()], ..good.clone() },
+        ] {
+            assert!(matches!(fixture.jwt.issue(&request).await, Err(AdminError::BadRequest(_))), "{request:?}");
+        }
+        assert!(fixture.jwt.issue(&good).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn unsafe_configurations_do_not_start() {
+        let fixture = fixture(None);
+        let with = |change: fn(&mut JwtConfig)| {
+            let mut config = fixture.config.clone();
+            change(&mut config);
+            Jwt::build("p", &config, &fixture.environment)
+        };
+        assert!(with(|_| ()).is_ok());
+        assert!(matches!(with(|c| c.rules.leeway = Duration::from_secs(61)), Err(BuildError::Config(_))));
+        assert!(matches!(with(|c| c.lifetime = Duration::from_secs(901)), Err(BuildError::Config(_))));
+        assert!(matches!(with(|c| c.lifetime = Duration::from_millis(10)), Err(BuildError::Config(_))));
+        let zero = |c: &mut JwtConfig| c.denylist = Some(DenyListConfig { poll: Duration::ZERO });
+        assert!(matches!(with(zero), Err(BuildError::Config(_))));
     }
 }

@@ -1,29 +1,193 @@
-//! stub
+//! Client certificates: TLS (RFC 8446 §4.4.2), X.509 (RFC 5280), identities by SPIFFE X509-SVID.
+//!
+//! A certificate is verified once, in the handshake. What may change while its connection lives is checked again for
+//! every request from memory: the end of the certificate, and whether its serial number is on the current CRL. A
+//! revocation therefore takes effect within one reload interval, on new and on open connections.
 
-use crate::auth::{AdminError, BuildError, Environment, Principal, Rejection, Request};
-use crate::config::MtlsConfig;
-use crate::contract::{IssueRequest, Issued};
+mod revocation;
+mod verifier;
 
-/// stub
-pub struct Mtls;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use rustls::server::danger::ClientCertVerifier;
+
+use self::verifier::Verifier;
+use crate::auth::{AdminError, BuildError, Cause, Environment, Principal, Rejection, Request};
+use crate::config::{MtlsConfig, READ_SCOPE};
+use crate::contract::{IssueRequest, Issued, Material};
+use crate::credential::x509;
+use crate::issuer::ca::{CaError, CertificateAuthority};
+use crate::store::file;
+use crate::telemetry::Meter;
+
+/// Most certificates made by one request: more would fill the memory before the answer is sent.
+const MAX_COUNT: usize = 1_000_000;
+
+/// The method `mtls`: a profile's client CA and validator.
+pub struct Mtls {
+    authority: Arc<CertificateAuthority>,
+    verifier: Arc<Verifier>,
+    /// `spiffe://{trust domain}/`.
+    identity_prefix: String,
+    /// Certificates carry no scopes; whoever belongs to the trust domain may read.
+    scopes: Arc<str>,
+    lifetime: Duration,
+    crl_reload: Duration,
+    next_client: Arc<AtomicU64>,
+    meter: Arc<Meter>,
+}
 
 impl Mtls {
-    pub(crate) fn build(_name: &str, _config: &MtlsConfig, _environment: &Environment) -> Result<Self, BuildError> {
-        unimplemented!()
+    pub(crate) fn build(name: &str, config: &MtlsConfig, environment: &Environment) -> Result<Self, BuildError> {
+        check_config(name, config)?;
+        let dir = file::profile_dir(&environment.state_dir, name).map_err(|error| state("state folder", error))?;
+        let authority = CertificateAuthority::open(&dir.join("ca"), environment.clock.clone(), config.crl_validity)
+            .map_err(|error| state("client CA", error))?;
+        let verifier = Verifier::new(&authority, environment.clock.clone()).map_err(|error| state("CRLs", error))?;
+        let (authority, verifier) = (Arc::new(authority), Arc::new(verifier));
+        tokio::spawn(follow_crls(Arc::downgrade(&authority), Arc::downgrade(&verifier), config.crl_reload));
+        Ok(Self {
+            next_client: Arc::new(AtomicU64::new(authority.issued() as u64)),
+            authority,
+            verifier,
+            identity_prefix: format!("spiffe://{}/", config.trust_domain),
+            scopes: READ_SCOPE.into(),
+            lifetime: config.certificate_lifetime,
+            crl_reload: config.crl_reload,
+            meter: environment.meter.clone(),
+        })
     }
-    pub(crate) fn authenticate(&self, _request: &Request<'_>) -> Result<Principal, Rejection> {
-        unimplemented!()
+
+    pub(crate) fn authenticate(&self, request: &Request<'_>) -> Result<Principal, Rejection> {
+        let identity = request.connection.client.as_ref().ok_or(Rejection::Missing)?;
+        // `notAfter` belongs to the lifetime (RFC 5280 §4.1.2.5) and counts whole seconds.
+        if request.now.as_secs() > identity.not_after.as_secs() {
+            return Err(Rejection::Invalid(Cause::Expired));
+        }
+        // Not counted as a store lookup: the revoked serials came with the CRL, nothing is read for this request.
+        let current = self.verifier.current();
+        if current.revocations.contain(&identity.serial) {
+            return Err(Rejection::Invalid(Cause::Revoked));
+        }
+        if request.now >= current.revocations.next_update() {
+            return Err(Rejection::Unavailable { dependency: "crl", retry_after: self.crl_reload });
+        }
+        if !identity.spiffe_id.starts_with(&self.identity_prefix) {
+            return Err(Rejection::Forbidden("client-identity-not-allowed"));
+        }
+        Ok(Principal {
+            id: identity.spiffe_id.clone(),
+            scopes: self.scopes.clone(),
+            credential_id: identity.serial.clone(),
+        })
     }
-    pub(crate) async fn issue(&self, _request: &IssueRequest) -> Result<Vec<Issued>, AdminError> {
-        unimplemented!()
+
+    pub(crate) async fn issue(&self, request: &IssueRequest) -> Result<Vec<Issued>, AdminError> {
+        if !(1..=MAX_COUNT).contains(&request.count) {
+            return Err(AdminError::BadRequest(format!("count is {}; ask for 1 to {MAX_COUNT}", request.count)));
+        }
+        if request.scopes != [READ_SCOPE] {
+            let text =
+                format!("certificates carry no scopes; every client may {READ_SCOPE:?}, so ask for exactly that");
+            return Err(AdminError::BadRequest(text));
+        }
+        let lifetime = request.lifetime.unwrap_or(self.lifetime);
+        if !CertificateAuthority::LIFETIMES.contains(&lifetime) {
+            let text = format!("lifetime is {lifetime:?}; {:?} is possible", CertificateAuthority::LIFETIMES);
+            return Err(AdminError::BadRequest(text));
+        }
+        let (authority, next_client) = (self.authority.clone(), self.next_client.clone());
+        let (prefix, count) = (self.identity_prefix.clone(), request.count);
+        let made = tokio::task::spawn_blocking(move || {
+            let one = || {
+                let principal = format!("{prefix}client/{}", next_client.fetch_add(1, Ordering::Relaxed));
+                let certificate = authority.client_certificate(&principal, lifetime)?;
+                let material = Material::Certificate { chain_pem: certificate.chain_pem, key_pem: certificate.key_pem };
+                Ok(Issued { id: certificate.serial, principal, material })
+            };
+            (0..count).map(|_| one()).collect::<Result<_, CaError>>()
+        });
+        made.await
+            .map_err(|_| AdminError::Store("the thread that signed certificates stopped".to_owned()))?
+            .map_err(|error| AdminError::Store(error.to_string()))
     }
-    pub(crate) async fn revoke(&self, _id: &str) -> Result<(), AdminError> {
-        unimplemented!()
+
+    /// Takes back one certificate by its serial number; returns once the CRL that says so is published.
+    pub(crate) async fn revoke(&self, serial: &str) -> Result<(), AdminError> {
+        let (authority, wanted) = (self.authority.clone(), serial.to_owned());
+        self.meter.store_writes.add();
+        let revoked = tokio::task::spawn_blocking(move || authority.revoke(&wanted)).await;
+        match revoked.map_err(|_| AdminError::Store("the thread that signed the CRL stopped".to_owned()))? {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(AdminError::NotFound(format!("certificate {serial:?}"))),
+            Err(error) => Err(AdminError::Store(error.to_string())),
+        }
+    }
+
+    /// The verifier of client certificates for this profile's listener; it follows the CRL files by itself.
+    pub(crate) fn client_verifier(&self) -> Arc<dyn ClientCertVerifier> {
+        self.verifier.clone()
     }
 }
-impl Mtls {
-    /// stub
-    pub(crate) fn client_verifier(&self) -> std::sync::Arc<dyn rustls::server::danger::ClientCertVerifier> {
-        unimplemented!()
+
+/// Looks at the CRL files every `interval` from a random phase on, as independent validators would, and has those
+/// renewed that come close to their end.
+async fn follow_crls(authority: Weak<CertificateAuthority>, verifier: Weak<Verifier>, interval: Duration) {
+    tokio::time::sleep(interval.mul_f64(rand::random::<f64>())).await;
+    let mut ticks = tokio::time::interval(interval);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut last_alarm = None;
+    loop {
+        ticks.tick().await;
+        let (Some(authority), Some(verifier)) = (authority.upgrade(), verifier.upgrade()) else { return };
+        let look = tokio::task::spawn_blocking(move || {
+            let renewed = authority.renew_crls().map_err(|error| error.to_string());
+            let reloaded = verifier.reload().map_err(|error| error.to_string());
+            renewed.and(reloaded.map(drop))
+        });
+        let alarm = look.await.unwrap_or_else(|_| Err("the thread that read the CRLs stopped".to_owned())).err();
+        // The same fault again is not news: the interval may be milliseconds.
+        if alarm != last_alarm {
+            match &alarm {
+                Some(error) => tracing::error!(%error, "CRLs not taken over; the last good ones stay until nextUpdate"),
+                None => tracing::info!("CRLs are good again"),
+            }
+            last_alarm = alarm;
+        }
     }
 }
+
+fn check_config(name: &str, config: &MtlsConfig) -> Result<(), BuildError> {
+    let problem = if config.crl_reload.is_zero() {
+        "crl_reload is 0; give the time between two looks at the CRL files, like 1s".to_owned()
+    } else if config.crl_reload > config.crl_validity / 4 {
+        format!(
+            "crl_reload {:?} is over a quarter of crl_validity {:?}; a CRL could end between two looks",
+            config.crl_reload, config.crl_validity
+        )
+    } else if !CertificateAuthority::LIFETIMES.contains(&config.certificate_lifetime) {
+        let possible = CertificateAuthority::LIFETIMES;
+        format!("certificate_lifetime is {:?}; {possible:?} is possible", config.certificate_lifetime)
+    } else if !x509::is_trust_domain(&config.trust_domain) {
+        format!("trust_domain {:?} is not a SPIFFE trust domain, like \"authbench.test\"", config.trust_domain)
+    } else {
+        return Ok(());
+    };
+    Err(BuildError::Config(format!("profile {name:?}: {problem}")))
+}
+
+fn state(what: &str, error: impl std::error::Error + Send + Sync + 'static) -> BuildError {
+    BuildError::State { what: what.to_owned(), source: Box::new(error) }
+}
+
+impl fmt::Debug for Mtls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mtls").field("authority", &self.authority).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

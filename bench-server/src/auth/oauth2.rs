@@ -1,16 +1,173 @@
-//! stub
+//! OAuth 2.0 access tokens at the resource server: opaque by introspection (RFC 7662), JWTs by the issuer's keys
+//! (RFC 9068). Both arrive as bearer tokens (RFC 6750).
+//!
+//! The authorization server is found by its metadata (RFC 8414) when the first token comes. When it is down, slow or
+//! talks nonsense the caller gets 503, never 401: the token may be good, and a client that drops it would lose it.
 
-use crate::auth::{BuildError, Environment, Principal, Rejection, Request};
-use crate::config::OAuth2Config;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
-/// stub
-pub struct OAuth2;
+use super::jwt::Validator;
+use super::{BuildError, Environment, Principal, Rejection, Request, header};
+use crate::config::{AccessTokenFormat, Algorithm, OAuth2Config, TokenValidation, TrustedIssuer};
+use crate::contract::{ClientRegistration, Secret};
+use crate::issuer::authorization_server::AuthorizationServer;
+
+mod cache;
+mod discovery;
+mod http;
+mod introspection;
+mod keys;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)] // in a test a panic is the report
+mod tests;
+
+use self::discovery::Discovery;
+use self::http::Http;
+use self::introspection::Introspection;
+use self::keys::Keys;
+
+/// The resource server's side of OAuth 2.0.
+pub struct OAuth2(Validation);
+
+enum Validation {
+    Opaque(Box<Introspection>),
+    Jwt { validator: Validator, keys: Arc<Keys> },
+}
+
+/// The issuer to trust, with what the configuration left to be found out.
+struct Trusted {
+    issuer: String,
+    http: Arc<Http>,
+    client_id: String,
+    client_secret: Secret,
+    /// Whether it is our own code that issues opaque tokens, whose form we therefore know.
+    own_tokens: bool,
+}
 
 impl OAuth2 {
-    pub(crate) fn build(_config: &OAuth2Config, _environment: &Environment) -> Result<Self, BuildError> {
-        unimplemented!()
+    pub(crate) fn build(config: &OAuth2Config, environment: &Environment) -> Result<Self, BuildError> {
+        let trusted = match &config.issuer {
+            TrustedIssuer::InProcess => Trusted::in_process(config, environment)?,
+            TrustedIssuer::Remote { issuer, ca_file, client_id, client_secret_file } => Trusted {
+                issuer: issuer.clone(),
+                http: Arc::new(Http::new(ca_file.as_deref())?),
+                client_id: client_id.clone(),
+                client_secret: read_secret(client_secret_file)?,
+                own_tokens: false,
+            },
+        };
+        let discovery = Arc::new(Discovery::new(&trusted.issuer, trusted.http.clone())?);
+        let meter = environment.meter.clone();
+        let validation = match config.validation {
+            TokenValidation::Opaque { cache } => Validation::Opaque(Box::new(Introspection::new(
+                &trusted.issuer,
+                discovery,
+                trusted.http,
+                meter,
+                trusted.own_tokens,
+                (&trusted.client_id, &trusted.client_secret),
+                cache,
+            ))),
+            TokenValidation::Jwt { algorithm: Algorithm::HS256 } => {
+                let remedy = "validation: HS256 keys cannot be published; use an asymmetric algorithm";
+                return Err(BuildError::Config(remedy.to_owned()));
+            }
+            TokenValidation::Jwt { algorithm } => Validation::Jwt {
+                validator: Validator { issuer: trusted.issuer.into(), algorithm, rules: config.rules },
+                keys: Keys::new(discovery, trusted.http, meter),
+            },
+        };
+        Ok(Self(validation))
     }
-    pub(crate) async fn authenticate(&self, _request: &Request<'_>) -> Result<Principal, Rejection> {
-        unimplemented!()
+
+    pub(crate) async fn authenticate(&self, request: &Request<'_>) -> Result<Principal, Rejection> {
+        let token = header::bearer(request.head)?;
+        match &self.0 {
+            Validation::Opaque(introspection) => introspection.validate(token, request.now).await,
+            Validation::Jwt { validator, keys } => {
+                let claims = keys.validate(validator, token, request.now).await?;
+                Ok(Principal { id: claims.sub.into(), scopes: claims.scope.into(), credential_id: claims.jti.into() })
+            }
+        }
     }
+}
+
+impl Trusted {
+    fn in_process(config: &OAuth2Config, environment: &Environment) -> Result<Self, BuildError> {
+        let server = environment.authorization_server.as_deref().ok_or_else(|| {
+            let remedy = "issuer: this process has no authorization server; configure [authorization_server] and mount \
+                          it on a listener, or name a remote issuer";
+            BuildError::Config(remedy.to_owned())
+        })?;
+        check_agreement(config, server)?;
+        let registration = ClientRegistration {
+            name: "resource server".to_owned(),
+            confidential: true,
+            grant_types: Vec::new(),
+            redirect_uris: Vec::new(),
+            scopes: Vec::new(),
+            may_introspect: true,
+            access_token_lifetime: None,
+            token_endpoint_auth_method: None,
+        };
+        let registered = server.register_client(&registration);
+        let client = registered.map_err(|error| BuildError::Config(format!("registering to introspect: {error}")))?;
+        let is_https = server.issuer().starts_with("https:");
+        Ok(Self {
+            issuer: server.issuer().to_owned(),
+            http: Arc::new(Http::new(is_https.then_some(environment.ca_file.as_path()))?),
+            client_id: client.client_id,
+            client_secret: client.client_secret.expect("confidential clients get a secret"),
+            own_tokens: server.access_token_format() == AccessTokenFormat::Opaque,
+        })
+    }
+}
+
+/// Refuses a profile that could accept no token of the authorization server beside it.
+fn check_agreement(config: &OAuth2Config, server: &AuthorizationServer) -> Result<(), BuildError> {
+    let TokenValidation::Jwt { algorithm } = config.validation else { return Ok(()) };
+    if server.access_token_format() != (AccessTokenFormat::Jwt { algorithm }) {
+        let issued = server.access_token_format();
+        let remedy =
+            format!("validation: {algorithm:?} JWTs are expected, but the authorization server issues {issued:?}");
+        return Err(BuildError::Config(remedy));
+    }
+    let (issued, accepted) = (server.access_token_lifetime(), config.rules.max_lifetime);
+    if issued > accepted {
+        let remedy = format!(
+            "rules.max_lifetime: {} is less than the authorization server's access_token_lifetime, {}",
+            humantime::format_duration(accepted),
+            humantime::format_duration(issued)
+        );
+        return Err(BuildError::Config(remedy));
+    }
+    Ok(())
+}
+
+/// Reads a secret from a file that nobody else can read; a final newline is not part of it.
+fn read_secret(file: &Path) -> Result<Secret, BuildError> {
+    let failed = |source: std::io::Error| BuildError::State {
+        what: format!("reading the client secret from {}", file.display()),
+        source: source.into(),
+    };
+    let mode = fs::metadata(file).map_err(failed)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        let remedy = format!("{}: others may read this secret; set its mode to 0600", file.display());
+        return Err(BuildError::Config(remedy));
+    }
+    let text = fs::read_to_string(file).map_err(failed)?;
+    let secret = text.trim_end_matches(['\r', '\n']);
+    if secret.is_empty() {
+        return Err(BuildError::Config(format!("{}: the file is empty; put the client secret in it", file.display())));
+    }
+    Ok(Secret::new(secret))
+}
+
+/// The authorization server gave no answer to go by.
+fn unavailable() -> Rejection {
+    Rejection::Unavailable { dependency: "authorization server", retry_after: Duration::from_secs(1) }
 }

@@ -1,43 +1,36 @@
-//! stub: JSON Web Signature (RFC 7515), keys parsed once.
+//! JSON Web Signature (RFC 7515) in the compact form, and the keys it is made and checked with (RFC 7517, RFC 7518).
+//!
+//! Checking is our own code, because it runs once per request: keys are parsed when they are loaded and never again.
+//! Signing goes through `jsonwebtoken`, which gives the two directions independent implementations.
+
+pub(crate) mod compact;
+pub(crate) mod json;
+mod keys;
+mod signing;
+
+pub use keys::KeySet;
+pub(crate) use keys::VerifyError;
+pub use signing::SigningKey;
 
 use crate::config::Algorithm;
 
-/// A private (or HMAC) key that signs, with its `kid`.
-pub struct SigningKey;
-/// Public (or HMAC) keys by `kid`, parsed once.
-pub struct KeySet;
-
-/// Why a key or key set is refused.
+/// Why a key or key set is refused. The text never contains key material.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct KeyError(pub String);
 
-impl SigningKey {
-    /// A fresh key from the operating system's random source.
-    pub fn generate(_algorithm: Algorithm) -> Result<Self, KeyError> {
-        unimplemented!()
-    }
-    /// The key identifier.
-    pub fn kid(&self) -> &str {
-        unimplemented!()
-    }
-    /// Signs claims as a compact JWS with the given `typ`.
-    pub fn sign(&self, _typ: &str, _claims: &impl serde::Serialize) -> Result<String, KeyError> {
-        unimplemented!()
-    }
-    /// The key set with just this key, to verify with.
-    pub fn key_set(&self) -> KeySet {
-        unimplemented!()
-    }
-    /// The public key as a JWK (RFC 7517); `None` for HMAC keys.
-    pub fn jwk(&self) -> Option<serde_json::Value> {
-        unimplemented!()
+/// The `alg` value of an algorithm (RFC 7518 §3.1, RFC 8037 §3.1).
+pub(crate) fn name(algorithm: Algorithm) -> &'static str {
+    match algorithm {
+        Algorithm::HS256 => "HS256",
+        Algorithm::RS256 => "RS256",
+        Algorithm::PS256 => "PS256",
+        Algorithm::ES256 => "ES256",
+        Algorithm::ES384 => "ES384",
+        Algorithm::EdDSA => "EdDSA",
     }
 }
 
-impl KeySet {
-    /// Reads a JWK set (RFC 7517 §5).
-    pub fn from_jwks(_json: &str) -> Result<Self, KeyError> {
-        unimplemented!()
-    }
-}
+#[cfg(test)]
+pub(crate) const ALGORITHMS: [Algorithm; 6] =
+    [Algorithm::HS256, Algorithm::RS256, Algorithm::PS256, Algorithm::ES256, Algorithm::ES384, Algorithm::EdDSA];

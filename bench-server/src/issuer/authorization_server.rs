@@ -1,41 +1,273 @@
-//! stub: the OAuth 2.0 authorization server.
+//! The OAuth 2.0 authorization server (RFC 6749 as narrowed by RFC 9700).
+//!
+//! | path | what |
+//! | --- | --- |
+//! | `/.well-known/oauth-authorization-server` | metadata (RFC 8414) |
+//! | `/authorize`, `/login`, `/consent` | authorization code with PKCE (RFC 7636) and `iss` (RFC 9207) |
+//! | `/grants` | what the signed-in user allowed, and its withdrawal |
+//! | `/token` | `authorization_code`, `client_credentials`, `refresh_token` with rotation |
+//! | `/introspect` | RFC 7662, for clients registered for it |
+//! | `/revoke` | RFC 7009: an access token dies alone, a refresh token takes its whole grant along |
+//! | `/jwks` | public keys (RFC 7517), when access tokens are JWTs (RFC 9068) |
+//!
+//! Everything lives in memory, as digests where it is a secret, and expires by the process's clock. A wrong verifier or
+//! redirect URI burns a code; another client's attempt does not. Refresh tokens have no grace period.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use serde_json::Value;
+use tokio::sync::Semaphore;
+use url::Url;
 
 use crate::auth::{AdminError, BuildError};
 use crate::clock::Clock;
-use crate::config::AuthorizationServerConfig;
-use crate::contract::{ClientRegistration, RegisteredClient, UserRegistration};
+use crate::config::{AccessTokenFormat, Algorithm, AuthorizationServerConfig};
+use crate::contract::{ClientRegistration, RegisteredClient, Secret, UserRegistration};
 use crate::telemetry::Meter;
-use bytes::Bytes;
-use http::{Request, Response};
-use std::sync::Arc;
+
+mod answer;
+mod authorize;
+mod client;
+mod error;
+mod expiring;
+mod grant;
+mod introspect;
+mod keys;
+mod metadata;
+pub(crate) mod opaque;
+mod pages;
+mod params;
+mod redirect;
+mod revoke;
+mod scope;
+mod session;
+mod store;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)] // in a test a panic is the report
+mod tests;
+mod throttle;
+mod token;
+mod user;
+
+/// RFC 6749 §4.1.2 allows ten minutes; there is no use for more than one.
+const LONGEST_CODE: Duration = Duration::from_secs(60);
+
+/// Where metadata stands, before the path of the issuer (RFC 8414 §3.1).
+pub(crate) const WELL_KNOWN: &str = "/.well-known/oauth-authorization-server";
+
+/// Password hashes computed at a time: each takes 19 MiB and a core.
+const HASHING: usize = 2;
 
 /// The authorization server of a process.
-pub struct AuthorizationServer;
+pub struct AuthorizationServer {
+    issuer: String,
+    /// Path of the issuer, without trailing slash.
+    base_path: String,
+    metadata_path: String,
+    metadata: Value,
+    format: AccessTokenFormat,
+    access_token_lifetime: Duration,
+    code_lifetime: Duration,
+    clock: Clock,
+    meter: Arc<Meter>,
+    clients: client::Clients,
+    users: user::Users,
+    logins: throttle::Throttle,
+    hashing: Semaphore,
+    sessions: session::Sessions,
+    tokens: store::Tokens,
+    /// `None` when access tokens are opaque.
+    keys: Option<keys::SigningKeys>,
+    pages: pages::Pages,
+}
 
 impl AuthorizationServer {
-    /// `issuer` is the base URL of the listener that it is mounted on.
+    /// `issuer` is the base URL of the listener that it is mounted on, published byte for byte.
+    ///
+    /// # Errors
+    /// [`BuildError::Config`] for an issuer that is not one (RFC 8414 §2), a lifetime out of range or a symmetric
+    /// algorithm; [`BuildError::State`] when no key could be made.
     pub fn build(
-        _config: &AuthorizationServerConfig,
-        _issuer: &str,
-        _clock: Clock,
-        _meter: Arc<Meter>,
+        config: &AuthorizationServerConfig,
+        issuer: &str,
+        clock: Clock,
+        meter: Arc<Meter>,
     ) -> Result<Self, BuildError> {
-        unimplemented!()
+        let url = Url::parse(issuer).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+        let url = url.filter(|url| url.query().is_none() && url.fragment().is_none());
+        let url = url.ok_or_else(|| {
+            BuildError::Config(format!("issuer {issuer:?}: use an http(s) URL without query and fragment"))
+        })?;
+        check_lifetimes(config)?;
+        let keys = match config.access_token {
+            AccessTokenFormat::Opaque => None,
+            AccessTokenFormat::Jwt { algorithm: Algorithm::HS256 } => {
+                let remedy = "authorization_server.access_token: HS256 would hand the signing key to every resource \
+                              server; use an asymmetric algorithm";
+                return Err(BuildError::Config(remedy.to_owned()));
+            }
+            AccessTokenFormat::Jwt { algorithm } => {
+                let keys = keys::SigningKeys::new(algorithm, config.access_token_lifetime, clock.now());
+                Some(keys.map_err(|source| state("making the signing key", source))?)
+            }
+        };
+        let base_path = url.path().trim_end_matches('/').to_owned();
+        Ok(Self {
+            metadata_path: format!("{WELL_KNOWN}{base_path}"),
+            metadata: metadata::document(issuer, keys.is_some()),
+            issuer: issuer.to_owned(),
+            base_path,
+            format: config.access_token,
+            access_token_lifetime: config.access_token_lifetime,
+            code_lifetime: config.code_lifetime,
+            clock,
+            meter,
+            clients: client::Clients::default(),
+            users: user::Users::new(),
+            logins: throttle::Throttle::default(),
+            hashing: Semaphore::new(HASHING),
+            sessions: session::Sessions::new(url.scheme() == "https"),
+            tokens: store::Tokens::new(config.refresh_idle, config.refresh_absolute),
+            keys,
+            pages: pages::Pages::new(),
+        })
     }
+
     /// The issuer identifier.
     pub fn issuer(&self) -> &str {
-        unimplemented!()
+        &self.issuer
     }
-    /// Answers a request for one of its endpoints; `None` when the path is not its own.
-    pub async fn handle(&self, _request: &Request<Bytes>) -> Option<Response<Bytes>> {
-        unimplemented!()
+
+    /// The form of the access tokens that it issues.
+    pub fn access_token_format(&self) -> AccessTokenFormat {
+        self.format
     }
+
+    /// How long its access tokens live, unless a client is registered with less.
+    pub fn access_token_lifetime(&self) -> Duration {
+        self.access_token_lifetime
+    }
+
+    /// Answers a request for one of its endpoints; `None` when the path is not its own. The peer's `SocketAddr` in the
+    /// request's extensions, if there, makes the brake on guessing count per address.
+    pub async fn handle(&self, request: &Request<Bytes>) -> Option<Response<Bytes>> {
+        let path = request.uri().path();
+        let endpoint = if path == self.metadata_path { WELL_KNOWN } else { path.strip_prefix(&self.base_path)? };
+        let allowed = match endpoint {
+            WELL_KNOWN if path != self.metadata_path => return None,
+            "/jwks" if self.keys.is_none() => return None,
+            WELL_KNOWN | "/jwks" | "/authorize" => "GET",
+            "/grants" => "GET, POST",
+            "/login" | "/consent" | "/token" | "/introspect" | "/revoke" => "POST",
+            _ => return None,
+        };
+        if let Some(refused) = answer::wrong_method(request, allowed) {
+            return Some(refused);
+        }
+        let answer = match endpoint {
+            "/token" => self.token(request),
+            "/introspect" => self.introspect(request),
+            "/revoke" => self.revoke(request),
+            "/login" => Ok(self.login(request).await),
+            "/consent" => Ok(self.consent(request)),
+            "/authorize" => Ok(self.authorize(request)),
+            "/grants" if request.method() == http::Method::POST => Ok(self.withdraw(request)),
+            "/grants" => Ok(self.grants(request)),
+            WELL_KNOWN => Ok(metadata::published(request, &self.metadata)),
+            _ => Ok(metadata::published(request, &self.keys.as_ref()?.jwks(self.clock.now()))),
+        };
+        Some(answer.unwrap_or_else(|error| error.response()))
+    }
+
     /// Registers a client.
-    pub fn register_client(&self, _registration: &ClientRegistration) -> Result<RegisteredClient, AdminError> {
-        unimplemented!()
+    ///
+    /// # Errors
+    /// [`AdminError::BadRequest`] for a registration that contradicts itself or asks for something unsafe.
+    pub fn register_client(&self, registration: &ClientRegistration) -> Result<RegisteredClient, AdminError> {
+        self.clients.register(registration, self.access_token_lifetime)
     }
-    /// Registers a user of the login page.
-    pub fn register_user(&self, _registration: &UserRegistration) -> Result<(), AdminError> {
-        unimplemented!()
+
+    /// Gives a client a new secret. The one before stays valid until the next rotation, so that the client can change
+    /// over without a gap.
+    ///
+    /// # Errors
+    /// [`AdminError::NotFound`]; [`AdminError::BadRequest`] for a public client.
+    pub fn rotate_client_secret(&self, client_id: &str) -> Result<Secret, AdminError> {
+        self.clients.rotate_secret(client_id)
     }
+
+    /// Disables a client for good. Its tokens are dead.
+    ///
+    /// # Errors
+    /// [`AdminError::NotFound`].
+    pub fn disable_client(&self, client_id: &str) -> Result<(), AdminError> {
+        self.clients.disable(client_id)
+    }
+
+    /// Registers a user of the login page. Computes a password hash: tens of milliseconds.
+    ///
+    /// # Errors
+    /// [`AdminError::BadRequest`] for a name that is taken or out of bounds, or an empty or overlong password.
+    pub fn register_user(&self, registration: &UserRegistration) -> Result<(), AdminError> {
+        self.meter.hash_calls.add();
+        self.users.register(registration)
+    }
+
+    /// Changes a user's password. Sessions and tokens from before are dead.
+    ///
+    /// # Errors
+    /// [`AdminError::NotFound`]; [`AdminError::BadRequest`] for an empty or overlong password.
+    pub fn set_password(&self, registration: &UserRegistration) -> Result<(), AdminError> {
+        self.meter.hash_calls.add();
+        self.users.set_password(registration)
+    }
+
+    /// Disables a user for good. Sessions and tokens are dead.
+    ///
+    /// # Errors
+    /// [`AdminError::NotFound`].
+    pub fn disable_user(&self, username: &str) -> Result<(), AdminError> {
+        self.users.disable(username)
+    }
+
+    /// Withdraws all that a user granted to a client; returns how many grants that were.
+    ///
+    /// # Errors
+    /// [`AdminError::NotFound`] for an unknown user.
+    pub fn withdraw_grants(&self, username: &str, client_id: &str) -> Result<usize, AdminError> {
+        let user = self.users.find(username);
+        let user = user.ok_or_else(|| AdminError::NotFound(format!("user {username:?}")))?;
+        Ok(user.withdraw(client_id))
+    }
+
+    /// Publishes a new signing key. It starts to sign once no client's copy of the key set can be without it.
+    ///
+    /// # Errors
+    /// [`AdminError::BadRequest`] when tokens are opaque; [`AdminError::Store`] when no key could be made.
+    pub fn rotate_signing_key(&self) -> Result<(), AdminError> {
+        let keys = self.keys.as_ref();
+        let keys = keys.ok_or_else(|| AdminError::BadRequest("opaque tokens have no signing key".to_owned()))?;
+        keys.rotate(self.clock.now()).map_err(|error| AdminError::Store(format!("making a signing key: {error}")))
+    }
+}
+
+fn check_lifetimes(config: &AuthorizationServerConfig) -> Result<(), BuildError> {
+    let refuse = |name: &str, remedy: &str| Err(BuildError::Config(format!("authorization_server.{name}: {remedy}")));
+    if config.access_token_lifetime < Duration::from_secs(1) {
+        return refuse("access_token_lifetime", "tokens count in seconds; use at least 1s");
+    }
+    if config.code_lifetime.is_zero() || config.code_lifetime > LONGEST_CODE {
+        return refuse("code_lifetime", "use more than 0s and at most 60s (RFC 6749 §4.1.2)");
+    }
+    if config.refresh_idle.is_zero() || config.refresh_idle > config.refresh_absolute {
+        return refuse("refresh_idle", "use more than 0s and at most refresh_absolute");
+    }
+    Ok(())
+}
+
+fn state(what: &str, source: impl std::error::Error + Send + Sync + 'static) -> BuildError {
+    BuildError::State { what: what.to_owned(), source: Box::new(source) }
 }

@@ -1,0 +1,221 @@
+//! What of a plan is still to do, given the records that exist. Pure.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use super::load::Load;
+use crate::plan::{Case, Measurement, MeasurementKind, Plan, RevocationPlan, Variant};
+use crate::record::Record;
+
+/// What it takes, by experience, to start a variant's processes and issue its pool. It only shapes the progress bar.
+const START_COST: Duration = Duration::from_millis(500);
+
+/// One life of the server processes with all that is measured in it.
+pub(super) struct Start<'p> {
+    /// Its number in records: it goes on counting in a resumed run.
+    pub(super) number: u32,
+    /// Its number in the plan: decides the rounds and all random choices.
+    pub(super) planned: u32,
+    /// Rounds in which something is left to do.
+    pub(super) rounds: Vec<Round<'p>>,
+    /// Revocation measurements in which something is left to do.
+    pub(super) revocations: Vec<Group<'p, RevocationPlan>>,
+}
+
+/// A round and what is left to do in it.
+pub(super) struct Round<'p> {
+    pub(super) number: u32,
+    pub(super) groups: Vec<Group<'p, Load>>,
+}
+
+/// Cases of one measurement: those that are measured interleaved, or at the same time.
+pub(super) struct Group<'p, Settings> {
+    /// Which of the plan's measurements it is.
+    pub(super) index: usize,
+    pub(super) measurement: &'p Measurement,
+    pub(super) settings: Settings,
+    pub(super) cases: Vec<&'p Case>,
+}
+
+/// The starts of the plan that are not completely done. A case that has a record in a round, valid or not, is done
+/// there: measuring it again until the result pleases would be choosing.
+pub(super) fn starts<'p>(plan: &'p Plan, done: &[Record]) -> Vec<Start<'p>> {
+    let recorded: HashSet<(&str, u32)> = done.iter().map(|record| (record.case.as_str(), record.round)).collect();
+    let first_number = done.iter().map(|record| record.start + 1).max().unwrap_or(0);
+    let cases = |measurement: &Measurement, round: u32| -> Vec<&'p Case> {
+        plan.cases
+            .iter()
+            .filter(|case| case.measurement == measurement.name && !recorded.contains(&(case.id.as_str(), round)))
+            .collect()
+    };
+    let mut starts = Vec::new();
+    for planned in 0..plan.starts {
+        let first_round = planned * plan.rounds_per_start();
+        let mut start =
+            Start { number: first_number + starts.len() as u32, planned, rounds: Vec::new(), revocations: Vec::new() };
+        for number in first_round..first_round + plan.rounds_per_start() {
+            let mut groups = Vec::new();
+            for (index, measurement) in plan.measurements.iter().enumerate() {
+                let cases = cases(measurement, number);
+                if let (Some(settings), false) = (Load::of(&measurement.kind), cases.is_empty()) {
+                    groups.push(Group { index, measurement, settings, cases });
+                }
+            }
+            if !groups.is_empty() {
+                start.rounds.push(Round { number, groups });
+            }
+        }
+        for (index, measurement) in plan.measurements.iter().enumerate() {
+            let cases = cases(measurement, first_round);
+            if let (MeasurementKind::Revocation(settings), false) = (&measurement.kind, cases.is_empty()) {
+                start.revocations.push(Group { index, measurement, settings: settings.clone(), cases });
+            }
+        }
+        if !(start.rounds.is_empty() && start.revocations.is_empty()) {
+            starts.push(start);
+        }
+    }
+    starts
+}
+
+impl<'p> Start<'p> {
+    /// The variants that this start needs, in the plan's order.
+    pub(super) fn variants(&self, plan: &'p Plan) -> Vec<&'p Variant> {
+        let load = self.rounds.iter().flat_map(|round| &round.groups).flat_map(|group| &group.cases);
+        let revocation = self.revocations.iter().flat_map(|group| &group.cases);
+        let names: HashSet<&str> = load.chain(revocation).map(|case| case.variant.as_str()).collect();
+        plan.variants.iter().filter(|variant| names.contains(variant.name.as_str())).collect()
+    }
+
+    /// The load measurements that `variant` takes part in, each once, in the plan's order.
+    pub(super) fn loads(&self, variant: &str) -> Vec<&Group<'p, Load>> {
+        let mut loads: Vec<&Group<'p, Load>> = Vec::new();
+        for group in self.rounds.iter().flat_map(|round| &round.groups) {
+            let takes_part = group.cases.iter().any(|case| case.variant == variant);
+            if takes_part && loads.iter().all(|seen| seen.measurement.name != group.measurement.name) {
+                loads.push(group);
+            }
+        }
+        loads
+    }
+
+    /// What starting and warming up one variant takes.
+    pub(super) fn preparation(&self, variant: &str) -> Duration {
+        START_COST + self.loads(variant).iter().map(|group| group.settings.warmup).sum::<Duration>()
+    }
+
+    /// How long all of it takes, about; revocations as long as they may.
+    pub(super) fn expected(&self, plan: &Plan) -> Duration {
+        let preparation: Duration = self.variants(plan).iter().map(|variant| self.preparation(&variant.name)).sum();
+        let load: Duration = self
+            .rounds
+            .iter()
+            .flat_map(|round| &round.groups)
+            .map(|group| group.settings.slice * group.settings.slices * group.cases.len() as u32)
+            .sum();
+        let revocation: Duration =
+            self.revocations.iter().map(|group| group.settings.phase + group.settings.watch).sum();
+        preparation + load + revocation
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::{plan, revocation_record};
+    use super::*;
+
+    /// What is left, as `start(planned): round: case case | …; revocations: case …`.
+    fn outline(plan: &Plan, done: &[Record]) -> Vec<String> {
+        let ids = |cases: &[&Case]| cases.iter().map(|case| case.id.as_str()).collect::<Vec<_>>().join(" ");
+        starts(plan, done)
+            .iter()
+            .map(|start| {
+                let mut text = format!("{}({}):", start.number, start.planned);
+                for round in &start.rounds {
+                    let groups: Vec<String> = round.groups.iter().map(|group| ids(&group.cases)).collect();
+                    text += &format!(" {}: {};", round.number, groups.join(" | "));
+                }
+                for group in &start.revocations {
+                    text += &format!(" revoke {}", ids(&group.cases));
+                }
+                text
+            })
+            .collect()
+    }
+
+    fn done(cases: &[(&str, u32, u32)]) -> Vec<Record> {
+        cases.iter().map(|(case, round, start)| revocation_record(case, *round, *start)).collect()
+    }
+
+    #[test]
+    fn a_new_run_does_everything() {
+        assert_eq!(
+            outline(&plan(), &[]),
+            [
+                "0(0): 0: none/latency a/latency | none/throughput; 1: none/latency a/latency | none/throughput; \
+                 revoke none/revocation a/revocation",
+                "1(1): 2: none/latency a/latency | none/throughput; 3: none/latency a/latency | none/throughput; \
+                 revoke none/revocation a/revocation",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_has_a_record_is_not_done_again_and_starts_count_on() {
+        let done =
+            done(&[("none/latency", 0, 0), ("a/latency", 0, 0), ("none/throughput", 0, 0), ("none/latency", 1, 0)]);
+        assert_eq!(
+            outline(&plan(), &done),
+            [
+                "1(0): 1: a/latency | none/throughput; revoke none/revocation a/revocation",
+                "2(1): 2: none/latency a/latency | none/throughput; 3: none/latency a/latency | none/throughput; \
+                 revoke none/revocation a/revocation",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_start_with_only_revocations_left_is_started_for_them() {
+        let mut all: Vec<(&str, u32, u32)> = Vec::new();
+        for (round, start) in [(0, 0), (1, 0), (2, 4), (3, 4)] {
+            all.extend(["none/latency", "a/latency", "none/throughput"].map(|case| (case, round, start)));
+        }
+        all.extend([("none/revocation", 0, 0), ("a/revocation", 0, 0), ("none/revocation", 2, 4)]);
+        assert_eq!(outline(&plan(), &done(&all)), ["5(1): revoke a/revocation"]);
+        let plan = plan();
+        let left = starts(&plan, &done(&all));
+        assert_eq!(left[0].variants(&plan).iter().map(|v| v.name.as_str()).collect::<Vec<_>>(), ["a"]);
+        assert!(left[0].loads("a").is_empty());
+    }
+
+    #[test]
+    fn a_complete_run_leaves_nothing() {
+        let mut all = Vec::new();
+        for round in 0..4 {
+            all.extend(["none/latency", "a/latency", "none/throughput"].map(|case| (case, round, round / 2)));
+        }
+        for round in [0, 2] {
+            all.extend(["none/revocation", "a/revocation"].map(|case| (case, round, round / 2)));
+        }
+        assert_eq!(outline(&plan(), &done(&all)), Vec::<String>::new());
+    }
+
+    #[test]
+    fn an_invalid_record_is_a_record() {
+        let mut record = revocation_record("none/latency", 0, 0);
+        record.invalid = vec!["the client was late".to_owned()];
+        assert!(outline(&plan(), &[record])[0].starts_with("1(0): 0: a/latency | none/throughput;"));
+    }
+
+    #[test]
+    fn the_expected_time_is_the_sum_of_its_parts() {
+        let plan = plan();
+        let start = &starts(&plan, &[])[0];
+        // Per variant 500 ms and its warm-ups; two rounds of 3 cases × 2 slices × 100 ms; phase and watch once.
+        let preparation = Duration::from_millis(500 + 30 + 20) + Duration::from_millis(500 + 30);
+        let load = Duration::from_millis(2 * 3 * 2 * 100);
+        assert_eq!(start.expected(&plan), preparation + load + Duration::from_secs(1 + 2));
+        assert_eq!(start.loads("none").len(), 2);
+        assert_eq!(start.loads("a").len(), 1);
+    }
+}

@@ -1,0 +1,102 @@
+//! A small plan and records for the tests of this module.
+
+use std::time::Duration;
+
+use bench_server::contract::{ApiKeyConfig, HttpVersion, MethodConfig, StoreKind, Transport};
+
+use crate::plan::{
+    ArrivalModel, Case, ConnectionKind, LatencyPlan, Measurement, MeasurementKind, Plan, PoolPlan, RevocationPlan,
+    ThroughputPlan, Variant,
+};
+use crate::record::{Measured, RECORD_VERSION, Record, RevocationResult};
+
+/// Two starts of two rounds: `none` and `a` under latency and revocation, `none` alone under throughput.
+pub(super) fn plan() -> Plan {
+    let variant = |name: &str, method| Variant {
+        name: name.to_owned(),
+        method,
+        authorization_server: None,
+        pool: PoolPlan { count: 10, zipf_exponent: 1.0 },
+    };
+    let case = |variant: &str, measurement: &str| Case {
+        id: format!("{variant}/{measurement}"),
+        variant: variant.to_owned(),
+        measurement: measurement.to_owned(),
+    };
+    let slice = Duration::from_millis(100);
+    let latency = LatencyPlan {
+        model: ArrivalModel::Poisson,
+        rate_per_s: 1000.0,
+        connections: 16,
+        connection: ConnectionKind::Reused,
+        warmup: Duration::from_millis(30),
+        slice,
+        slices: 2,
+    };
+    let throughput = ThroughputPlan {
+        connections: 64,
+        connection: ConnectionKind::Reused,
+        warmup: Duration::from_millis(20),
+        slice,
+        slices: 2,
+    };
+    let revocation = RevocationPlan {
+        trials: 8,
+        probe_interval: Duration::from_millis(20),
+        phase: Duration::from_secs(1),
+        watch: Duration::from_secs(2),
+        lifetime: None,
+        connection: ConnectionKind::Reused,
+    };
+    let measurement = |name: &str, kind| Measurement { name: name.to_owned(), kind };
+    Plan {
+        scenario: "sample".to_owned(),
+        analysis: String::new(),
+        seed: 42,
+        starts: 2,
+        rounds: 4,
+        transport: Transport::Tls13,
+        http: HttpVersion::Http1,
+        pin: false,
+        quick: false,
+        variants: vec![
+            variant("none", MethodConfig::None),
+            variant("a", MethodConfig::ApiKey(ApiKeyConfig { store: StoreKind::Memory, cache: None })),
+        ],
+        measurements: vec![
+            measurement("latency", MeasurementKind::Latency(latency)),
+            measurement("throughput", MeasurementKind::Throughput(throughput)),
+            measurement("revocation", MeasurementKind::Revocation(revocation)),
+        ],
+        cases: vec![
+            case("none", "latency"),
+            case("a", "latency"),
+            case("none", "throughput"),
+            case("none", "revocation"),
+            case("a", "revocation"),
+        ],
+    }
+}
+
+/// A record of that case, round and start; what it measured does not matter where it is used.
+pub(super) fn revocation_record(case: &str, round: u32, start: u32) -> Record {
+    let (variant, measurement) = case.split_once('/').expect("a case's id");
+    Record {
+        version: RECORD_VERSION,
+        case: case.to_owned(),
+        variant: variant.to_owned(),
+        measurement: measurement.to_owned(),
+        round,
+        start,
+        started_at: jiff::Timestamp::UNIX_EPOCH,
+        elapsed_ns: 1,
+        measured: Measured::Revocation(RevocationResult {
+            probe_interval_ns: 1,
+            lifetime_ns: None,
+            windows: Vec::new(),
+            not_applicable: None,
+        }),
+        invalid: Vec::new(),
+        warnings: Vec::new(),
+    }
+}

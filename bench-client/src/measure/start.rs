@@ -1,0 +1,236 @@
+//! One start: the servers' life, from their processes to their end, and all that is measured in it.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{StreamExt, TryStreamExt, stream};
+
+use super::pace::Pace;
+use super::random::{Purpose, derived_seed};
+use super::remaining::{Group, Start};
+use super::revocation::{self, Place};
+use super::{MeasureError, check_alive, load};
+use crate::credential::Pool;
+use crate::load::Session;
+use crate::machine::Machine;
+use crate::plan::{Plan, RevocationPlan, Variant};
+use crate::run::RunFolder;
+use crate::target::{Target, TargetError};
+
+/// Servers started at the same time. They share processors, so more would only make their time limit tighter.
+const STARTED_TOGETHER: usize = 4;
+
+/// A connection reset is seen a moment before its process has ended: so long is waited to tell the two apart.
+const DEATH_THROES: Duration = Duration::from_millis(200);
+
+/// A variant's processes and the connections to them.
+pub(super) struct Server<'p> {
+    pub(super) variant: &'p Variant,
+    pub(super) target: Target,
+    /// Where the variant is measured under load.
+    pub(super) session: Option<Session>,
+}
+
+/// Carries out one start. Whatever happens, its processes have ended when this returns.
+pub(super) async fn carry_out(
+    plan: &Plan,
+    machine: &Machine,
+    start: &Start<'_>,
+    folder: &mut RunFolder,
+    pace: &mut Pace<'_>,
+) -> Result<(), MeasureError> {
+    let label = format!("start {} of {}", start.planned + 1, plan.starts);
+    let variants = start.variants(plan);
+    pace.check()?;
+    pace.stage(&format!("{label}: starting the servers of {} variants", variants.len()));
+    let launched = launch(plan, machine, &variants);
+    let mut servers = pace.during(Duration::ZERO, launched).await?;
+    let measured = measure(plan, start, &label, &mut servers, folder, pace).await;
+    let result = match measured {
+        Err(error) => Err(explain(error, &mut servers).await),
+        Ok(()) => Ok(()),
+    };
+    for server in &mut servers {
+        server.session = None; // or the server would wait for requests on its connections
+    }
+    join_all(servers.into_iter().map(|server| server.target.stop())).await;
+    result
+}
+
+fn launch<'p>(
+    plan: &Plan,
+    machine: &Machine,
+    variants: &[&'p Variant],
+) -> impl Future<Output = Result<Vec<Server<'p>>, TargetError>> {
+    stream::iter(variants.to_vec())
+        .map(async |variant| {
+            let target = Target::start(plan, variant, machine).await?;
+            Ok(Server { variant, target, session: None })
+        })
+        .buffered(STARTED_TOGETHER)
+        .try_collect()
+}
+
+async fn measure(
+    plan: &Plan,
+    start: &Start<'_>,
+    label: &str,
+    servers: &mut [Server<'_>],
+    folder: &mut RunFolder,
+    pace: &mut Pace<'_>,
+) -> Result<(), MeasureError> {
+    if start.number == 0 {
+        folder.set_servers(configurations(servers).await?)?;
+    }
+    for server in servers.iter_mut() {
+        prepare(plan, start, label, server, pace).await?;
+    }
+    for round in &start.rounds {
+        for group in &round.groups {
+            let name = &group.measurement.name;
+            pace.stage(&format!("{label}: {name}, round {} of {}", round.number + 1, plan.rounds));
+            for record in load::trials(group, round.number, start.number, plan.seed, servers, pace).await? {
+                folder.append(&record)?;
+            }
+        }
+    }
+    for group in &start.revocations {
+        pace.stage(&format!("{label}: {}", group.measurement.name));
+        revocations(plan, start, group, servers, folder, pace).await?;
+    }
+    Ok(())
+}
+
+/// What the servers say they are, by variant and role.
+async fn configurations(
+    servers: &[Server<'_>],
+) -> Result<BTreeMap<String, bench_server::contract::ServerConfig>, TargetError> {
+    let mut configurations = BTreeMap::new();
+    for server in servers {
+        for (role, config) in server.target.configuration().await? {
+            configurations.insert(format!("{}/{role}", server.variant.name), config);
+        }
+    }
+    Ok(configurations)
+}
+
+/// Issues a variant's pool, opens its connections and warms it up, as far as it is measured under load in this start.
+async fn prepare(
+    plan: &Plan,
+    start: &Start<'_>,
+    label: &str,
+    server: &mut Server<'_>,
+    pace: &mut Pace<'_>,
+) -> Result<(), MeasureError> {
+    let variant = server.variant;
+    let loads = start.loads(&variant.name);
+    let warmups: Duration = loads.iter().map(|group| group.settings.warmup).sum();
+    let starting = start.preparation(&variant.name) - warmups;
+    // Latency and throughput share connections, so one session has as many as the largest measurement asks for.
+    let Some(connections) = loads.iter().map(|group| group.settings.connections).max() else {
+        pace.spent(starting);
+        return Ok(());
+    };
+    let expected = start.expected(plan);
+    if let Some(lifetime) = revocation::own_lifetime(variant).filter(|lifetime| *lifetime < expected) {
+        pace.warn(&format!(
+            "variant \"{}\": its credentials live for {lifetime:?}, one start takes about {expected:?}; raise the \
+             lifetime, or plan more starts with fewer rounds each",
+            variant.name
+        ));
+    }
+    pace.stage(&format!("{label}: {} credentials for {}", variant.pool.count, variant.name));
+    let place = [u64::from(start.planned), position(plan, variant)];
+    let pool_seed = derived_seed(plan.seed, Purpose::Pool, &place);
+    let session_seed = derived_seed(plan.seed, Purpose::Session, &place);
+    let target = &server.target;
+    let session = pace
+        .during(starting, async {
+            let issued = target.issue(variant.pool.count, None).await?;
+            let pool = Arc::new(Pool::new(issued, variant.pool.zipf_exponent, pool_seed));
+            let session = Session::open(target.endpoint().clone(), pool, connections, session_seed).await?;
+            Ok::<_, MeasureError>(session)
+        })
+        .await?;
+    let session = server.session.insert(session);
+    for group in loads {
+        pace.check()?;
+        pace.stage(&format!("{label}: warm-up of {}, {}", variant.name, group.measurement.name));
+        group.settings.warm_up(session).await;
+        pace.spent(group.settings.warmup);
+    }
+    Ok(())
+}
+
+fn position(plan: &Plan, variant: &Variant) -> u64 {
+    plan.variants.iter().position(|other| other.name == variant.name).expect("it is one of the plan's") as u64
+}
+
+/// All cases of one revocation measurement at the same time: watching them one after the other would take minutes, and
+/// a probe every few milliseconds is no load.
+async fn revocations(
+    plan: &Plan,
+    start: &Start<'_>,
+    group: &Group<'_, RevocationPlan>,
+    servers: &mut [Server<'_>],
+    folder: &mut RunFolder,
+    pace: &mut Pace<'_>,
+) -> Result<(), MeasureError> {
+    let by_name = |name: &str| servers.iter().find(|server| server.variant.name == name);
+    let cases: Vec<_> = group
+        .cases
+        .iter()
+        .map(|case| (*case, by_name(&case.variant).expect("a start has a server for each of its cases")))
+        .collect();
+    let work = async {
+        let mut prepared = Vec::with_capacity(cases.len());
+        for (case, server) in &cases {
+            prepared.push((*case, *server, revocation::issue(&server.target, server.variant, &group.settings).await?));
+        }
+        let mut running: FuturesUnordered<_> = prepared
+            .into_iter()
+            .map(|(case, server, credentials)| {
+                let index = plan.cases.iter().position(|other| other.id == case.id).expect("it is one of the plan's");
+                let place = Place {
+                    planned_start: start.planned,
+                    start: start.number,
+                    round: start.planned * plan.rounds_per_start(),
+                    measurement: group.index,
+                    case: index,
+                };
+                async move {
+                    let settings = &group.settings;
+                    (index, revocation::measure(case, place, &server.target, credentials, settings, plan.seed).await)
+                }
+            })
+            .collect();
+        let mut records = BTreeMap::new();
+        while let Some((index, record)) = running.next().await {
+            records.insert(index, record);
+        }
+        Ok::<_, TargetError>(records)
+    };
+    let records = pace.during(group.settings.phase + group.settings.watch, work).await?;
+    // A server that died has not refused anybody: its records would be lies.
+    check_alive(servers)?;
+    for record in records.into_values() {
+        folder.append(&record)?;
+    }
+    Ok(())
+}
+
+/// The error behind the error: a request fails when its server has died.
+async fn explain(error: MeasureError, servers: &mut [Server<'_>]) -> MeasureError {
+    if !matches!(error, MeasureError::Target(TargetError::Request { .. }) | MeasureError::Load(_)) {
+        return error;
+    }
+    tokio::time::sleep(DEATH_THROES).await;
+    match check_alive(servers) {
+        Err(died) => died.into(),
+        Ok(()) => error,
+    }
+}

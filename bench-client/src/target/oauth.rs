@@ -1,0 +1,215 @@
+//! Client of the authorization server: discovery by metadata (RFC 8414), tokens by the client credentials grant
+//! (RFC 6749 §4.4), revocation (RFC 7009). Connections are kept, as a caller's would be.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bench_server::contract::{Issued, Material, RegisteredClient, Secret};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use reqwest::{Certificate, Client, RequestBuilder, Url};
+use rustls_pki_types::CertificateDer;
+use serde::Deserialize;
+
+use super::control::{answer, chain, json};
+
+/// Token requests in flight: enough to keep one core busy across the round trips, few enough to be no load test.
+const CONCURRENCY: usize = 16;
+
+/// Longest wait for one answer; the server signs or stores one token for it.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// An authorization server with the clients that tokens are asked for with.
+pub(super) struct Issuer {
+    http: Client,
+    metadata: Metadata,
+    /// Numbers the tokens: an opaque token has no name, and a part of it would be a part of a secret.
+    issued: AtomicU64,
+}
+
+/// What is used of the metadata (RFC 8414 §2).
+#[derive(Deserialize)]
+struct Metadata {
+    issuer: String,
+    token_endpoint: String,
+    revocation_endpoint: String,
+}
+
+/// What is used of a token response (RFC 6749 §5.1).
+#[derive(Deserialize)]
+struct TokenResponse {
+    access_token: Secret,
+}
+
+impl Issuer {
+    /// Discovers the authorization server with that issuer identifier, which listens on `address`; `roots` are what its
+    /// certificate must chain to.
+    pub(super) async fn discover(
+        identifier: &str,
+        address: SocketAddr,
+        roots: &[CertificateDer<'static>],
+    ) -> Result<Self, String> {
+        let url = Url::parse(identifier).map_err(|error| format!("issuer {identifier:?} is no URL: {error}"))?;
+        let host = url.host_str().ok_or_else(|| format!("issuer {identifier:?} has no host"))?;
+        let roots = roots.iter().map(|root| Certificate::from_der(root)).collect::<Result<Vec<_>, _>>();
+        let http = roots
+            .and_then(|roots| {
+                Client::builder()
+                    .tls_certs_only(roots)
+                    .resolve(host, address) // without asking the resolver, which might prefer ::1
+                    .no_proxy()
+                    .http1_only()
+                    .pool_max_idle_per_host(CONCURRENCY)
+                    .timeout(TIMEOUT)
+                    .build()
+            })
+            .map_err(|error| format!("no client for {identifier}: {}", chain(&error)))?;
+        let place = url.join("/.well-known/oauth-authorization-server").expect("a constant path");
+        let metadata: Metadata = json("the authorization server's metadata (RFC 8414)", http.get(place)).await?;
+        if metadata.issuer != identifier {
+            // RFC 8414 §3.3: the values must be identical, or the metadata must not be used.
+            return Err(format!("the metadata of {identifier} name another issuer, {:?}", metadata.issuer));
+        }
+        Ok(Self { http, metadata, issued: AtomicU64::new(0) })
+    }
+
+    /// Asks the token endpoint for `count` access tokens.
+    pub(super) async fn tokens(
+        &self,
+        client: &RegisteredClient,
+        count: usize,
+        scope: &str,
+    ) -> Result<Vec<Issued>, String> {
+        stream::iter((0..count).map(|_| self.token(client, scope))).buffer_unordered(CONCURRENCY).try_collect().await
+    }
+
+    async fn token(&self, client: &RegisteredClient, scope: &str) -> Result<Issued, String> {
+        let form = [("grant_type", "client_credentials"), ("scope", scope)];
+        let request = self.authenticated(client, &self.metadata.token_endpoint).form(&form);
+        let response: TokenResponse = json("the token endpoint", request).await?;
+        Ok(Issued {
+            id: format!("token-{}", self.issued.fetch_add(1, Ordering::Relaxed)),
+            principal: principal(client),
+            material: Material::Bearer { token: response.access_token },
+        })
+    }
+
+    /// Revokes an access token; only the client that it was issued to may (RFC 7009 §2.1).
+    pub(super) async fn revoke(&self, client: &RegisteredClient, token: &Secret) -> Result<(), String> {
+        let form = [("token", token.expose()), ("token_type_hint", "access_token")];
+        let request = self.authenticated(client, &self.metadata.revocation_endpoint).form(&form);
+        answer("the revocation endpoint", request).await.map(drop)
+    }
+
+    /// A request with the client's identifier and secret, form-encoded before Basic's own encoding (RFC 6749 §2.3.1).
+    fn authenticated(&self, client: &RegisteredClient, endpoint: &str) -> RequestBuilder {
+        let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+        let secret = client.client_secret.as_ref().map(|secret| encode(secret.expose()));
+        self.http.post(endpoint).basic_auth(encode(&client.client_id), secret)
+    }
+}
+
+/// For whom the resource server takes the bearer of a token that was issued to the client itself.
+pub(super) fn principal(client: &RegisteredClient) -> String {
+    format!("client:{}", client.client_id)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use tokio::net::TcpListener;
+
+    use super::super::fake::{Request, serve};
+    use super::*;
+
+    /// Carries out `work` against an authorization server that answers by `answer`, given its own identifier.
+    async fn against<T>(
+        mut answer: impl FnMut(&Request, &str) -> (u16, String),
+        work: impl AsyncFnOnce(Result<Issuer, String>) -> T,
+    ) -> T {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("it is bound");
+        let identifier = format!("http://localhost:{}", address.port());
+        let server = async {
+            loop {
+                let (stream, _) = listener.accept().await.expect("the listener lives");
+                serve(stream, |request| answer(request, &identifier)).await;
+            }
+        };
+        tokio::select! {
+            result = async { work(Issuer::discover(&identifier, address, &[]).await).await } => result,
+            () = server => unreachable!("it serves for ever"),
+        }
+    }
+
+    fn metadata(issuer: &str, of: &str) -> (u16, String) {
+        let json = serde_json::json!({
+            "issuer": issuer, "token_endpoint": format!("{of}/t"), "revocation_endpoint": format!("{of}/r"),
+        });
+        (200, json.to_string())
+    }
+
+    fn client() -> RegisteredClient {
+        RegisteredClient { client_id: "a:b".to_owned(), client_secret: Some(Secret::new("p w")) }
+    }
+
+    #[tokio::test]
+    async fn endpoints_are_discovered_and_used_as_the_client() {
+        let mut numbers = 0..;
+        let mut revoked = Vec::new();
+        let answer = |request: &Request, own: &str| {
+            if request.line == "GET /.well-known/oauth-authorization-server" {
+                return metadata(own, own);
+            }
+            // RFC 6749 §2.3.1: form-encoded first, so that the colon of the identifier is not Basic's.
+            let basic = format!("basic {}", STANDARD.encode("a%3Ab:p+w")).to_ascii_lowercase();
+            assert!(request.head.to_ascii_lowercase().contains(&basic), "{}", request.head);
+            match request.line.as_str() {
+                "POST /t" => {
+                    assert_eq!(request.body, "grant_type=client_credentials&scope=read");
+                    let number = numbers.next().expect("endless");
+                    (200, format!(r#"{{"access_token":"secret{number}","token_type":"Bearer","expires_in":9}}"#))
+                }
+                "POST /r" => {
+                    revoked.push(request.body.clone());
+                    (200, String::new())
+                }
+                other => panic!("{other}"),
+            }
+        };
+        let tokens = against(answer, async |issuer| {
+            let issuer = issuer.expect("the metadata are right");
+            let tokens = issuer.tokens(&client(), 40, "read").await.expect("all are issued");
+            issuer.revoke(&client(), &Secret::new("secret7")).await.expect("it is acknowledged");
+            tokens
+        })
+        .await;
+        assert_eq!(revoked, ["token=secret7&token_type_hint=access_token"]);
+        assert_eq!(tokens.iter().map(|token| &token.id).collect::<BTreeSet<_>>().len(), 40);
+        assert!(tokens.iter().all(|token| token.principal == "client:a:b" && !token.id.contains("secret")));
+    }
+
+    #[tokio::test]
+    async fn metadata_of_another_issuer_are_not_used() {
+        let answer = |_: &Request, own: &str| metadata("https://evil.test", own);
+        let error = against(answer, async |issuer| issuer.err()).await.expect("it is refused");
+        assert!(error.contains("https://evil.test"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn an_oauth_error_is_quoted() {
+        let answer = |request: &Request, own: &str| match request.line.as_str() {
+            "POST /t" => (401, r#"{"error":"invalid_client"}"#.to_owned()),
+            _ => metadata(own, own),
+        };
+        let error = against(answer, async |issuer| {
+            issuer.expect("the metadata are right").tokens(&client(), 1, "read").await.err()
+        })
+        .await
+        .expect("the client is refused");
+        assert!(error.contains("401") && error.contains("invalid_client") && !error.contains("p w"), "{error}");
+    }
+}

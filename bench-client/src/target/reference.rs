@@ -1,0 +1,383 @@
+//! The reference server as a target: which processes a variant has, how they are configured and reached.
+//!
+//! Every variant has a process in the role `resource`; OAuth 2.0 has another in the role `authorization`, started first.
+//! Their state (keys, databases, control sockets) is in one temporary folder, removed at the end. It is not in the run's
+//! folder because it holds secrets, and because the path of a Unix socket must be short.
+
+use std::collections::BTreeMap;
+use std::fs::{DirBuilder, OpenOptions, Permissions};
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use bench_server::contract::{
+    AuthorizationServerConfig, ClientRegistration, ClockMode, HttpVersion, Issued, ListenerConfig, Material,
+    MethodConfig, Profile, READ_SCOPE, Ready, ReadyListener, RegisteredClient, Secret, ServerConfig, Telemetry,
+    Transport, TrustedIssuer,
+};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use tempfile::TempDir;
+
+use super::control::Control;
+use super::oauth::{Issuer, principal};
+use super::process::{Launcher, Process};
+use crate::load::Endpoint;
+use crate::machine::{Machine, process_cpu_ns};
+use crate::plan::{Plan, Variant};
+
+/// Names of the processes' roles, in `run.json` and in records.
+const RESOURCE: &str = "resource";
+const AUTHORIZATION: &str = "authorization";
+
+/// Path of the protected route.
+const PATH: &str = "/whoami";
+
+/// The shortest `sun_path` among the platforms is macOS's 104 bytes, its final zero and `/control.sock` included.
+const STATE_DIR_MAX: usize = 104 - 1 - "/control.sock".len();
+
+/// The processes of one variant.
+pub(super) struct Reference {
+    pub(super) endpoint: Endpoint,
+    profile: String,
+    resource: Server,
+    authorization: Option<Authorization>,
+    /// Removed when dropped, after the processes that work in it.
+    _state: TempDir,
+}
+
+/// A process and its control socket.
+struct Server {
+    process: Process,
+    control: Control,
+}
+
+/// The authorization server and the clients registered with it.
+struct Authorization {
+    server: Server,
+    issuer: Issuer,
+    /// One client per lifetime that tokens were asked for with; `None` is the server's own.
+    clients: Mutex<Vec<(Option<Duration>, RegisteredClient)>>,
+}
+
+impl Reference {
+    /// Starts the processes and waits until they are ready.
+    pub(super) async fn start(
+        launcher: &Launcher,
+        plan: &Plan,
+        variant: &Variant,
+        machine: &Machine,
+    ) -> Result<Self, String> {
+        let state = state_folder()?;
+        let base = ServerConfig {
+            listeners: Vec::new(),
+            // One runtime: a variant is measured one core at a time.
+            workers: NonZeroUsize::MIN,
+            cpus: machine.server_cpus.clone(),
+            state_dir: PathBuf::new(),
+            clock: ClockMode::System,
+            authorization_server: None,
+        };
+        let mut method = variant.method.clone();
+        let mut authorization = None;
+        if let MethodConfig::OAuth2(config) = &mut method {
+            let settings = variant
+                .authorization_server
+                .as_ref()
+                .ok_or("the plan has no authorization server for it; plan the scenario again")?;
+            let started = Authorization::start(launcher, plan.transport, &base, settings, state.path()).await?;
+            config.issuer = started.trust(plan.transport, state.path()).await?;
+            authorization = Some(started);
+        }
+        let listener = ListenerConfig {
+            name: RESOURCE.to_owned(),
+            bind: loopback(),
+            transport: plan.transport,
+            http: vec![plan.http],
+            profiles: vec![Profile {
+                name: variant.name.clone(),
+                path: PATH.to_owned(),
+                scope: READ_SCOPE.to_owned(),
+                method,
+            }],
+            authorization_server: false,
+        };
+        let config = ServerConfig { listeners: vec![listener], ..base };
+        let resource = Server::start(launcher, RESOURCE, config, state.path()).await?;
+        let endpoint = endpoint(&resource.process.ready, plan)?;
+        Ok(Self { endpoint, profile: variant.name.clone(), resource, authorization, _state: state })
+    }
+
+    pub(super) async fn configuration(&self) -> Result<BTreeMap<String, ServerConfig>, String> {
+        let mut by_role = BTreeMap::new();
+        for (role, server) in self.servers() {
+            by_role.insert(role.to_owned(), server.control.config().await?);
+        }
+        Ok(by_role)
+    }
+
+    pub(super) async fn issue(&self, count: usize, lifetime: Option<Duration>) -> Result<Vec<Issued>, String> {
+        match &self.authorization {
+            Some(authorization) => {
+                let client = authorization.client(lifetime).await?;
+                authorization.issuer.tokens(&client, count, READ_SCOPE).await
+            }
+            None => self.resource.control.issue(&self.profile, count, lifetime, &[READ_SCOPE.to_owned()]).await,
+        }
+    }
+
+    pub(super) async fn revoke(&self, credential: &Issued) -> Result<(), String> {
+        match (&self.authorization, &credential.material) {
+            (Some(authorization), Material::Bearer { token }) => {
+                let client = authorization
+                    .owner(&credential.principal)
+                    .ok_or_else(|| format!("{} was not issued by this run", credential.id))?;
+                authorization.issuer.revoke(&client, token).await
+            }
+            _ => self.resource.control.revoke(&self.profile, &credential.id).await,
+        }
+    }
+
+    pub(super) async fn telemetry(&self) -> Result<Telemetry, String> {
+        self.resource.control.take_telemetry().await
+    }
+
+    pub(super) fn cpu_ns(&self) -> Option<BTreeMap<String, u64>> {
+        self.servers()
+            .map(|(role, server)| Some((role.to_owned(), process_cpu_ns(server.process.ready.pid)?)))
+            .collect()
+    }
+
+    pub(super) fn check_alive(&mut self) -> Result<(), String> {
+        let resource = Some((RESOURCE, &mut self.resource));
+        let authorization = self.authorization.as_mut().map(|authorization| (AUTHORIZATION, &mut authorization.server));
+        for (role, server) in resource.into_iter().chain(authorization) {
+            server.process.check_alive().map_err(|message| format!("role {role}: {message}"))?;
+        }
+        Ok(())
+    }
+
+    /// The resource server first: it still talks to the authorization server.
+    pub(super) async fn stop(self) {
+        self.resource.process.stop().await;
+        if let Some(authorization) = self.authorization {
+            authorization.server.process.stop().await;
+        }
+    }
+
+    fn servers(&self) -> impl Iterator<Item = (&'static str, &Server)> {
+        let authorization = self.authorization.as_ref().map(|authorization| (AUTHORIZATION, &authorization.server));
+        std::iter::once((RESOURCE, &self.resource)).chain(authorization)
+    }
+}
+
+impl Server {
+    async fn start(launcher: &Launcher, role: &str, config: ServerConfig, state: &Path) -> Result<Self, String> {
+        let state_dir = state.join(role);
+        DirBuilder::new()
+            .mode(0o700)
+            .create(&state_dir)
+            .map_err(|error| format!("{}: {error}", state_dir.display()))?;
+        let config = ServerConfig { state_dir, ..config };
+        let process = Process::start(launcher, &config, state.join(format!("{role}.log")))
+            .await
+            .map_err(|message| format!("role {role}: {message}"))?;
+        let control = Control::new(&process.ready.control)?;
+        Ok(Self { process, control })
+    }
+}
+
+impl Authorization {
+    async fn start(
+        launcher: &Launcher,
+        transport: Transport,
+        base: &ServerConfig,
+        settings: &AuthorizationServerConfig,
+        state: &Path,
+    ) -> Result<Self, String> {
+        let listener = ListenerConfig {
+            name: AUTHORIZATION.to_owned(),
+            bind: loopback(),
+            transport,
+            // Whatever the measured route speaks: no negotiation stands between two variants' introspections.
+            http: vec![HttpVersion::Http1],
+            profiles: Vec::new(),
+            authorization_server: true,
+        };
+        let config =
+            ServerConfig { listeners: vec![listener], authorization_server: Some(settings.clone()), ..base.clone() };
+        let server = Server::start(launcher, AUTHORIZATION, config, state).await?;
+        let listener = listener_named(&server.process.ready, AUTHORIZATION)?;
+        let roots = roots(&server.process.ready, transport)?;
+        let issuer = Issuer::discover(&listener.url, listener.address, &roots).await?;
+        Ok(Self { server, issuer, clients: Mutex::new(Vec::new()) })
+    }
+
+    /// Registers the resource server as a client that may introspect, and says how it is to trust this issuer.
+    async fn trust(&self, transport: Transport, state: &Path) -> Result<TrustedIssuer, String> {
+        let registration = ClientRegistration {
+            name: "resource server".to_owned(),
+            confidential: true,
+            grant_types: Vec::new(),
+            redirect_uris: Vec::new(),
+            scopes: Vec::new(),
+            may_introspect: true,
+            access_token_lifetime: None,
+            token_endpoint_auth_method: None,
+        };
+        let client = self.server.control.register(&registration).await?;
+        let secret = client.client_secret.ok_or("the introspecting client was registered without a secret")?;
+        let client_secret_file = state.join("introspection-secret");
+        write_secret(&client_secret_file, &secret)
+            .map_err(|error| format!("{}: {error}", client_secret_file.display()))?;
+        let ready = &self.server.process.ready;
+        Ok(TrustedIssuer::Remote {
+            issuer: listener_named(ready, AUTHORIZATION)?.url.clone(),
+            ca_file: (transport != Transport::Plaintext).then(|| ready.ca_file.clone()),
+            client_id: client.client_id,
+            client_secret_file,
+        })
+    }
+
+    /// The client whose tokens have that lifetime, registered when it is first asked for.
+    async fn client(&self, lifetime: Option<Duration>) -> Result<RegisteredClient, String> {
+        if let Some(client) = self.find(|(of, _)| *of == lifetime) {
+            return Ok(client);
+        }
+        let registration = ClientRegistration {
+            name: "load client".to_owned(),
+            confidential: true,
+            grant_types: vec!["client_credentials".to_owned()],
+            redirect_uris: Vec::new(),
+            scopes: vec![READ_SCOPE.to_owned()],
+            may_introspect: false,
+            access_token_lifetime: lifetime,
+            token_endpoint_auth_method: None,
+        };
+        let client = self.server.control.register(&registration).await?;
+        self.clients.lock().expect("nobody panics while holding it").push((lifetime, client.clone()));
+        Ok(client)
+    }
+
+    /// The client that is this principal.
+    fn owner(&self, of: &str) -> Option<RegisteredClient> {
+        self.find(|(_, client)| principal(client) == of)
+    }
+
+    fn find(&self, matches: impl Fn(&(Option<Duration>, RegisteredClient)) -> bool) -> Option<RegisteredClient> {
+        let clients = self.clients.lock().expect("nobody panics while holding it");
+        clients.iter().find(|client| matches(client)).map(|(_, client)| client.clone())
+    }
+}
+
+fn loopback() -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
+}
+
+/// A temporary folder that only this user can enter and whose path leaves room for a Unix socket.
+fn state_folder() -> Result<TempDir, String> {
+    let parent = std::env::temp_dir();
+    let folder = tempfile::Builder::new()
+        .prefix("authbench-")
+        .permissions(Permissions::from_mode(0o700))
+        .tempdir_in(&parent)
+        .map_err(|error| {
+            format!("no temporary folder in {}: {error}; set TMPDIR to another place", parent.display())
+        })?;
+    let length = folder.path().join(AUTHORIZATION).as_os_str().len();
+    if length > STATE_DIR_MAX {
+        return Err(format!(
+            "{} is too long: the path of a Unix socket in it would pass the system's limit; set TMPDIR to a path that \
+             is {} bytes shorter",
+            parent.display(),
+            length - STATE_DIR_MAX
+        ));
+    }
+    Ok(folder)
+}
+
+fn write_secret(path: &Path, secret: &Secret) -> std::io::Result<()> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(secret.expose().as_bytes())
+}
+
+fn endpoint(ready: &Ready, plan: &Plan) -> Result<Endpoint, String> {
+    let listener = listener_named(ready, RESOURCE)?;
+    let host = reqwest::Url::parse(&listener.url)
+        .ok()
+        .and_then(|url| url.host_str().map(str::to_owned))
+        .ok_or_else(|| format!("the server says that it listens on {:?}, which is no URL", listener.url))?;
+    Ok(Endpoint {
+        address: listener.address,
+        host,
+        transport: plan.transport,
+        http: plan.http,
+        roots: roots(ready, plan.transport)?,
+        path: PATH.to_owned(),
+    })
+}
+
+fn listener_named<'r>(ready: &'r Ready, name: &str) -> Result<&'r ReadyListener, String> {
+    ready
+        .listeners
+        .iter()
+        .find(|listener| listener.name == name)
+        .ok_or_else(|| format!("the server reports no listener named {name:?}"))
+}
+
+/// The roots that the process's certificate must chain to.
+fn roots(ready: &Ready, transport: Transport) -> Result<Vec<CertificateDer<'static>>, String> {
+    if transport == Transport::Plaintext {
+        return Ok(Vec::new());
+    }
+    let path = &ready.ca_file;
+    let roots = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| format!("{}: {error}", path.display()))?;
+    if roots.is_empty() {
+        return Err(format!("{}: no certificate in it", path.display()));
+    }
+    Ok(roots)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_state_folder_is_private_and_leaves_room_for_a_socket() {
+        let folder = state_folder().expect("the default temporary folder is short");
+        let mode = folder.path().metadata().expect("it exists").permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+        let socket = folder.path().join(AUTHORIZATION).join("control.sock");
+        std::fs::create_dir(folder.path().join(AUTHORIZATION)).expect("writable");
+        std::os::unix::net::UnixListener::bind(socket).expect("short enough");
+    }
+
+    #[test]
+    fn a_secret_file_is_its_owners_alone_and_never_overwritten() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("secret");
+        write_secret(&path, &Secret::new("s3cret")).expect("writable");
+        assert_eq!(std::fs::read_to_string(&path).expect("readable"), "s3cret");
+        assert_eq!(path.metadata().expect("it exists").permissions().mode() & 0o777, 0o600);
+        assert!(write_secret(&path, &Secret::new("other")).is_err());
+    }
+
+    #[test]
+    fn roots_come_from_the_pem_file_and_an_empty_one_is_an_error() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let ca_file = folder.path().join("ca.pem");
+        std::fs::write(&ca_file, "nothing\n").expect("writable");
+        let ready = Ready { pid: 1, control: "/c".into(), listeners: Vec::new(), ca_file };
+        assert_eq!(roots(&ready, Transport::Plaintext), Ok(Vec::new()));
+        let error = roots(&ready, Transport::Tls13).expect_err("there is no certificate in it");
+        assert!(error.contains("ca.pem"), "{error}");
+        std::fs::write(&ready.ca_file, "-----BEGIN CERTIFICATE-----\nAQID\n-----END CERTIFICATE-----\n")
+            .expect("writable");
+        assert_eq!(roots(&ready, Transport::Tls13), Ok(vec![CertificateDer::from(vec![1, 2, 3])]));
+    }
+}

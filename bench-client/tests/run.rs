@@ -1,0 +1,357 @@
+//! Runs from the command to the records on disk, and what is left when a run is killed, interrupted, or loses a server.
+//!
+//! One scenario of three variants with slices of a few milliseconds. The tests take turns: a run measures, and two at
+//! once would measure each other.
+
+#![cfg(target_os = "linux")] // processes are found in /proc
+#![allow(clippy::unwrap_used)] // a step that fails is a test that fails
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use bench_client::plan::{MeasurementKind, Plan};
+use bench_client::record::{Measured, Record};
+use bench_client::run::{LoadedRun, RunFolder};
+use rustix::process::{Pid, Signal, kill_process};
+
+const SCENARIO: &str = r#"
+analysis = "Does a run come to its end, and what is left when it does not?"
+seed = 7
+starts = 2
+rounds = 4
+
+[server]
+transport = "tls1.3"
+http = "1.1"
+
+[pool]
+count = 20
+zipf_exponent = 1.0
+
+[[variant]]
+name = "none"
+method = "none"
+pool = { count = 1 }
+
+[[variant]]
+name = "api-key-memory"
+method = "api-key"
+store = { kind = "memory" }
+
+[[variant]]
+name = "jwt-es256"
+method = "jwt"
+algorithm = "ES256"
+leeway = "0s"
+
+[[measurement]]
+kind = "latency"
+load = { model = "poisson", rate_per_s = 200, connections = 4, warmup = "20ms", measure = "60ms" }
+slice = "20ms"
+
+[[measurement]]
+kind = "throughput"
+connections = 4
+warmup = "20ms"
+measure = "60ms"
+slice = "20ms"
+
+[[measurement]]
+kind = "revocation"
+trials = 2
+probe_interval = "20ms"
+phase = "100ms"
+watch = "3s"
+lifetime = "2s"
+connection = "reused"
+"#;
+
+/// Longer than any of this takes on a busy machine with a debug build; reached only when something hangs.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A scenario in a folder of its own, the only run on this machine while it lives.
+struct Stage {
+    folder: tempfile::TempDir,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Stage {
+    fn set() -> Self {
+        static TURN: Mutex<()> = Mutex::new(());
+        let turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("tiny.toml"), SCENARIO).unwrap();
+        Self { folder, _turn: turn }
+    }
+
+    /// `authbench` with these arguments, in the stage's folder.
+    fn authbench(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_authbench"));
+        command.args(arguments).current_dir(self.folder.path()).stdin(Stdio::null());
+        command
+    }
+
+    fn finish(&self, arguments: &[&str]) -> Output {
+        self.authbench(arguments).output().unwrap()
+    }
+
+    /// Starts the run, its output to files: nobody reads pipes meanwhile.
+    fn begin(&self) -> Client {
+        let file = |name: &str| fs::File::create(self.folder.path().join(name)).unwrap();
+        let child = self
+            .authbench(&["run", "tiny.toml", "--out", "out"])
+            .stdout(file("stdout"))
+            .stderr(file("stderr"))
+            .spawn()
+            .unwrap();
+        Client(child)
+    }
+
+    fn stderr(&self) -> String {
+        fs::read_to_string(self.folder.path().join("stderr")).unwrap()
+    }
+
+    /// The run's folder, once it is there: `out` itself or the only folder in it.
+    fn run(&self) -> Option<PathBuf> {
+        let out = self.folder.path().join("out");
+        let inside = fs::read_dir(&out).into_iter().flatten().flatten().map(|entry| entry.path());
+        std::iter::once(out.clone()).chain(inside).find(|folder| folder.join("run.json").exists())
+    }
+
+    fn records_text(&self) -> String {
+        self.run().and_then(|run| fs::read_to_string(run.join("records.jsonl")).ok()).unwrap_or_default()
+    }
+
+    fn load(&self) -> LoadedRun {
+        RunFolder::load(&self.run().expect("the run has a folder")).unwrap()
+    }
+
+    /// Waits until the run has at least one record.
+    fn wait_for_a_record(&self, client: &mut Client) {
+        wait_for("the first record", || {
+            if let Some(status) = client.0.try_wait().unwrap() {
+                panic!("the run ended with {status} before it could be disturbed: {}", self.stderr());
+            }
+            self.records_text().contains('\n')
+        });
+    }
+
+    /// What an ended run left behind can be reported on and finished, and then holds everything exactly once.
+    fn report_and_resume(&self, before: &str) {
+        let run = self.run().expect("the run has a folder");
+        let run_text = run.to_str().unwrap();
+        let report = self.finish(&["report", run_text]);
+        assert!(report.status.success(), "{report:?}");
+        let resumed = self.finish(&["run", "--resume", run_text]);
+        assert_eq!(resumed.status.code(), Some(0), "{}", String::from_utf8_lossy(&resumed.stderr));
+        let complete = before.rfind('\n').map_or(0, |end| end + 1);
+        assert!(self.records_text().starts_with(&before[..complete]), "records are only ever appended");
+        assert_complete(&self.load());
+    }
+}
+
+/// A running client; killed if a test fails before its end.
+struct Client(Child);
+
+impl Client {
+    fn pid(&self) -> Pid {
+        Pid::from_child(&self.0)
+    }
+
+    fn exit_code(&mut self) -> Option<i32> {
+        let mut status = None;
+        wait_for("the client's end", || {
+            status = self.0.try_wait().unwrap();
+            status.is_some()
+        });
+        status.and_then(|status| status.code())
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Polls until it is so.
+fn wait_for(what: &str, mut so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !so() {
+        assert!(Instant::now() < deadline, "waited {PATIENCE:?} for {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A process, told from a later one with the same number by when it began.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Process {
+    pid: i32,
+    began: String,
+}
+
+impl Process {
+    /// State, parent and begin of a process (proc_pid_stat(5): fields 3, 4 and 22).
+    fn stat(pid: i32) -> Option<(String, i32, String)> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+        Some((fields[0].to_owned(), fields[1].parse().ok()?, fields[19].to_owned()))
+    }
+
+    fn children_of(parent: Pid) -> Vec<Self> {
+        let pids =
+            fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        pids.filter_map(|pid| match Self::stat(pid)? {
+            (state, of, began) if of == parent.as_raw_nonzero().get() && state != "Z" => Some(Self { pid, began }),
+            _ => None,
+        })
+        .collect()
+    }
+
+    /// Whether it still runs; a zombie that nobody has waited for does not.
+    fn runs(&self) -> bool {
+        Self::stat(self.pid).is_some_and(|(state, _, began)| began == self.began && state != "Z")
+    }
+
+    fn arguments(&self) -> Vec<String> {
+        let line = fs::read(format!("/proc/{}/cmdline", self.pid)).unwrap_or_default();
+        let parts = line.split(|byte| *byte == 0).filter(|part| !part.is_empty());
+        parts.map(|part| String::from_utf8_lossy(part).into_owned()).collect()
+    }
+}
+
+fn wait_until_gone(servers: &[Process]) {
+    wait_for("the servers' end", || !servers.iter().any(Process::runs));
+}
+
+/// Every (case, round) that the plan asks for.
+fn planned(plan: &Plan) -> BTreeSet<(String, u32)> {
+    let rounds_of = |measurement: &str| -> Vec<u32> {
+        match plan.measurement(measurement).unwrap().kind {
+            MeasurementKind::Revocation(_) => (0..plan.starts).map(|start| start * plan.rounds_per_start()).collect(),
+            _ => (0..plan.rounds).collect(),
+        }
+    };
+    let cases = plan.cases.iter();
+    cases.flat_map(|case| rounds_of(&case.measurement).into_iter().map(|round| (case.id.clone(), round))).collect()
+}
+
+fn assert_complete(run: &LoadedRun) {
+    let measured: Vec<(String, u32)> = run.records.iter().map(|record| (record.case.clone(), record.round)).collect();
+    let distinct: BTreeSet<_> = measured.iter().cloned().collect();
+    assert_eq!(distinct, planned(&run.header.plan));
+    assert_eq!(distinct.len(), measured.len(), "nothing is measured twice: {measured:?}");
+}
+
+fn of<'r>(run: &'r LoadedRun, case: &'r str) -> impl Iterator<Item = &'r Record> {
+    run.records.iter().filter(move |record| record.case == case)
+}
+
+#[test]
+fn a_run_comes_to_its_end_with_every_record() {
+    let stage = Stage::set();
+    let output = stage.finish(&["run", "tiny.toml", "--out", "out"]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let run = stage.load();
+    assert_complete(&run);
+    let servers: Vec<&str> = run.header.servers.keys().map(String::as_str).collect();
+    assert_eq!(servers, ["api-key-memory/resource", "jwt-es256/resource", "none/resource"]);
+    assert_eq!(run.records.iter().map(|record| record.start).collect::<BTreeSet<_>>(), BTreeSet::from([0, 1]));
+
+    for record in &run.records {
+        let (Measured::Latency(result) | Measured::Throughput(result)) = &record.measured else { continue };
+        assert_eq!(result.measured_ns, 60_000_000, "{}", record.case);
+        assert!(result.answered > 0 && result.client_cpu_ns > 0, "{}", record.case);
+        assert_eq!(result.server.accepted, result.answered, "{}", record.case);
+        assert!(result.server_cpu_ns.as_ref().unwrap()["resource"] > 0, "{}", record.case);
+        assert_eq!(result.validation.decode().unwrap().len(), result.answered, "{}", record.case);
+        let lookups = if record.variant == "api-key-memory" { result.answered } else { 0 };
+        assert_eq!(result.server.store_lookups, lookups, "{}", record.case);
+    }
+    for record in of(&run, "api-key-memory/revocation") {
+        let Measured::Revocation(result) = &record.measured else { panic!("{record:?}") };
+        assert_eq!(result.windows.len(), 2, "{record:?}");
+        // Nothing stands between the store and the request: not one probe after the acknowledgement gets in.
+        assert!(result.windows.iter().all(|window| window.exposure == 0 && window.first_rejected_ns.is_some()));
+        assert!(result.windows.iter().all(|window| window.blast_radius == 0));
+    }
+    for record in of(&run, "jwt-es256/revocation") {
+        let Measured::Revocation(result) = &record.measured else { panic!("{record:?}") };
+        assert_eq!(result.lifetime_ns, Some(2_000_000_000));
+        // Nobody asks whether a stateless token was revoked: it lives until it ends by itself.
+        assert!(result.windows.iter().all(|window| window.exposure > 0), "{record:?}");
+        for window in &result.windows {
+            let (expires, refused) = (window.expires_after_ns.unwrap(), window.first_rejected_ns.unwrap());
+            // A probe may be sent shortly before the token's end and judged after it.
+            assert!(refused as i64 > expires - 1_000_000_000, "{window:?}");
+        }
+    }
+    for record in of(&run, "none/revocation") {
+        let Measured::Revocation(result) = &record.measured else { panic!("{record:?}") };
+        assert_eq!(result.not_applicable.as_deref(), Some("nothing to revoke"));
+    }
+}
+
+#[test]
+fn a_killed_run_leaves_no_server_and_can_be_finished() {
+    let stage = Stage::set();
+    let mut client = stage.begin();
+    stage.wait_for_a_record(&mut client);
+    let servers = Process::children_of(client.pid());
+    assert_eq!(servers.len(), 3, "one per variant: {servers:?}");
+    for server in &servers {
+        // Nothing of the configuration is in the arguments, which every user of the machine can read.
+        assert_eq!(server.arguments()[1..], ["serve", "--supervised"]);
+    }
+    kill_process(client.pid(), Signal::KILL).unwrap();
+    assert_eq!(client.exit_code(), None, "a signal ended it");
+    wait_until_gone(&servers);
+    stage.report_and_resume(&stage.records_text());
+}
+
+#[test]
+fn ctrl_c_ends_a_run_cleanly_and_it_can_be_finished() {
+    let stage = Stage::set();
+    let mut client = stage.begin();
+    stage.wait_for_a_record(&mut client);
+    let servers = Process::children_of(client.pid());
+    assert!(!servers.is_empty());
+    kill_process(client.pid(), Signal::INT).unwrap();
+    assert_eq!(client.exit_code(), Some(3), "{}", stage.stderr());
+    assert!(!servers.iter().any(Process::runs), "the client waits for its servers: {servers:?}");
+    let records = stage.records_text();
+    assert!(records.ends_with('\n'), "a clean end tears no line");
+    stage.report_and_resume(&records);
+}
+
+#[test]
+fn a_server_that_dies_ends_the_run_and_keeps_its_records() {
+    let stage = Stage::set();
+    let mut client = stage.begin();
+    stage.wait_for_a_record(&mut client);
+    let servers = Process::children_of(client.pid());
+    let victim = servers.first().expect("servers run");
+    kill_process(Pid::from_raw(victim.pid).unwrap(), Signal::KILL).unwrap();
+    assert_eq!(client.exit_code(), Some(3));
+    let stderr = stage.stderr();
+    assert!(stderr.contains("ended in the middle of the run") && stderr.contains("signal: 9"), "{stderr}");
+    assert!(!servers.iter().any(Process::runs), "{servers:?}");
+    let records = stage.records_text();
+    assert!(!stage.load().records.is_empty());
+    stage.report_and_resume(&records);
+}
+
+#[test]
+fn a_run_is_never_overwritten() {
+    let stage = Stage::set();
+    let out = stage.folder.path().join("out");
+    fs::write(&out, "a file where the folder should be").unwrap();
+    let output = stage.finish(&["run", "tiny.toml", "--out", Path::new("out").to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    assert_eq!(fs::read_to_string(out).unwrap(), "a file where the folder should be");
+}

@@ -1,0 +1,243 @@
+//! The method `api-key` through its one call, on a clock that the tests move.
+
+use super::*;
+use crate::auth::Connection;
+use crate::config::{CacheConfig, ClockMode};
+
+const TTL: Duration = Duration::from_secs(10);
+
+/// A method in a folder of its own, on a clock that the test moves.
+struct Bench {
+    method: ApiKey,
+    environment: Environment,
+    config: ApiKeyConfig,
+    _folder: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new(store: StoreKind, cache: Option<CacheConfig>) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let environment = Environment {
+            state_dir: folder.path().to_owned(),
+            clock: Clock::new(ClockMode::Controlled),
+            meter: Arc::default(),
+            authorization_server: None,
+            ca_file: folder.path().join("ca.pem"),
+        };
+        let config = ApiKeyConfig { store, cache };
+        let method = ApiKey::build("test", &config, &environment).expect("a sound configuration");
+        Self { method, environment, config, _folder: folder }
+    }
+
+    fn cached(store: StoreKind) -> Self {
+        Self::new(store, Some(CacheConfig { ttl: TTL, capacity: 100 }))
+    }
+
+    async fn issue(&self, lifetime: Option<Duration>) -> (Issued, String) {
+        let request = IssueRequest { count: 1, lifetime, scopes: vec!["read".to_owned()] };
+        let issued = self.method.issue(&request).await.expect("issue").remove(0);
+        let Material::ApiKey { key } = &issued.material else { panic!("not a key: {issued:?}") };
+        let key = key.expose().to_owned();
+        (issued, key)
+    }
+
+    fn at(&self, now: UnixTime, uri: &str, fields: &[(&str, &str)]) -> Result<Principal, Rejection> {
+        let builder = http::Request::builder().uri(uri);
+        let builder = fields.iter().fold(builder, |builder, (name, value)| builder.header(*name, *value));
+        let head = builder.body(()).expect("a valid request").into_parts().0;
+        let connection = Connection { peer: "127.0.0.1:1".parse().expect("an address"), client: None };
+        self.method.authenticate(&Request { head: &head, connection: &connection, now })
+    }
+
+    fn send(&self, fields: &[(&str, &str)]) -> Result<Principal, Rejection> {
+        self.at(self.environment.clock.now(), "/whoami", fields)
+    }
+
+    fn present(&self, key: &str) -> Result<Principal, Rejection> {
+        self.send(&[("x-api-key", key)])
+    }
+
+    fn lookups(&self) -> u64 {
+        self.environment.meter.store_lookups.get()
+    }
+}
+
+const BOTH: [StoreKind; 2] = [StoreKind::Memory, StoreKind::Sqlite];
+
+#[tokio::test]
+async fn an_issued_key_is_accepted_in_either_field_with_one_lookup() {
+    for store in BOTH {
+        let bench = Bench::new(store, None);
+        let (issued, key) = bench.issue(None).await;
+        let expected = Principal {
+            id: issued.principal.as_str().into(),
+            scopes: "read".into(),
+            credential_id: issued.id.as_str().into(),
+        };
+        assert!(issued.principal.starts_with("app-") && issued.id.starts_with("key-"));
+        assert_eq!(bench.send(&[("authorization", &format!("bEARER  {key}"))]), Ok(expected.clone()));
+        assert_eq!(bench.send(&[("X-API-Key", &key)]), Ok(expected));
+        assert_eq!(bench.lookups(), 2);
+        assert_eq!(bench.environment.meter.store_writes.get(), 1, "issuing wrote, validating did not");
+    }
+}
+
+#[tokio::test]
+async fn two_credentials_or_one_in_the_wrong_place_are_ambiguous() {
+    let bench = Bench::new(StoreKind::Memory, None);
+    let (_, key) = bench.issue(None).await;
+    let bearer = format!("Bearer {key}");
+    let url = format!("/whoami?api_key={key}");
+    let ambiguous = |fields: &[(&str, &str)]| matches!(bench.send(fields), Err(Rejection::Ambiguous(_)));
+    assert!(ambiguous(&[("authorization", &bearer), ("x-api-key", &key)]));
+    assert!(ambiguous(&[("authorization", "Basic YTpi"), ("x-api-key", &key)]));
+    assert!(ambiguous(&[("authorization", &bearer), ("authorization", "Bearer bad")]));
+    assert!(ambiguous(&[("authorization", "Bearer bad"), ("authorization", &bearer)]));
+    assert!(ambiguous(&[("x-api-key", &key), ("x-api-key", &key)]));
+    assert!(ambiguous(&[("cookie", &format!("theme=dark; api_key={key}"))]));
+    for fields in [&[][..], &[("x-api-key", key.as_str())], &[("authorization", bearer.as_str())]] {
+        let answer = bench.at(bench.environment.clock.now(), &url, fields);
+        assert!(matches!(answer, Err(Rejection::Ambiguous(_))), "{answer:?}");
+    }
+    assert_eq!(bench.lookups(), 0);
+}
+
+#[tokio::test]
+async fn no_credential_is_missing_and_a_bad_form_is_not_looked_up() {
+    let bench = Bench::new(StoreKind::Memory, None);
+    let (issued, key) = bench.issue(None).await;
+    let basic = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, format!("{key}:"));
+    for fields in [
+        &[][..],
+        &[("authorization", "")],
+        &[("authorization", key.as_str())],
+        &[("authorization", &format!("Basic {basic}"))],
+        &[("proxy-authorization", &format!("Bearer {key}"))],
+        &[("cookie", "theme=dark")],
+    ] {
+        assert_eq!(bench.send(fields), Err(Rejection::Missing), "{fields:?}");
+    }
+    let digest = Key::parse(&key).expect("a key").digest().0.map(|byte| format!("{byte:02x}")).concat();
+    let flipped = if key.ends_with('0') { "1" } else { "0" };
+    for bad in [
+        "",
+        &key[..key.len() - 1],
+        &format!("{}{flipped}", &key[..key.len() - 1]),
+        &format!("{key}0"),
+        &key[..16],
+        &issued.id,
+        &digest,
+        &"A".repeat(4096),
+        "' OR '1'='1",
+        "{\"$ne\":null}",
+        "../../etc/passwd",
+        "ключ",
+    ] {
+        assert_eq!(bench.present(bad), Err(Rejection::Invalid(Cause::Malformed)), "{bad:?}");
+    }
+    assert_eq!(bench.send(&[("authorization", "Bearer")]), Err(Rejection::Invalid(Cause::Malformed)));
+    assert_eq!(bench.lookups(), 0);
+}
+
+#[tokio::test]
+async fn a_well_formed_stranger_is_unknown_after_one_lookup_and_never_cached() {
+    for store in BOTH {
+        let bench = Bench::cached(store);
+        let stranger = key::generate(&mut SysRng).expect("the system has random bytes");
+        for lookups in 1..=3 {
+            assert_eq!(bench.present(stranger.expose()), Err(Rejection::Invalid(Cause::Unknown)));
+            assert_eq!(bench.lookups(), lookups);
+        }
+        assert_eq!(bench.environment.meter.cache_hits.get(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_key_ends_exactly_at_its_expiry_cached_or_not() {
+    for bench in [Bench::new(StoreKind::Sqlite, None), Bench::cached(StoreKind::Memory)] {
+        let (_, key) = bench.issue(Some(Duration::from_secs(5))).await;
+        let Ok(Some(record)) = bench.method.store.get(&Key::parse(&key).expect("a key").digest()) else {
+            panic!("the record is gone")
+        };
+        let expires = record.expires.expect("a lifetime was asked for");
+        let before = UnixTime(expires.0 - Duration::from_nanos(1));
+        let fields = [("x-api-key", key.as_str())];
+        assert!(bench.at(before, "/", &fields).is_ok());
+        assert_eq!(bench.at(expires, "/", &fields), Err(Rejection::Invalid(Cause::Expired)));
+    }
+}
+
+#[tokio::test]
+async fn without_a_cache_a_revocation_is_seen_by_the_next_request() {
+    for store in BOTH {
+        let bench = Bench::new(store, None);
+        let ((issued, key), (_, bystander)) = (bench.issue(None).await, bench.issue(None).await);
+        assert!(bench.present(&key).is_ok());
+        bench.method.revoke(&issued.id).await.expect("revoke");
+        assert_eq!(bench.present(&key), Err(Rejection::Invalid(Cause::Revoked)));
+        assert!(bench.present(&bystander).is_ok());
+        bench.method.revoke(&issued.id).await.expect("revoking again is harmless");
+        assert!(matches!(bench.method.revoke("key-unknown").await, Err(AdminError::NotFound(_))));
+        assert!(matches!(bench.method.revoke(&key).await, Err(AdminError::NotFound(_))), "the key is not its name");
+    }
+}
+
+#[tokio::test]
+async fn with_a_cache_a_revocation_is_seen_when_the_entry_ends() {
+    let bench = Bench::cached(StoreKind::Sqlite);
+    let (issued, key) = bench.issue(None).await;
+    let (start, fields) = (bench.environment.clock.now(), [("x-api-key", key.as_str())]);
+    let at = |after| bench.at(UnixTime(start.0 + after), "/", &fields);
+    assert!(at(Duration::ZERO).is_ok());
+    bench.method.revoke(&issued.id).await.expect("revoke");
+    assert!(at(TTL - Duration::from_nanos(1)).is_ok(), "still the entry");
+    assert_eq!((bench.lookups(), bench.environment.meter.cache_hits.get()), (1, 1));
+    assert_eq!(at(TTL), Err(Rejection::Invalid(Cause::Revoked)));
+    assert_eq!(at(TTL), Err(Rejection::Invalid(Cause::Revoked)), "a refusal is not cached");
+    assert_eq!((bench.lookups(), bench.environment.meter.cache_hits.get()), (3, 1));
+}
+
+#[tokio::test]
+async fn a_store_that_fails_never_accepts() {
+    let bench = Bench::new(StoreKind::Sqlite, None);
+    let (issued, key) = bench.issue(None).await;
+    let file = bench.environment.state_dir.join("keys-test.sqlite");
+    let meddler = rusqlite::Connection::open(file).expect("the database");
+    meddler.execute_batch("DROP TABLE keys").expect("drop");
+    assert!(matches!(bench.present(&key), Err(Rejection::Unavailable { dependency: "key store", .. })));
+    assert!(matches!(bench.method.revoke(&issued.id).await, Err(AdminError::Store(_))));
+}
+
+#[tokio::test]
+async fn sqlite_survives_a_restart_and_holds_no_key() {
+    let bench = Bench::new(StoreKind::Sqlite, None);
+    let request = IssueRequest { count: 500, lifetime: None, scopes: vec!["read".to_owned()] };
+    let issued = bench.method.issue(&request).await.expect("issue");
+    assert_eq!(bench.environment.meter.store_writes.get(), 500);
+    let again = ApiKey::build("test", &bench.config, &bench.environment).expect("the same database");
+    let bench = Bench { method: again, ..bench };
+
+    let mut stored = Vec::new();
+    for file in std::fs::read_dir(&bench.environment.state_dir).expect("the state folder") {
+        stored.extend(std::fs::read(file.expect("an entry").path()).expect("a readable file"));
+    }
+    let pieces: std::collections::HashSet<&[u8]> = stored.windows(12).collect();
+    for Issued { principal, material, .. } in &issued {
+        let Material::ApiKey { key } = material else { panic!("not a key: {material:?}") };
+        assert_eq!(bench.present(key.expose()).expect("accepted after the restart").id.as_ref(), principal);
+        let leaked = key.expose().as_bytes().windows(12).find(|piece| pieces.contains(piece));
+        assert_eq!(leaked, None, "the store holds a piece of a key");
+    }
+}
+
+#[tokio::test]
+async fn senseless_configurations_and_requests_are_refused() {
+    let bench = Bench::new(StoreKind::Memory, None);
+    let request = IssueRequest { count: 0, lifetime: None, scopes: Vec::new() };
+    assert!(matches!(bench.method.issue(&request).await, Err(AdminError::BadRequest(_))));
+    let config = ApiKeyConfig { store: StoreKind::Sqlite, cache: None };
+    assert!(matches!(ApiKey::build("../up", &config, &bench.environment), Err(BuildError::Config(_))));
+    let cache = Some(CacheConfig { ttl: Duration::ZERO, capacity: 1 });
+    let config = ApiKeyConfig { store: StoreKind::Memory, cache };
+    assert!(matches!(ApiKey::build("test", &config, &bench.environment), Err(BuildError::Config(_))));
+}

@@ -1,0 +1,274 @@
+//! The method `basic` through its one call, on a clock that the tests move.
+
+use super::verified::MAX_CACHE_TTL;
+use super::*;
+use crate::auth::Connection;
+use crate::clock::UnixTime;
+use crate::config::{CacheConfig, ClockMode};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use std::num::NonZeroUsize;
+
+const TTL: Duration = Duration::from_secs(10);
+/// Cheap, so that many hashes are quick; the costs are no part of what is tested.
+const CHEAP: PasswordHash = PasswordHash::Pbkdf2Sha256 { iterations: 2 };
+
+struct Bench {
+    method: Basic,
+    environment: Environment,
+    _folder: tempfile::TempDir,
+}
+
+fn config(hash: PasswordHash, cache: Option<Duration>) -> BasicConfig {
+    let cache = cache.map(|ttl| CacheConfig { ttl, capacity: 100 });
+    BasicConfig { hash, cache, hash_threads: NonZeroUsize::MIN, hash_queue: 4 }
+}
+
+impl Bench {
+    fn new(config: &BasicConfig) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let environment = Environment {
+            state_dir: folder.path().to_owned(),
+            clock: Clock::new(ClockMode::Controlled),
+            meter: Arc::default(),
+            authorization_server: None,
+            ca_file: folder.path().join("ca.pem"),
+        };
+        let method = Basic::build("test", config, &environment).expect("a sound configuration");
+        Self { method, environment, _folder: folder }
+    }
+
+    async fn create(&self, name: &str, password: &str) -> Result<(), AdminError> {
+        let request = IssueRequest { count: 1, lifetime: None, scopes: vec!["read".to_owned()] };
+        let grant = Grant::new(&request, self.environment.clock.now()).expect("a sound request");
+        self.method.create(name, password, &grant).await
+    }
+
+    async fn at(&self, now: UnixTime, uri: &str, fields: &[(&str, &str)]) -> Result<Principal, Rejection> {
+        let builder = http::Request::builder().uri(uri);
+        let builder = fields.iter().fold(builder, |builder, (name, value)| builder.header(*name, *value));
+        let head = builder.body(()).expect("a valid request").into_parts().0;
+        let connection = Connection { peer: "127.0.0.1:1".parse().expect("an address"), client: None };
+        self.method.authenticate(&Request { head: &head, connection: &connection, now }).await
+    }
+
+    async fn send(&self, fields: &[(&str, &str)]) -> Result<Principal, Rejection> {
+        self.at(self.environment.clock.now(), "/whoami", fields).await
+    }
+
+    async fn present(&self, name: &str, password: &str) -> Result<Principal, Rejection> {
+        self.send(&[("authorization", &basic(name, password))]).await
+    }
+
+    /// Hashes, lookups, cache hits.
+    fn counts(&self) -> (u64, u64, u64) {
+        let meter = &self.environment.meter;
+        (meter.hash_calls.get(), meter.store_lookups.get(), meter.cache_hits.get())
+    }
+}
+
+fn basic(name: &str, password: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{name}:{password}")))
+}
+
+fn material(issued: &Issued) -> (&str, &str) {
+    let Material::Password { username, password } = &issued.material else { panic!("not a password: {issued:?}") };
+    (username, password.expose())
+}
+
+const WRONG: Result<Principal, Rejection> = Err(Rejection::Invalid(Cause::WrongSecret));
+const UNKNOWN: Result<Principal, Rejection> = Err(Rejection::Invalid(Cause::Unknown));
+
+#[tokio::test]
+async fn the_example_of_rfc_7617_in_any_case_and_normalisation() {
+    let bench = Bench::new(&config(CHEAP, None));
+    bench.create("test", "123\u{a3}").await.expect("create");
+    let expected = Principal { id: "test".into(), scopes: "read".into(), credential_id: "test".into() };
+    assert_eq!(bench.send(&[("authorization", "Basic dGVzdDoxMjPCow==")]).await, Ok(expected.clone()));
+    assert_eq!(bench.send(&[("authorization", "bASIC   dGVzdDoxMjPCow==")]).await, Ok(expected));
+    assert_eq!(bench.counts(), (3, 2, 0), "one hash and one lookup each, and one hash to create");
+
+    bench.create("anna", "caf\u{e9}:au lait").await.expect("create");
+    assert!(bench.present("anna", "caf\u{e9}:au lait").await.is_ok());
+    assert!(bench.present("anna", "cafe\u{301}:au lait").await.is_ok());
+}
+
+#[tokio::test]
+async fn every_algorithm_with_its_recommended_costs() {
+    for hash in [
+        PasswordHash::ARGON2ID,
+        PasswordHash::BCRYPT,
+        PasswordHash::Pbkdf2Sha256 { iterations: 1_000 },
+        PasswordHash::Scrypt { log_n: 10, r: 8, p: 1 },
+    ] {
+        let bench = Bench::new(&config(hash, None));
+        let request = IssueRequest { count: 2, lifetime: None, scopes: Vec::new() };
+        let issued = bench.method.issue(&request).await.expect("issue");
+        let ((anna, password), (_, other)) = (material(&issued[0]), material(&issued[1]));
+        assert!(bench.present(anna, password).await.is_ok(), "{hash:?}");
+        assert_eq!(bench.present(anna, other).await, WRONG, "{hash:?}");
+    }
+}
+
+#[tokio::test]
+async fn wrong_and_unknown_cost_a_hash_each_and_malformed_none() {
+    let bench = Bench::new(&config(CHEAP, None));
+    bench.create("anna", "correct horse").await.expect("create");
+    let stored = bench.method.users.get("anna").expect("anna").password_hash.clone();
+    for (hashes, wrong) in (2..).zip(["correct hors", "correct horse1", "CORRECT HORSE", " correct horse", &*stored]) {
+        assert_eq!(bench.present("anna", wrong).await, WRONG);
+        assert_eq!(bench.counts().0, hashes);
+    }
+    let before = bench.counts();
+    for (n, stranger) in (1..).zip(["bert", "Anna", "anna ", "ann"]) {
+        assert_eq!(bench.present(stranger, "correct horse").await, UNKNOWN);
+        assert_eq!(bench.counts(), (before.0 + n, before.1 + n, 0));
+    }
+    let before = bench.counts();
+    let malformed = Err(Rejection::Invalid(Cause::Malformed));
+    for bad in ["Basic", "Basic   ", "Basic !!!!", "Basic ====", "Basic d", "Basic dGVzdDoxMjPCow"] {
+        assert_eq!(bench.send(&[("authorization", bad)]).await, malformed, "{bad:?}");
+    }
+    for (name, password) in [("", ""), ("anna", ""), ("", "correct horse"), ("anna", "correct\r\nhorse")] {
+        assert_eq!(bench.present(name, password).await, malformed);
+    }
+    assert_eq!(bench.present("anna", &"p".repeat(1 << 20)).await, malformed);
+    assert_eq!(bench.counts(), before);
+}
+
+#[tokio::test]
+async fn no_credential_is_missing_and_two_are_ambiguous() {
+    let bench = Bench::new(&config(CHEAP, None));
+    bench.create("anna", "correct horse").await.expect("create");
+    let good = basic("anna", "correct horse");
+    assert_eq!(bench.send(&[]).await, Err(Rejection::Missing));
+    for scheme in ["Digest", "NTLM", "Negotiate", "Bearer"] {
+        let foreign = good.replacen("Basic", scheme, 1);
+        assert_eq!(bench.send(&[("authorization", &foreign)]).await, Err(Rejection::Missing));
+    }
+    assert_eq!(bench.send(&[("proxy-authorization", &good)]).await, Err(Rejection::Missing));
+    let twice = bench.send(&[("authorization", &good), ("authorization", &good)]).await;
+    assert!(matches!(twice, Err(Rejection::Ambiguous(_))));
+    let now = bench.environment.clock.now();
+    let in_url = bench.at(now, "/whoami?access_token=x", &[("authorization", &good)]).await;
+    assert!(matches!(in_url, Err(Rejection::Ambiguous(_))));
+    assert_eq!(bench.counts().0, 1, "only to create");
+}
+
+#[tokio::test]
+async fn bcrypt_does_not_cut_passwords() {
+    let bench = Bench::new(&config(PasswordHash::BCRYPT, None));
+    let long = |last: char| format!("{}{last}", "p".repeat(72));
+    assert!(matches!(bench.create("anna", &long('a')).await, Err(AdminError::BadRequest(_))));
+    bench.create("anna", &"p".repeat(71)).await.expect("71 bytes fit");
+    for long in ["p".repeat(72), long('a'), long('b')] {
+        assert_eq!(bench.present("anna", &long).await, WRONG);
+        assert_eq!(bench.present("nobody", &long).await, UNKNOWN);
+    }
+    assert_eq!(bench.counts().0, 1, "refused before hashing, for users and strangers alike");
+}
+
+#[tokio::test]
+async fn a_changed_password_is_refused_by_the_next_request() {
+    let bench = Bench::new(&config(CHEAP, None));
+    bench.create("anna", "correct horse").await.expect("create");
+    bench.create("bert", "battery staple").await.expect("create");
+    assert!(bench.present("anna", "correct horse").await.is_ok());
+    bench.method.revoke("anna").await.expect("revoke");
+    assert_eq!(bench.present("anna", "correct horse").await, WRONG);
+    assert!(bench.present("bert", "battery staple").await.is_ok());
+    bench.method.revoke("anna").await.expect("once more");
+    assert!(matches!(bench.method.revoke("carl").await, Err(AdminError::NotFound(_))));
+}
+
+#[tokio::test]
+async fn the_cache_saves_the_hash_until_the_entry_ends() {
+    let bench = Bench::new(&config(CHEAP, Some(TTL)));
+    bench.create("anna", "correct horse").await.expect("create");
+    let (start, good) = (bench.environment.clock.now(), basic("anna", "correct horse"));
+    let at = async |after| bench.at(UnixTime(start.0 + after), "/", &[("authorization", &good)]).await;
+    assert!(at(Duration::ZERO).await.is_ok());
+    assert_eq!(bench.counts(), (2, 1, 0));
+    bench.method.revoke("anna").await.expect("revoke");
+    assert!(at(TTL - Duration::from_nanos(1)).await.is_ok(), "still the entry");
+    assert_eq!(bench.counts(), (3, 1, 1), "the one hash is that of the new password");
+    assert_eq!(at(TTL).await, WRONG);
+    assert_eq!(at(Duration::ZERO).await, WRONG, "once refused it does not come back");
+    assert_eq!(bench.counts(), (5, 3, 1));
+}
+
+#[tokio::test]
+async fn the_cache_knows_only_the_very_credentials_that_were_accepted() {
+    let bench = Bench::new(&config(CHEAP, Some(TTL)));
+    bench.create("anna", "xcorrect").await.expect("create");
+    assert!(bench.present("anna", "xcorrect").await.is_ok());
+    for _ in 0..2 {
+        assert_eq!(bench.present("anna", "wrong").await, WRONG);
+        assert_eq!(bench.present("annax", "correct").await, UNKNOWN);
+    }
+    assert_eq!(bench.counts(), (6, 5, 0), "refusals are hashed every time");
+}
+
+#[tokio::test]
+async fn a_user_past_their_end_is_hashed_and_refused_cached_or_not() {
+    for cache in [None, Some(TTL)] {
+        let bench = Bench::new(&config(CHEAP, cache));
+        let lifetime = Some(Duration::from_secs(5));
+        let request = IssueRequest { count: 1, lifetime, scopes: vec!["read".to_owned()] };
+        let issued = bench.method.issue(&request).await.expect("issue").remove(0);
+        let (name, password) = material(&issued);
+        let expires = bench.method.users.get(name).and_then(|user| user.expires).expect("a lifetime was asked for");
+        let good = basic(name, password);
+        let before = UnixTime(expires.0 - Duration::from_nanos(1));
+        assert!(bench.at(before, "/", &[("authorization", &good)]).await.is_ok());
+        let expired = Err(Rejection::Invalid(Cause::Expired));
+        assert_eq!(bench.at(expires, "/", &[("authorization", &good)]).await, expired);
+        let wrong = basic(name, "wrong");
+        assert_eq!(bench.at(expires, "/", &[("authorization", &wrong)]).await, WRONG, "the end is not for strangers");
+    }
+}
+
+#[tokio::test]
+async fn more_users_are_issued_than_the_queue_holds() {
+    let bench = Bench::new(&BasicConfig { hash_queue: 0, ..config(CHEAP, None) });
+    let request = IssueRequest { count: 50, lifetime: None, scopes: vec!["read".to_owned()] };
+    let issued = bench.method.issue(&request).await.expect("issue");
+    let names: std::collections::HashSet<_> = issued.iter().map(|issued| issued.id.as_str()).collect();
+    assert_eq!(names.len(), 50);
+    for issued in &issued {
+        let (name, password) = material(issued);
+        let principal = bench.present(name, password).await.expect("accepted");
+        assert_eq!((&*principal.id, name), (issued.principal.as_str(), issued.id.as_str()));
+    }
+    assert_eq!(bench.environment.meter.store_writes.get(), 50);
+}
+
+#[tokio::test]
+async fn a_full_queue_is_unavailable() {
+    let bench = Bench::new(&BasicConfig { hash_queue: 0, ..config(CHEAP, None) });
+    bench.create("anna", "correct horse").await.expect("create");
+    let busy = bench.method.pool.take_place();
+    let full = Err(Rejection::Unavailable { dependency: "password hashing", retry_after: RETRY_AFTER });
+    assert_eq!(bench.present("anna", "correct horse").await, full);
+    assert_eq!(bench.present("nobody", "correct horse").await, full, "strangers are told the same");
+    drop(busy);
+    assert!(bench.present("anna", "correct horse").await.is_ok());
+}
+
+#[tokio::test]
+async fn users_that_cannot_be_and_senseless_configurations_are_refused() {
+    let bench = Bench::new(&config(CHEAP, None));
+    bench.create("anna", "correct horse").await.expect("create");
+    let too_long = "p".repeat(1020);
+    for (name, password) in
+        [("an:na", "x"), ("an\tna", "x"), ("", "x"), ("bert", ""), ("bert", "x\ny"), ("anna", "x"), ("bert", &too_long)]
+    {
+        assert!(matches!(bench.create(name, password).await, Err(AdminError::BadRequest(_))), "{name:?}");
+    }
+    let over = config(CHEAP, Some(MAX_CACHE_TTL + Duration::from_millis(1)));
+    let weak = config(PasswordHash::Bcrypt { cost: 9 }, None);
+    for config in [over, weak] {
+        assert!(matches!(Basic::build("test", &config, &bench.environment), Err(BuildError::Config(_))));
+    }
+    assert!(Basic::build("test", &config(CHEAP, Some(MAX_CACHE_TTL)), &bench.environment).is_ok());
+}

@@ -1,0 +1,52 @@
+//! The cache of verified credentials: an HMAC in the place of a password hash.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hmac::{Hmac, KeyInit, Mac};
+use rand::TryRng;
+use rand::rngs::SysRng;
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use super::credentials::Credentials;
+use crate::auth::BuildError;
+use crate::config::CacheConfig;
+use crate::credential::digest::{Digest, DigestState};
+use crate::store::cache::TtlCache;
+use crate::store::users::User;
+
+/// The longest that a changed password may go on working through the cache.
+pub(super) const MAX_CACHE_TTL: Duration = Duration::from_secs(60);
+
+/// Users whose credentials were verified lately, by HMAC-SHA-256 of name and password.
+pub(super) struct VerifiedCache {
+    pub(super) entries: TtlCache<Digest, Arc<User>, DigestState>,
+    /// Keyed once; a copy of it saves hashing the key for every request.
+    mac: Hmac<Sha256>,
+}
+
+impl VerifiedCache {
+    /// An empty cache under a fresh key.
+    pub(super) fn new(config: &CacheConfig) -> Result<Self, BuildError> {
+        if config.ttl > MAX_CACHE_TTL {
+            return Err(BuildError::Config(format!(
+                "cache.ttl is {:?}; a changed password may go on working for {MAX_CACHE_TTL:?} at most",
+                config.ttl
+            )));
+        }
+        let mut key = Zeroizing::new([0; 32]);
+        SysRng.try_fill_bytes(&mut *key).map_err(|error| BuildError::State {
+            what: "ask the operating system for a random key".to_owned(),
+            source: error.into(),
+        })?;
+        let mac = Hmac::new_from_slice(&*key).expect("HMAC takes keys of any length (RFC 2104 §2)");
+        Ok(Self { entries: TtlCache::new(config, DigestState::default())?, mac })
+    }
+
+    /// A zero byte stands between the two: neither can hold one, so no two pairs give the same text.
+    pub(super) fn key(&self, credentials: &Credentials) -> Digest {
+        let mac = self.mac.clone().chain_update(credentials.name()).chain_update([0]);
+        Digest(mac.chain_update(credentials.password()).finalize().into_bytes().into())
+    }
+}

@@ -1,0 +1,276 @@
+//! The claims set of a JWT access token (RFC 9068 §2.2), read in one pass into borrowed strings: wrong types, repeated
+//! members and numbers that are not a time are refused before any rule looks at a value.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+
+use crate::config::AUDIENCE;
+use crate::credential::jws::json::{self, Fault, Names, Skip, Text, once};
+
+/// Latest time read: the end of the year 9999, the last that an RFC 3339 date can show.
+const MAX_NUMERIC_DATE: u64 = 253_402_300_799;
+
+/// Longest `sub`, `client_id` and `jti`, in bytes: what OpenID Connect Core §2 allows for `sub`.
+const MAX_NAME: usize = 255;
+
+/// The claims of a token, borrowed from its payload. All that RFC 9068 requires is there, except that `aud` is reduced
+/// to the question whether it names us.
+#[derive(Debug, PartialEq)]
+pub(crate) struct ClaimsRef<'a> {
+    pub(crate) iss: Cow<'a, str>,
+    /// Whether `aud` contains [`AUDIENCE`].
+    pub(crate) for_us: bool,
+    pub(crate) sub: Cow<'a, str>,
+    pub(crate) client_id: Cow<'a, str>,
+    pub(crate) jti: Cow<'a, str>,
+    /// Space-separated; empty when the token has none.
+    pub(crate) scope: Cow<'a, str>,
+    pub(crate) exp: Duration,
+    pub(crate) nbf: Option<Duration>,
+    pub(crate) iat: Duration,
+}
+
+impl<'a> ClaimsRef<'a> {
+    /// Reads a decoded payload.
+    pub(crate) fn read(text: &'a [u8]) -> Result<Self, Fault> {
+        json::read_object(text, ClaimsVisitor)
+    }
+}
+
+struct ClaimsVisitor;
+
+impl<'de> Visitor<'de> for ClaimsVisitor {
+    type Value = ClaimsRef<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a claims set")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+        let (mut iss, mut aud, mut sub, mut client_id, mut jti, mut scope) = (None, None, None, None, None, None);
+        let (mut exp, mut nbf, mut iat, mut others) = (None, None, None, Names::default());
+        while let Some(name) = members.next_key_seed(Text)? {
+            match &*name {
+                "iss" => once(&mut iss, members.next_value_seed(Text)?)?,
+                "aud" => once(&mut aud, members.next_value_seed(Audience)?)?,
+                "sub" => once(&mut sub, members.next_value_seed(Text)?)?,
+                "client_id" => once(&mut client_id, members.next_value_seed(Text)?)?,
+                "jti" => once(&mut jti, members.next_value_seed(Text)?)?,
+                "scope" => once(&mut scope, members.next_value_seed(Text)?)?,
+                "exp" => once(&mut exp, members.next_value_seed(NumericDate)?)?,
+                "nbf" => once(&mut nbf, members.next_value_seed(NumericDate)?)?,
+                "iat" => once(&mut iat, members.next_value_seed(NumericDate)?)?,
+                _ => {
+                    others.insert(name)?;
+                    members.next_value_seed(Skip::member())?;
+                }
+            }
+        }
+        Ok(ClaimsRef {
+            iss: required(iss, "iss")?,
+            for_us: required(aud, "aud")?,
+            sub: named(sub, "sub")?,
+            client_id: named(client_id, "client_id")?,
+            jti: named(jti, "jti")?,
+            scope: scope.unwrap_or_default(),
+            exp: required(exp, "exp")?,
+            nbf,
+            iat: required(iat, "iat")?,
+        })
+    }
+}
+
+fn required<T, E: Error>(claim: Option<T>, name: &'static str) -> Result<T, E> {
+    claim.ok_or_else(|| E::missing_field(name))
+}
+
+fn named<'a, E: Error>(claim: Option<Cow<'a, str>>, name: &'static str) -> Result<Cow<'a, str>, E> {
+    let text = required(claim, name)?;
+    if (1..=MAX_NAME).contains(&text.len()) { Ok(text) } else { Err(E::custom("a name is empty or too long")) }
+}
+
+/// `aud`: a string, or an array of strings that is not empty (RFC 7519 §4.1.3). Tells whether we are meant.
+struct Audience;
+
+impl<'de> DeserializeSeed<'de> for Audience {
+    type Value = bool;
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<bool, D::Error> {
+        reader.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Audience {
+    type Value = bool;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string or an array of strings")
+    }
+    fn visit_str<E: Error>(self, audience: &str) -> Result<bool, E> {
+        Ok(audience == AUDIENCE)
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<bool, A::Error> {
+        let (mut empty, mut for_us) = (true, false);
+        while let Some(audience) = items.next_element_seed(Text)? {
+            empty = false;
+            for_us |= audience == AUDIENCE;
+        }
+        if empty { Err(A::Error::custom("empty audience")) } else { Ok(for_us) }
+    }
+}
+
+/// Seconds since 1970, whole or not (RFC 7519 §2), as a duration.
+struct NumericDate;
+
+impl<'de> DeserializeSeed<'de> for NumericDate {
+    type Value = Duration;
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Duration, D::Error> {
+        reader.deserialize_any(self)
+    }
+}
+
+impl Visitor<'_> for NumericDate {
+    type Value = Duration;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("seconds since 1970")
+    }
+    fn visit_u64<E: Error>(self, seconds: u64) -> Result<Duration, E> {
+        if seconds <= MAX_NUMERIC_DATE { Ok(Duration::from_secs(seconds)) } else { Err(E::custom("not a time")) }
+    }
+    fn visit_f64<E: Error>(self, seconds: f64) -> Result<Duration, E> {
+        // NaN does not occur in JSON, and would not be in the range either.
+        if !(0.0..=MAX_NUMERIC_DATE as f64).contains(&seconds) {
+            return Err(E::custom("not a time"));
+        }
+        Duration::try_from_secs_f64(seconds).map_err(|_| E::custom("not a time"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: [(&str, &str); 8] = [
+        ("iss", r#""i""#),
+        ("aud", r#""https://api.authbench.test""#),
+        ("sub", r#""app-1""#),
+        ("client_id", r#""c""#),
+        ("jti", r#""j""#),
+        ("scope", r#""read write""#),
+        ("exp", "200"),
+        ("iat", "100"),
+    ];
+
+    fn with(claim: &str, value: &str) -> String {
+        let mut members: Vec<_> = GOOD.iter().filter(|(name, _)| *name != claim).copied().collect();
+        if !value.is_empty() {
+            members.push((claim, value));
+        }
+        let members: Vec<_> = members.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+        format!("{{{}}}", members.join(","))
+    }
+
+    fn read(text: &str) -> Result<ClaimsRef<'_>, Fault> {
+        ClaimsRef::read(text.as_bytes())
+    }
+
+    #[test]
+    fn a_complete_set_is_read_without_copies() {
+        let text = with("cnf", r#"{"jkt":"x"}"#);
+        let claims = read(&text).unwrap();
+        assert!(claims.for_us && matches!(claims.sub, Cow::Borrowed("app-1")));
+        assert_eq!((claims.exp, claims.nbf, claims.iat), (Duration::from_secs(200), None, Duration::from_secs(100)));
+        assert_eq!(claims.scope, "read write");
+        assert_eq!(read(&with("scope", "")).unwrap().scope, "");
+    }
+
+    #[test]
+    fn required_claims() {
+        for (claim, _) in GOOD.iter().filter(|(name, _)| *name != "scope") {
+            assert_eq!(read(&with(claim, "")), Err(Fault::NotAccepted), "{claim}");
+        }
+    }
+
+    #[test]
+    fn numeric_dates() {
+        for (text, expected) in [("0", 0.0), ("150.25", 150.25), ("1.5e2", 150.0), ("253402300799", 253402300799.0)] {
+            for claim in ["exp", "nbf", "iat"] {
+                let json = with(claim, text);
+                let claims = read(&json).unwrap();
+                let value = match claim {
+                    "exp" => claims.exp,
+                    "nbf" => claims.nbf.unwrap(),
+                    _ => claims.iat,
+                };
+                assert_eq!(value.as_secs_f64(), expected, "{claim} {text}");
+            }
+        }
+        let wrong =
+            ["\"200\"", "null", "true", "[200]", "{}", "-1", "-0.5", "1e300", "253402300800", "99999999999999999999"];
+        for text in wrong {
+            for claim in ["exp", "nbf", "iat"] {
+                assert_eq!(read(&with(claim, text)), Err(Fault::NotAccepted), "{claim} {text}");
+            }
+        }
+        for text in ["1e400", "-1e400", "0200", "+200", "0x10", "NaN"] {
+            assert_eq!(read(&with("exp", text)), Err(Fault::NotJson), "{text}");
+        }
+    }
+
+    #[test]
+    fn audiences() {
+        let ours = r#""https://api.authbench.test""#;
+        for text in [ours.to_owned(), format!("[{ours}]"), format!(r#"["other",{ours}]"#)] {
+            assert!(read(&with("aud", &text)).unwrap().for_us, "{text}");
+        }
+        for text in [r#""other""#, r#"["other"]"#, r#""https://api.authbench.test/""#, r#""https://api.authbench.tes""#]
+        {
+            assert!(!read(&with("aud", text)).unwrap().for_us, "{text}");
+        }
+        for text in
+            ["42", "{}", "[]", "[5]", r#"["other",5]"#, &format!("[{ours},null]"), &format!("[[{ours}]]"), "null"]
+        {
+            assert_eq!(read(&with("aud", text)), Err(Fault::NotAccepted), "{text}");
+        }
+    }
+
+    #[test]
+    fn names() {
+        let long = |n: usize| format!("\"{}\"", "s".repeat(n));
+        for claim in ["sub", "client_id", "jti"] {
+            assert!(read(&with(claim, &long(255))).is_ok());
+            for text in ["\"\"", "5", "null", "[\"a\"]", &long(256), &long(10_000)] {
+                assert_eq!(read(&with(claim, text)), Err(Fault::NotAccepted), "{claim} {text}");
+            }
+        }
+        for text in ["42", r#"["evil","good"]"#, "null"] {
+            assert_eq!(read(&with("iss", text)), Err(Fault::NotAccepted), "{text}");
+        }
+        assert_eq!(read(&with("scope", "[\"read\"]")), Err(Fault::NotAccepted));
+    }
+
+    #[test]
+    fn repeated_claims() {
+        for extra in [r#""exp":9"#, r#""sub":"b""#, r#""scope":"admin""#, r#""e\u0078p":9"#, r#""x":1,"\u0078":2"#] {
+            let text = with("z", "0").replacen('{', &format!("{{{extra},"), 1);
+            assert_eq!(read(&text), Err(Fault::NotAccepted), "{extra}");
+        }
+    }
+
+    #[test]
+    fn only_one_object() {
+        let good = with("z", "0");
+        for text in [format!("\u{feff}{good}"), format!("{good}x"), format!("{good}{good}")] {
+            assert_eq!(read(&text), Err(Fault::NotJson), "{text}");
+        }
+        assert_eq!(read(&format!("[{good}]")), Err(Fault::NotAccepted));
+        assert_eq!(read("\"x\""), Err(Fault::NotAccepted));
+        let deep = with("z", &format!("{}{}", "[".repeat(10_000), "]".repeat(10_000)));
+        assert!(read(&deep).is_err());
+        let mut bytes = good.into_bytes();
+        let sub = bytes.windows(5).position(|window| window == b"app-1").unwrap();
+        bytes[sub] = 0xff;
+        assert_eq!(ClaimsRef::read(&bytes), Err(Fault::NotJson));
+    }
+}

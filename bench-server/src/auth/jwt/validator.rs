@@ -1,0 +1,142 @@
+//! The rules of a JWT access token, applied (RFC 9068 §4, RFC 8725 §3).
+//!
+//! The order is cheap before expensive, except that nothing is said about a claim before the signature is known to be
+//! good.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use super::claims::ClaimsRef;
+use crate::auth::{Cause, Rejection, header};
+use crate::clock::UnixTime;
+use crate::config::{Algorithm, TokenRules};
+use crate::credential::jws::compact::{self, Compact, Header};
+use crate::credential::jws::json::Fault;
+use crate::credential::jws::{self, KeySet, VerifyError};
+use crate::telemetry::Meter;
+
+/// The rules that a JWT access token (RFC 9068) is held to.
+pub(crate) struct Validator {
+    /// `iss`, compared exactly.
+    pub(crate) issuer: Arc<str>,
+    /// The one accepted `alg`.
+    pub(crate) algorithm: Algorithm,
+    /// Time rules.
+    pub(crate) rules: TokenRules,
+}
+
+/// The claims of an accepted token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Claims {
+    pub(crate) sub: String,
+    pub(crate) client_id: String,
+    pub(crate) jti: String,
+    /// Space-separated.
+    pub(crate) scope: String,
+    /// NumericDate, fractions dropped.
+    pub(crate) exp: u64,
+}
+
+thread_local! {
+    /// Holds one decoded part of a token at a time, so that checking one allocates nothing.
+    static DECODED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Validator {
+    /// Checks a compact JWS against a key set: header, signature, claims (RFC 9068 §4).
+    ///
+    /// # Errors
+    /// [`Rejection::Invalid`] with the cause.
+    pub(crate) fn validate(
+        &self,
+        token: &str,
+        keys: &KeySet,
+        now: UnixTime,
+        meter: &Meter,
+    ) -> Result<Claims, Rejection> {
+        self.check(token, keys, now, meter, |claims| {
+            Ok(Claims {
+                sub: claims.sub.as_ref().to_owned(),
+                client_id: claims.client_id.as_ref().to_owned(),
+                jti: claims.jti.as_ref().to_owned(),
+                scope: claims.scope.as_ref().to_owned(),
+                exp: claims.exp.as_secs(),
+            })
+        })
+    }
+
+    /// As [`Self::validate`], but hands the claims to `accept` where they lie instead of copying them. `accept` must not
+    /// check another token.
+    ///
+    /// # Errors
+    /// As [`Self::validate`], and those of `accept`.
+    pub(crate) fn check<T>(
+        &self,
+        token: &str,
+        keys: &KeySet,
+        now: UnixTime,
+        meter: &Meter,
+        accept: impl FnOnce(&ClaimsRef<'_>) -> Result<T, Rejection>,
+    ) -> Result<T, Rejection> {
+        if token.len() > header::MAX_TOKEN {
+            return Err(Rejection::Invalid(Cause::Malformed));
+        }
+        let parts = Compact::split(token).ok_or(Rejection::Invalid(Cause::Malformed))?;
+        DECODED.with_borrow_mut(|decoded| {
+            let read = |fault, otherwise| match fault {
+                Fault::NotJson => Rejection::Invalid(Cause::Malformed),
+                Fault::NotAccepted => Rejection::Invalid(otherwise),
+            };
+            compact::decode(parts.header, decoded).map_err(|fault| read(fault, Cause::Header))?;
+            let header = Header::read(decoded).map_err(|fault| read(fault, Cause::Header))?;
+            self.check_header(&header)?;
+            let key = keys.choose(header.kid.as_deref(), self.algorithm).map_err(refused)?;
+
+            compact::decode(parts.signature, decoded).map_err(|fault| read(fault, Cause::BadSignature))?;
+            meter.verify_calls.add();
+            key.verify(parts.signing_input.as_bytes(), decoded).map_err(refused)?;
+
+            compact::decode(parts.payload, decoded).map_err(|fault| read(fault, Cause::Claims))?;
+            let claims = ClaimsRef::read(decoded).map_err(|fault| read(fault, Cause::Claims))?;
+            self.check_claims(&claims, now)?;
+            accept(&claims)
+        })
+    }
+
+    fn check_header(&self, header: &Header<'_>) -> Result<(), Rejection> {
+        let typ = header.typ.as_deref().unwrap_or_default();
+        // A media type may leave out `application/` (RFC 7515 §4.1.9).
+        let access_token = [super::ACCESS_TOKEN_TYP, "application/at+jwt"].iter().any(|t| t.eq_ignore_ascii_case(typ));
+        if header.alg == jws::name(self.algorithm) && access_token {
+            Ok(())
+        } else {
+            Err(Rejection::Invalid(Cause::Header))
+        }
+    }
+
+    fn check_claims(&self, claims: &ClaimsRef<'_>, now: UnixTime) -> Result<(), Rejection> {
+        let TokenRules { leeway, max_lifetime } = self.rules;
+        let lives_too_long = claims.exp.checked_sub(claims.iat).is_none_or(|lifetime| lifetime > max_lifetime);
+        let cause = if *claims.iss != *self.issuer || !claims.for_us || lives_too_long {
+            Cause::Claims
+        } else if now.0 >= claims.exp + leeway {
+            Cause::Expired
+        } else if claims.iat > now.0 + leeway || claims.nbf.is_some_and(|nbf| nbf > now.0 + leeway) {
+            Cause::NotYetValid
+        } else {
+            return Ok(());
+        };
+        Err(Rejection::Invalid(cause))
+    }
+}
+
+fn refused(error: VerifyError) -> Rejection {
+    Rejection::Invalid(match error {
+        VerifyError::UnknownKey => Cause::UnknownKey,
+        VerifyError::OtherAlgorithm => Cause::Header,
+        VerifyError::BadSignature => Cause::BadSignature,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,408 @@
+//! Every way in which a token can be wrong, beside the right one.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::config::AUDIENCE;
+use crate::credential::jws::{ALGORITHMS, SigningKey};
+
+const ISSUER: &str = "https://issuer.authbench.test/p";
+
+/// When all tokens here are checked, in seconds.
+const NOW: u64 = 1_000_000;
+
+const LEEWAY: u64 = 30;
+
+struct Fixture {
+    key: SigningKey,
+    validator: Validator,
+    meter: Meter,
+}
+
+fn fixture(algorithm: Algorithm) -> Fixture {
+    let rules = TokenRules { leeway: Duration::from_secs(LEEWAY), max_lifetime: Duration::from_secs(900) };
+    Fixture {
+        key: SigningKey::generate(algorithm).unwrap(),
+        validator: Validator { issuer: ISSUER.into(), algorithm, rules },
+        meter: Meter::default(),
+    }
+}
+
+fn claims() -> Value {
+    json!({
+        "iss": ISSUER, "aud": AUDIENCE, "sub": "app-1", "client_id": "app-1", "jti": "j1", "scope": "read",
+        "iat": NOW - 10, "exp": NOW + 290,
+    })
+}
+
+impl Fixture {
+    fn header(&self) -> Value {
+        json!({"typ": "at+jwt", "alg": jws::name(self.key.algorithm()), "kid": self.key.kid()})
+    }
+
+    fn token(&self, header: &Value, claims: &Value) -> String {
+        self.key.sign_as_it_is(header.to_string().as_bytes(), claims.to_string().as_bytes())
+    }
+
+    fn good(&self) -> String {
+        self.token(&self.header(), &claims())
+    }
+
+    fn check_at(&self, token: &str, keys: &KeySet, now: Duration) -> Result<Claims, Rejection> {
+        self.validator.validate(token, keys, UnixTime(now), &self.meter)
+    }
+
+    fn check(&self, token: &str) -> Result<Claims, Rejection> {
+        self.check_at(token, &self.key.key_set(), Duration::from_secs(NOW))
+    }
+
+    #[track_caller]
+    fn refused(&self, token: &str, cause: Cause) {
+        assert_eq!(self.check(token), Err(Rejection::Invalid(cause)), "{token}");
+    }
+
+    /// Checks a token whose header differs in one member.
+    #[track_caller]
+    fn header_refused(&self, member: &str, value: Value, cause: Cause) {
+        let mut header = self.header();
+        header[member] = value;
+        self.refused(&self.token(&header, &claims()), cause);
+    }
+
+    fn with_claim(&self, claim: &str, value: Value) -> String {
+        let mut claims = claims();
+        claims[claim] = value;
+        self.token(&self.header(), &claims)
+    }
+}
+
+fn b64(bytes: impl AsRef<[u8]>) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+#[test]
+fn a_good_token_of_every_algorithm() {
+    for algorithm in ALGORITHMS {
+        let fixture = fixture(algorithm);
+        let accepted = fixture.check(&fixture.good()).unwrap();
+        assert_eq!((&*accepted.sub, &*accepted.client_id, &*accepted.jti), ("app-1", "app-1", "j1"));
+        assert_eq!((&*accepted.scope, accepted.exp), ("read", NOW + 290));
+        assert_eq!(fixture.meter.verify_calls.get(), 1);
+    }
+}
+
+#[test]
+fn every_algorithm_refuses_changes_and_other_keys() {
+    for algorithm in ALGORITHMS {
+        let fixture = fixture(algorithm);
+        let good = fixture.good();
+        let (input, signature) = good.rsplit_once('.').unwrap();
+        let mut bytes = URL_SAFE_NO_PAD.decode(signature).unwrap();
+        bytes[5] ^= 1;
+        fixture.refused(&format!("{input}.{}", b64(bytes)), Cause::BadSignature);
+
+        let (header, _) = input.split_once('.').unwrap();
+        let mut admin = claims();
+        admin["scope"] = json!("read admin");
+        fixture.refused(&format!("{header}.{}.{signature}", b64(admin.to_string())), Cause::BadSignature);
+
+        let mut header = fixture.header();
+        header["x"] = json!(1);
+        let (_, payload) = input.split_once('.').unwrap();
+        fixture.refused(&format!("{}.{payload}.{signature}", b64(header.to_string())), Cause::BadSignature);
+
+        let other = super::tests::fixture(algorithm);
+        fixture.refused(&other.good(), Cause::UnknownKey);
+        let mut header = fixture.header();
+        fixture.refused(&other.token(&header, &claims()), Cause::BadSignature);
+        header["jwk"] = other.key.jwk().unwrap_or_else(|| json!({"kty": "oct", "k": "AA"}));
+        header["jku"] = json!("http://127.0.0.1:9/jwks");
+        header["x5u"] = json!("http://127.0.0.1:9/x5c");
+        header["x5c"] = json!(["AA=="]);
+        fixture.refused(&other.token(&header, &claims()), Cause::BadSignature);
+        assert!(fixture.check(&fixture.token(&header, &claims())).is_ok(), "foreign keys in a header are ignored");
+    }
+}
+
+#[test]
+fn no_signature_is_not_a_signature() {
+    let fixture = fixture(Algorithm::ES256);
+    let good = fixture.good();
+    let (input, signature) = good.rsplit_once('.').unwrap();
+    let payload = input.split_once('.').unwrap().1;
+    for alg in ["none", "None", "NONE", "nOnE", "none "] {
+        let header = b64(json!({"typ": "at+jwt", "alg": alg}).to_string());
+        fixture.refused(&format!("{header}.{payload}."), Cause::Header);
+        fixture.refused(&format!("{header}.{payload}.{signature}"), Cause::Header);
+    }
+    assert_eq!(fixture.meter.verify_calls.get(), 0);
+    fixture.refused(&format!("{input}."), Cause::BadSignature);
+    fixture.refused(input, Cause::Malformed);
+    fixture.refused(&format!("{input}.{}", b64([0; 64])), Cause::BadSignature);
+    fixture.refused(&format!("{input}.{}", b64([0xff; 96])), Cause::BadSignature);
+}
+
+#[test]
+fn a_public_key_is_not_an_hmac_secret() {
+    let fixture = fixture(Algorithm::RS256);
+    let jwk = fixture.key.jwk().unwrap();
+    let modulus = URL_SAFE_NO_PAD.decode(jwk["n"].as_str().unwrap()).unwrap();
+    let pem = format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----", STANDARD.encode(&modulus));
+    let with_newline = format!("{pem}\n");
+    let text = jwk.to_string();
+    let secrets: [&[u8]; 9] = [
+        pem.as_bytes(),
+        with_newline.as_bytes(),
+        &modulus,
+        text.as_bytes(),
+        b"",
+        b"secret",
+        b"password",
+        ISSUER.as_bytes(),
+        b"\0",
+    ];
+    let mut header = fixture.header();
+    header["alg"] = json!("HS256");
+    let input = format!("{}.{}", b64(header.to_string()), b64(claims().to_string()));
+    for secret in secrets {
+        let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, secret);
+        let tag = aws_lc_rs::hmac::sign(&key, input.as_bytes());
+        fixture.refused(&format!("{input}.{}", b64(tag)), Cause::Header);
+    }
+    assert_eq!(fixture.meter.verify_calls.get(), 0);
+}
+
+#[test]
+fn an_hmac_key_is_the_configured_one_only() {
+    let fixture = fixture(Algorithm::HS256);
+    let input = format!("{}.{}", b64(fixture.header().to_string()), b64(claims().to_string()));
+    for secret in [&b""[..], b"secret", b"password", ISSUER.as_bytes(), b"\0"] {
+        let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, secret);
+        let tag = aws_lc_rs::hmac::sign(&key, input.as_bytes());
+        fixture.refused(&format!("{input}.{}", b64(tag)), Cause::BadSignature);
+    }
+}
+
+#[test]
+fn one_key_serves_one_algorithm() {
+    // The token is signed as PS256 and names a key that is published for RS256.
+    let mut ps256 = fixture(Algorithm::PS256);
+    let mut jwk = ps256.key.jwk().unwrap();
+    jwk["alg"] = json!("RS256");
+    let keys = KeySet::from_jwks(&json!({"keys": [jwk]}).to_string()).unwrap();
+    let good = ps256.good();
+    let now = Duration::from_secs(NOW);
+    assert_eq!(ps256.check_at(&good, &keys, now), Err(Rejection::Invalid(Cause::Header)));
+    ps256.validator.algorithm = Algorithm::RS256;
+    assert_eq!(ps256.check_at(&good, &keys, now), Err(Rejection::Invalid(Cause::Header)));
+
+    // ES384 in the header, the identifier of a P-256 key.
+    let mut es384 = fixture(Algorithm::ES256);
+    es384.validator.algorithm = Algorithm::ES384;
+    es384.header_refused("alg", json!("ES384"), Cause::Header);
+    assert_eq!(es384.meter.verify_calls.get(), 0);
+}
+
+#[test]
+fn header_members() {
+    let fixture = fixture(Algorithm::EdDSA);
+    for alg in ["eddsa", "EdDSA ", "Ed25519", "ES256", ""] {
+        fixture.header_refused("alg", json!(alg), Cause::Header);
+    }
+    for alg in [json!(["EdDSA"]), json!({}), json!(null), json!(1)] {
+        fixture.header_refused("alg", alg, Cause::Header);
+    }
+    for typ in ["JWT", "id+jwt", "dpop+jwt", "", "at+jwt ", "application/jwt", "text/at+jwt"] {
+        fixture.header_refused("typ", json!(typ), Cause::Header);
+    }
+    for typ in ["at+jwt", "AT+JWT", "application/at+jwt", "Application/At+Jwt"] {
+        let mut header = fixture.header();
+        header["typ"] = json!(typ);
+        assert!(fixture.check(&fixture.token(&header, &claims())).is_ok(), "{typ}");
+    }
+    for (member, value) in [
+        ("crit", json!(["x"])),
+        ("crit", json!([])),
+        ("crit", json!("exp")),
+        ("crit", json!(["alg"])),
+        ("b64", json!(false)),
+        ("zip", json!("DEF")),
+        ("enc", json!("A128GCM")),
+        ("cty", json!("JWT")),
+        ("kid", json!(7)),
+        ("kid", json!(["k"])),
+        ("kid", json!("k".repeat(10_000 / 2))),
+    ] {
+        fixture.header_refused(member, value, Cause::Header);
+    }
+    for kid in ["../../../dev/null", "' UNION SELECT 'x", "http://127.0.0.1:9/", "\0", ""] {
+        fixture.header_refused("kid", json!(kid), Cause::UnknownKey);
+    }
+    for member in ["alg", "typ"] {
+        let mut header = fixture.header();
+        header.as_object_mut().unwrap().remove(member);
+        fixture.refused(&fixture.token(&header, &claims()), Cause::Header);
+    }
+    let mut header = fixture.header();
+    header.as_object_mut().unwrap().remove("kid");
+    assert!(fixture.check(&fixture.token(&header, &claims())).is_ok(), "one key fits, so no kid is needed");
+    let payload = claims().to_string();
+    for extra in [r#""alg":"EdDSA""#, r#""\u0061lg":"EdDSA""#, r#""x":1,"x":1"#] {
+        let text = fixture.header().to_string().replacen('{', &format!("{{{extra},"), 1);
+        fixture.refused(&fixture.key.sign_as_it_is(text.as_bytes(), payload.as_bytes()), Cause::Header);
+    }
+}
+
+#[test]
+fn serialisations() {
+    let fixture = fixture(Algorithm::EdDSA);
+    let good = fixture.good();
+    let parts: Vec<_> = good.split('.').collect();
+    let json = json!({"protected": parts[0], "payload": parts[1], "signature": parts[2]}).to_string();
+    for token in [
+        json,
+        String::new(),
+        "..".to_owned(),
+        format!("{good}.{}", parts[2]),
+        format!("{good}.a.b"),
+        format!("{good}="),
+        format!("{good}\n"),
+        format!(" {good}"),
+        good.replacen('.', "\n.", 1),
+        "a".repeat(8193),
+        format!("{}.{}", "a".repeat(1 << 20), good),
+    ] {
+        fixture.refused(&token, Cause::Malformed);
+    }
+    // Another spelling of the same signature bytes: spare bits that are not zero.
+    let mut spelled = good.clone();
+    let last = spelled.pop().unwrap();
+    let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let index = alphabet.find(last).unwrap();
+    spelled.push(alphabet.as_bytes()[index + 1] as char);
+    fixture.refused(&spelled, Cause::Malformed);
+    let other_alphabet = format!("{}.{}.{}", parts[0], parts[1], STANDARD.encode([0xfb; 64]).trim_end_matches('='));
+    fixture.refused(&other_alphabet, Cause::Malformed);
+    assert_eq!(fixture.meter.verify_calls.get(), 0);
+    // White space in the payload changes what was signed, which is noticed first.
+    fixture.refused(&good.replacen('.', ".\n", 1), Cause::BadSignature);
+}
+
+#[test]
+fn a_claim_is_judged_only_after_the_signature() {
+    let fixture = fixture(Algorithm::EdDSA);
+    let expired = fixture.with_claim("exp", json!(NOW - 5));
+    let (input, _) = expired.rsplit_once('.').unwrap();
+    fixture.refused(&format!("{input}.{}", b64([7; 64])), Cause::BadSignature);
+}
+
+#[test]
+fn issuer_and_audience() {
+    let fixture = fixture(Algorithm::EdDSA);
+    let upper = ISSUER.to_uppercase();
+    for iss in
+        [json!("https://other.test"), json!(format!("{ISSUER}/")), json!(upper), json!(["evil", ISSUER]), json!(42)]
+    {
+        fixture.refused(&fixture.with_claim("iss", iss), Cause::Claims);
+    }
+    let prefix = &AUDIENCE[..AUDIENCE.len() - 1];
+    for aud in [json!("x"), json!(prefix), json!(["x"]), json!([]), json!(["x", 5]), json!(42), json!({}), json!(null)]
+    {
+        fixture.refused(&fixture.with_claim("aud", aud), Cause::Claims);
+    }
+    assert!(fixture.check(&fixture.with_claim("aud", json!(["x", AUDIENCE]))).is_ok());
+    for claim in ["iss", "aud", "sub", "client_id", "jti", "iat", "exp"] {
+        let mut claims = claims();
+        claims.as_object_mut().unwrap().remove(claim);
+        fixture.refused(&fixture.token(&fixture.header(), &claims), Cause::Claims);
+    }
+    for sub in [json!(5), json!(""), json!("s".repeat(256)), json!(null)] {
+        fixture.refused(&fixture.with_claim("sub", sub), Cause::Claims);
+    }
+    // An ID token of the same issuer: its typ tells, and so does its audience.
+    let id_token = json!({"iss": ISSUER, "aud": "client", "sub": "u", "iat": NOW, "exp": NOW + 60, "nonce": "n"});
+    fixture.refused(&fixture.token(&fixture.header(), &id_token), Cause::Claims);
+}
+
+#[test]
+fn a_payload_that_is_no_claims_set() {
+    let fixture = fixture(Algorithm::EdDSA);
+    let header = fixture.header().to_string();
+    let sign = |payload: &[u8]| fixture.key.sign_as_it_is(header.as_bytes(), payload);
+    let good = claims().to_string();
+    for payload in [format!("\u{feff}{good}"), format!("{good}x"), format!("{good}{good}"), String::new()] {
+        fixture.refused(&sign(payload.as_bytes()), Cause::Malformed);
+    }
+    for payload in [format!("[{good}]"), "\"x\"".to_owned(), good.replacen('{', r#"{"exp":1,"#, 1)] {
+        fixture.refused(&sign(payload.as_bytes()), Cause::Claims);
+    }
+    fixture.refused(&sign(b"\xff\xfe{}"), Cause::Malformed);
+}
+
+#[test]
+fn the_edges_of_time() {
+    let fixture = fixture(Algorithm::EdDSA);
+    let keys = fixture.key.key_set();
+    let at = |token: &str, millis: u64| fixture.check_at(token, &keys, Duration::from_millis(millis)).map(drop);
+    let invalid = |cause| Err(Rejection::Invalid(cause));
+    let second = 1000;
+
+    // exp: accepted before exp + leeway, refused at it.
+    let exp = (NOW + 100) * second;
+    let token = fixture.with_claim("exp", json!(NOW + 100));
+    let leeway = LEEWAY * second;
+    assert_eq!(at(&token, exp + leeway - second), Ok(()));
+    assert_eq!(at(&token, exp + leeway - 1), Ok(()));
+    assert_eq!(at(&token, exp + leeway), invalid(Cause::Expired));
+    assert_eq!(at(&token, exp + leeway + second), invalid(Cause::Expired));
+
+    // nbf and iat: accepted from their time − leeway on.
+    let nbf = (NOW + 100) * second;
+    for token in [
+        fixture.with_claim("nbf", json!(NOW + 100)),
+        fixture.token(&fixture.header(), &{
+            let mut claims = claims();
+            (claims["iat"], claims["exp"]) = (json!(NOW + 100), json!(NOW + 200));
+            claims
+        }),
+    ] {
+        assert_eq!(at(&token, nbf - leeway - second), invalid(Cause::NotYetValid));
+        assert_eq!(at(&token, nbf - leeway - 1), invalid(Cause::NotYetValid));
+        assert_eq!(at(&token, nbf - leeway), Ok(()));
+        assert_eq!(at(&token, nbf - leeway + second), Ok(()));
+    }
+
+    // Lifetime: exactly the maximum, and a second more.
+    let lifetime = |seconds: u64| fixture.with_claim("exp", json!(NOW - 10 + seconds));
+    assert_eq!(at(&lifetime(900), NOW * second), Ok(()));
+    assert_eq!(at(&lifetime(901), NOW * second), invalid(Cause::Claims));
+    assert_eq!(at(&lifetime(10 * 365 * 86_400), NOW * second), invalid(Cause::Claims));
+    let backwards = fixture.with_claim("exp", json!(NOW - 11));
+    assert_eq!(at(&backwards, NOW * second), invalid(Cause::Claims));
+}
+
+#[test]
+fn without_leeway_a_token_dies_at_exp_itself() {
+    let mut fixture = fixture(Algorithm::EdDSA);
+    fixture.validator.rules.leeway = Duration::ZERO;
+    let keys = fixture.key.key_set();
+    let at = |token: &str, now: f64| fixture.check_at(token, &keys, Duration::from_secs_f64(now)).map(drop);
+    let whole = fixture.with_claim("exp", json!(NOW));
+    assert_eq!(at(&whole, NOW as f64 - 0.5), Ok(()));
+    assert_eq!(at(&whole, NOW as f64), Err(Rejection::Invalid(Cause::Expired)));
+    let fraction = fixture.with_claim("exp", json!(NOW as f64 + 0.5));
+    assert_eq!(at(&fraction, NOW as f64 + 0.25), Ok(()));
+    assert_eq!(at(&fraction, NOW as f64 + 0.5), Err(Rejection::Invalid(Cause::Expired)));
+}
+
+#[test]
+fn refusals_never_repeat_what_was_sent() {
+    let fixture = fixture(Algorithm::EdDSA);
+    let rejection = fixture.check(&fixture.with_claim("sub", json!(5))).unwrap_err();
+    assert_eq!(rejection.reason(), "claims");
+    assert!(!format!("{rejection:?}").contains("app"));
+}

@@ -1,0 +1,103 @@
+//! Where the authorization server's endpoints are, by its metadata (RFC 8414).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use serde::Deserialize;
+use tokio::sync::Mutex;
+use url::Url;
+
+use super::http::{Http, Trouble};
+use crate::auth::BuildError;
+use crate::clock::UnixTime;
+use crate::issuer::authorization_server::WELL_KNOWN;
+
+/// The least time between two attempts while the authorization server is down.
+pub(super) const RETRY: Duration = Duration::from_secs(1);
+
+/// The part of the metadata that a resource server needs.
+#[derive(Debug, Deserialize)]
+pub(super) struct Metadata {
+    issuer: String,
+    pub(super) introspection_endpoint: Option<String>,
+    pub(super) jwks_uri: Option<String>,
+}
+
+/// Fetches the metadata when it is first needed, and keeps it.
+pub(super) struct Discovery {
+    issuer: Url,
+    /// As configured: compared byte for byte.
+    issuer_text: String,
+    http: Arc<Http>,
+    found: ArcSwapOption<Metadata>,
+    /// When it was last tried; locked while somebody tries.
+    last: Arc<Mutex<Option<UnixTime>>>,
+}
+
+impl Discovery {
+    /// # Errors
+    /// [`BuildError::Config`] when the issuer is not an http(s) URL without query and fragment (RFC 8414 §2).
+    pub(super) fn new(issuer: &str, http: Arc<Http>) -> Result<Self, BuildError> {
+        let url = Url::parse(issuer).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+        let url = url.filter(|url| url.query().is_none() && url.fragment().is_none());
+        let remedy = || BuildError::Config(format!("issuer {issuer:?}: use an http(s) URL without query and fragment"));
+        Ok(Self {
+            issuer: url.ok_or_else(remedy)?,
+            issuer_text: issuer.to_owned(),
+            http,
+            found: ArcSwapOption::empty(),
+            last: Arc::default(),
+        })
+    }
+
+    /// The metadata; `None` while it cannot be had. Whoever comes while it is being fetched waits for that.
+    pub(super) async fn metadata(self: &Arc<Self>, now: UnixTime) -> Option<Arc<Metadata>> {
+        if let Some(found) = self.found.load_full() {
+            return Some(found);
+        }
+        let mut last = self.last.clone().lock_owned().await;
+        if let Some(found) = self.found.load_full() {
+            return Some(found);
+        }
+        if is_recent(*last, now, RETRY) {
+            return None;
+        }
+        *last = Some(now);
+        // A task of its own: a caller who hangs up must not undo the work for the others.
+        let this = self.clone();
+        let fetch = tokio::spawn(async move {
+            let fetched = this.fetch().await;
+            if let Err(trouble) = &fetched {
+                tracing::warn!(issuer = this.issuer_text, %trouble, "no authorization server metadata");
+            }
+            this.found.store(fetched.ok().map(Arc::new));
+            drop(last);
+        });
+        fetch.await.ok()?;
+        self.found.load_full()
+    }
+
+    async fn fetch(&self) -> Result<Metadata, Trouble> {
+        let mut url = self.issuer.clone();
+        url.set_path(&format!("{WELL_KNOWN}{}", self.issuer.path().trim_end_matches('/')));
+        let body = self.http.get(url.as_str()).await?;
+        let metadata: Metadata = serde_json::from_slice(&body).map_err(|error| Trouble::Content(error.to_string()))?;
+        if metadata.issuer != self.issuer_text {
+            return Err(Trouble::Content(format!("it is the metadata of issuer {:?}", metadata.issuer)));
+        }
+        for endpoint in [&metadata.introspection_endpoint, &metadata.jwks_uri].into_iter().flatten() {
+            let scheme = Url::parse(endpoint).map(|url| url.scheme().to_owned()).unwrap_or_default();
+            let is_safe = scheme == "https" || scheme == "http" && self.issuer.scheme() == "http";
+            if !is_safe {
+                return Err(Trouble::Content(format!("endpoint {endpoint:?} is not as safe as the issuer")));
+            }
+        }
+        Ok(metadata)
+    }
+}
+
+/// Whether less than `spacing` has passed since `last`.
+pub(super) fn is_recent(last: Option<UnixTime>, now: UnixTime, spacing: Duration) -> bool {
+    last.is_some_and(|last| now.0.saturating_sub(last.0) < spacing)
+}

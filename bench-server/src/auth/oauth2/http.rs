@@ -1,0 +1,174 @@
+//! HTTP to the authorization server: bounded in time and size, without redirects or proxies.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::RwLock;
+use std::thread::{self, ThreadId};
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, HeaderValue};
+use reqwest::redirect::Policy;
+use reqwest::{Certificate, Client, RequestBuilder, StatusCode};
+
+use crate::auth::BuildError;
+
+/// After this a request fails, and the caller is told to come back: waiting longer would only pile up callers.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Most that is read of an answer (AUTH-ACCEPTANCE JW-14).
+const MAX_BODY: usize = 256 * 1024;
+
+/// Why the authorization server gave no usable answer. For the log.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Trouble {
+    #[error("no answer: {0}")]
+    Transport(#[from] reqwest::Error),
+    #[error("status {0}")]
+    Status(StatusCode),
+    #[error("the answer is larger than {MAX_BODY} bytes")]
+    TooLarge,
+    #[error("the answer is not what it should be: {0}")]
+    Content(String),
+}
+
+/// One client per thread: a pooled connection is served by the runtime that opened it, and each worker thread has its
+/// own runtime.
+pub(super) struct Http {
+    roots: Option<Vec<Certificate>>,
+    clients: RwLock<HashMap<ThreadId, Client>>,
+}
+
+impl Http {
+    /// `ca_file`: PEM with the only roots to trust; absent means those of the operating system.
+    ///
+    /// # Errors
+    /// [`BuildError::State`] when the file cannot be read or used.
+    pub(super) fn new(ca_file: Option<&Path>) -> Result<Self, BuildError> {
+        let roots = ca_file.map(read_roots).transpose()?;
+        let http = Self { roots, clients: RwLock::default() };
+        http.build().map_err(|source| BuildError::State {
+            what: "preparing HTTP to the authorization server".to_owned(),
+            source: source.into(),
+        })?;
+        Ok(http)
+    }
+
+    fn build(&self) -> reqwest::Result<Client> {
+        let client = Client::builder().redirect(Policy::none()).no_proxy().timeout(TIMEOUT);
+        match &self.roots {
+            Some(roots) => client.tls_certs_only(roots.iter().cloned()),
+            None => client,
+        }
+        .build()
+    }
+
+    /// The client of the calling thread.
+    pub(super) fn client(&self) -> Result<Client, Trouble> {
+        let thread = thread::current().id();
+        if let Some(client) = self.clients.read().expect("no holder panics").get(&thread) {
+            return Ok(client.clone());
+        }
+        let client = self.build()?;
+        self.clients.write().expect("no holder panics").insert(thread, client.clone());
+        Ok(client)
+    }
+
+    /// Fetches a JSON document.
+    pub(super) async fn get(&self, url: &str) -> Result<Vec<u8>, Trouble> {
+        send(self.client()?.get(url)).await
+    }
+}
+
+/// Sends a request and reads the body of its 200.
+pub(super) async fn send(request: RequestBuilder) -> Result<Vec<u8>, Trouble> {
+    let request = request.header(ACCEPT, HeaderValue::from_static("application/json"));
+    let mut response = request.send().await.map_err(reqwest::Error::without_url)?;
+    if response.status() != StatusCode::OK {
+        return Err(Trouble::Status(response.status()));
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(reqwest::Error::without_url)? {
+        if body.len() + chunk.len() > MAX_BODY {
+            return Err(Trouble::TooLarge);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+fn read_roots(file: &Path) -> Result<Vec<Certificate>, BuildError> {
+    let failed = |source: Box<dyn std::error::Error + Send + Sync>| BuildError::State {
+        what: format!("reading the authorization server's roots from {}", file.display()),
+        source,
+    };
+    let pem = std::fs::read(file).map_err(|source| failed(source.into()))?;
+    let roots = Certificate::from_pem_bundle(&pem).map_err(|source| failed(source.into()))?;
+    if roots.is_empty() { Err(failed("no certificate in it".into())) } else { Ok(roots) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::sync::Arc;
+
+    use rcgen::{CertifiedKey, generate_simple_self_signed};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio_rustls::TlsAcceptor;
+    use tokio_rustls::rustls::ServerConfig;
+    use tokio_rustls::rustls::crypto::aws_lc_rs;
+
+    use super::*;
+
+    /// A certificate for localhost that is its own root, its key, and its PEM file.
+    fn certificate(dir: &Path, name: &str) -> (CertifiedKey<rcgen::KeyPair>, PathBuf) {
+        let certified = generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+        let file = dir.join(name);
+        std::fs::write(&file, certified.cert.pem()).expect("writes");
+        (certified, file)
+    }
+
+    #[tokio::test]
+    async fn only_the_configured_roots_are_trusted() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (served, right_roots) = certificate(dir.path(), "right.pem");
+        let (_, wrong_roots) = certificate(dir.path(), "wrong.pem");
+        let key = served.signing_key.serialize_der().try_into().expect("a PKCS #8 key");
+        let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![served.cert.der().clone()], key)
+            .expect("a server configuration");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+        let url = format!("https://localhost:{}/", listener.local_addr().expect("an address").port());
+        let server = tokio::spawn(async move {
+            let acceptor = TlsAcceptor::from(Arc::new(config));
+            loop {
+                let (stream, _) = listener.accept().await.expect("a connection");
+                let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+                let mut request = [0; 4096];
+                if stream.read(&mut request).await.is_ok_and(|read| read > 0) {
+                    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
+                    stream.write_all(answer).await.expect("writes");
+                }
+            }
+        });
+        let trusting = Http::new(Some(&right_roots)).expect("a client");
+        assert_eq!(trusting.get(&url).await.expect("an answer"), b"{}");
+        for file in [Some(wrong_roots.as_path()), None] {
+            let distrusting = Http::new(file).expect("a client");
+            assert!(matches!(distrusting.get(&url).await, Err(Trouble::Transport(_))), "{file:?}");
+        }
+        server.abort();
+    }
+
+    #[test]
+    fn a_file_without_certificates_is_refused() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let file = dir.path().join("empty.pem");
+        assert!(Http::new(Some(&file)).is_err(), "not there");
+        std::fs::write(&file, "").expect("writes");
+        assert!(Http::new(Some(&file)).is_err(), "empty");
+    }
+}

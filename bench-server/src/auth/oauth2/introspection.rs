@@ -1,0 +1,187 @@
+//! Opaque tokens: the authorization server is asked what they mean (RFC 7662).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use ::http::HeaderValue;
+use ::http::header::AUTHORIZATION;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+
+use super::cache::AnswerCache;
+use super::discovery::Discovery;
+use super::http::{self, Http, Trouble};
+use super::unavailable;
+use crate::auth::{Cause, Principal, Rejection};
+use crate::clock::UnixTime;
+use crate::config::{AUDIENCE, CacheConfig};
+use crate::contract::Secret;
+use crate::issuer::authorization_server::opaque;
+use crate::telemetry::Meter;
+
+/// An introspection answer (RFC 7662 §2.2).
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Answer {
+    active: bool,
+    scope: String,
+    sub: Option<String>,
+    aud: Option<Audience>,
+    iss: Option<String>,
+    exp: Option<f64>,
+    nbf: Option<f64>,
+    token_type: Option<String>,
+    jti: Option<String>,
+}
+
+/// One audience or several (RFC 7519 §4.1.3).
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Audience {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl Audience {
+    fn contains(&self, audience: &str) -> bool {
+        match self {
+            Self::One(one) => one == audience,
+            Self::Several(several) => several.iter().any(|one| one == audience),
+        }
+    }
+}
+
+/// Asks about tokens.
+pub(super) struct Introspection {
+    pub(super) issuer: Arc<str>,
+    pub(super) discovery: Arc<Discovery>,
+    pub(super) http: Arc<Http>,
+    pub(super) meter: Arc<Meter>,
+    /// Whether tokens are known to have [`opaque`]'s form, so that anything else needs no question.
+    pub(super) own_tokens: bool,
+    authorization: HeaderValue,
+    cache: Option<AnswerCache>,
+    /// The second in which trouble was last logged: an outage must not become a flood of lines.
+    logged: AtomicU64,
+}
+
+impl Introspection {
+    pub(super) fn new(
+        issuer: &str,
+        discovery: Arc<Discovery>,
+        http: Arc<Http>,
+        meter: Arc<Meter>,
+        own_tokens: bool,
+        (client_id, client_secret): (&str, &Secret),
+        cache: Option<CacheConfig>,
+    ) -> Self {
+        Self {
+            issuer: issuer.into(),
+            discovery,
+            http,
+            meter,
+            own_tokens,
+            authorization: client_secret_basic(client_id, client_secret),
+            cache: cache.map(AnswerCache::new),
+            logged: AtomicU64::new(0),
+        }
+    }
+
+    /// The principal that a token stands for.
+    pub(super) async fn validate(&self, token: &str, now: UnixTime) -> Result<Principal, Rejection> {
+        if self.own_tokens && !opaque::is_access_token(token) {
+            return Err(Rejection::Invalid(Cause::Malformed));
+        }
+        let Some(cache) = &self.cache else {
+            return self.ask(token, now).await.map(|(principal, _)| principal);
+        };
+        let key = AnswerCache::key(token);
+        if let Some(principal) = cache.get(&key, now) {
+            self.meter.cache_hits.add();
+            return Ok(principal);
+        }
+        let (principal, exp) = self.ask(token, now).await?;
+        cache.insert(key, principal.clone(), now, exp);
+        Ok(principal)
+    }
+
+    async fn ask(&self, token: &str, now: UnixTime) -> Result<(Principal, Option<UnixTime>), Rejection> {
+        let metadata = self.discovery.metadata(now).await.ok_or_else(unavailable)?;
+        let endpoint = metadata.introspection_endpoint.as_deref();
+        let asked = match endpoint {
+            Some(endpoint) => self.post(endpoint, token).await,
+            None => Err(Trouble::Content("the metadata name no introspection_endpoint".to_owned())),
+        };
+        match asked {
+            Ok(answer) => self.judge(answer, token, now),
+            Err(trouble) => {
+                self.log(&trouble, now);
+                Err(unavailable())
+            }
+        }
+    }
+
+    async fn post(&self, endpoint: &str, token: &str) -> Result<Answer, Trouble> {
+        self.meter.store_lookups.add();
+        self.meter.introspections.add();
+        let request = self.http.client()?.post(endpoint).header(AUTHORIZATION, self.authorization.clone());
+        let body = http::send(request.form(&[("token", token), ("token_type_hint", "access_token")])).await?;
+        serde_json::from_slice(&body).map_err(|error| Trouble::Content(error.to_string()))
+    }
+
+    /// Holds an answer to the rules of a resource server: being active is not enough.
+    fn judge(&self, answer: Answer, token: &str, now: UnixTime) -> Result<(Principal, Option<UnixTime>), Rejection> {
+        let invalid = |cause| Err(Rejection::Invalid(cause));
+        if !answer.active {
+            // Expired, revoked or never issued: RFC 7662 §2.2 keeps us from knowing.
+            return invalid(Cause::Unknown);
+        }
+        if answer.token_type.is_some_and(|kind| !kind.eq_ignore_ascii_case("Bearer"))
+            || answer.iss.is_some_and(|iss| iss != *self.issuer)
+            || !answer.aud.is_some_and(|aud| aud.contains(AUDIENCE))
+        {
+            return invalid(Cause::Claims);
+        }
+        let exp = match answer.exp.map(time) {
+            Some(None) => return invalid(Cause::Claims),
+            exp => exp.flatten(),
+        };
+        if exp.is_some_and(|exp| now >= exp) {
+            return invalid(Cause::Expired);
+        }
+        match answer.nbf.map(time) {
+            Some(None) => return invalid(Cause::Claims),
+            Some(Some(nbf)) if now < nbf => return invalid(Cause::NotYetValid),
+            _ => {}
+        }
+        let Some(sub) = answer.sub else { return invalid(Cause::Claims) };
+        let credential_id = match answer.jti {
+            Some(jti) => jti.into(),
+            // The member is optional; a digest still tells tokens apart, and gives none away.
+            None => opaque::hex(&opaque::digest(token)[..16]).into(),
+        };
+        Ok((Principal { id: sub.into(), scopes: answer.scope.into(), credential_id }, exp))
+    }
+
+    fn log(&self, trouble: &Trouble, now: UnixTime) {
+        if self.logged.swap(now.as_secs(), Ordering::Relaxed) != now.as_secs() {
+            tracing::warn!(issuer = &*self.issuer, %trouble, "introspection failed");
+        }
+    }
+}
+
+/// A NumericDate; `None` when it is none.
+fn time(seconds: f64) -> Option<UnixTime> {
+    Duration::try_from_secs_f64(seconds).ok().map(UnixTime)
+}
+
+/// `client_secret_basic` (RFC 6749 §2.3.1): both parts form-urlencoded, then joined and base64-encoded.
+fn client_secret_basic(id: &str, secret: &Secret) -> HeaderValue {
+    let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    let credentials = STANDARD.encode(format!("{}:{}", encode(id), encode(secret.expose())));
+    let mut value = HeaderValue::try_from(format!("Basic {credentials}")).expect("base64 is visible ASCII");
+    value.set_sensitive(true);
+    value
+}

@@ -1,0 +1,147 @@
+//! The authorization server's public keys, fetched and kept (RFC 7517 §5).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use super::discovery::{Discovery, RETRY, is_recent};
+use super::http::{Http, Trouble};
+use super::unavailable;
+use crate::auth::jwt::{Claims, Validator};
+use crate::auth::{Cause, Rejection};
+use crate::clock::UnixTime;
+use crate::credential::jws::KeySet;
+use crate::telemetry::Meter;
+
+/// Age at which keys are fetched again, beside the requests that go on with the old ones. Not above the `max-age` that
+/// authorization servers publish with their keys; ours publishes this very figure.
+const REFRESH: Duration = Duration::from_secs(300);
+
+/// Age past which keys are trusted no more: whoever keeps us from seeing a rotation wins at most this long.
+const STALE: Duration = Duration::from_secs(86_400);
+
+/// The least time between two fetches that a key identifier nobody knows may cause (AUTH-ACCEPTANCE JW-12).
+const UNKNOWN_KEY: Duration = Duration::from_secs(60);
+
+struct Fetched {
+    set: KeySet,
+    at: UnixTime,
+}
+
+/// When keys were last asked for, whatever came of it.
+#[derive(Default)]
+struct Attempts {
+    any: Option<UnixTime>,
+    unknown_key: Option<UnixTime>,
+}
+
+/// The key set of one issuer. Requests share it; of those that need a fetch, one fetches and the others wait.
+pub(super) struct Keys {
+    pub(super) discovery: Arc<Discovery>,
+    pub(super) http: Arc<Http>,
+    pub(super) meter: Arc<Meter>,
+    current: ArcSwapOption<Fetched>,
+    attempts: Arc<Mutex<Attempts>>,
+}
+
+impl Keys {
+    pub(super) fn new(discovery: Arc<Discovery>, http: Arc<Http>, meter: Arc<Meter>) -> Arc<Self> {
+        Arc::new(Self { discovery, http, meter, current: ArcSwapOption::empty(), attempts: Arc::default() })
+    }
+
+    /// Validates a token against the keys, fetching them as needed.
+    pub(super) async fn validate(
+        self: &Arc<Self>,
+        validator: &Validator,
+        token: &str,
+        now: UnixTime,
+    ) -> Result<Claims, Rejection> {
+        let keys = self.usable(now).await.ok_or_else(unavailable)?;
+        match validator.validate(token, &keys.set, now, &self.meter) {
+            Err(Rejection::Invalid(Cause::UnknownKey)) => match self.newer_than(&keys, now).await {
+                Some(newer) => validator.validate(token, &newer.set, now, &self.meter),
+                None => Err(Rejection::Invalid(Cause::UnknownKey)),
+            },
+            verdict => verdict,
+        }
+    }
+
+    /// Keys that may be used now; `None` when there are none and none can be had.
+    async fn usable(self: &Arc<Self>, now: UnixTime) -> Option<Arc<Fetched>> {
+        if let Some(keys) = self.current.load_full() {
+            let age = now.0.saturating_sub(keys.at.0);
+            if age < REFRESH {
+                return Some(keys);
+            }
+            if age < STALE {
+                self.refresh_aside(now);
+                return Some(keys);
+            }
+        }
+        let mut attempts = self.attempts.clone().lock_owned().await;
+        let is_usable = |keys: &Arc<Fetched>| now.0.saturating_sub(keys.at.0) < STALE;
+        if let Some(keys) = self.current.load_full().filter(is_usable) {
+            return Some(keys); // somebody else fetched them while this request waited
+        }
+        if is_recent(attempts.any, now, RETRY) {
+            return None;
+        }
+        attempts.any = Some(now);
+        self.fetch_aside(attempts, now).await.ok()?;
+        self.current.load_full().filter(is_usable)
+    }
+
+    /// Keys fetched after `known`, which lacked one; `None` when there are none yet. A fetch that fails leaves the known
+    /// keys in place.
+    async fn newer_than(self: &Arc<Self>, known: &Arc<Fetched>, now: UnixTime) -> Option<Arc<Fetched>> {
+        let is_newer = |keys: &Arc<Fetched>| !Arc::ptr_eq(keys, known);
+        let mut attempts = self.attempts.clone().lock_owned().await;
+        if let Some(newer) = self.current.load_full().filter(is_newer) {
+            return Some(newer);
+        }
+        if is_recent(attempts.unknown_key, now, UNKNOWN_KEY) {
+            return None;
+        }
+        attempts.any = Some(now);
+        attempts.unknown_key = Some(now);
+        self.fetch_aside(attempts, now).await.ok()?;
+        self.current.load_full().filter(is_newer)
+    }
+
+    /// Fetches old keys anew without keeping the request waiting, unless somebody is at it or was a moment ago.
+    fn refresh_aside(self: &Arc<Self>, now: UnixTime) {
+        let Ok(mut attempts) = self.attempts.clone().try_lock_owned() else { return };
+        if !is_recent(attempts.any, now, RETRY) {
+            attempts.any = Some(now);
+            drop(self.fetch_aside(attempts, now));
+        }
+    }
+
+    /// Fetches in a task of its own: a caller who hangs up must not undo the work for the others.
+    fn fetch_aside(
+        self: &Arc<Self>,
+        attempts: OwnedMutexGuard<Attempts>,
+        now: UnixTime,
+    ) -> tokio::task::JoinHandle<()> {
+        let this = self.clone();
+        tokio::spawn(async move {
+            match this.fetch(now).await {
+                Ok(set) => this.current.store(Some(Arc::new(Fetched { set, at: now }))),
+                Err(trouble) => tracing::warn!(%trouble, "no keys from the authorization server"),
+            }
+            drop(attempts);
+        })
+    }
+
+    async fn fetch(&self, now: UnixTime) -> Result<KeySet, Trouble> {
+        let content = |why: &str| Trouble::Content(why.to_owned());
+        let metadata = self.discovery.metadata(now).await.ok_or_else(|| content("no metadata"))?;
+        let jwks_uri = metadata.jwks_uri.as_deref().ok_or_else(|| content("the metadata name no jwks_uri"))?;
+        self.meter.jwks_fetches.add();
+        let body = self.http.get(jwks_uri).await?;
+        let json = str::from_utf8(&body).map_err(|_| content("the key set is not UTF-8"))?;
+        KeySet::from_jwks(json).map_err(|error| Trouble::Content(error.to_string()))
+    }
+}

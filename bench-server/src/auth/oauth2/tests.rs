@@ -1,0 +1,364 @@
+//! The resource server against an authorization server on the loopback interface, whose answers can be replaced.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Mutex;
+use std::thread;
+
+use ::http::{Request as HttpRequest, Response};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::auth::{Cause, Connection};
+use crate::clock::{Clock, UnixTime};
+use crate::config::{AUDIENCE, AuthorizationServerConfig, CacheConfig, ClockMode, TokenRules};
+use crate::contract::RegisteredClient;
+use crate::issuer::authorization_server::WELL_KNOWN;
+use crate::telemetry::Meter;
+
+/// Paths whose answers are replaced: status and body; `None` never answers.
+type Replaced = Arc<Mutex<HashMap<&'static str, Option<(u16, String)>>>>;
+
+/// An authorization server in a thread of its own.
+struct Issuer {
+    server: Arc<AuthorizationServer>,
+    replaced: Replaced,
+    clock: Clock,
+    /// What the resource server takes for now. It stands still between advances, so that no test depends on its own
+    /// speed; the authorization server's clock runs a little ahead.
+    now: Mutex<UnixTime>,
+    meter: Arc<Meter>,
+    state: tempfile::TempDir,
+    app: RegisteredClient,
+}
+
+impl Issuer {
+    fn new() -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let issuer = format!("http://{}", listener.local_addr().unwrap());
+        let clock = Clock::new(ClockMode::Controlled);
+        let meter = Arc::new(Meter::default());
+        let config = AuthorizationServerConfig::default();
+        let server = AuthorizationServer::build(&config, &issuer, clock.clone(), Arc::default()).unwrap();
+        let app = server.register_client(&ClientRegistration {
+            name: "app".to_owned(),
+            confidential: true,
+            grant_types: vec!["client_credentials".to_owned()],
+            redirect_uris: Vec::new(),
+            scopes: vec!["read".to_owned()],
+            may_introspect: false,
+            access_token_lifetime: None,
+            token_endpoint_auth_method: None,
+        });
+        let (server, replaced) = (Arc::new(server), Replaced::default());
+        serve(listener, server.clone(), replaced.clone());
+        let now = Mutex::new(clock.now());
+        Self { server, replaced, clock, now, meter, state: tempfile::tempdir().unwrap(), app: app.unwrap() }
+    }
+
+    fn replace(&self, path: &'static str, status: u16, body: impl ToString) {
+        self.replaced.lock().unwrap().insert(path, Some((status, body.to_string())));
+    }
+
+    fn restore(&self) {
+        self.replaced.lock().unwrap().clear();
+    }
+
+    fn environment(&self) -> Environment {
+        Environment {
+            state_dir: self.state.path().to_owned(),
+            clock: self.clock.clone(),
+            meter: self.meter.clone(),
+            authorization_server: Some(self.server.clone()),
+            ca_file: self.state.path().join("not-needed.pem"),
+        }
+    }
+
+    fn resource_server(&self, cache: Option<CacheConfig>) -> OAuth2 {
+        OAuth2::build(&config(TokenValidation::Opaque { cache }), &self.environment()).unwrap()
+    }
+
+    async fn post(&self, path: &str, form: &[(&str, &str)]) -> Value {
+        let secret = self.app.client_secret.as_ref().unwrap().expose();
+        let mut form = form.to_vec();
+        form.extend([("client_id", self.app.client_id.as_str()), ("client_secret", secret)]);
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        let request = HttpRequest::post(path).header("content-type", "application/x-www-form-urlencoded");
+        let response = self.server.handle(&request.body(body.into()).unwrap()).await.unwrap();
+        serde_json::from_slice(response.body()).unwrap_or_default()
+    }
+
+    async fn token(&self) -> String {
+        self.post("/token", &[("grant_type", "client_credentials")]).await["access_token"].as_str().unwrap().to_owned()
+    }
+
+    async fn call(&self, oauth2: &OAuth2, token: &str) -> Result<Principal, Rejection> {
+        self.call_with(oauth2, HttpRequest::get("/").header("authorization", format!("Bearer {token}"))).await
+    }
+
+    async fn call_with(&self, oauth2: &OAuth2, request: ::http::request::Builder) -> Result<Principal, Rejection> {
+        let (head, ()) = request.body(()).unwrap().into_parts();
+        let connection = Connection { peer: SocketAddr::from(([127, 0, 0, 1], 1)), client: None };
+        oauth2.authenticate(&Request { head: &head, connection: &connection, now: self.now() }).await
+    }
+
+    fn now(&self) -> UnixTime {
+        *self.now.lock().unwrap()
+    }
+
+    fn advance(&self, secs: u64) {
+        self.clock.advance(Duration::from_secs(secs)).unwrap();
+        self.now.lock().unwrap().0 += Duration::from_secs(secs);
+    }
+}
+
+fn serve(listener: std::net::TcpListener, server: Arc<AuthorizationServer>, replaced: Replaced) {
+    let answer = move |request: HttpRequest<hyper::body::Incoming>| {
+        let (server, replaced) = (server.clone(), replaced.clone());
+        async move {
+            let (head, body) = request.into_parts();
+            let body = body.collect().await.unwrap().to_bytes();
+            let replacement = replaced.lock().unwrap().get(head.uri.path()).cloned();
+            let response = match replacement {
+                Some(None) => std::future::pending().await,
+                Some(Some((status, body))) => {
+                    let response = Response::builder().status(status).header("location", "/token");
+                    response.body(Bytes::from(body)).unwrap()
+                }
+                None => server.handle(&HttpRequest::from_parts(head, body)).await.unwrap(),
+            };
+            Ok::<_, std::convert::Infallible>(response.map(Full::new))
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    listener.set_nonblocking(true).unwrap();
+    thread::spawn(move || {
+        runtime.block_on(async move {
+            let listener = TcpListener::from_std(listener).unwrap();
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let answer = answer.clone();
+                tokio::spawn(
+                    hyper::server::conn::http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), service_fn(answer)),
+                );
+            }
+        });
+    });
+}
+
+fn config(validation: TokenValidation) -> OAuth2Config {
+    OAuth2Config { validation, issuer: TrustedIssuer::InProcess, rules: TokenRules::default() }
+}
+
+fn cache(ttl: u64) -> Option<CacheConfig> {
+    Some(CacheConfig { ttl: Duration::from_secs(ttl), capacity: 100 })
+}
+
+fn invalid(cause: Cause) -> Result<Principal, Rejection> {
+    Err(Rejection::Invalid(cause))
+}
+
+#[tokio::test]
+async fn every_request_introspects_and_revocation_counts_at_once() {
+    let issuer = Issuer::new();
+    let oauth2 = issuer.resource_server(None);
+    let token = issuer.token().await;
+    for _ in 0..2 {
+        let principal = issuer.call(&oauth2, &token).await.unwrap();
+        assert_eq!(*principal.id, *format!("client:{}", issuer.app.client_id));
+        assert!(principal.has_scope("read"));
+        assert!(!principal.credential_id.is_empty() && !token.contains(&*principal.credential_id));
+    }
+    assert_eq!((issuer.meter.introspections.get(), issuer.meter.store_lookups.get()), (2, 2));
+    issuer.post("/revoke", &[("token", &token)]).await;
+    assert_eq!(issuer.call(&oauth2, &token).await, invalid(Cause::Unknown));
+}
+
+#[tokio::test]
+async fn a_cached_answer_outlives_revocation_by_its_time_to_live_only() {
+    let issuer = Issuer::new();
+    let oauth2 = issuer.resource_server(cache(10));
+    let token = issuer.token().await;
+    issuer.call(&oauth2, &token).await.unwrap();
+    issuer.post("/revoke", &[("token", &token)]).await;
+    issuer.advance(9);
+    assert!(issuer.call(&oauth2, &token).await.is_ok());
+    assert_eq!((issuer.meter.introspections.get(), issuer.meter.cache_hits.get()), (1, 1));
+    issuer.advance(1);
+    for asked in [2, 3] {
+        assert_eq!(issuer.call(&oauth2, &token).await, invalid(Cause::Unknown), "a refusal is not cached");
+        assert_eq!(issuer.meter.introspections.get(), asked);
+    }
+}
+
+#[tokio::test]
+async fn a_cached_answer_never_outlives_the_token() {
+    let issuer = Issuer::new();
+    let oauth2 = issuer.resource_server(cache(3600));
+    let token = issuer.token().await;
+    issuer.advance(850);
+    issuer.call(&oauth2, &token).await.unwrap();
+    issuer.advance(100);
+    assert_eq!(issuer.call(&oauth2, &token).await, invalid(Cause::Unknown));
+}
+
+#[tokio::test]
+async fn what_cannot_be_a_token_is_refused_unasked() {
+    let issuer = Issuer::new();
+    let oauth2 = issuer.resource_server(None);
+    let token = issuer.token().await;
+    let swapped = token.replacen("at_", "rt_", 1);
+    for bad in ["garbage", "a.b.c", &swapped, &token[1..], &format!("{token}x")] {
+        assert_eq!(issuer.call(&oauth2, bad).await, invalid(Cause::Malformed), "{bad}");
+    }
+    assert_eq!(issuer.call_with(&oauth2, HttpRequest::get("/")).await, Err(Rejection::Missing));
+    let in_url = HttpRequest::get(format!("/?access_token={token}"));
+    assert!(matches!(issuer.call_with(&oauth2, in_url).await, Err(Rejection::Ambiguous(_))));
+    assert_eq!(issuer.meter.introspections.get(), 0);
+    let unknown = format!("at_{}", "A".repeat(43));
+    assert_eq!(issuer.call(&oauth2, &unknown).await, invalid(Cause::Unknown));
+}
+
+#[tokio::test]
+async fn trouble_at_the_authorization_server_is_never_the_callers_fault() {
+    let issuer = Issuer::new();
+    let oauth2 = issuer.resource_server(None);
+    let token = issuer.token().await;
+    for (status, body) in [
+        (500, "{}".to_owned()),
+        (401, "{}".to_owned()),
+        (307, String::new()),
+        (200, "no JSON".to_owned()),
+        (200, format!("{{\"active\":true,\"x\":\"{}\"}}", "x".repeat(300 * 1024))),
+    ] {
+        issuer.replace("/introspect", status, &body);
+        assert_eq!(issuer.call(&oauth2, &token).await, Err(unavailable()), "{status}");
+    }
+    issuer.replaced.lock().unwrap().insert("/introspect", None);
+    assert_eq!(issuer.call(&oauth2, &token).await, Err(unavailable()), "no answer in time");
+    issuer.restore();
+    assert!(issuer.call(&oauth2, &token).await.is_ok());
+}
+
+#[tokio::test]
+async fn discovery_is_tried_again_but_not_more_than_once_a_second() {
+    let issuer = Issuer::new();
+    let oauth2 = issuer.resource_server(None);
+    let token = issuer.token().await;
+    issuer.replace(WELL_KNOWN, 200, json!({ "issuer": "http://elsewhere.test" }));
+    assert_eq!(issuer.call(&oauth2, &token).await, Err(unavailable()), "another issuer's metadata");
+    issuer.restore();
+    assert_eq!(issuer.call(&oauth2, &token).await, Err(unavailable()), "too early");
+    issuer.advance(1);
+    assert!(issuer.call(&oauth2, &token).await.is_ok());
+    issuer.replace(WELL_KNOWN, 500, "");
+    assert!(issuer.call(&oauth2, &token).await.is_ok(), "metadata are kept");
+}
+
+#[tokio::test]
+async fn an_active_token_is_held_to_audience_issuer_type_and_time() {
+    let issuer = Issuer::new();
+    let oauth2 = issuer.resource_server(None);
+    let token = issuer.token().await;
+    let now = issuer.now().as_secs();
+    let good = json!({
+        "active": true, "sub": "alice", "scope": "read", "aud": AUDIENCE, "iss": issuer.server.issuer(),
+        "exp": now + 60, "nbf": now, "token_type": "bearer", "jti": "j-1",
+    });
+    let with = |member: &str, value: Value| {
+        let mut answer = good.clone();
+        answer[member] = value;
+        answer
+    };
+    let accepted = Principal { id: "alice".into(), scopes: "read".into(), credential_id: "j-1".into() };
+    for answer in [
+        good.clone(),
+        with("aud", json!(["https://other.test", AUDIENCE])),
+        with("token_type", Value::Null),
+        with("iss", Value::Null),
+        with("exp", json!(now as f64 + 60.5)),
+    ] {
+        issuer.replace("/introspect", 200, &answer);
+        assert_eq!(issuer.call(&oauth2, &token).await, Ok(accepted.clone()), "{answer}");
+    }
+    for (answer, cause) in [
+        (with("active", json!(false)), Cause::Unknown),
+        (with("aud", json!("https://other.test")), Cause::Claims),
+        (with("aud", json!([])), Cause::Claims),
+        (with("aud", Value::Null), Cause::Claims),
+        (with("iss", json!("https://other.test")), Cause::Claims),
+        (with("token_type", json!("DPoP")), Cause::Claims),
+        (with("sub", Value::Null), Cause::Claims),
+        (with("exp", json!(-1)), Cause::Claims),
+        (with("exp", json!(now)), Cause::Expired),
+        (with("nbf", json!(now + 60)), Cause::NotYetValid),
+    ] {
+        issuer.replace("/introspect", 200, &answer);
+        assert_eq!(issuer.call(&oauth2, &token).await, invalid(cause), "{answer}");
+    }
+}
+
+#[test]
+fn each_thread_has_connections_of_its_own() {
+    let issuer = Issuer::new();
+    let oauth2 = issuer.resource_server(None);
+    let call = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async { issuer.call(&oauth2, &issuer.token().await).await.is_ok() })
+    };
+    for _ in 0..3 {
+        assert!(thread::scope(|scope| scope.spawn(call).join().unwrap()), "after the runtime before is gone");
+    }
+}
+
+#[tokio::test]
+async fn a_remote_issuer_is_trusted_with_a_secret_from_a_file() {
+    let issuer = Issuer::new();
+    let registered = issuer.server.register_client(&ClientRegistration {
+        name: "remote resource server".to_owned(),
+        confidential: true,
+        grant_types: Vec::new(),
+        redirect_uris: Vec::new(),
+        scopes: Vec::new(),
+        may_introspect: true,
+        access_token_lifetime: None,
+        token_endpoint_auth_method: None,
+    });
+    let registered = registered.unwrap();
+    let file = issuer.state.path().join("secret");
+    fs::write(&file, format!("{}\n", registered.client_secret.unwrap().expose())).unwrap();
+    let remote = TrustedIssuer::Remote {
+        issuer: issuer.server.issuer().to_owned(),
+        ca_file: None,
+        client_id: registered.client_id,
+        client_secret_file: file.clone(),
+    };
+    let config = OAuth2Config { issuer: remote, ..config(TokenValidation::Opaque { cache: None }) };
+    let environment = Environment { authorization_server: None, ..issuer.environment() };
+
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+    assert!(matches!(OAuth2::build(&config, &environment), Err(BuildError::Config(_))), "others may read it");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    let oauth2 = OAuth2::build(&config, &environment).unwrap();
+    assert!(issuer.call(&oauth2, &issuer.token().await).await.is_ok());
+    assert_eq!(issuer.call(&oauth2, "foreign-form").await, invalid(Cause::Unknown), "its tokens may have any form");
+}
+
+#[test]
+fn contradictions_are_refused() {
+    let issuer = Issuer::new();
+    let environment = issuer.environment();
+    let alone = Environment { authorization_server: None, ..environment.clone() };
+    let opaque = config(TokenValidation::Opaque { cache: None });
+    assert!(matches!(OAuth2::build(&opaque, &alone), Err(BuildError::Config(_))));
+    for algorithm in [Algorithm::ES256, Algorithm::HS256] {
+        let jwt = config(TokenValidation::Jwt { algorithm });
+        assert!(matches!(OAuth2::build(&jwt, &environment), Err(BuildError::Config(_))), "its tokens are opaque");
+    }
+}

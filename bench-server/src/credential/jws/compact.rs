@@ -1,0 +1,164 @@
+//! The compact serialisation (RFC 7515 §7.1) and its protected header, read strictly.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::de::{Error, MapAccess, Visitor};
+
+use super::json::{self, Fault, Names, Skip, Text, once};
+
+/// Longest `kid` looked up, in bytes.
+const MAX_KID: usize = 128;
+
+/// The three parts of a compact JWS, still encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Compact<'t> {
+    /// The protected header.
+    pub(crate) header: &'t str,
+    /// The payload.
+    pub(crate) payload: &'t str,
+    /// The signature.
+    pub(crate) signature: &'t str,
+    /// What is signed: header, dot, payload.
+    pub(crate) signing_input: &'t str,
+}
+
+impl<'t> Compact<'t> {
+    /// Splits at the dots; `None` unless there are exactly two.
+    pub(crate) fn split(token: &'t str) -> Option<Self> {
+        let (header, rest) = token.split_once('.')?;
+        let (payload, signature) = rest.split_once('.')?;
+        if signature.contains('.') {
+            return None;
+        }
+        Some(Self { header, payload, signature, signing_input: &token[..header.len() + 1 + payload.len()] })
+    }
+}
+
+/// Decodes base64url into `buffer`, which is emptied first. Padding, other alphabets, white space and non-zero spare
+/// bits are refused (RFC 7515 §2, RFC 4648 §3.5).
+pub(crate) fn decode(part: &str, buffer: &mut Vec<u8>) -> Result<(), Fault> {
+    buffer.clear();
+    URL_SAFE_NO_PAD.decode_vec(part, buffer).map_err(|_| Fault::NotJson)
+}
+
+/// The members of a protected header that decide. `jku`, `x5u`, `jwk` and `x5c` are ignored: keys come from
+/// configuration, never from a token (RFC 8725 §3.10).
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Header<'a> {
+    /// Signature algorithm.
+    pub(crate) alg: Cow<'a, str>,
+    /// Media type of the whole object.
+    pub(crate) typ: Option<Cow<'a, str>>,
+    /// Key identifier: an opaque map key of at most [`MAX_KID`] bytes.
+    pub(crate) kid: Option<Cow<'a, str>>,
+}
+
+impl<'a> Header<'a> {
+    /// Reads a decoded header. Refused: `crit` and `b64` (no extension is understood, RFC 7515 §4.1.11, RFC 7797 §7),
+    /// `zip` and `enc` (JWE), `cty` of a nested JWT (RFC 7519 §5.2).
+    pub(crate) fn read(text: &'a [u8]) -> Result<Self, Fault> {
+        json::read_object(text, HeaderVisitor)
+    }
+}
+
+struct HeaderVisitor;
+
+impl<'de> Visitor<'de> for HeaderVisitor {
+    type Value = Header<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JWS header")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+        let (mut alg, mut typ, mut kid, mut others) = (None, None, None, Names::default());
+        while let Some(name) = members.next_key_seed(Text)? {
+            match &*name {
+                "alg" => once(&mut alg, members.next_value_seed(Text)?)?,
+                "typ" => once(&mut typ, members.next_value_seed(Text)?)?,
+                "kid" => once(&mut kid, members.next_value_seed(Text)?)?,
+                "crit" | "b64" | "zip" | "enc" => return Err(A::Error::custom("extension not understood")),
+                "cty" => {
+                    others.insert(name)?;
+                    if members.next_value_seed(Text)?.eq_ignore_ascii_case("JWT") {
+                        return Err(A::Error::custom("nested JWT"));
+                    }
+                }
+                _ => {
+                    others.insert(name)?;
+                    members.next_value_seed(Skip::member())?;
+                }
+            }
+        }
+        if kid.as_ref().is_some_and(|kid| kid.len() > MAX_KID) {
+            return Err(A::Error::custom("kid too long"));
+        }
+        Ok(Header { alg: alg.ok_or_else(|| A::Error::missing_field("alg"))?, typ, kid })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exactly_three_parts() {
+        let parts = Compact::split("aa.bbb.c").unwrap();
+        assert_eq!((parts.header, parts.payload, parts.signature, parts.signing_input), ("aa", "bbb", "c", "aa.bbb"));
+        assert_eq!(Compact::split("a.b.").unwrap().signature, "");
+        for token in ["", "a", "a.b", "a.b.c.d", "a.b.c.d.e", "a.b.c."] {
+            assert_eq!(Compact::split(token), None, "{token}");
+        }
+    }
+
+    #[test]
+    fn base64url_is_strict() {
+        let mut buffer = Vec::new();
+        assert_eq!(decode("_-8", &mut buffer), Ok(()));
+        assert_eq!(buffer, [0xff, 0xef]);
+        // Padding, the other alphabet, white space, spare bits, a lone character.
+        for part in ["_-8=", "/+8", "_-\n8", " _-8", "_-9", "_", "_-8A_"] {
+            assert_eq!(decode(part, &mut buffer), Err(Fault::NotJson), "{part}");
+        }
+    }
+
+    #[test]
+    fn header_members() {
+        let header = Header::read(br#"{"typ":"at+jwt","alg":"ES256","kid":"k\u0031","jku":"http://x/","jwk":{"k":1}}"#);
+        let expected = Header { alg: "ES256".into(), typ: Some("at+jwt".into()), kid: Some("k1".into()) };
+        assert_eq!(header, Ok(expected));
+        for text in [
+            r#"{"kid":"a"}"#,
+            r#"{"alg":null}"#,
+            r#"{"alg":["RS256"]}"#,
+            r#"{"alg":{}}"#,
+            r#"{"alg":"a","alg":"a"}"#,
+            r#"{"alg":"a","\u0061lg":"a"}"#,
+            r#"{"alg":"a","x":1,"x":1}"#,
+            r#"{"alg":"a","kid":7}"#,
+            r#"{"alg":"a","kid":["k"]}"#,
+            r#"{"alg":"a","typ":null}"#,
+            r#"{"alg":"a","crit":["x"],"x":1}"#,
+            r#"{"alg":"a","crit":[]}"#,
+            r#"{"alg":"a","crit":"exp"}"#,
+            r#"{"alg":"a","crit":["alg"]}"#,
+            r#"{"alg":"a","b64":false}"#,
+            r#"{"alg":"a","zip":"DEF"}"#,
+            r#"{"alg":"a","enc":"A128GCM"}"#,
+            r#"{"alg":"a","cty":"JWT"}"#,
+            r#"{"alg":"a","cty":"jwt"}"#,
+        ] {
+            assert_eq!(Header::read(text.as_bytes()), Err(Fault::NotAccepted), "{text}");
+        }
+    }
+
+    #[test]
+    fn kid_length_is_bounded() {
+        let header = |n: usize| format!(r#"{{"alg":"a","kid":"{}"}}"#, "k".repeat(n));
+        assert!(Header::read(header(MAX_KID).as_bytes()).is_ok());
+        assert_eq!(Header::read(header(MAX_KID + 1).as_bytes()), Err(Fault::NotAccepted));
+    }
+}

@@ -1,0 +1,374 @@
+//! Verification keys by `kid`, each for exactly one algorithm, parsed once (RFC 7517, RFC 7518, RFC 8037).
+
+use aws_lc_rs::hmac;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
+    RSA_PSS_2048_8192_SHA256, RsaParameters, RsaPublicKeyComponents,
+};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Map, Value};
+
+use super::{KeyError, json, name};
+use crate::config::Algorithm;
+
+/// Largest JWK set read, in bytes; real ones have a few KiB.
+const MAX_JWKS: usize = 256 * 1024;
+
+/// Most keys in a set.
+const MAX_KEYS: usize = 100;
+
+/// Shortest RSA modulus accepted, in bits (RFC 7518 §3.3).
+const MIN_RSA_BITS: usize = 2048;
+
+/// Longest RSA modulus that the verification algorithms take, in bits.
+const MAX_RSA_BITS: usize = 8192;
+
+/// Public (or HMAC) keys by `kid`, parsed once.
+#[derive(Clone)]
+pub struct KeySet {
+    /// Sorted by `kid`, which is unique among the keys that have one.
+    keys: Vec<VerifyingKey>,
+}
+
+#[derive(Clone)]
+struct VerifyingKey {
+    kid: Option<Box<str>>,
+    algorithm: Algorithm,
+    key: Key,
+}
+
+#[derive(Clone)]
+enum Key {
+    /// Boxed: the two prepared states are several times the size of a public key's handle.
+    Hmac(Box<hmac::Key>),
+    Public(ParsedPublicKey),
+}
+
+/// Why a signature was not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum VerifyError {
+    /// No key of that `kid`, or no `kid` and not exactly one key for the algorithm (RFC 7515 §4.1.4).
+    UnknownKey,
+    /// The key of that `kid` is for another algorithm (RFC 8725 §3.1).
+    OtherAlgorithm,
+    /// The signature does not verify.
+    BadSignature,
+}
+
+/// A key chosen for a token: the cheap half of a check.
+pub(crate) struct Chosen<'k>(&'k Key);
+
+impl KeySet {
+    /// Reads a JWK set (RFC 7517 §5) of public keys.
+    ///
+    /// Skipped: keys of an unknown `kty`, `crv` or `alg`, and keys that are not for checking signatures (`use`,
+    /// `key_ops`). A missing `alg` means the only algorithm of the curve, and RS256 for RSA keys.
+    ///
+    /// # Errors
+    /// The whole set is refused when it is over 256 KiB or 100 keys, not strict JSON, repeats a `kid`, or contains a
+    /// private or symmetric key, an RSA key under 2048 bits, or a point that is not on its curve.
+    pub fn from_jwks(json: &str) -> Result<Self, KeyError> {
+        if json.len() > MAX_JWKS {
+            return Err(KeyError(format!("a JWK set of {} bytes; at most {MAX_JWKS} are read", json.len())));
+        }
+        json::check_object(json.as_bytes())
+            .map_err(|_| KeyError("the JWK set is not one JSON object without repeated members".to_owned()))?;
+        let set: Value = serde_json::from_str(json).map_err(|error| KeyError(format!("JWK set: {error}")))?;
+        let Some(jwks) = set.get("keys").and_then(Value::as_array) else {
+            return Err(KeyError("the JWK set has no array \"keys\" (RFC 7517 §5.1)".to_owned()));
+        };
+        if jwks.len() > MAX_KEYS {
+            return Err(KeyError(format!("a JWK set of {} keys; at most {MAX_KEYS} are read", jwks.len())));
+        }
+        let mut keys = Vec::with_capacity(jwks.len());
+        for (index, jwk) in jwks.iter().enumerate() {
+            let place = |text: String| KeyError(format!("keys[{index}]: {text}"));
+            let jwk = jwk.as_object().ok_or_else(|| place("not an object".to_owned()))?;
+            keys.extend(read_jwk(jwk).map_err(place)?);
+        }
+        Self::sorted(keys)
+    }
+
+    /// A set with one HMAC key.
+    pub(super) fn hmac(kid: &str, secret: &[u8]) -> Result<Self, KeyError> {
+        let digest = hmac::HMAC_SHA256;
+        if secret.len() < digest.digest_algorithm().output_len() {
+            let text = format!("an HMAC secret of {} bytes; RFC 7518 §3.2 asks for 32 or more", secret.len());
+            return Err(KeyError(text));
+        }
+        let key = Key::Hmac(Box::new(hmac::Key::new(digest, secret)));
+        Ok(Self { keys: vec![VerifyingKey { kid: Some(kid.into()), algorithm: Algorithm::HS256, key }] })
+    }
+
+    fn sorted(mut keys: Vec<VerifyingKey>) -> Result<Self, KeyError> {
+        keys.sort_by(|a, b| a.kid.cmp(&b.kid));
+        if let Some(pair) = keys.windows(2).find(|pair| pair[0].kid.is_some() && pair[0].kid == pair[1].kid) {
+            let kid = pair[0].kid.as_deref().unwrap_or_default();
+            return Err(KeyError(format!("two keys of the JWK set have the kid {kid:?}; give each its own")));
+        }
+        Ok(Self { keys })
+    }
+
+    /// The number of keys.
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether there is no key.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// Whether a key of that `kid` is in the set.
+    pub fn contains(&self, kid: &str) -> bool {
+        self.find(kid).is_some()
+    }
+
+    /// The key for a token's `kid` and `algorithm`.
+    pub(crate) fn choose(&self, kid: Option<&str>, algorithm: Algorithm) -> Result<Chosen<'_>, VerifyError> {
+        let found = match kid {
+            Some(kid) => self.find(kid).ok_or(VerifyError::UnknownKey)?,
+            None => {
+                let mut fitting = self.keys.iter().filter(|key| key.algorithm == algorithm);
+                match (fitting.next(), fitting.next()) {
+                    (Some(only), None) => only,
+                    _ => return Err(VerifyError::UnknownKey),
+                }
+            }
+        };
+        if found.algorithm == algorithm { Ok(Chosen(&found.key)) } else { Err(VerifyError::OtherAlgorithm) }
+    }
+
+    fn find(&self, kid: &str) -> Option<&VerifyingKey> {
+        let index = self.keys.binary_search_by(|key| key.kid.as_deref().cmp(&Some(kid))).ok()?;
+        Some(&self.keys[index])
+    }
+}
+
+impl Chosen<'_> {
+    /// Checks a signature: the expensive half.
+    ///
+    /// # Errors
+    /// [`VerifyError::BadSignature`]. ECDSA signatures are R ‖ S of exactly the curve's length, neither zero
+    /// (RFC 7518 §3.4); the salt of PSS is as long as its hash (§3.5).
+    pub(crate) fn verify(&self, signed: &[u8], signature: &[u8]) -> Result<(), VerifyError> {
+        match self.0 {
+            Key::Hmac(key) => hmac::verify(key, signed, signature),
+            Key::Public(key) => key.verify_sig(signed, signature),
+        }
+        .map_err(|_| VerifyError::BadSignature)
+    }
+}
+
+/// Reads one JWK; `None` when it is not for us.
+fn read_jwk(jwk: &Map<String, Value>) -> Result<Option<VerifyingKey>, String> {
+    let kty = text(jwk, "kty")?.ok_or("no \"kty\"")?;
+    if let Some(member) = ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"].iter().find(|m| jwk.contains_key(**m)) {
+        return Err(format!("private member {member:?}; replace the key, and publish only its public half"));
+    }
+    if kty == "oct" {
+        return Err("a symmetric key; a published set holds public keys".to_owned());
+    }
+    if !for_signatures(jwk)? {
+        return Ok(None);
+    }
+    let curve = text(jwk, "crv")?;
+    let stated = text(jwk, "alg")?;
+    let algorithm = match (kty, curve) {
+        ("RSA", _) if stated.is_none_or(|alg| alg == "RS256") => Algorithm::RS256,
+        ("RSA", _) if stated == Some("PS256") => Algorithm::PS256,
+        ("EC", Some("P-256")) => Algorithm::ES256,
+        ("EC", Some("P-384")) => Algorithm::ES384,
+        ("OKP", Some("Ed25519")) => Algorithm::EdDSA,
+        _ => return Ok(None),
+    };
+    if stated.is_some_and(|alg| alg != name(algorithm)) {
+        return Ok(None);
+    }
+    let key = match algorithm {
+        Algorithm::RS256 => rsa(jwk, &RSA_PKCS1_2048_8192_SHA256)?,
+        Algorithm::PS256 => rsa(jwk, &RSA_PSS_2048_8192_SHA256)?,
+        Algorithm::ES256 => point(jwk, 32, |point| ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point))?,
+        Algorithm::ES384 => point(jwk, 48, |point| ParsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, point))?,
+        Algorithm::EdDSA => ParsedPublicKey::new(&ED25519, bytes(jwk, "x")?)
+            .map_err(|_| "\"x\" is not an Ed25519 public key".to_owned())?,
+        Algorithm::HS256 => return Ok(None),
+    };
+    let kid = text(jwk, "kid")?.map(Box::from);
+    Ok(Some(VerifyingKey { kid, algorithm, key: Key::Public(key) }))
+}
+
+/// Whether the key may check signatures (RFC 7517 §4.2, §4.3).
+fn for_signatures(jwk: &Map<String, Value>) -> Result<bool, String> {
+    if text(jwk, "use")?.is_some_and(|purpose| purpose != "sig") {
+        return Ok(false);
+    }
+    match jwk.get("key_ops") {
+        None => Ok(true),
+        Some(Value::Array(operations)) => Ok(operations.iter().any(|operation| operation == "verify")),
+        Some(_) => Err("\"key_ops\" is not an array".to_owned()),
+    }
+}
+
+fn rsa(jwk: &Map<String, Value>, parameters: &'static RsaParameters) -> Result<ParsedPublicKey, String> {
+    let (n, e) = (bytes(jwk, "n")?, bytes(jwk, "e")?);
+    let (n, e) = (without_leading_zeros(&n), without_leading_zeros(&e));
+    let bits = n.len() * 8 - n.first().map_or(0, |byte| byte.leading_zeros() as usize);
+    if !(MIN_RSA_BITS..=MAX_RSA_BITS).contains(&bits) {
+        return Err(format!("an RSA key of {bits} bits; {MIN_RSA_BITS} to {MAX_RSA_BITS} are accepted"));
+    }
+    let odd = |number: &[u8]| number.last().is_some_and(|byte| byte & 1 == 1);
+    // 1 would make every message its own signature; verification takes exponents of at most 33 bits.
+    if !odd(n) || !odd(e) || e == [1] || e.len() > 5 {
+        return Err("\"n\" and \"e\" are not an RSA public key".to_owned());
+    }
+    let key = RsaPublicKeyComponents { n, e }.to_parsed_public_key(parameters);
+    key.map_err(|_| "\"n\" and \"e\" are not an RSA public key".to_owned())
+}
+
+fn point<E>(
+    jwk: &Map<String, Value>,
+    coordinate_bytes: usize,
+    parse: impl Fn(&[u8]) -> Result<ParsedPublicKey, E>,
+) -> Result<ParsedPublicKey, String> {
+    let (x, y) = (bytes(jwk, "x")?, bytes(jwk, "y")?);
+    if x.len() != coordinate_bytes || y.len() != coordinate_bytes {
+        return Err(format!("\"x\" and \"y\" must have {coordinate_bytes} bytes each (RFC 7518 §6.2.1)"));
+    }
+    // 4 announces an uncompressed point (SEC 1 §2.3.3).
+    let uncompressed = [&[4], x.as_slice(), y.as_slice()].concat();
+    parse(&uncompressed).map_err(|_| "the point is not on its curve".to_owned())
+}
+
+fn text<'a>(jwk: &'a Map<String, Value>, member: &str) -> Result<Option<&'a str>, String> {
+    match jwk.get(member) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(format!("{member:?} is not a string")),
+    }
+}
+
+fn bytes(jwk: &Map<String, Value>, member: &str) -> Result<Vec<u8>, String> {
+    let text = text(jwk, member)?.ok_or_else(|| format!("no {member:?}"))?;
+    URL_SAFE_NO_PAD.decode(text).map_err(|_| format!("{member:?} is not base64url without padding"))
+}
+
+fn without_leading_zeros(number: &[u8]) -> &[u8] {
+    &number[number.iter().take_while(|byte| **byte == 0).count()..]
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::{ALGORITHMS, SigningKey};
+    use super::*;
+
+    fn jwks(keys: &[Value]) -> String {
+        json!({ "keys": keys }).to_string()
+    }
+
+    fn public(algorithm: Algorithm) -> Value {
+        SigningKey::generate(algorithm).unwrap().jwk().unwrap()
+    }
+
+    fn with(mut jwk: Value, member: &str, value: Value) -> Value {
+        jwk[member] = value;
+        jwk
+    }
+
+    fn refusal(text: &str) -> String {
+        KeySet::from_jwks(text).err().expect("the set must be refused").0
+    }
+
+    #[test]
+    fn a_key_is_found_by_kid_and_serves_one_algorithm() {
+        let keys: Vec<_> = ALGORITHMS[1..].iter().map(|a| SigningKey::generate(*a).unwrap()).collect();
+        let set = KeySet::from_jwks(&jwks(&keys.iter().map(|key| key.jwk().unwrap()).collect::<Vec<_>>())).unwrap();
+        assert_eq!(set.len(), 5);
+        for (key, algorithm) in keys.iter().zip(&ALGORITHMS[1..]) {
+            assert!(set.choose(Some(key.kid()), *algorithm).is_ok());
+            // Only one key of each algorithm is here, so no kid is needed.
+            assert!(set.choose(None, *algorithm).is_ok());
+        }
+        let rs256 = Some(keys[0].kid());
+        assert_eq!(set.choose(rs256, Algorithm::PS256).err(), Some(VerifyError::OtherAlgorithm));
+        assert_eq!(set.choose(Some("../../../dev/null"), Algorithm::RS256).err(), Some(VerifyError::UnknownKey));
+        assert_eq!(set.choose(None, Algorithm::HS256).err(), Some(VerifyError::UnknownKey));
+    }
+
+    #[test]
+    fn without_kid_two_fitting_keys_are_one_too_many() {
+        let set = KeySet::from_jwks(&jwks(&[public(Algorithm::EdDSA), public(Algorithm::EdDSA)])).unwrap();
+        assert_eq!(set.choose(None, Algorithm::EdDSA).err(), Some(VerifyError::UnknownKey));
+    }
+
+    #[test]
+    fn foreign_keys_are_skipped() {
+        let es256 = public(Algorithm::ES256);
+        let skipped = [
+            json!({"kty": "AKP", "alg": "ML-DSA-44", "pub": "AA"}),
+            json!({"kty": "EC", "crv": "secp256k1", "x": "AA", "y": "AA"}),
+            json!({"kty": "OKP", "crv": "X25519", "x": "AA"}),
+            with(public(Algorithm::RS256), "alg", json!("RS512")),
+            with(es256.clone(), "use", json!("enc")),
+            with(es256.clone(), "alg", json!("ECDH-ES")),
+            with(es256.clone(), "key_ops", json!(["deriveKey"])),
+        ];
+        assert!(KeySet::from_jwks(&jwks(&skipped)).unwrap().is_empty());
+        let kept = with(es256, "key_ops", json!(["verify"]));
+        assert_eq!(KeySet::from_jwks(&jwks(&[kept])).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_missing_alg_means_the_one_that_the_key_implies() {
+        let mut rsa = public(Algorithm::RS256);
+        rsa.as_object_mut().unwrap().remove("alg");
+        let set = KeySet::from_jwks(&jwks(&[rsa])).unwrap();
+        assert!(set.choose(None, Algorithm::RS256).is_ok());
+        assert!(set.choose(None, Algorithm::PS256).is_err());
+    }
+
+    #[test]
+    fn dangerous_keys_refuse_the_set() {
+        let (es256, rs256) = (public(Algorithm::ES256), public(Algorithm::RS256));
+        let x = es256["x"].clone();
+        let weak = URL_SAFE_NO_PAD.encode([0xff; 128]);
+        for (key, reason) in [
+            (with(es256.clone(), "d", json!("AA")), "private"),
+            (with(rs256.clone(), "qi", json!("AA")), "private"),
+            (json!({"kty": "oct", "kid": "a"}), "symmetric"),
+            (json!({"kty": "oct", "k": "AA"}), "private"),
+            (with(rs256.clone(), "n", json!(weak)), "1024 bits"),
+            (with(rs256.clone(), "e", json!("AQ")), "not an RSA"),
+            (with(rs256.clone(), "e", json!("Ag")), "not an RSA"),
+            (with(es256.clone(), "y", x), "curve"),
+            (with(es256.clone(), "x", json!("AA")), "32 bytes"),
+            (with(es256.clone(), "x", json!("A+==")), "base64url"),
+            (with(es256.clone(), "kid", json!(5)), "not a string"),
+            (with(public(Algorithm::EdDSA), "x", json!("AAAA")), "Ed25519"),
+        ] {
+            let text = refusal(&jwks(&[key]));
+            assert!(text.contains(reason) && text.starts_with("keys[0]"), "{text}");
+        }
+        assert!(refusal(&jwks(&[es256.clone(), es256.clone()])).contains("kid"));
+        assert!(refusal(r#"{"keys":[],"keys":[]}"#).contains("repeated"));
+        assert!(refusal("{}").contains("keys"));
+        assert!(refusal("[]").contains("object"));
+    }
+
+    #[test]
+    fn size_and_count_are_bounded() {
+        let skipped = json!({"kty": "unknown"});
+        assert!(KeySet::from_jwks(&jwks(&vec![skipped.clone(); MAX_KEYS])).is_ok());
+        assert!(refusal(&jwks(&vec![skipped; MAX_KEYS + 1])).contains("101 keys"));
+        assert!(refusal(&" ".repeat(MAX_JWKS + 1)).contains("bytes"));
+    }
+
+    #[test]
+    fn a_short_hmac_secret_is_refused() {
+        assert!(KeySet::hmac("k", &[7; 31]).is_err());
+        assert!(KeySet::hmac("k", &[7; 32]).is_ok());
+    }
+}

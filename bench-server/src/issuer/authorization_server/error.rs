@@ -1,0 +1,96 @@
+//! OAuth errors and how they are answered (RFC 6749 §4.1.2.1 and §5.2, RFC 8707 §2).
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, Response, StatusCode};
+use serde_json::json;
+
+use super::answer;
+use crate::config::REALM;
+
+/// Registered error codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ErrorCode {
+    AccessDenied,
+    InvalidClient,
+    InvalidGrant,
+    InvalidRequest,
+    InvalidScope,
+    InvalidTarget,
+    ServerError,
+    TemporarilyUnavailable,
+    UnauthorizedClient,
+    UnsupportedGrantType,
+    UnsupportedResponseType,
+}
+
+impl ErrorCode {
+    /// The code on the wire.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::AccessDenied => "access_denied",
+            Self::InvalidClient => "invalid_client",
+            Self::InvalidGrant => "invalid_grant",
+            Self::InvalidRequest => "invalid_request",
+            Self::InvalidScope => "invalid_scope",
+            Self::InvalidTarget => "invalid_target",
+            Self::ServerError => "server_error",
+            Self::TemporarilyUnavailable => "temporarily_unavailable",
+            Self::UnauthorizedClient => "unauthorized_client",
+            Self::UnsupportedGrantType => "unsupported_grant_type",
+            Self::UnsupportedResponseType => "unsupported_response_type",
+        }
+    }
+}
+
+/// An error answer. The description is a fixed text: nothing that the caller sent comes back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct OAuthError {
+    pub(super) code: ErrorCode,
+    pub(super) description: &'static str,
+    retry_after: Option<Duration>,
+}
+
+impl OAuthError {
+    pub(super) fn new(code: ErrorCode, description: &'static str) -> Self {
+        Self { code, description, retry_after: None }
+    }
+
+    /// The client is not who it says (RFC 6749 §5.2).
+    pub(super) fn invalid_client() -> Self {
+        Self::new(ErrorCode::InvalidClient, "client authentication failed")
+    }
+
+    /// Too many failures: 429.
+    pub(super) fn throttled(retry_after: Duration) -> Self {
+        let description = "too many failed attempts";
+        Self { retry_after: Some(retry_after), ..Self::new(ErrorCode::TemporarilyUnavailable, description) }
+    }
+
+    fn status(&self) -> StatusCode {
+        match self.code {
+            _ if self.retry_after.is_some() => StatusCode::TOO_MANY_REQUESTS,
+            ErrorCode::InvalidClient => StatusCode::UNAUTHORIZED,
+            ErrorCode::ServerError => StatusCode::INTERNAL_SERVER_ERROR,
+            _ => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    /// The answer of a token, introspection or revocation endpoint.
+    pub(super) fn response(&self) -> Response<Bytes> {
+        let body = json!({ "error": self.code.as_str(), "error_description": self.description });
+        let mut response = answer::json(self.status(), &body);
+        let headers = response.headers_mut();
+        // RFC 6749 asks for a challenge when the client used the header; RFC 9110 §15.5.2 asks for one on every 401.
+        if self.status() == StatusCode::UNAUTHORIZED {
+            let challenge = format!("Basic realm=\"{REALM}\", charset=\"UTF-8\"");
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::try_from(challenge).expect("REALM is a plain word"));
+        }
+        if let Some(wait) = self.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+        }
+        response
+    }
+}

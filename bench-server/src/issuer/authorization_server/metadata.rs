@@ -1,0 +1,59 @@
+//! What the server publishes about itself: RFC 8414 metadata and RFC 7517 keys.
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use http::{HeaderValue, Request, Response, StatusCode};
+use serde_json::{Value, json};
+
+use super::client::GrantType;
+use super::keys::MAX_AGE;
+use super::opaque;
+
+/// The document at `/.well-known/oauth-authorization-server`. Everything in it exists (RFC 8414 §2, RFC 9207 §3).
+pub(super) fn document(issuer: &str, with_jwks: bool) -> Value {
+    let base = issuer.trim_end_matches('/');
+    let with_secret = ["client_secret_basic", "client_secret_post"];
+    let any = ["client_secret_basic", "client_secret_post", "none"];
+    let mut document = json!({
+        "issuer": issuer,
+        "authorization_endpoint": format!("{base}/authorize"),
+        "token_endpoint": format!("{base}/token"),
+        "token_endpoint_auth_methods_supported": any,
+        "introspection_endpoint": format!("{base}/introspect"),
+        "introspection_endpoint_auth_methods_supported": with_secret,
+        "revocation_endpoint": format!("{base}/revoke"),
+        "revocation_endpoint_auth_methods_supported": any,
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "grant_types_supported": GrantType::ALL.map(|(name, _)| name),
+        "code_challenge_methods_supported": ["S256"],
+        "authorization_response_iss_parameter_supported": true,
+    });
+    if with_jwks {
+        document["jwks_uri"] = format!("{base}/jwks").into();
+    }
+    document
+}
+
+/// A public document that clients may keep for [`MAX_AGE`]; 304 when they still have it.
+pub(super) fn published(request: &Request<Bytes>, document: &Value) -> Response<Bytes> {
+    let body = document.to_string();
+    let etag = format!("\"{}\"", &opaque::hex(&opaque::digest(&body))[..32]);
+    let known = request.headers().get_all(IF_NONE_MATCH).iter().filter_map(|field| field.to_str().ok());
+    let unchanged = known
+        .flat_map(|field| field.split(','))
+        .map(|tag| tag.trim().trim_start_matches("W/"))
+        .any(|tag| tag == "*" || tag == etag);
+
+    let mut response = Response::new(if unchanged { Bytes::new() } else { Bytes::from(body) });
+    let headers = response.headers_mut();
+    let max_age = format!("public, max-age={}", MAX_AGE.as_secs());
+    headers.insert(CACHE_CONTROL, HeaderValue::try_from(max_age).expect("digits"));
+    headers.insert(ETAG, HeaderValue::try_from(etag).expect("hexadecimal digits"));
+    if unchanged {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+    } else {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+    response
+}

@@ -1,0 +1,132 @@
+//! A published CRL (RFC 5280 §5): the file itself is the record of what is revoked.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rcgen::{CertificateRevocationListParams, KeyIdMethod, RevokedCertParams, SerialNumber, date_time_ymd};
+use x509_parser::prelude::FromDer;
+use x509_parser::revocation_list::CertificateRevocationList;
+
+use super::authority::Authority;
+use super::{CaError, failed};
+use crate::clock::UnixTime;
+use crate::credential::x509::serial_hex;
+use crate::store::file::{self, Readers};
+
+/// The current CRL of one authority.
+pub(super) struct PublishedCrl {
+    file: PathBuf,
+    /// `cRLNumber`: grows with every publication.
+    number: u64,
+    this_update: UnixTime,
+    next_update: UnixTime,
+    revoked: Vec<Revoked>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Revoked {
+    /// Hexadecimal.
+    serial: String,
+    since: UnixTime,
+}
+
+impl PublishedCrl {
+    /// Reads the CRL in `file`, or publishes an empty one there.
+    pub(super) fn open(
+        file: PathBuf,
+        authority: &Authority,
+        now: UnixTime,
+        validity: Duration,
+    ) -> Result<Self, CaError> {
+        match std::fs::read(&file) {
+            Ok(der) => {
+                let remedy = "move it away to start with an empty CRL, which forgets all revocations";
+                Self::read(&file, &der).ok_or_else(|| CaError(format!("{}: not our CRL; {remedy}", file.display())))
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let mut crl = Self { file, number: 0, this_update: now, next_update: now, revoked: Vec::new() };
+                crl.publish(authority, now, validity)?;
+                Ok(crl)
+            }
+            Err(error) => Err(CaError(format!("{}: {error}", file.display()))),
+        }
+    }
+
+    fn read(file: &std::path::Path, der: &[u8]) -> Option<Self> {
+        let (rest, crl) = CertificateRevocationList::from_der(der).ok()?;
+        let time = |seconds: i64| Some(UnixTime(Duration::from_secs(u64::try_from(seconds).ok()?)));
+        let revoked = crl.iter_revoked_certificates().map(|entry| {
+            let since = time(entry.revocation_date.timestamp())?;
+            Some(Revoked { serial: serial_hex(entry.raw_serial()), since })
+        });
+        rest.is_empty().then_some(())?;
+        Some(Self {
+            file: file.to_owned(),
+            number: crl.crl_number()?.try_into().ok()?,
+            this_update: time(crl.last_update().timestamp())?,
+            next_update: time(crl.next_update()?.timestamp())?,
+            revoked: revoked.collect::<Option<_>>()?,
+        })
+    }
+
+    /// Adds a serial number and publishes; nothing happens when it is there already.
+    pub(super) fn revoke(
+        &mut self,
+        serial: &str,
+        authority: &Authority,
+        now: UnixTime,
+        validity: Duration,
+    ) -> Result<(), CaError> {
+        if self.revoked.iter().any(|revoked| revoked.serial == serial) {
+            return Ok(());
+        }
+        self.revoked.push(Revoked { serial: serial.to_owned(), since: now });
+        let published = self.publish(authority, now, validity);
+        if published.is_err() {
+            self.revoked.pop();
+        }
+        published
+    }
+
+    /// Publishes anew when half of the time to `nextUpdate` is over, so that validators never meet a CRL past it.
+    pub(super) fn renew(&mut self, authority: &Authority, now: UnixTime, validity: Duration) -> Result<(), CaError> {
+        let half = self.next_update.0.saturating_sub(self.this_update.0) / 2;
+        if now.0 < self.this_update.0 + half { Ok(()) } else { self.publish(authority, now, validity) }
+    }
+
+    fn publish(&mut self, authority: &Authority, now: UnixTime, validity: Duration) -> Result<(), CaError> {
+        let epoch = date_time_ymd(1970, 1, 1);
+        let revoked_certs = self.revoked.iter().map(|revoked| {
+            Ok(RevokedCertParams {
+                serial_number: serial_number(&revoked.serial)?,
+                revocation_time: epoch + revoked.since.0,
+                // Nobody tells us why; RFC 5280 §5.3.1 wants it left out then.
+                reason_code: None,
+                invalidity_date: None,
+            })
+        });
+        let crl = CertificateRevocationListParams {
+            this_update: epoch + now.0,
+            next_update: epoch + now.0 + validity,
+            crl_number: SerialNumber::from(self.number + 1),
+            issuing_distribution_point: None,
+            revoked_certs: revoked_certs.collect::<Result<_, CaError>>()?,
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let crl = crl.signed_by(&authority.issuer).map_err(|error| failed("CRL", error))?;
+        file::replace(&self.file, crl.der(), Readers::All)
+            .map_err(|error| CaError(format!("{}: {error}", self.file.display())))?;
+        self.number += 1;
+        (self.this_update, self.next_update) = (now, UnixTime(now.0 + validity));
+        Ok(())
+    }
+}
+
+fn serial_number(hex: &str) -> Result<SerialNumber, CaError> {
+    let digits = hex.as_bytes().chunks(2).map(|pair| {
+        let pair = std::str::from_utf8(pair).ok()?;
+        u8::from_str_radix(pair, 16).ok()
+    });
+    let bytes: Option<Vec<u8>> = digits.collect();
+    bytes.map(SerialNumber::from).ok_or_else(|| CaError(format!("{hex:?} is not a serial number")))
+}
