@@ -147,6 +147,7 @@ impl TokenIssuer {
             scopes: vec![READ_SCOPE.to_owned()],
             may_introspect,
             access_token_lifetime: None,
+            token_endpoint_auth_method: None,
         };
         let mut clients = Vec::new();
         for registration in [register("caller", false), register("resource server", true)] {
