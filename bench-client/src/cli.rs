@@ -1,1 +1,126 @@
-//! One file per verb.
+//! The command line: one file per verb.
+//!
+//! Results go to stdout, progress, warnings and errors to stderr. Exit status: see [`Exit`].
+
+mod check;
+mod doctor;
+mod interrupt;
+mod list;
+mod plan;
+mod report;
+mod run;
+mod scenarios;
+mod serve;
+
+use std::fmt::Display;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Measures what each API authentication method costs and how fast it lets go of a stolen credential.
+#[derive(Parser)]
+#[command(name = "authbench", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+#[allow(clippy::large_enum_variant)] // made once
+enum Verb {
+    Run(run::Args),
+    Check(check::Args),
+    Plan(plan::Args),
+    Report(report::Args),
+    Serve(serve::Args),
+    List(list::Args),
+    Doctor(doctor::Args),
+}
+
+/// Exit status: an interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Exit {
+    /// Everything went well.
+    Fine = 0,
+    /// The input was wrong. clap uses the same number for arguments that it refuses.
+    Input = 2,
+    /// The measurement could not be carried out, was interrupted, or is invalid.
+    Measurement = 3,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Runs the program with the arguments it was started with.
+pub fn main() -> ExitCode {
+    let exit = match Cli::parse().verb {
+        Verb::Run(args) => run::run(&args),
+        Verb::Check(args) => check::check(&args),
+        Verb::Plan(args) => plan::plan(&args),
+        Verb::Report(args) => report::report(&args),
+        Verb::Serve(args) => return serve::serve(args),
+        Verb::List(args) => list::list(&args),
+        Verb::Doctor(args) => doctor::doctor(&args),
+    };
+    exit.into()
+}
+
+/// Writes a result to stdout. That nobody reads it to its end (`authbench plan … | head`) is no error.
+fn print(text: impl Display) {
+    let mut stdout = io::stdout().lock();
+    let _ = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
+}
+
+/// Writes a remark to stderr.
+fn remark(text: impl Display) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// Writes an error to stderr and answers the exit status that goes with it.
+fn fail(exit: Exit, text: impl Display) -> Exit {
+    remark(format_args!("error: {text}"));
+    exit
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn contradictory_arguments_are_refused() {
+        for refused in [
+            &["run"][..],
+            &["run", "compare", "--resume", "reports/x"],
+            &["run", "--resume", "reports/x", "--quick"],
+            &["run", "--resume", "reports/x", "--seed", "3"],
+            &["run", "compare", "--quick", "--rounds", "4"],
+            &["run", "compare", "--set", "seed"],
+            &["run", "compare", "--set", "=5"],
+            &["check"],
+            &["report"],
+            &["report", "reports/x", "--format", "pdf"],
+        ] {
+            let all = std::iter::once("authbench").chain(refused.iter().copied());
+            assert!(Cli::try_parse_from(all).is_err(), "{refused:?}");
+        }
+        for accepted in [
+            &["run", "compare", "--quick", "--set", "seed=3", "--set", "pool.count=5"][..],
+            &["run", "--resume", "reports/x", "--json"],
+            &["report", "reports/x", "--format", "html,csv"],
+        ] {
+            let all = std::iter::once("authbench").chain(accepted.iter().copied());
+            assert!(Cli::try_parse_from(all).is_ok(), "{accepted:?}");
+        }
+    }
+}

@@ -3,17 +3,36 @@
 //! It runs on one single-threaded tokio runtime of the calling thread. Latency is counted from the intended time, so a
 //! server that stalls is charged for every request that the stall delayed.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+//!
+//! ```text
+//! schedule (when) → session (who sends, until when) → slot → http1, http2 → connect, tls
+//!                                                      request, response: the bytes and what they mean
+//! ```
 
-use bench_server::contract::{HttpVersion, Issued, Transport};
-use hdrhistogram::Histogram;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bench_server::contract::{HttpVersion, Transport};
 use rustls_pki_types::CertificateDer;
 
-use crate::credential::Pool;
-use crate::outcome::{Outcome, Outcomes};
-use crate::plan::{ArrivalModel, ConnectionKind};
+pub use self::caller::{Answer, Caller};
+pub use self::session::Session;
+pub use self::tally::Tally;
+use crate::outcome::Outcome;
+
+mod caller;
+mod connect;
+mod http1;
+mod http2;
+mod request;
+mod response;
+mod schedule;
+mod session;
+mod slot;
+mod tally;
+#[cfg(test)]
+mod testing;
+mod tls;
 
 /// Where requests go.
 #[derive(Debug, Clone)]
@@ -53,102 +72,16 @@ pub enum LoadError {
     },
 }
 
-/// What slices of load measured, added up.
-pub struct Tally {
-    /// Sum of the slices' lengths.
-    pub measured: Duration,
-    /// Requests due and never sent.
-    pub dropped: u64,
-    /// See [`crate::record::LoadResult::outcomes`].
-    pub outcomes: Outcomes,
-    /// See [`crate::record::LoadResult::answered`].
-    pub answered: u64,
-    /// Intended time → last byte, accepted only, nanoseconds.
-    pub latency: Histogram<u64>,
-    /// Actual send → last byte, accepted only, nanoseconds.
-    pub service_time: Histogram<u64>,
-    /// Intended time → actual send, nanoseconds.
-    pub lateness: Histogram<u64>,
-    /// Bytes written to TCP.
-    pub bytes_sent: u64,
-    /// Bytes read from TCP.
-    pub bytes_received: u64,
-    /// Full TLS handshakes.
-    pub handshakes_full: u64,
-    /// Resumed TLS handshakes.
-    pub handshakes_resumed: u64,
-}
+/// Longest answer that is taken. It bounds memory against a server that never stops.
+const MAX_ANSWER: usize = 1 << 20;
 
-/// Connections of one variant, kept across slices.
-pub struct Session {}
+/// Longest wait for an answer: a slice ends this long after its last request was due, and a call gives up. Far beyond
+/// any answer worth waiting for, a password hash behind a full queue included.
+const PATIENCE: Duration = Duration::from_secs(10);
 
-impl Session {
-    /// Opens `connections` connections and renders every credential's request. With client certificates connection `i`
-    /// presents credential `i` (modulo the pool) for its whole life.
-    ///
-    /// # Errors
-    /// [`LoadError`].
-    pub async fn open(
-        _endpoint: Endpoint,
-        _pool: Arc<Pool>,
-        _connections: usize,
-        _seed: u64,
-    ) -> Result<Self, LoadError> {
-        unimplemented!()
-    }
-
-    /// One open-loop slice over the first `connections` connections: arrivals of the model for `length`, then waiting
-    /// (bounded) for the answers still out.
-    pub async fn open_loop(
-        &mut self,
-        _model: ArrivalModel,
-        _rate_per_s: f64,
-        _length: Duration,
-        _connections: usize,
-        _kind: ConnectionKind,
-        _tally: &mut Tally,
-    ) {
-        unimplemented!()
-    }
-
-    /// One closed-loop slice over the first `connections` connections for `length`, then waiting for the answers still
-    /// out.
-    pub async fn closed_loop(
-        &mut self,
-        _length: Duration,
-        _connections: usize,
-        _kind: ConnectionKind,
-        _tally: &mut Tally,
-    ) {
-        unimplemented!()
-    }
-}
-
-/// One caller with one credential: what probes a revocation.
-pub struct Caller {}
-
-/// What one call came to.
-#[derive(Debug, Clone, Copy)]
-pub struct Answer {
-    /// When the request was sent (for a new connection: when it was begun).
-    pub sent: Instant,
-    /// When the outcome was known.
-    pub done: Instant,
-    /// The outcome.
-    pub outcome: Outcome,
-}
-
-impl Caller {
-    /// A caller that presents `credential`.
-    ///
-    /// # Errors
-    /// [`LoadError::Credential`].
-    pub fn new(_endpoint: Endpoint, _credential: &Issued, _kind: ConnectionKind) -> Result<Self, LoadError> {
-        unimplemented!()
-    }
-
-    /// Sends one request and waits for its outcome, at most 10 s. Reconnects where the server closed the connection.
-    pub async fn call(&mut self) -> Answer {
-        unimplemented!()
-    }
+/// What came of a request on a connection.
+struct Exchanged {
+    outcome: Outcome,
+    /// Whether the connection can carry another.
+    keep: bool,
 }

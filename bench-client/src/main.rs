@@ -1,2 +1,7 @@
 //! `authbench`.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    bench_client::cli::main()
+}

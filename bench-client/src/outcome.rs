@@ -100,3 +100,31 @@ impl Outcomes {
         self.rejected.values().sum::<u64>() + self.failed.values().sum::<u64>()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_add_up_and_keep_the_kinds_apart() {
+        let mut first = Outcomes::default();
+        first.add(Outcome::Accepted);
+        first.add(Outcome::Rejected(RejectReason::TlsAlert));
+        let mut second = Outcomes::default();
+        second.add(Outcome::Rejected(RejectReason::TlsAlert));
+        second.add(Outcome::Failed(Transport::WrongPrincipal));
+        first.merge(&second);
+        assert_eq!((first.accepted, first.answered(), first.unexpected()), (1, 3, 3));
+        assert_eq!(first.rejected[&RejectReason::TlsAlert], 2);
+        assert_eq!(first.failed[&Transport::WrongPrincipal], 1);
+    }
+
+    #[test]
+    fn records_name_reasons_in_words() {
+        let mut outcomes = Outcomes::default();
+        outcomes.add(Outcome::Rejected(RejectReason::InvalidCredential));
+        let json = serde_json::to_string(&outcomes).expect("plain data");
+        assert_eq!(json, r#"{"accepted":0,"rejected":{"invalid_credential":1}}"#);
+        assert_eq!(serde_json::from_str::<Outcomes>(&json).expect("it was just written"), outcomes);
+    }
+}

@@ -3,10 +3,15 @@
 //! `scenario` holds what the user wrote; only `plan` converts. A plan is stored in `run.json`, and a resumed run works
 //! from there.
 
+mod bounds;
+mod expected;
+
 use std::time::Duration;
 
 use bench_server::contract::{AuthorizationServerConfig, HttpVersion, MethodConfig, Transport};
 use serde::{Deserialize, Serialize};
+
+pub use expected::ExpectedStart;
 
 /// The variant that every cost is a distance from.
 pub const BASELINE: &str = "none";

@@ -1,5 +1,16 @@
 //! A run on disk: `run.json` (what was planned, on which machine) and `records.jsonl` (what was measured).
+//!
+//! `run.json` is always whole: it is written beside its place and renamed. A record is one write of one line, so that a
+//! killed process leaves whole lines and at most one torn last one, which does not count. One process at a time appends,
+//! which an advisory lock on `records.jsonl` sees to.
 
+mod read;
+
+#[cfg(test)]
+mod tests;
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use bench_server::contract::ServerConfig;
@@ -11,6 +22,9 @@ use crate::record::Record;
 
 /// Version of `run.json`; a reader refuses others.
 pub const RUN_VERSION: u32 = 1;
+
+const HEADER_FILE: &str = "run.json";
+const RECORDS_FILE: &str = "records.jsonl";
 
 /// `run.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,10 +62,29 @@ pub struct Build {
     pub profile: String,
 }
 
-/// A run's folder.
+impl Build {
+    /// What this program was built from, as its build script saw it.
+    pub fn current() -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            revision: env!("AUTHBENCH_REVISION").to_owned(),
+            dirty: env!("AUTHBENCH_DIRTY") == "true",
+            rustc: env!("AUTHBENCH_RUSTC").to_owned(),
+            profile: env!("AUTHBENCH_PROFILE").to_owned(),
+        }
+    }
+}
+
+/// A run's folder, open to append to. No other process can open it so at the same time.
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
+    header: Header,
+    records: File,
+    /// Bytes of `records` in whole lines.
+    length: u64,
+    /// Round of the record written last.
+    round: Option<u32>,
 }
 
 /// What was read back from a run's folder.
@@ -87,49 +120,134 @@ pub enum RunError {
     },
 }
 
+impl RunError {
+    fn io(path: &Path) -> impl FnOnce(io::Error) -> Self + use<'_> {
+        move |source| Self::Io { path: path.to_owned(), source }
+    }
+}
+
 impl RunFolder {
     /// Makes a new folder and writes `run.json`.
     ///
     /// # Errors
     /// [`RunError`] when the folder exists or cannot be written.
-    pub fn create(_path: &Path, _header: &Header) -> Result<Self, RunError> {
-        unimplemented!()
+    pub fn create(path: &Path, header: &Header) -> Result<Self, RunError> {
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).map_err(RunError::io(parent))?;
+        }
+        fs::create_dir(path).map_err(RunError::io(path))?;
+        let folder = Self::fill(path, header);
+        if folder.is_err() {
+            // A folder without `run.json` is no run. Should it stay, the user is told why anyway.
+            let _ = fs::remove_dir_all(path);
+        }
+        folder
+    }
+
+    fn fill(path: &Path, header: &Header) -> Result<Self, RunError> {
+        let file = path.join(RECORDS_FILE);
+        let records = OpenOptions::new().create_new(true).append(true).open(&file).map_err(RunError::io(&file))?;
+        lock(&records, &file)?;
+        write_header(path, header)?;
+        Ok(Self { path: path.to_owned(), header: header.clone(), records, length: 0, round: None })
+    }
+
+    /// Makes a new folder `<scenario>-<UTC time>` under `out`; a number follows where that is taken.
+    ///
+    /// # Errors
+    /// [`RunError`] when `out` cannot be written.
+    pub fn create_under(out: &Path, header: &Header) -> Result<Self, RunError> {
+        let name = format!("{}-{}", header.plan.scenario, header.started_at.strftime("%Y%m%dT%H%M%SZ"));
+        let numbered = (2_u32..).map(|number| format!("{name}-{number}"));
+        for name in std::iter::once(name.clone()).chain(numbered) {
+            match Self::create(&out.join(name), header) {
+                Err(RunError::Io { source, path }) if source.kind() == io::ErrorKind::AlreadyExists && path != out => {}
+                made => return made,
+            }
+        }
+        unreachable!("some number is free")
     }
 
     /// Opens the folder of an interrupted run to append to: a torn last line is cut off.
     ///
     /// # Errors
     /// [`RunError`].
-    pub fn resume(_path: &Path) -> Result<(Self, LoadedRun), RunError> {
-        unimplemented!()
+    pub fn resume(path: &Path) -> Result<(Self, LoadedRun), RunError> {
+        let file = path.join(RECORDS_FILE);
+        let records = OpenOptions::new().append(true).open(&file).map_err(RunError::io(&file))?;
+        lock(&records, &file)?;
+        let (run, length) = read::read(path)?;
+        records.set_len(length).map_err(RunError::io(&file))?;
+        let header = run.header.clone();
+        Ok((Self { path: path.to_owned(), header, records, length, round: None }, run))
     }
 
     /// Reads a run.
     ///
     /// # Errors
     /// [`RunError`]; a torn last line is a warning, not an error.
-    pub fn load(_path: &Path) -> Result<LoadedRun, RunError> {
-        unimplemented!()
+    pub fn load(path: &Path) -> Result<LoadedRun, RunError> {
+        read::read(path).map(|(run, _)| run)
     }
 
-    /// Appends a record and flushes it to the operating system.
+    /// Appends a record and flushes it to the operating system, and to the disk once per round: a killed process loses
+    /// nothing, a machine without power a round at most.
     ///
     /// # Errors
-    /// [`RunError`].
-    pub fn append(&mut self, _record: &Record) -> Result<(), RunError> {
-        unimplemented!()
+    /// [`RunError`]. Then nothing of the record is left in the file, unless even cutting it off failed: a torn line does
+    /// not count.
+    pub fn append(&mut self, record: &Record) -> Result<(), RunError> {
+        let mut line = serde_json::to_vec(record).expect("a record is plain data");
+        line.push(b'\n');
+        let file = self.path.join(RECORDS_FILE);
+        if self.round.is_some_and(|round| round != record.round) {
+            self.records.sync_data().map_err(RunError::io(&file))?;
+        }
+        if let Err(source) = self.records.write_all(&line) {
+            let _ = self.records.set_len(self.length);
+            return Err(RunError::Io { path: file, source });
+        }
+        self.length += line.len() as u64;
+        self.round = Some(record.round);
+        Ok(())
     }
 
     /// Adds the effective configuration of a server process to `run.json` (written anew, then renamed).
     ///
     /// # Errors
     /// [`RunError`].
-    pub fn set_servers(&mut self, _servers: std::collections::BTreeMap<String, ServerConfig>) -> Result<(), RunError> {
-        unimplemented!()
+    pub fn set_servers(&mut self, servers: std::collections::BTreeMap<String, ServerConfig>) -> Result<(), RunError> {
+        self.header.servers.extend(servers);
+        write_header(&self.path, &self.header)
     }
 
     /// The folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+fn lock(records: &File, file: &Path) -> Result<(), RunError> {
+    records.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => RunError::Content {
+            path: file.to_owned(),
+            message: "another process is measuring into this run; wait for it to end, or stop it".to_owned(),
+        },
+        TryLockError::Error(source) => RunError::Io { path: file.to_owned(), source },
+    })
+}
+
+/// Writes `run.json` so that a reader sees the old one or the new one, whatever happens in between.
+fn write_header(path: &Path, header: &Header) -> Result<(), RunError> {
+    let (file, beside) = (path.join(HEADER_FILE), path.join(".run.json.new"));
+    let mut json = serde_json::to_vec_pretty(header).expect("a header is plain data");
+    json.push(b'\n');
+    let written = File::create(&beside).and_then(|mut new| {
+        new.write_all(&json)?;
+        new.sync_all()?;
+        fs::rename(&beside, &file)?;
+        // The name is durable only with its folder.
+        File::open(path)?.sync_all()
+    });
+    written.map_err(RunError::io(&file))
 }

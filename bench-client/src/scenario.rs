@@ -1,20 +1,65 @@
 //! The scenario as the user wrote it, and every problem in it at once, each with file:line:column.
+//!
+//! ```text
+//! text → document (where is what) → sections (what is allowed) → rules (what fits together) → plan
+//! ```
 
+mod document;
+mod measurement;
+mod quick;
+mod reader;
+mod rules;
+mod suggest;
+mod value;
+mod variant;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
 use std::path::Path;
 
-use crate::plan::Plan;
+use bench_server::contract::{HttpVersion, Transport};
 
-/// One mistake in a scenario.
+use self::document::{Argument, At, Table};
+use self::measurement::{Selection, WrittenMeasurement};
+use self::reader::{Places, Problems, Section};
+use self::value::{flag, one_of, text, whole};
+use self::variant::WrittenVariant;
+use crate::plan::{BASELINE, Case, Plan, PoolPlan, Variant};
+
+/// A mistake in a scenario, or advice about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// File as given on the command line.
-    pub file: String,
-    /// Line, from 1.
-    pub line: usize,
-    /// Column in characters, from 1.
-    pub column: usize,
+    /// Where.
+    pub place: Place,
     /// What is wrong (with the value) and what to do.
     pub message: String,
+}
+
+/// Where something was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// In a file.
+    File {
+        /// File as given on the command line.
+        file: String,
+        /// Line, from 1.
+        line: usize,
+        /// Column in characters, from 1.
+        column: usize,
+    },
+    /// On the command line: the argument, like `--set pool.count=0`.
+    Argument(String),
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            Place::File { file, line, column } => write!(f, "{file}:{line}:{column}: {}", self.message),
+            Place::Argument(argument) => write!(f, "{argument}: {}", self.message),
+        }
+    }
 }
 
 /// What the command line changes in a scenario.
@@ -26,14 +71,195 @@ pub struct Overrides {
     pub seed: Option<u64>,
     /// `--quick`.
     pub quick: bool,
-    /// `--set KEY=VALUE`.
+    /// `--set KEY=VALUE`: `variant.NAME.key`, `measurement.NAME.key`, or a path from the top like `server.transport`. The
+    /// value is TOML, or else taken as a string.
     pub set: Vec<(String, String)>,
+}
+
+impl Overrides {
+    fn arguments(&self) -> Vec<Argument> {
+        let set = self.set.iter().map(|(key, value)| Argument {
+            label: format!("--set {key}={value}"),
+            key: key.clone(),
+            value: value.clone(),
+        });
+        let option = |key: &str, value: Option<String>| {
+            value.map(|value| Argument { label: format!("--{key} {value}"), key: key.to_owned(), value })
+        };
+        set.chain(option("rounds", self.rounds.map(|rounds| rounds.to_string())))
+            .chain(option("seed", self.seed.map(|seed| seed.to_string())))
+            .collect()
+    }
+}
+
+/// A scenario without mistakes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Resolved {
+    /// What will run.
+    pub plan: Plan,
+    /// What the user should know before it does.
+    pub warnings: Vec<Problem>,
 }
 
 /// Reads a scenario's text and resolves it.
 ///
 /// # Errors
-/// All problems, in the order of their places.
-pub fn resolve(_file: &Path, _text: &str, _overrides: &Overrides) -> Result<Plan, Vec<Problem>> {
-    unimplemented!()
+/// All problems, in the order of their places. A syntax error comes alone: what follows it could only be guessed.
+pub fn resolve(file: &Path, text: &str, overrides: &Overrides) -> Result<Resolved, Vec<Problem>> {
+    let arguments = overrides.arguments();
+    let located = |found: Vec<(At, String)>| -> Vec<Problem> {
+        let place = |at| place(file, text, &arguments, at);
+        found.into_iter().map(|(at, message)| Problem { place: place(at), message }).collect()
+    };
+    let mut document = document::parse(text).map_err(|error| located(vec![error]))?;
+    let problems = Problems::default();
+    for (number, argument) in arguments.iter().enumerate() {
+        if let Err(message) = document::set(&mut document, number, argument) {
+            problems.error(At::Argument(number), message);
+        }
+    }
+    let scenario = Scenario::read(document, &problems);
+    rules::check(&scenario, &problems);
+    if problems.has_errors() {
+        return Err(located(problems.into_sorted().0));
+    }
+    let name = file.file_stem().unwrap_or(file.as_os_str()).to_string_lossy();
+    let plan = scenario.plan(&name, overrides.quick);
+    rules::check_lifetimes(&scenario, plan.expected_start().total(), &problems);
+    Ok(Resolved { plan, warnings: located(problems.into_sorted().1) })
+}
+
+fn place(file: &Path, text: &str, arguments: &[Argument], at: At) -> Place {
+    match at {
+        At::File(offset) => {
+            let before = &text[..text.floor_char_boundary(offset)];
+            let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+            Place::File {
+                file: file.display().to_string(),
+                line: before.matches('\n').count() + 1,
+                column: before[line_start..].chars().count() + 1,
+            }
+        }
+        At::Argument(number) => Place::Argument(arguments[number].label.clone()),
+    }
+}
+
+/// What the user wrote, with its places. Only [`Scenario::plan`] makes a plan of it.
+struct Scenario {
+    top: Places,
+    analysis: String,
+    seed: u64,
+    starts: u32,
+    rounds: u32,
+    transport: Transport,
+    http: HttpVersion,
+    pin: bool,
+    variants: Vec<WrittenVariant>,
+    measurements: Vec<WrittenMeasurement>,
+}
+
+/// A seed that nobody chose: the same for everyone, so that two runs of a scenario send the same requests.
+const DEFAULT_SEED: u64 = 42;
+/// The fewest starts over which an interval is worth its name.
+const DEFAULT_STARTS: u32 = 3;
+const DEFAULT_ROUNDS_PER_START: u32 = 2;
+/// Credentials per variant, and Zipf's own exponent.
+const DEFAULT_POOL: PoolPlan = PoolPlan { count: 10_000, zipf_exponent: 1.0 };
+
+impl Scenario {
+    fn read(document: Table, problems: &Problems) -> Self {
+        let mut section = Section::new("", At::File(0), document, problems);
+        let analysis = section.or("analysis", String::new(), text).trim().to_owned();
+        let seed = section.or("seed", DEFAULT_SEED, whole(0..=u64::MAX));
+        let (starts, rounds) = read_rounds(&mut section);
+        let (transport, http, pin) = read_server(&mut section);
+        let pool = variant::read_pool(section.table("pool"), DEFAULT_POOL);
+        let variants = section.tables("variant").into_iter().enumerate();
+        let variants = variants.map(|(i, (at, table))| variant::read(i + 1, at, table, pool, problems)).collect();
+        let measurements = section.tables("measurement").into_iter().enumerate();
+        let measurements = measurements.map(|(i, (at, table))| measurement::read(i + 1, at, table, problems)).collect();
+        let top = section.finish();
+        Self { top, analysis, seed, starts, rounds, transport, http, pin, variants, measurements }
+    }
+
+    /// The variants that a measurement is about, the baseline first; those that could not be read left out.
+    fn selected<'a>(&'a self, measurement: &'a WrittenMeasurement) -> impl Iterator<Item = &'a Variant> {
+        self.ordered().filter(|variant| {
+            let listed = |names: &[(At, String)]| names.iter().any(|(_, name)| *name == variant.name);
+            variant.name == BASELINE
+                || match &measurement.selection {
+                    Selection::All => true,
+                    Selection::Only(names) => listed(names),
+                    Selection::Except(names) => !listed(names),
+                }
+        })
+    }
+
+    /// All variants that could be read: the baseline, then the others as they were written.
+    fn ordered(&self) -> impl Iterator<Item = &Variant> {
+        let readable = || self.variants.iter().filter_map(|written| written.variant.as_ref());
+        let baseline = readable().filter(|variant| variant.name == BASELINE);
+        baseline.chain(readable().filter(|variant| variant.name != BASELINE))
+    }
+
+    fn plan(&self, name: &str, quick: bool) -> Plan {
+        let mut cases = Vec::new();
+        let mut measurements = Vec::new();
+        for written in &self.measurements {
+            let Some(measurement) = &written.measurement else { continue };
+            cases.extend(self.selected(written).map(|variant| Case {
+                id: format!("{}/{}", variant.name, measurement.name),
+                variant: variant.name.clone(),
+                measurement: measurement.name.clone(),
+            }));
+            measurements.push(measurement.clone());
+        }
+        let mut plan = Plan {
+            scenario: name.to_owned(),
+            analysis: self.analysis.clone(),
+            seed: self.seed,
+            starts: self.starts,
+            rounds: self.rounds,
+            transport: self.transport,
+            http: self.http,
+            pin: self.pin,
+            quick: false,
+            variants: self.ordered().cloned().collect(),
+            measurements,
+            cases,
+        };
+        if quick {
+            quick::shorten(&mut plan);
+        }
+        plan
+    }
+}
+
+fn read_rounds(section: &mut Section<'_>) -> (u32, u32) {
+    let starts = match section.optional("starts", whole(1..=1_000)) {
+        None if section.has("starts") => 1, // noted; any number of rounds suits it
+        starts => starts.unwrap_or(DEFAULT_STARTS),
+    };
+    let default = starts * DEFAULT_ROUNDS_PER_START;
+    let rounds = section.or("rounds", default, whole(1..=1_000_000));
+    if !rounds.is_multiple_of(starts) {
+        let next = rounds.next_multiple_of(starts);
+        section.error(
+            "rounds",
+            format!("rounds is {rounds}, which {starts} starts cannot share evenly; write a multiple, like {next}"),
+        );
+    }
+    (starts, rounds)
+}
+
+fn read_server(section: &mut Section<'_>) -> (Transport, HttpVersion, bool) {
+    const TRANSPORTS: &[(&str, Transport)] =
+        &[("plaintext", Transport::Plaintext), ("tls1.2", Transport::Tls12), ("tls1.3", Transport::Tls13)];
+    const VERSIONS: &[(&str, HttpVersion)] = &[("1.1", HttpVersion::Http1), ("2", HttpVersion::Http2)];
+    let Some(mut server) = section.table("server") else { return (Transport::Tls13, HttpVersion::Http1, true) };
+    let transport = server.or("transport", Transport::Tls13, one_of(TRANSPORTS));
+    let http = server.or("http", HttpVersion::Http1, one_of(VERSIONS));
+    let pin = server.or("pin", true, flag);
+    server.finish();
+    (transport, http, pin)
 }

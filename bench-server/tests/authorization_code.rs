@@ -43,7 +43,8 @@ async fn start(state_dir: &Path, access_token: AccessTokenFormat, validation: To
         listeners: vec![listener("issuer", Vec::new(), true), listener("api", vec![profile], false)],
         workers: NonZeroUsize::MIN,
         cpus: Vec::new(),
-        state_dir: state_dir.to_owned(),
+        // One that does not exist yet: the server makes it for its owner alone.
+        state_dir: state_dir.join("state"),
         clock: ClockMode::System,
         authorization_server: Some(AuthorizationServerConfig { access_token, ..AuthorizationServerConfig::default() }),
     };

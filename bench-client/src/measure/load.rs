@@ -13,9 +13,8 @@ use super::start::Server;
 use super::{MeasureError, check_alive};
 use crate::load::{Session, Tally};
 use crate::machine::{steal_jiffies, thread_cpu_ns};
-use crate::outcome::Outcomes;
 use crate::plan::{ArrivalModel, Case, ConnectionKind, MeasurementKind};
-use crate::record::{EncodedHistogram, LoadResult, Measured, RECORD_VERSION, Record, new_histogram};
+use crate::record::{EncodedHistogram, LoadResult, Measured, RECORD_VERSION, Record};
 use crate::target::TargetError;
 
 /// Fewest jiffies whose stolen share is worth telling: one more or less then changes it by less than one per cent.
@@ -67,7 +66,7 @@ impl Load {
 
     /// Load before anything is counted: caches fill, keys are parsed, connections leave slow start.
     pub(super) async fn warm_up(&self, session: &mut Session) {
-        self.drive(session, self.warmup, &mut new_tally()).await;
+        self.drive(session, self.warmup, &mut Tally::new()).await;
     }
 
     async fn drive(&self, session: &mut Session, length: Duration, tally: &mut Tally) {
@@ -142,7 +141,7 @@ impl<'p> Trial<'p> {
             started_at: jiff::Timestamp::now(),
             started: Instant::now(),
             counters: telemetry.counters,
-            tally: new_tally(),
+            tally: Tally::new(),
             client_cpu_ns: 0,
             server_cpu_ns: Some(BTreeMap::new()),
             steal: steal_jiffies(),
@@ -235,23 +234,6 @@ fn steal_share(before: Option<(u64, u64)>, after: Option<(u64, u64)>) -> Option<
     let ((taken_before, all_before), (taken, all)) = before.zip(after)?;
     let all = all.saturating_sub(all_before);
     (all >= STEAL_JIFFIES_MIN).then(|| taken.saturating_sub(taken_before) as f64 / all as f64)
-}
-
-/// A tally of nothing yet.
-fn new_tally() -> Tally {
-    Tally {
-        measured: Duration::ZERO,
-        dropped: 0,
-        outcomes: Outcomes::default(),
-        answered: 0,
-        latency: new_histogram(),
-        service_time: new_histogram(),
-        lateness: new_histogram(),
-        bytes_sent: 0,
-        bytes_received: 0,
-        handshakes_full: 0,
-        handshakes_resumed: 0,
-    }
 }
 
 #[cfg(test)]

@@ -59,7 +59,7 @@ impl Trial {
             resolution_ns: ns(window.resolution),
             watched_ns: ns(self.ended - acknowledged),
             exposure: window.exposure,
-            blast_radius: bystander_refused.iter().filter(|sent| watched.contains(sent)).count() as u64,
+            blast_radius: bystander_refused.iter().filter(|sent| watched.contains(*sent)).count() as u64,
             expires_after_ns: end_of_life.map(|end| signed_ns(end, self.acknowledged_at)),
         }
     }

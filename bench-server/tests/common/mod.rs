@@ -1,5 +1,5 @@
 //! A server in this process, its control socket, and a caller: what the acceptance tests stand on.
-#![allow(dead_code, missing_docs)] // each test file uses a part of it
+#![allow(dead_code, missing_docs, unreachable_pub)] // each test file uses a part of it
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;

@@ -102,5 +102,73 @@ fn read_roots(file: &Path) -> Result<Vec<Certificate>, BuildError> {
         source,
     };
     let pem = std::fs::read(file).map_err(|source| failed(source.into()))?;
-    Certificate::from_pem_bundle(&pem).map_err(|source| failed(source.into()))
+    let roots = Certificate::from_pem_bundle(&pem).map_err(|source| failed(source.into()))?;
+    if roots.is_empty() { Err(failed("no certificate in it".into())) } else { Ok(roots) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::sync::Arc;
+
+    use rcgen::{CertifiedKey, generate_simple_self_signed};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio_rustls::TlsAcceptor;
+    use tokio_rustls::rustls::ServerConfig;
+    use tokio_rustls::rustls::crypto::aws_lc_rs;
+
+    use super::*;
+
+    /// A certificate for localhost that is its own root, its key, and its PEM file.
+    fn certificate(dir: &Path, name: &str) -> (CertifiedKey<rcgen::KeyPair>, PathBuf) {
+        let certified = generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+        let file = dir.join(name);
+        std::fs::write(&file, certified.cert.pem()).expect("writes");
+        (certified, file)
+    }
+
+    #[tokio::test]
+    async fn only_the_configured_roots_are_trusted() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (served, right_roots) = certificate(dir.path(), "right.pem");
+        let (_, wrong_roots) = certificate(dir.path(), "wrong.pem");
+        let key = served.signing_key.serialize_der().try_into().expect("a PKCS #8 key");
+        let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![served.cert.der().clone()], key)
+            .expect("a server configuration");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+        let url = format!("https://localhost:{}/", listener.local_addr().expect("an address").port());
+        let server = tokio::spawn(async move {
+            let acceptor = TlsAcceptor::from(Arc::new(config));
+            loop {
+                let (stream, _) = listener.accept().await.expect("a connection");
+                let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+                let mut request = [0; 4096];
+                if stream.read(&mut request).await.is_ok_and(|read| read > 0) {
+                    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
+                    stream.write_all(answer).await.expect("writes");
+                }
+            }
+        });
+        let trusting = Http::new(Some(&right_roots)).expect("a client");
+        assert_eq!(trusting.get(&url).await.expect("an answer"), b"{}");
+        for file in [Some(wrong_roots.as_path()), None] {
+            let distrusting = Http::new(file).expect("a client");
+            assert!(matches!(distrusting.get(&url).await, Err(Trouble::Transport(_))), "{file:?}");
+        }
+        server.abort();
+    }
+
+    #[test]
+    fn a_file_without_certificates_is_refused() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let file = dir.path().join("empty.pem");
+        assert!(Http::new(Some(&file)).is_err(), "not there");
+        std::fs::write(&file, "").expect("writes");
+        assert!(Http::new(Some(&file)).is_err(), "empty");
+    }
 }

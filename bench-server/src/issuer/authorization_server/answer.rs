@@ -30,7 +30,10 @@ pub(super) fn see_other(location: &str) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = StatusCode::SEE_OTHER;
     let headers = response.headers_mut();
-    headers.insert(LOCATION, HeaderValue::try_from(location).expect("locations are checked to be visible ASCII"));
+    headers.insert(
+        LOCATION,
+        HeaderValue::try_from(location).expect("redirect URIs, queries and paths are checked to be ASCII"),
+    );
     headers.insert(CACHE_CONTROL, NO_STORE);
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     response

@@ -45,6 +45,10 @@ enum Refusal {
 
 impl AuthorizationRequest {
     fn read(server: &AuthorizationServer, query: &str) -> Result<Self, Refusal> {
+        // The query goes into a Location on the way through the login, and a URL is ASCII (RFC 3986 §2).
+        if !query.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(Refusal::Page("The application sent a request that is not a URL."));
+        }
         let parameters = Parameters::parse(query.as_bytes());
         if parameters.repeats("client_id") || parameters.repeats("redirect_uri") {
             return Err(Refusal::Page("The application sent a request that names itself twice."));
@@ -293,9 +297,10 @@ impl AuthorizationServer {
         let busy = |_| (StatusCode::SERVICE_UNAVAILABLE, HASH_WAIT);
         let turn = tokio::time::timeout(HASH_WAIT, self.hashing.acquire()).await.map_err(busy)?;
         let turn = turn.expect("the semaphore is never closed");
-        self.meter.hash_calls.add();
-        let password = password.to_owned();
-        let check = move || user::acceptable(&password) && user::verify_password(&stored, &password);
+        // Again: others may have failed while this one waited.
+        self.logins.check(&who, now).map_err(|wait| (StatusCode::TOO_MANY_REQUESTS, wait))?;
+        let (meter, password) = (self.meter.clone(), password.to_owned());
+        let check = move || user::acceptable(&password) && user::verify_password(meter, &stored, &password);
         let fits = tokio::task::spawn_blocking(check).await.expect("hashing does not panic");
         drop(turn);
         if !fits {

@@ -79,6 +79,7 @@ async fn an_untrusted_redirect_is_a_page_and_never_a_redirect() {
     queries.push(query(&fixture.app, &[("client_id", "nobody")]));
     queries.push(query(&fixture.app, &[("client_id", "")]));
     queries.push(format!("{}&redirect_uri=https%3A%2F%2Fapp.test%2Fcb", query(&fixture.app, &[])));
+    queries.push(format!("{}&x=\u{e9}", query(&fixture.app, &[])));
     queries.push(String::new());
     for query in queries {
         let answer = fixture.get(&format!("/authorize?{query}")).await;
@@ -174,7 +175,7 @@ async fn wrong_passwords_and_unknown_users_look_the_same() {
     let unknown = browser.submit(&path, &[("username", "bob"), ("password", "x")]).await;
     assert_eq!((wrong.status, &wrong.body), (unknown.status, &unknown.body));
     assert_eq!(wrong.status, 403);
-    assert_eq!(fixture.server.meter.hash_calls.get(), 3, "one to register, and one for either attempt");
+    assert_eq!(fixture.server.meter.hash_calls.get(), 4, "the dummy, one to register, and one for either attempt");
 }
 
 #[tokio::test]

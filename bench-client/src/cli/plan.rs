@@ -1,0 +1,191 @@
+//! `authbench plan`: what would be sent, when, and for how long.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bench_server::contract::MethodConfig;
+use comfy_table::Table;
+
+use super::scenarios::{Changes, prepare};
+use super::{Exit, fail, print};
+use crate::plan::{MeasurementKind, Plan, Variant};
+
+/// Show what a scenario would send, when, and for how long
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Scenario file, or name of a scenario that ships
+    scenario: PathBuf,
+    /// Print the whole plan as JSON, as a run stores it
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    changes: Changes,
+}
+
+pub(super) fn plan(args: &Args) -> Exit {
+    match prepare(&args.scenario, &args.changes) {
+        Ok(ready) if args.json => match serde_json::to_string_pretty(&ready.plan) {
+            Ok(json) => {
+                print(json);
+                Exit::Fine
+            }
+            Err(error) => fail(Exit::Input, error),
+        },
+        Ok(ready) => {
+            print(describe(&ready.plan).trim_end());
+            Exit::Fine
+        }
+        Err(exit) => exit,
+    }
+}
+
+fn describe(plan: &Plan) -> String {
+    let mut text = String::new();
+    let mut line = |line: String| {
+        text.push_str(&line);
+        text.push('\n');
+    };
+    line(format!("{}{}, plan {}", plan.scenario, if plan.quick { " (quick)" } else { "" }, &plan.hash()[..12]));
+    line(format!(
+        "{} over HTTP/{}, seed {}, {} starts with {} rounds each{}",
+        word(&plan.transport),
+        word(&plan.http),
+        plan.seed,
+        plan.starts,
+        plan.rounds_per_start(),
+        if plan.pin { ", bound to processors" } else { "" }
+    ));
+    let start = plan.expected_start();
+    line(format!(
+        "about {}: per start {} to start the servers and issue credentials (estimated), {} warm-up, {} load, {} revocation",
+        seconds(plan.expected_duration()),
+        seconds(start.start_up),
+        seconds(start.warm_up),
+        seconds(start.load),
+        seconds(start.revocation)
+    ));
+    line(String::new());
+    line(variants(plan).to_string());
+    line(String::new());
+    line(measurements(plan).to_string());
+    text
+}
+
+fn variants(plan: &Plan) -> Table {
+    let mut table = table(["variant", "method", "options", "credentials", "revoked is noticed"]);
+    for variant in &plan.variants {
+        table.add_row([
+            variant.name.clone(),
+            variant.method.name().to_owned(),
+            options(variant),
+            format!("{}, Zipf {}", variant.pool.count, variant.pool.zipf_exponent),
+            noticed(variant),
+        ]);
+    }
+    table
+}
+
+fn measurements(plan: &Plan) -> Table {
+    let mut table = table(["measurement", "cases", "what is sent", "trial", "warm-up"]);
+    for measurement in &plan.measurements {
+        let (sent, trial, warmup) = match &measurement.kind {
+            MeasurementKind::Latency(load) => (
+                format!(
+                    "{} arrivals, {}/s over {} {} connections",
+                    word(&load.model),
+                    load.rate_per_s,
+                    load.connections,
+                    word(&load.connection)
+                ),
+                slices(load.slices, load.slice),
+                humantime::format_duration(load.warmup).to_string(),
+            ),
+            MeasurementKind::Throughput(load) => (
+                format!("as fast as answers come, {} {} connections", load.connections, word(&load.connection)),
+                slices(load.slices, load.slice),
+                humantime::format_duration(load.warmup).to_string(),
+            ),
+            MeasurementKind::Revocation(revocation) => {
+                let mut sent = format!(
+                    "{} credentials revoked within {}, probed every {} for {} over {} connections",
+                    revocation.trials,
+                    humantime::format_duration(revocation.phase),
+                    humantime::format_duration(revocation.probe_interval),
+                    humantime::format_duration(revocation.watch),
+                    word(&revocation.connection)
+                );
+                if let Some(lifetime) = revocation.lifetime {
+                    let _ = write!(sent, "; tokens live for {}", humantime::format_duration(lifetime));
+                }
+                (sent, "once per start".to_owned(), String::new())
+            }
+        };
+        let cases = plan.cases_of(measurement).count().to_string();
+        table.add_row([measurement.name.clone(), cases, sent, trial, warmup]);
+    }
+    table
+}
+
+fn table<const N: usize>(header: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table.set_header(header);
+    table
+}
+
+fn slices(slices: u32, slice: Duration) -> String {
+    format!("{slices} × {}", humantime::format_duration(slice))
+}
+
+/// Every option of the method as the plan stores it.
+fn options(variant: &Variant) -> String {
+    let serde_json::Value::Object(options) = serde_json::to_value(&variant.method).expect("a plan is plain data")
+    else {
+        unreachable!("a method is a table");
+    };
+    let mut parts: Vec<String> = options
+        .iter()
+        // Where a token comes from is the run's own business: it starts the authorization server.
+        .filter(|(key, value)| !matches!(key.as_str(), "method" | "issuer") && !value.is_null())
+        .map(|(key, value)| format!("{key} {}", plain(value)))
+        .collect();
+    if let (MethodConfig::OAuth2(_), Some(lifetime)) = (&variant.method, variant.credential_lifetime()) {
+        parts.push(format!("lifetime {}", humantime::format_duration(lifetime)));
+    }
+    parts.join(", ")
+}
+
+/// JSON without its quotes and braces.
+fn plain(value: &serde_json::Value) -> String {
+    match value {
+        serde_json::Value::String(text) => text.clone(),
+        serde_json::Value::Object(fields) => {
+            let fields: Vec<String> = fields
+                .iter()
+                .filter(|(_, value)| !value.is_null())
+                .map(|(key, value)| format!("{key} {}", plain(value)))
+                .collect();
+            format!("({})", fields.join(", "))
+        }
+        other => other.to_string(),
+    }
+}
+
+/// What the settings promise about a revoked credential; a run measures it.
+fn noticed(variant: &Variant) -> String {
+    match (&variant.method, variant.longest_window(None)) {
+        (MethodConfig::None, _) => "has no credential".to_owned(),
+        (_, window) if window.is_zero() => "at once".to_owned(),
+        (_, window) => format!("within {}", humantime::format_duration(window)),
+    }
+}
+
+fn seconds(time: Duration) -> String {
+    let seconds = time.as_secs_f64().round();
+    if seconds < 120.0 { format!("{seconds} s") } else { format!("{:.1} min", seconds / 60.0) }
+}
+
+/// The word by which a scenario would name it.
+fn word(value: &impl serde::Serialize) -> String {
+    serde_json::to_value(value).ok().as_ref().and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
+}

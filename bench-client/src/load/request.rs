@@ -1,0 +1,210 @@
+//! Requests, rendered once per credential before anything is timed, and what their answers must say.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bench_server::contract::{HttpVersion, Issued, Material};
+use http::header::{AUTHORIZATION, HeaderValue};
+
+use super::{Endpoint, LoadError};
+
+/// One request per credential. Holds secrets, so it has no `Debug`.
+pub(super) struct Requests {
+    /// For each credential the request as HTTP/1.1 sends it (RFC 9112), then the principal as a JSON string, all in one
+    /// piece: a million small allocations would cost more than their content.
+    arena: Vec<u8>,
+    rendered: Vec<Rendered>,
+    /// What HTTP/2 sends, as the library takes it.
+    uri: http::Uri,
+    authorization: Vec<Option<HeaderValue>>,
+}
+
+/// Where in the arena a credential's parts stand.
+struct Rendered {
+    start: usize,
+    request_end: usize,
+    principal_end: usize,
+    scheme: Scheme,
+}
+
+/// What kind of credential a request carries: it decides what a 401 means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scheme {
+    /// No `Authorization`: no credential, or a client certificate.
+    None,
+    /// RFC 6750.
+    Bearer,
+    /// RFC 7617.
+    Basic,
+}
+
+/// What the answer to a request is held to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Expected<'a> {
+    /// The principal as a JSON string, quotes included.
+    pub(super) principal: &'a [u8],
+    /// What the request carried.
+    pub(super) scheme: Scheme,
+}
+
+impl Requests {
+    /// Renders the requests. API keys travel as `Authorization: Bearer`, as tokens do, so that sizes on the wire compare.
+    ///
+    /// # Errors
+    /// [`LoadError::Credential`] when a credential cannot stand in a header field, [`LoadError::Connect`] when host or
+    /// path cannot stand in a request.
+    pub(super) fn render(endpoint: &Endpoint, issued: &[Issued]) -> Result<Self, LoadError> {
+        let authority = format!("{}:{}", endpoint.host, endpoint.address.port());
+        let uri = http::Uri::builder()
+            .scheme(if endpoint.transport == bench_server::contract::Transport::Plaintext { "http" } else { "https" })
+            .authority(authority.as_str())
+            .path_and_query(endpoint.path.as_str())
+            .build()
+            .map_err(|error| LoadError::Connect {
+                address: endpoint.address,
+                message: format!("host {:?} and path {:?} make no URL: {error}", endpoint.host, endpoint.path),
+            })?;
+        let mut requests =
+            Self { arena: Vec::new(), rendered: Vec::with_capacity(issued.len()), uri, authorization: Vec::new() };
+        for credential in issued {
+            let (scheme, authorization) = authorization(credential)?;
+            let start = requests.arena.len();
+            let mut put = |part: &[u8]| requests.arena.extend_from_slice(part);
+            put(b"GET ");
+            put(endpoint.path.as_bytes());
+            put(b" HTTP/1.1\r\nHost: ");
+            put(authority.as_bytes());
+            if let Some(value) = &authorization {
+                put(b"\r\nAuthorization: ");
+                put(value.as_bytes());
+            }
+            put(b"\r\n\r\n");
+            let request_end = requests.arena.len();
+            serde_json::to_writer(&mut requests.arena, &credential.principal).expect("memory takes every string");
+            let principal_end = requests.arena.len();
+            requests.rendered.push(Rendered { start, request_end, principal_end, scheme });
+            if endpoint.http == HttpVersion::Http2 {
+                requests.authorization.push(authorization);
+            }
+        }
+        Ok(requests)
+    }
+
+    /// How many credentials there are.
+    pub(super) fn len(&self) -> usize {
+        self.rendered.len()
+    }
+
+    /// The bytes of a request in HTTP/1.1.
+    pub(super) fn http1(&self, credential: usize) -> &[u8] {
+        let rendered = &self.rendered[credential];
+        &self.arena[rendered.start..rendered.request_end]
+    }
+
+    /// A request in HTTP/2. Field values are shared, not copied. They are not marked as sensitive (RFC 7541 §7.1.3), so
+    /// a connection that repeats a credential sends it once: what a client library does unless told otherwise.
+    pub(super) fn http2(&self, credential: usize) -> http::Request<()> {
+        let mut request = http::Request::new(());
+        *request.uri_mut() = self.uri.clone();
+        *request.version_mut() = http::Version::HTTP_2;
+        if let Some(value) = &self.authorization[credential] {
+            request.headers_mut().insert(AUTHORIZATION, value.clone());
+        }
+        request
+    }
+
+    /// What the answer must say.
+    pub(super) fn expected(&self, credential: usize) -> Expected<'_> {
+        let rendered = &self.rendered[credential];
+        Expected { principal: &self.arena[rendered.request_end..rendered.principal_end], scheme: rendered.scheme }
+    }
+}
+
+/// The `Authorization` field of a credential.
+fn authorization(credential: &Issued) -> Result<(Scheme, Option<HeaderValue>), LoadError> {
+    let (scheme, value) = match &credential.material {
+        Material::None | Material::Certificate { .. } => return Ok((Scheme::None, None)),
+        Material::ApiKey { key: token } | Material::Bearer { token } => {
+            (Scheme::Bearer, format!("Bearer {}", token.expose()))
+        }
+        Material::Password { username, password } => {
+            let pair = STANDARD.encode(format!("{username}:{}", password.expose()));
+            (Scheme::Basic, format!("Basic {pair}"))
+        }
+    };
+    // The error of `http` does not repeat the value, and neither may this one.
+    let value = HeaderValue::try_from(value).map_err(|_| LoadError::Credential {
+        id: credential.id.clone(),
+        message: "it holds a character that no header field may carry (RFC 9110 §5.5); issue another".to_owned(),
+    })?;
+    Ok((scheme, Some(value)))
+}
+
+#[cfg(test)]
+mod tests {
+    use bench_server::contract::{Secret, Transport};
+
+    use super::*;
+
+    fn endpoint() -> Endpoint {
+        Endpoint {
+            address: ([127, 0, 0, 1], 8080).into(),
+            host: "localhost".to_owned(),
+            transport: Transport::Plaintext,
+            http: HttpVersion::Http2,
+            roots: Vec::new(),
+            path: "/whoami".to_owned(),
+        }
+    }
+
+    fn issued(principal: &str, material: Material) -> Issued {
+        Issued { id: "c1".to_owned(), principal: principal.to_owned(), material }
+    }
+
+    fn head(authorization: &str) -> String {
+        format!("GET /whoami HTTP/1.1\r\nHost: localhost:8080\r\n{authorization}\r\n")
+    }
+
+    #[test]
+    fn every_credential_is_rendered_as_its_rfc_says() {
+        let pool = [
+            issued("anonymous", Material::None),
+            issued("app", Material::ApiKey { key: Secret::new("ab_key") }),
+            issued("sub", Material::Bearer { token: Secret::new("e30.e30.c2ln") }),
+            issued("alice", Material::Password { username: "alice".to_owned(), password: Secret::new("p:w") }),
+        ];
+        let requests = Requests::render(&endpoint(), &pool).unwrap();
+        let text = |i| String::from_utf8_lossy(requests.http1(i)).into_owned();
+        assert_eq!(text(0), head(""));
+        assert_eq!(text(1), head("Authorization: Bearer ab_key\r\n"));
+        assert_eq!(text(2), head("Authorization: Bearer e30.e30.c2ln\r\n"));
+        assert_eq!(text(3), head("Authorization: Basic YWxpY2U6cDp3\r\n"));
+        let schemes: Vec<_> = (0..4).map(|i| requests.expected(i).scheme).collect();
+        assert_eq!(schemes, [Scheme::None, Scheme::Bearer, Scheme::Bearer, Scheme::Basic]);
+
+        assert!(requests.http2(0).headers().is_empty());
+        let second = requests.http2(1);
+        assert_eq!(second.uri(), "http://localhost:8080/whoami");
+        assert_eq!(second.headers()[AUTHORIZATION], "Bearer ab_key");
+    }
+
+    #[test]
+    fn a_principal_is_expected_as_json_writes_it() {
+        let pool = [issued("CN=\"a\"\\b", Material::None)];
+        let requests = Requests::render(&endpoint(), &pool).unwrap();
+        assert_eq!(requests.expected(0).principal, br#""CN=\"a\"\\b""#);
+    }
+
+    #[test]
+    fn a_credential_that_would_break_the_request_is_named_but_not_shown() {
+        let pool = [issued("x", Material::Bearer { token: Secret::new("evil\r\nHost: other") })];
+        let error = Requests::render(&endpoint(), &pool).err().expect("it is refused").to_string();
+        assert!(error.contains("c1") && !error.contains("evil"), "{error}");
+    }
+
+    #[test]
+    fn a_path_that_would_break_the_request_is_refused() {
+        let endpoint = Endpoint { path: "/a b".to_owned(), ..endpoint() };
+        let error = Requests::render(&endpoint, &[]).err().expect("it is refused").to_string();
+        assert!(error.contains("/a b"), "{error}");
+    }
+}

@@ -1,0 +1,280 @@
+//! Connections of one variant, kept across slices, and the two ways to load them: by a schedule, and in a loop.
+//!
+//! All slots of a slice run as one future of the calling thread: nothing is shared between threads, and an answer costs
+//! no hand-over between tasks.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bench_server::contract::HttpVersion;
+use futures_util::StreamExt as _;
+use futures_util::stream::{self, FuturesUnordered};
+use rand::rngs::ChaCha8Rng;
+use tokio::sync::Mutex;
+
+use super::schedule::{Schedule, wait_until};
+use super::slot::{Slot, Wire};
+use super::{Endpoint, LoadError, PATIENCE, Tally, http2};
+use crate::credential::{Pool, rng};
+use crate::outcome::{Outcome, Transport};
+use crate::plan::{ArrivalModel, ConnectionKind};
+
+/// Streams that share one connection in HTTP/2. Well below the 100 that RFC 9113 §6.5.2 asks servers to allow at least,
+/// so that nothing ever queues for a stream.
+const STREAMS_PER_CONNECTION: usize = 16;
+
+/// How long after its slice a request may still be sent late. A server that stalls for a second is charged in full;
+/// what is later than that is dropped and counted, so that a slice ends.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Connections that are opened at a time: below the backlog of every listener.
+const OPENING: usize = 32;
+
+/// Connections of one variant, kept across slices.
+pub struct Session {
+    wire: Wire,
+    pool: Arc<Pool>,
+    slots: Vec<Slot>,
+    seed: u64,
+    /// Slices so far: each draws from streams of its own.
+    slices: u64,
+    grace: Duration,
+    patience: Duration,
+}
+
+impl Session {
+    /// Opens `connections` connections and renders every credential's request. With client certificates connection `i`
+    /// presents credential `i` (modulo the pool) for its whole life, and so do the fresh and resumed ones in its place.
+    ///
+    /// Over HTTP/2 `connections` counts requests in flight: sixteen share one TCP connection.
+    ///
+    /// # Errors
+    /// [`LoadError`].
+    pub async fn open(endpoint: Endpoint, pool: Arc<Pool>, connections: usize, seed: u64) -> Result<Self, LoadError> {
+        let wire = Wire::new(&endpoint, pool.issued())?;
+        let shared: Vec<Arc<http2::Shared>> = match endpoint.http {
+            HttpVersion::Http1 => Vec::new(),
+            HttpVersion::Http2 => (0..connections.div_ceil(STREAMS_PER_CONNECTION)).map(|_| Arc::default()).collect(),
+        };
+        let mut slots = Vec::with_capacity(connections);
+        for i in 0..connections {
+            // What is kept, and its certificate, is the TCP connection.
+            let connection = i.checked_rem(shared.len()).unwrap_or(i);
+            let index = connection % pool.issued().len();
+            slots.push(Slot::new(&wire, index, &pool.issued()[index], shared.get(connection).cloned())?);
+        }
+        let failed = |message: String| LoadError::Connect { address: endpoint.address, message };
+        let mut opening = stream::iter(slots.iter_mut().map(|slot| tokio::time::timeout(PATIENCE, slot.open(&wire))))
+            .buffer_unordered(OPENING);
+        while let Some(opened) = opening.next().await {
+            match opened {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => return Err(failed(error.source.to_string())),
+                Err(_) => return Err(failed(format!("no connection within {} s", PATIENCE.as_secs()))),
+            }
+        }
+        drop(opening);
+        Ok(Self { wire, pool, slots, seed, slices: 0, grace: GRACE, patience: PATIENCE })
+    }
+
+    /// One open-loop slice over the first `connections` connections: arrivals of the model for `length`, then waiting
+    /// (bounded) for the answers still out. Fewer connections are used if fewer were opened.
+    ///
+    /// A request that finds no connection free is sent late; one still unsent 1 s after the slice is dropped. An answer
+    /// that takes more than 10 s beyond the slice is a timeout. The slice is added to `tally`.
+    ///
+    /// # Panics
+    /// When `rate_per_s` is not a positive number.
+    pub async fn open_loop(
+        &mut self,
+        model: ArrivalModel,
+        rate_per_s: f64,
+        length: Duration,
+        connections: usize,
+        kind: ConnectionKind,
+        tally: &mut Tally,
+    ) {
+        let (schedule_rng, credential_rng) = self.next_streams();
+        let schedule = Schedule::new(model, rate_per_s, length, schedule_rng);
+        let arrivals = Mutex::new(Arrivals { schedule, pool: &self.pool, rng: credential_rng });
+        let slots = first(&mut self.slots, connections);
+        let before = self.wire.connector.traffic.totals();
+        prepare(&self.wire, slots, kind).await;
+
+        let shared = RefCell::new(&mut *tally);
+        let start = Instant::now();
+        let give_up = start + length + self.grace;
+        let workers = slots.iter_mut().map(|slot| follow(slot, &self.wire, kind, &arrivals, start, give_up, &shared));
+        join_until(start + length + self.patience, workers).await;
+
+        tally.dropped += arrivals.into_inner().count() as u64;
+        self.finish(connections, length, before, tally);
+    }
+
+    /// One closed-loop slice over the first `connections` connections for `length`, then waiting (bounded) for the
+    /// answers still out. Fewer connections are used if fewer were opened. The slice is added to `tally`.
+    pub async fn closed_loop(&mut self, length: Duration, connections: usize, kind: ConnectionKind, tally: &mut Tally) {
+        let (_, credential_rng) = self.next_streams();
+        let credentials = RefCell::new(Credentials { pool: &self.pool, rng: credential_rng });
+        let slots = first(&mut self.slots, connections);
+        let before = self.wire.connector.traffic.totals();
+        prepare(&self.wire, slots, kind).await;
+
+        let shared = RefCell::new(&mut *tally);
+        let end = Instant::now() + length;
+        let workers = slots.iter_mut().map(|slot| repeat(slot, &self.wire, kind, &credentials, end, &shared));
+        join_until(end + self.patience, workers).await;
+
+        self.finish(connections, length, before, tally);
+    }
+
+    /// Generators for the schedule and for the credentials of the next slice.
+    fn next_streams(&mut self) -> (ChaCha8Rng, ChaCha8Rng) {
+        let stream = 2 * self.slices;
+        self.slices += 1;
+        (rng(self.seed, stream), rng(self.seed, stream + 1))
+    }
+
+    /// Counts what the slice left behind.
+    fn finish(&mut self, connections: usize, length: Duration, before: super::connect::Totals, tally: &mut Tally) {
+        for slot in first(&mut self.slots, connections) {
+            if slot.abandon() {
+                tally.outcomes.add(Outcome::Failed(Transport::Timeout));
+            }
+        }
+        tally.measured += length;
+        tally.add_traffic(before, self.wire.connector.traffic.totals());
+    }
+}
+
+fn first(slots: &mut [Slot], connections: usize) -> &mut [Slot] {
+    let connections = connections.min(slots.len());
+    &mut slots[..connections]
+}
+
+/// Brings the slots to where the slice can begin: kept connections that the server closed meanwhile are opened again,
+/// sessions to resume are made. What fails here fails again, and counts, inside the slice.
+async fn prepare(wire: &Wire, slots: &mut [Slot], kind: ConnectionKind) {
+    let preparing = slots.iter_mut().enumerate().map(|(i, slot)| async move {
+        let prepared = async {
+            match kind {
+                ConnectionKind::Reused => {
+                    slot.drop_dead().await;
+                    drop(slot.open(wire).await);
+                }
+                ConnectionKind::Fresh => {}
+                ConnectionKind::Resumed => {
+                    let credential = slot.certificate.unwrap_or(i % wire.requests.len());
+                    slot.prime(wire, credential).await;
+                }
+            }
+        };
+        if tokio::time::timeout(PATIENCE, prepared).await.is_err() {
+            // It was no request of the slice.
+            slot.abandon();
+        }
+    });
+    stream::iter(preparing).buffer_unordered(OPENING).collect::<()>().await;
+}
+
+/// Runs the workers of a slice to their end, or drops them at `deadline`.
+async fn join_until<F: Future<Output = ()>>(deadline: Instant, workers: impl Iterator<Item = F>) {
+    let mut workers: FuturesUnordered<F> = workers.collect();
+    let all = async { while workers.next().await.is_some() {} };
+    // Unconstrained: tokio's budget is meant for one connection per task, and would here be used up by the first few
+    // slots of every round. `FuturesUnordered` gives way to the runtime by itself.
+    let _ = tokio::time::timeout_at(deadline.into(), tokio::task::unconstrained(all)).await;
+}
+
+/// What is due when, and who asks: all of it fixed by the seed, however the server answers.
+struct Arrivals<'a> {
+    schedule: Schedule,
+    pool: &'a Pool,
+    rng: ChaCha8Rng,
+}
+
+/// A request of the schedule.
+struct Arrival {
+    due: Duration,
+    credential: usize,
+}
+
+impl Iterator for Arrivals<'_> {
+    type Item = Arrival;
+
+    fn next(&mut self) -> Option<Arrival> {
+        let due = self.schedule.next()?;
+        Some(Arrival { due, credential: self.pool.pick(&mut self.rng) })
+    }
+}
+
+/// Sends what is due until the schedule ends.
+///
+/// The mutex is the queue of free slots: whoever holds it takes the next arrival and waits for its time, the others wait
+/// for the mutex in the order in which they became free. So at most one slot polls the clock. If all are busy, the next
+/// to become free finds an arrival whose time has passed and sends it at once, late.
+async fn follow(
+    slot: &mut Slot,
+    wire: &Wire,
+    kind: ConnectionKind,
+    arrivals: &Mutex<Arrivals<'_>>,
+    start: Instant,
+    give_up: Instant,
+    tally: &RefCell<&mut Tally>,
+) {
+    loop {
+        let (intended, sent, credential) = {
+            let mut arrivals = arrivals.lock().await;
+            let Some(arrival) = arrivals.next() else { break };
+            let intended = start + arrival.due;
+            (intended, wait_until(intended).await, arrival.credential)
+        };
+        if sent >= give_up {
+            tally.borrow_mut().dropped += 1;
+            break;
+        }
+        let outcome = slot.request(wire, kind, slot.certificate.unwrap_or(credential)).await;
+        tally.borrow_mut().scheduled(intended, sent, Instant::now(), outcome);
+        slot.close_spent().await;
+        slot.pause_after_failures().await;
+    }
+}
+
+/// Who asks next in a closed loop.
+struct Credentials<'a> {
+    pool: &'a Pool,
+    rng: ChaCha8Rng,
+}
+
+/// Sends again as soon as the last answer came, until `end`.
+async fn repeat(
+    slot: &mut Slot,
+    wire: &Wire,
+    kind: ConnectionKind,
+    credentials: &RefCell<Credentials<'_>>,
+    end: Instant,
+    tally: &RefCell<&mut Tally>,
+) {
+    let mut sent = Instant::now();
+    while sent < end {
+        let credential = slot.certificate.unwrap_or_else(|| {
+            let Credentials { pool, rng } = &mut *credentials.borrow_mut();
+            pool.pick(rng)
+        });
+        let outcome = slot.request(wire, kind, credential).await;
+        let done = Instant::now();
+        tally.borrow_mut().looped(sent, done, end, outcome);
+        // On a kept connection the next request follows at once, and one reading of the clock serves both.
+        sent = done;
+        if kind != ConnectionKind::Reused || outcome != Outcome::Accepted {
+            slot.close_spent().await;
+            slot.pause_after_failures().await;
+            sent = Instant::now();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

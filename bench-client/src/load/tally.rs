@@ -1,0 +1,108 @@
+//! What slices of load measured, added up.
+
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+
+use super::connect::Totals;
+use crate::outcome::{Outcome, Outcomes, Transport};
+use crate::record::new_histogram;
+
+/// What slices of load measured, added up.
+pub struct Tally {
+    /// Sum of the slices' lengths.
+    pub measured: Duration,
+    /// Requests due and never sent.
+    pub dropped: u64,
+    /// See [`crate::record::LoadResult::outcomes`]. In a closed loop failures count whenever they end: a fault must not
+    /// hide in the drain.
+    pub outcomes: Outcomes,
+    /// See [`crate::record::LoadResult::answered`].
+    pub answered: u64,
+    /// Intended time → last byte, accepted only, nanoseconds.
+    pub latency: Histogram<u64>,
+    /// Actual send → last byte, accepted only, nanoseconds.
+    pub service_time: Histogram<u64>,
+    /// Intended time → actual send, nanoseconds, of all requests sent; empty in a closed loop.
+    pub lateness: Histogram<u64>,
+    /// Bytes written to TCP.
+    pub bytes_sent: u64,
+    /// Bytes read from TCP.
+    pub bytes_received: u64,
+    /// TCP connections opened, those among them that replaced a closed one.
+    pub connections_opened: u64,
+    /// Full TLS handshakes.
+    pub handshakes_full: u64,
+    /// Resumed TLS handshakes.
+    pub handshakes_resumed: u64,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Tally {
+    /// Nothing measured yet.
+    pub fn new() -> Self {
+        Self {
+            measured: Duration::ZERO,
+            dropped: 0,
+            outcomes: Outcomes::default(),
+            answered: 0,
+            latency: new_histogram(),
+            service_time: new_histogram(),
+            lateness: new_histogram(),
+            bytes_sent: 0,
+            bytes_received: 0,
+            connections_opened: 0,
+            handshakes_full: 0,
+            handshakes_resumed: 0,
+        }
+    }
+
+    /// Counts a request of an open loop.
+    pub(super) fn scheduled(&mut self, intended: Instant, sent: Instant, done: Instant, outcome: Outcome) {
+        self.lateness.saturating_record(nanoseconds(intended, sent));
+        self.count_answer(outcome);
+        self.outcomes.add(outcome);
+        if outcome == Outcome::Accepted {
+            self.latency.saturating_record(nanoseconds(intended, done));
+            self.service_time.saturating_record(nanoseconds(sent, done));
+        }
+    }
+
+    /// Counts a request of a closed loop that measures until `end`.
+    pub(super) fn looped(&mut self, sent: Instant, done: Instant, end: Instant, outcome: Outcome) {
+        self.count_answer(outcome);
+        if done <= end || matches!(outcome, Outcome::Failed(_)) {
+            self.outcomes.add(outcome);
+        }
+        if done <= end && outcome == Outcome::Accepted {
+            let service_time = nanoseconds(sent, done);
+            self.latency.saturating_record(service_time);
+            self.service_time.saturating_record(service_time);
+        }
+    }
+
+    fn count_answer(&mut self, outcome: Outcome) {
+        // 200 with the wrong name is an answer too, and the server worked for it.
+        if !matches!(outcome, Outcome::Failed(cause) if cause != Transport::WrongPrincipal) {
+            self.answered += 1;
+        }
+    }
+
+    /// Adds what connections did between two readings.
+    pub(super) fn add_traffic(&mut self, before: Totals, after: Totals) {
+        self.bytes_sent += after.sent - before.sent;
+        self.bytes_received += after.received - before.received;
+        self.connections_opened += after.opened - before.opened;
+        self.handshakes_full += after.full - before.full;
+        self.handshakes_resumed += after.resumed - before.resumed;
+    }
+}
+
+fn nanoseconds(from: Instant, to: Instant) -> u64 {
+    u64::try_from(to.saturating_duration_since(from).as_nanos()).unwrap_or(u64::MAX)
+}

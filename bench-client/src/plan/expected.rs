@@ -1,0 +1,110 @@
+//! How long a plan will take: what progress counts against and `authbench plan` prints. Measuring follows the clock, so
+//! most of it is known exactly; only the start of the servers is an estimate.
+
+use std::time::Duration;
+
+use bench_server::contract::{AccessTokenFormat, Algorithm, MethodConfig, PasswordHash};
+
+use super::{Measurement, MeasurementKind, Plan, Variant};
+
+/// One server process, from its execution until it accepts connections, keys made.
+const PROCESS_START: Duration = Duration::from_millis(150);
+/// Opening the connections of a case and issuing the credentials that a revocation uses.
+const SETTING_UP: Duration = Duration::from_millis(50);
+/// Beside a slice's length: what is still out drains, and the next case's turn begins.
+const SLICE_OVERHEAD: Duration = Duration::from_millis(3);
+
+/// The parts of one start, that is, of one life of the server processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExpectedStart {
+    /// Starting the processes and issuing the pools: an estimate.
+    pub start_up: Duration,
+    /// Warm-up of every case.
+    pub warm_up: Duration,
+    /// Slices of all rounds of the start.
+    pub load: Duration,
+    /// Revocation measurements, one after the other.
+    pub revocation: Duration,
+}
+
+impl ExpectedStart {
+    /// All parts together.
+    pub fn total(&self) -> Duration {
+        self.start_up + self.warm_up + self.load + self.revocation
+    }
+}
+
+impl Plan {
+    /// How long each part of a start will take.
+    pub fn expected_start(&self) -> ExpectedStart {
+        let mut expected = ExpectedStart {
+            start_up: self.variants.iter().map(start_up).sum(),
+            warm_up: Duration::ZERO,
+            load: Duration::ZERO,
+            revocation: Duration::ZERO,
+        };
+        for measurement in &self.measurements {
+            let cases = u32::try_from(self.cases_of(measurement).count()).unwrap_or(u32::MAX);
+            let (warmup, slice, slices) = match &measurement.kind {
+                MeasurementKind::Latency(plan) => (plan.warmup, plan.slice, plan.slices),
+                MeasurementKind::Throughput(plan) => (plan.warmup, plan.slice, plan.slices),
+                MeasurementKind::Revocation(plan) => {
+                    expected.revocation += SETTING_UP * cases + plan.phase + plan.watch;
+                    continue;
+                }
+            };
+            expected.warm_up += (SETTING_UP + warmup) * cases;
+            expected.load += (slice + SLICE_OVERHEAD) * slices * cases * self.rounds_per_start();
+        }
+        expected
+    }
+
+    /// How long the whole plan will take, reports not included.
+    pub fn expected_duration(&self) -> Duration {
+        self.expected_start().total() * self.starts
+    }
+
+    /// The cases of a measurement.
+    pub fn cases_of<'a>(&'a self, measurement: &'a Measurement) -> impl Iterator<Item = &'a super::Case> {
+        self.cases.iter().filter(|case| case.measurement == measurement.name)
+    }
+}
+
+/// Starting a variant's processes and issuing its pool.
+fn start_up(variant: &Variant) -> Duration {
+    let processes = if variant.authorization_server.is_some() { 2 } else { 1 };
+    let count = u32::try_from(variant.pool.count).unwrap_or(u32::MAX);
+    PROCESS_START * processes + issuing(variant).saturating_mul(count)
+}
+
+/// Issuing one credential, to the nearest power of ten or so on a processor of 2024: signing, hashing, or a request to
+/// the token endpoint is what it takes.
+fn issuing(variant: &Variant) -> Duration {
+    let signing = |algorithm| match algorithm {
+        Algorithm::RS256 | Algorithm::PS256 => Duration::from_micros(1_000),
+        Algorithm::ES384 => Duration::from_micros(300),
+        Algorithm::ES256 | Algorithm::EdDSA => Duration::from_micros(50),
+        Algorithm::HS256 => Duration::from_micros(10),
+    };
+    let token_request = Duration::from_micros(500);
+    match &variant.method {
+        MethodConfig::None => Duration::ZERO,
+        MethodConfig::ApiKey(_) => Duration::from_micros(20),
+        MethodConfig::Basic(basic) => match basic.hash {
+            PasswordHash::Argon2id { memory_kib, iterations, .. } => {
+                Duration::from_nanos(700) * memory_kib.saturating_mul(iterations)
+            }
+            PasswordHash::Bcrypt { cost } => Duration::from_micros(50) * (1 << cost.min(20)),
+            PasswordHash::Scrypt { log_n, r, p } => {
+                Duration::from_nanos(300) * (1 << u32::from(log_n.min(24))) * r.saturating_mul(p).min(64)
+            }
+            PasswordHash::Pbkdf2Sha256 { iterations } => Duration::from_nanos(150) * iterations,
+        },
+        MethodConfig::Jwt(jwt) => signing(jwt.algorithm),
+        MethodConfig::OAuth2(_) => match variant.authorization_server.as_ref().map(|server| server.access_token) {
+            Some(AccessTokenFormat::Jwt { algorithm }) => token_request + signing(algorithm),
+            _ => token_request,
+        },
+        MethodConfig::Mtls(_) => Duration::from_micros(300),
+    }
+}

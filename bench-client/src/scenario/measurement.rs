@@ -1,0 +1,218 @@
+//! `[[measurement]]`: what is measured, how, and on which variants.
+
+use std::time::Duration;
+
+use super::document::{At, Table, Value};
+use super::reader::{Places, Problems, Section};
+use super::value::{duration, name, names, number, one_of, positive, show, token_lifetime, whole};
+use crate::plan::{
+    ArrivalModel, ConnectionKind, LatencyPlan, Measurement, MeasurementKind, RevocationPlan, ThroughputPlan,
+};
+
+/// A measurement as it was written.
+pub(super) struct WrittenMeasurement {
+    /// Its name, if that could be read.
+    pub(super) name: Option<String>,
+    /// Where its keys stand.
+    pub(super) places: Places,
+    /// On which variants.
+    pub(super) selection: Selection,
+    /// What it means, if all of it could be read.
+    pub(super) measurement: Option<Measurement>,
+}
+
+/// Which variants a measurement is about. The baseline is always among them.
+pub(super) enum Selection {
+    All,
+    Only(Vec<(At, String)>),
+    Except(Vec<(At, String)>),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Latency,
+    Throughput,
+    Revocation,
+}
+
+const KINDS: &[(&str, Kind)] =
+    &[("latency", Kind::Latency), ("throughput", Kind::Throughput), ("revocation", Kind::Revocation)];
+
+const CONNECTIONS: &[(&str, ConnectionKind)] =
+    &[("reused", ConnectionKind::Reused), ("fresh", ConnectionKind::Fresh), ("resumed", ConnectionKind::Resumed)];
+
+/// Keys of one kind or another, which cannot be judged while the kind is not known.
+const KEYS_OF_KINDS: [&str; 12] = [
+    "load",
+    "connections",
+    "connection",
+    "warmup",
+    "measure",
+    "slice",
+    "trials",
+    "probe_interval",
+    "phase",
+    "watch",
+    "lifetime",
+    "objective",
+];
+
+/// Short enough that drift hits all cases alike, long enough to hold hundreds of requests.
+const DEFAULT_SLICE: Duration = Duration::from_millis(100);
+
+/// Connections that one process can keep open with the usual limits raised.
+const CONNECTIONS_MAX: usize = 100_000;
+
+/// Reads a measurement; `ordinal` names it while its name is not known.
+pub(super) fn read(ordinal: usize, at: At, table: Table, problems: &Problems) -> WrittenMeasurement {
+    let mut section = Section::new(format!("measurement {ordinal}"), at, table, problems);
+    let given = section.optional("name", name);
+    if let Some(name) = &given {
+        section.rename(format!("measurement \"{name}\""));
+    }
+    let kind = section.required("kind", "\"latency\"", one_of(KINDS));
+    let word = KINDS.iter().find(|(_, each)| Some(*each) == kind).map(|(word, _)| (*word).to_owned());
+    let name = if section.has("name") { given } else { word };
+    if let Some(name) = &name {
+        section.rename(format!("measurement \"{name}\""));
+    }
+    let selection = read_selection(&mut section);
+    let kind = match kind {
+        Some(Kind::Latency) => read_latency(&mut section).map(MeasurementKind::Latency),
+        Some(Kind::Throughput) => read_throughput(&mut section).map(MeasurementKind::Throughput),
+        Some(Kind::Revocation) => read_revocation(&mut section).map(MeasurementKind::Revocation),
+        None => {
+            section.ignore(KEYS_OF_KINDS);
+            None
+        }
+    };
+    let places = section.finish();
+    let measurement = name.clone().zip(kind).map(|(name, kind)| Measurement { name, kind });
+    WrittenMeasurement { name, places, selection, measurement }
+}
+
+fn read_selection(section: &mut Section<'_>) -> Selection {
+    let is_table = |value: &Value| matches!(value, Value::Table(_));
+    if section.optional("variants", |value| Ok(is_table(value))) == Some(true) {
+        let Some(mut table) = section.table("variants") else { return Selection::All };
+        let except = table.required("except", "[\"basic-argon2id\"]", names);
+        table.finish();
+        return except.map_or(Selection::All, Selection::Except);
+    }
+    section.optional("variants", names).map_or(Selection::All, Selection::Only)
+}
+
+fn read_latency(section: &mut Section<'_>) -> Option<LatencyPlan> {
+    const MODELS: &[(&str, ArrivalModel)] = &[("poisson", ArrivalModel::Poisson), ("constant", ArrivalModel::Constant)];
+    let connection = section.or("connection", ConnectionKind::Reused, one_of(CONNECTIONS));
+    if !section.has("load") {
+        section.error(
+            "load",
+            "load is missing; write for instance load = { rate_per_s = 2_000, connections = 16, warmup = \"300ms\", \
+             measure = \"1s\" }",
+        );
+    }
+    let load = section.table("load").and_then(|mut load| {
+        let model = load.or("model", ArrivalModel::Poisson, one_of(MODELS));
+        let rate_per_s = load.required("rate_per_s", "2_000", |value| {
+            number(f64::MIN_POSITIVE..=1e7)(value)
+                .map_err(|_| "an open load needs a number over 0, at most 10000000".into())
+        });
+        let connections = load.required("connections", "16", whole(1..=CONNECTIONS_MAX));
+        let warmup = load.required("warmup", "\"300ms\"", duration);
+        let measure = load.required("measure", "\"1s\"", positive);
+        load.finish();
+        Some((model, rate_per_s?, connections?, warmup?, measure?))
+    });
+    let slice = section.optional("slice", positive);
+    let (model, rate_per_s, connections, warmup, measure) = load?;
+    let (slice, slices) = slices(section, measure, slice)?;
+    if rate_per_s * slice.as_secs_f64() < 1.0 {
+        section.warn("slice", format!("at {rate_per_s} requests per second most slices of {} are empty", show(slice)));
+    }
+    Some(LatencyPlan { model, rate_per_s, connections, connection, warmup, slice, slices })
+}
+
+fn read_throughput(section: &mut Section<'_>) -> Option<ThroughputPlan> {
+    let connection = section.or("connection", ConnectionKind::Reused, one_of(CONNECTIONS));
+    let connections = section.required("connections", "64", whole(1..=CONNECTIONS_MAX));
+    let warmup = section.required("warmup", "\"200ms\"", duration);
+    let measure = section.required("measure", "\"800ms\"", positive);
+    let slice = section.optional("slice", positive);
+    let (connections, warmup, measure) = (connections?, warmup?, measure?);
+    let (slice, slices) = slices(section, measure, slice)?;
+    Some(ThroughputPlan { connections, connection, warmup, slice, slices })
+}
+
+/// How a trial is cut: the slice's length and how many make up the time to measure.
+fn slices(section: &Section<'_>, measure: Duration, slice: Option<Duration>) -> Option<(Duration, u32)> {
+    if slice.is_none() && section.has("slice") {
+        return None; // what was written is no time; that is noted
+    }
+    let slice = slice.unwrap_or(DEFAULT_SLICE.min(measure));
+    let (whole, rest) = (measure.as_nanos() / slice.as_nanos(), measure.as_nanos() % slice.as_nanos());
+    let (slice_text, measure_text) = (show(slice), show(measure));
+    if whole == 0 {
+        section.error("slice", format!("slice is {slice_text}, longer than the {measure_text} to measure; shorten it"));
+        return None;
+    }
+    if rest != 0 {
+        section.error(
+            "slice",
+            format!(
+                "slice is {slice_text}, of which {measure_text} to measure is no whole number; make it divide evenly"
+            ),
+        );
+        return None;
+    }
+    match u32::try_from(whole) {
+        Ok(slices) => Some((slice, slices)),
+        Err(_) => {
+            section
+                .error("slice", format!("slice is {slice_text}, too short for {measure_text} to measure; lengthen it"));
+            None
+        }
+    }
+}
+
+fn read_revocation(section: &mut Section<'_>) -> Option<RevocationPlan> {
+    let trials = section.required("trials", "8", whole(1..=10_000));
+    let probe_interval = section.required("probe_interval", "\"20ms\"", positive);
+    let phase = section.required("phase", "\"3s\"", |value| {
+        positive(value).map_err(|remedy| match duration(value) {
+            Ok(time) if time.is_zero() => {
+                "a revocation must meet caches and polls at every phase: write at least the longest TTL or interval"
+                    .into()
+            }
+            _ => remedy,
+        })
+    });
+    let watch = section.required("watch", "\"12s\"", positive);
+    let lifetime = section.optional("lifetime", token_lifetime);
+    let connection = section.or("connection", ConnectionKind::Reused, one_of(CONNECTIONS));
+    let plan = RevocationPlan {
+        trials: trials?,
+        probe_interval: probe_interval?,
+        phase: phase?,
+        watch: watch?,
+        lifetime,
+        connection,
+    };
+    if plan.probe_interval > plan.watch {
+        let (interval, watch) = (show(plan.probe_interval), show(plan.watch));
+        section.error(
+            "probe_interval",
+            format!("probe_interval is {interval}, longer than the {watch} that are watched; shorten it"),
+        );
+    }
+    if let Some(lifetime) = plan.lifetime.filter(|lifetime| *lifetime <= plan.phase) {
+        let (lifetime, phase) = (show(lifetime), show(plan.phase));
+        section.error(
+            "lifetime",
+            format!(
+                "lifetime is {lifetime}, so that tokens expire before they are revoked (phase is {phase}); lengthen it"
+            ),
+        );
+    }
+    Some(plan)
+}

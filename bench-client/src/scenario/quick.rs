@@ -1,0 +1,81 @@
+//! `--quick`: the same variants and measurements in under a minute. The rules, so that nobody has to guess what was
+//! shortened (`authbench plan --quick` prints the outcome):
+//!
+//! * at most [`STARTS`] starts with one round each;
+//! * a [`SHARE`]th of the slices and of the warm-up; the length of a slice, the rate and the connections stay;
+//! * pools of at most 1 000 credentials, fewer where issuing is slow;
+//! * at most [`TRIALS`] revocations per case, over a phase, lifetime and watch that are as short as the variants' own
+//!   TTLs and intervals let them be.
+
+use std::time::Duration;
+
+use bench_server::contract::{Algorithm, MethodConfig};
+
+use crate::plan::{MeasurementKind, Plan, RevocationPlan, Variant};
+
+/// Two lives of the servers are the fewest that show whether starts differ.
+const STARTS: u32 = 2;
+/// What is left of each trial.
+const SHARE: u32 = 4;
+/// Enough revocations to meet an interval early, late and in between.
+const TRIALS: usize = 3;
+/// Where no interval asks for more.
+const PHASE: Duration = Duration::from_millis(500);
+/// From the latest revocation to the end of a token's life, and on to the end of the watch: something to see on either
+/// side of the change.
+const MARGIN: Duration = Duration::from_secs(1);
+
+/// Shortens a plan.
+pub(super) fn shorten(plan: &mut Plan) {
+    plan.quick = true;
+    plan.starts = plan.starts.min(STARTS);
+    plan.rounds = plan.starts;
+    for variant in &mut plan.variants {
+        variant.pool.count = variant.pool.count.min(pool_limit(variant));
+    }
+    let measurements = std::mem::take(&mut plan.measurements);
+    plan.measurements = measurements
+        .into_iter()
+        .map(|mut measurement| {
+            let name = &measurement.name;
+            match &mut measurement.kind {
+                MeasurementKind::Latency(load) => {
+                    load.warmup /= SHARE;
+                    load.slices = (load.slices / SHARE).max(1);
+                }
+                MeasurementKind::Throughput(load) => {
+                    load.warmup /= SHARE;
+                    load.slices = (load.slices / SHARE).max(1);
+                }
+                MeasurementKind::Revocation(revocation) => {
+                    let cases = plan.cases.iter().filter(|case| &case.measurement == name);
+                    let variants: Vec<&Variant> = cases.filter_map(|case| plan.variant(&case.variant)).collect();
+                    shorten_revocation(revocation, &variants);
+                }
+            }
+            measurement
+        })
+        .collect();
+}
+
+fn pool_limit(variant: &Variant) -> usize {
+    let signed_with_rsa = |algorithm| matches!(algorithm, Algorithm::RS256 | Algorithm::PS256);
+    match &variant.method {
+        MethodConfig::Basic(_) => 8,
+        MethodConfig::OAuth2(_) => 200,
+        MethodConfig::Jwt(jwt) if signed_with_rsa(jwt.algorithm) => 200,
+        _ => 1_000,
+    }
+}
+
+/// Never longer than it was, and never shorter than what the variants need to show their window.
+fn shorten_revocation(plan: &mut RevocationPlan, variants: &[&Variant]) {
+    let interval = variants.iter().filter_map(|variant| variant.revocation_interval()).max().unwrap_or_default();
+    plan.trials = plan.trials.min(TRIALS);
+    plan.phase = plan.phase.min(interval.max(PHASE));
+    // `exp` counts whole seconds.
+    let lifetime = Duration::from_secs((plan.phase + MARGIN).as_secs() + 1);
+    plan.lifetime = plan.lifetime.map(|written| written.min(lifetime));
+    let needed = variants.iter().map(|variant| variant.longest_window(plan.lifetime)).max().unwrap_or_default();
+    plan.watch = plan.watch.min(needed + MARGIN);
+}

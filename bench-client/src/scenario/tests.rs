@@ -1,0 +1,363 @@
+//! Scenarios with mistakes and without.
+
+use std::path::Path;
+use std::time::Duration;
+
+use bench_server::contract::{AccessTokenFormat, Algorithm, MethodConfig, PasswordHash, TokenValidation};
+
+use super::*;
+use crate::plan::{Measurement, MeasurementKind, RevocationPlan};
+
+const COMPARE: &str = include_str!("../../../scenarios/compare.toml");
+
+/// A small scenario without mistakes.
+const SMALL: &str = r#"
+starts = 1
+rounds = 2
+[[variant]]
+name = "none"
+method = "none"
+[[variant]]
+name = "jwt"
+method = "jwt"
+algorithm = "ES256"
+leeway = "0s"
+[[measurement]]
+kind = "latency"
+load = { rate_per_s = 100, connections = 2, warmup = "0s", measure = "1s" }
+"#;
+
+fn try_resolve(text: &str, overrides: &Overrides) -> Result<Resolved, Vec<String>> {
+    resolve(Path::new("dir/test.toml"), text, overrides)
+        .map_err(|problems| problems.iter().map(ToString::to_string).collect())
+}
+
+fn resolved(text: &str) -> Resolved {
+    try_resolve(text, &Overrides::default()).expect("no mistakes")
+}
+
+fn plan(text: &str) -> Plan {
+    resolved(text).plan
+}
+
+fn problems(text: &str) -> Vec<String> {
+    try_resolve(text, &Overrides::default()).expect_err("mistakes")
+}
+
+fn set(key: &str, value: &str) -> Result<Plan, Vec<String>> {
+    let overrides = Overrides { set: vec![(key.to_owned(), value.to_owned())], ..Overrides::default() };
+    try_resolve(COMPARE, &overrides).map(|resolved| resolved.plan)
+}
+
+/// `SMALL` with more lines: exactly one problem, which says both texts.
+#[track_caller]
+fn one_problem(more: &str, says: &[&str]) {
+    let found = problems(&format!("{SMALL}{more}"));
+    assert_eq!(found.len(), 1, "{found:#?}");
+    for text in says {
+        assert!(found[0].contains(text), "{text:?} is not in {:?}", found[0]);
+    }
+}
+
+fn revocation<'a>(plan: &'a Plan, name: &str) -> &'a RevocationPlan {
+    match plan.measurement(name) {
+        Some(Measurement { kind: MeasurementKind::Revocation(revocation), .. }) => revocation,
+        other => panic!("{name}: {other:?}"),
+    }
+}
+
+#[test]
+fn compare_resolves_to_every_variant_with_the_baseline_in_every_measurement() {
+    let Resolved { plan, warnings } = resolved(COMPARE);
+    assert_eq!(warnings, []);
+    assert!(plan.variants.len() >= 15, "{}", plan.variants.len());
+    assert_eq!(plan.variants[0].name, BASELINE);
+    for measurement in &plan.measurements {
+        let cases: Vec<_> = plan.cases_of(measurement).collect();
+        assert_eq!(cases[0].id, format!("none/{}", measurement.name), "the baseline comes first");
+        assert!(cases.len() >= 2);
+    }
+    for variant in &plan.variants {
+        let cases = plan.cases.iter().filter(|case| case.variant == variant.name).count();
+        assert!(cases >= 3, "{} takes part in {cases} measurements", variant.name);
+    }
+    let mut order: Vec<&str> = plan.cases.iter().map(|case| case.measurement.as_str()).collect();
+    order.dedup();
+    let names: Vec<&str> = plan.measurements.iter().map(|measurement| measurement.name.as_str()).collect();
+    assert_eq!(order, names, "cases follow the measurements");
+}
+
+#[test]
+fn oauth2_variants_bring_an_authorization_server_of_the_same_kind() {
+    let plan = plan(COMPARE);
+    for (name, expected) in [
+        ("oauth2-opaque", AccessTokenFormat::Opaque),
+        ("oauth2-jwt-es256", AccessTokenFormat::Jwt { algorithm: Algorithm::ES256 }),
+    ] {
+        let variant = plan.variant(name).expect(name);
+        assert_eq!(variant.authorization_server.as_ref().expect(name).access_token, expected);
+        let MethodConfig::OAuth2(oauth2) = &variant.method else { panic!("{name} is no oauth2 variant") };
+        assert_eq!(matches!(oauth2.validation, TokenValidation::Opaque { .. }), expected == AccessTokenFormat::Opaque);
+    }
+    assert!(plan.variant("jwt-es256").expect("shipped").authorization_server.is_none());
+}
+
+#[test]
+fn omitted_options_get_their_documented_values() {
+    let plan = plan(&format!(
+        "{SMALL}[[variant]]\nname = \"basic\"\nmethod = \"basic\"\nhash = {{ algorithm = \"scrypt\", r = 4 }}\n"
+    ));
+    let MethodConfig::Basic(basic) = &plan.variant("basic").expect("given").method else { panic!() };
+    assert_eq!(basic.hash, PasswordHash::Scrypt { log_n: 17, r: 4, p: 1 });
+    assert_eq!(basic.cache, None);
+    assert_eq!(plan.variant("basic").expect("given").pool, DEFAULT_POOL);
+    assert_eq!(plan.variants[0].pool.count, 1, "the baseline needs one caller");
+    let MeasurementKind::Latency(latency) = &plan.measurements[0].kind else { panic!() };
+    assert_eq!((latency.slice, latency.slices), (Duration::from_millis(100), 10));
+    assert_eq!((plan.seed, plan.pin, plan.scenario.as_str()), (DEFAULT_SEED, true, "test"));
+}
+
+#[test]
+fn all_problems_come_at_once_in_the_order_of_their_places() {
+    let found = problems(
+        r#"analysis = 5
+[server]
+htpt = "2"
+[[variant]]
+name = "ä"
+method = "api-key"
+store = { kind = "memroy" }
+[[variant]]
+name = "jwt"
+method = "jwt"
+algorithm = "ES265"
+cache = { ttl = "1s" }
+[[measurement]]
+kind = "latency"
+load = { rate_per_s = 0, connections = 16, warmup = "1s", measure = "1s" }
+variants = ["jwt", "none", "jwt"]
+"#,
+    );
+    let expected = [
+        (r#"dir/test.toml:1:12: analysis is 5; write a string in quotes"#),
+        (r#"dir/test.toml:3:1: server.htpt is no key here; did you mean "http"? write one of "http", "pin", "transport""#),
+        (r#"dir/test.toml:5:8: variant 1: name is "ä"; write a string of 1 to 64 lower-case letters, digits, "-" and "_""#),
+        (r#"dir/test.toml:7:18: variant 1: store.kind is "memroy"; did you mean "memory"? write one of "memory", "sqlite""#),
+        (r#"dir/test.toml:11:13: variant "jwt": algorithm is "ES265"; did you mean "ES256"? write one of "HS256", "RS256", "PS256", "ES256", "ES384", "EdDSA""#),
+        (r#"dir/test.toml:12:1: variant "jwt": cache goes with methods "api-key", "basic", and "oauth2" with token = "opaque", not with method "jwt"; remove it"#),
+        (r#"dir/test.toml:15:23: measurement "latency": load.rate_per_s is 0; an open load needs a number over 0, at most 10000000"#),
+        (r#"dir/test.toml:16:28: measurement "latency": variants names "jwt" twice; remove one"#),
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn columns_count_characters_and_syntax_errors_have_a_place() {
+    let found = problems("analysis = \"äöü\" x\n");
+    assert_eq!(found.len(), 1);
+    assert!(found[0].starts_with("dir/test.toml:1:18: this is not TOML: "), "{found:?}");
+    let found = problems("[server]\nhttp = \"1.1\"\nhttp = \"2\"\n");
+    assert_eq!(found.len(), 1);
+    assert!(found[0].starts_with("dir/test.toml:3:1: this is not TOML: duplicate key"), "{found:?}");
+}
+
+#[test]
+fn the_baseline_must_be_there_and_be_one() {
+    let found =
+        problems(&SMALL.replace("\"none\"", "\"nothing\"").replace("method = \"nothing\"", "method = \"none\""));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].starts_with("dir/test.toml:1:1: variant \"none\" is missing"), "{found:?}");
+    let found = problems(&SMALL.replace("method = \"none\"", "method = \"api-key\"\nstore = { kind = \"memory\" }"));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains("method is \"api-key\", but \"none\" is the baseline"), "{found:?}");
+}
+
+#[test]
+fn options_of_another_method_are_contradictions() {
+    let variant = |rest: &str| format!("[[variant]]\nname = \"x\"\n{rest}\n");
+    for (rest, says) in [
+        ("method = \"api-key\"\nstore = { kind = \"memory\" }\ndenylist = { poll = \"1s\" }", "denylist goes with"),
+        ("method = \"oauth2\"\ntoken = \"opaque\"\nalgorithm = \"ES256\"", "algorithm goes with"),
+        ("method = \"oauth2\"\ntoken = \"opaque\"\nleeway = \"1s\"", "leeway goes with"),
+        ("method = \"oauth2\"\ntoken = \"jwt\"\nalgorithm = \"ES256\"\ncache = { ttl = \"1s\" }", "cache goes with"),
+        ("method = \"oauth2\"\ntoken = \"jwt\"\nalgorithm = \"HS256\"", "asymmetric"),
+        ("method = \"none\"\nlifetime = \"1s\"", "lifetime goes with"),
+        ("method = \"mtls\"\ncrl_reload = \"2s\"\nstore = { kind = \"memory\" }", "store goes with"),
+        ("method = \"mtls\"\ncrl_reload = \"2s\"\ncrl_validity = \"2s\"", "reload sooner"),
+    ] {
+        one_problem(&variant(rest), &["variant \"x\": ", says]);
+    }
+}
+
+#[test]
+fn limits_hold_on_both_sides() {
+    let variant = |rest: &str| format!("[[variant]]\nname = \"x\"\n{rest}\n");
+    for (right, wrong, says) in [
+        ("method = \"jwt\"\nalgorithm = \"ES256\"\nleeway = \"60s\"", "61s", "leeway is"),
+        ("method = \"jwt\"\nalgorithm = \"ES256\"\nlifetime = \"60s\"", "16m", "lifetime is"),
+        ("method = \"basic\"\ncache = { ttl = \"60s\" }", "61s", "cache.ttl is"),
+        ("method = \"mtls\"\ncrl_reload = \"60s\"", "0s", "crl_reload is"),
+    ] {
+        plan(&format!("{SMALL}{}", variant(right)));
+        one_problem(&variant(&right.replace("60s", wrong)), &[says, wrong]);
+    }
+}
+
+#[test]
+fn measurements_must_fit_together() {
+    let revocation = |rest: &str| {
+        format!(
+            "[[measurement]]\nkind = \"revocation\"\ntrials = 1\nprobe_interval = \"10ms\"\nwatch = \"9m\"\n{rest}\n"
+        )
+    };
+    one_problem(&revocation("phase = \"0s\""), &["phase is \"0s\"", "every phase"]);
+    one_problem(&revocation("phase = \"2s\"\nlifetime = \"2s\""), &["expire before they are revoked"]);
+    one_problem(&revocation("phase = \"2s\"\nlifetime = \"1h\""), &["lifetime is \"1h\""]);
+    let throughput =
+        |rest: &str| format!("[[measurement]]\nkind = \"throughput\"\nconnections = 1\nwarmup = \"0s\"\n{rest}\n");
+    one_problem(&throughput("measure = \"1s\"\nslice = \"2s\""), &["slice is 2s, longer than the 1s"]);
+    one_problem(&throughput("measure = \"1s\"\nslice = \"300ms\""), &["no whole number"]);
+    one_problem(&throughput("measure = \"1s\"\nconnection = \"warm\""), &["\"reused\", \"fresh\", \"resumed\""]);
+    one_problem(&throughput("measure = \"1s\"\nvariants = [\"jtw\"]"), &["no variant", "did you mean \"jwt\"?"]);
+    one_problem(&throughput("measure = \"1s\"\nvariants = { except = [\"none\"] }"), &["always measured"]);
+    one_problem(&throughput("measure = \"1s\"\nvariants = []"), &["variants is a list; write a list of variants"]);
+    one_problem(&throughput("measure = \"1s\"\nname = \"latency\""), &["the name is taken"]);
+    one_problem("[[measurement]]\nkind = \"speed\"\nconnections = 1", &["measurement 2: kind is \"speed\""]);
+}
+
+#[test]
+fn resumption_needs_sessions_and_mtls_needs_tls() {
+    let mtls = "[[variant]]\nname = \"mtls\"\nmethod = \"mtls\"\ncrl_reload = \"1s\"\n";
+    let resumed = "[[measurement]]\nkind = \"throughput\"\nconnections = 1\nwarmup = \"0s\"\nmeasure = \"1s\"\nconnection = \"resumed\"\n";
+    plan(&format!("{SMALL}{resumed}"));
+    one_problem(&format!("{mtls}{resumed}"), &["connection is \"resumed\"", "client certificate", "leave out mtls"]);
+    plan(&format!("{SMALL}{mtls}{resumed}variants = {{ except = [\"mtls\"] }}\n"));
+    one_problem(&format!("{resumed}[server]\ntransport = \"plaintext\"\n"), &["no TLS session"]);
+    one_problem(&format!("{mtls}[server]\ntransport = \"plaintext\"\n"), &["variant \"mtls\": method is \"mtls\""]);
+}
+
+#[test]
+fn rounds_are_shared_by_starts() {
+    let found = problems(&SMALL.replace("starts = 1", "starts = 4"));
+    assert_eq!(
+        found,
+        ["dir/test.toml:3:10: rounds is 2, which 4 starts cannot share evenly; write a multiple, like 4"]
+    );
+    let found = problems(&SMALL.replace("starts = 1", "starts = 0"));
+    assert_eq!(found, ["dir/test.toml:2:10: starts is 0; write a whole number from 1 to 1000"]);
+}
+
+#[test]
+fn too_short_a_watch_is_advice() {
+    let text = COMPARE.replace("watch = \"12s\"", "watch = \"5s\"");
+    let warnings: Vec<String> = resolved(&text).warnings.iter().map(ToString::to_string).collect();
+    assert!(!warnings.is_empty());
+    assert!(warnings.iter().all(|warning| warning.contains("watch is 5s")), "{warnings:?}");
+    assert!(warnings.iter().any(|warning| warning.contains("\"jwt-es256\" may live for 10s")), "{warnings:?}");
+    assert!(!warnings.iter().any(|warning| warning.contains("\"jwt-es256-denylist\"")), "{warnings:?}");
+}
+
+#[test]
+fn tokens_that_expire_within_a_start_are_noticed() {
+    let text = SMALL.replace("leeway = \"0s\"", "leeway = \"0s\"\nlifetime = \"1s\"");
+    let warnings = resolved(&text).warnings;
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].message.contains("lifetime is 1s"), "{warnings:?}");
+}
+
+#[test]
+fn set_changes_what_it_names() {
+    let changed = set("variant.api-key-sqlite-cached.cache.ttl", "1s").expect("fits");
+    assert_eq!(
+        changed.variant("api-key-sqlite-cached").expect("shipped").revocation_interval(),
+        Some(Duration::from_secs(1))
+    );
+    let changed = set("variant.api-key-memory.cache.ttl", "\"1s\"").expect("tables on the way are made");
+    assert!(changed.variant("api-key-memory").expect("shipped").revocation_interval().is_some());
+    let changed =
+        set("measurement.latency.load.rate_per_s", "500").expect("an unnamed measurement is called by its kind");
+    let MeasurementKind::Latency(latency) = &changed.measurements[0].kind else { panic!() };
+    assert!((latency.rate_per_s - 500.0).abs() < f64::EPSILON);
+    assert_eq!(set("server.http", "\"2\"").expect("fits").http, HttpVersion::Http2);
+    assert_ne!(set("seed", "43").expect("fits").hash(), plan(COMPARE).hash());
+    assert_eq!(set("seed", "42").expect("fits").hash(), plan(COMPARE).hash());
+}
+
+#[test]
+fn problems_of_set_name_it() {
+    for (key, value, expected) in [
+        (
+            "measurement.latency.load.rate_per_s",
+            "0",
+            "--set measurement.latency.load.rate_per_s=0: measurement \"latency\": load.rate_per_s is 0; an open load",
+        ),
+        (
+            "variant.jwt-es255.leeway",
+            "0s",
+            "--set variant.jwt-es255.leeway=0s: no variant is named \"jwt-es255\"; did you mean \"jwt-es256\"?",
+        ),
+        ("variant.jwt-es256", "0s", "--set variant.jwt-es256=0s: name one variant and a key of it"),
+        ("pool.cuont", "3", "--set pool.cuont=3: pool.cuont is no key here; did you mean \"count\"?"),
+        ("seed.x", "3", "--set seed.x=3: seed is 42, which has no keys to set"),
+        ("server.http", "1.1", "--set server.http=1.1: server.http is 1.1; did you mean \"1.1\"?"),
+        ("", "3", "--set =3:  is no key here"),
+    ] {
+        let found = set(key, value).expect_err(key);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with(expected), "{found:?}");
+    }
+}
+
+#[test]
+fn options_of_the_command_line_count_as_written_there() {
+    let overrides = Overrides { rounds: Some(12), seed: Some(u64::MAX), ..Overrides::default() };
+    let changed = try_resolve(COMPARE, &overrides).expect("fits").plan;
+    assert_eq!((changed.rounds, changed.seed), (12, u64::MAX));
+    let overrides = Overrides { rounds: Some(4), ..Overrides::default() };
+    let found = try_resolve(COMPARE, &overrides).expect_err("three starts");
+    assert_eq!(found, ["--rounds 4: rounds is 4, which 3 starts cannot share evenly; write a multiple, like 6"]);
+}
+
+#[test]
+fn quick_keeps_every_case_and_what_a_window_needs() {
+    let full = plan(COMPARE);
+    let quick = try_resolve(COMPARE, &Overrides { quick: true, ..Overrides::default() }).expect("fits").plan;
+    assert!(quick.quick && !full.quick);
+    assert_eq!(quick.cases, full.cases);
+    let names = |plan: &Plan| plan.variants.iter().map(|variant| variant.name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&quick), names(&full));
+    assert_eq!(quick.rounds, quick.starts);
+    for measurement in &quick.measurements {
+        let MeasurementKind::Revocation(short) = &measurement.kind else { continue };
+        let long = revocation(&full, &measurement.name);
+        assert!(short.phase <= long.phase && short.watch <= long.watch && short.lifetime <= long.lifetime);
+        for case in quick.cases_of(measurement) {
+            let variant = quick.variant(&case.variant).expect("planned");
+            assert!(short.phase >= variant.revocation_interval().unwrap_or_default(), "{}", case.id);
+            assert!(short.watch > variant.longest_window(short.lifetime), "{}", case.id);
+        }
+        assert!(short.lifetime.is_none_or(|lifetime| lifetime > short.phase));
+    }
+    let caps = [("basic-argon2id", 8), ("jwt-rs256", 200), ("oauth2-opaque", 200), ("jwt-es256", 1_000), ("mtls", 64)];
+    for (name, count) in caps {
+        assert_eq!(quick.variant(name).expect("shipped").pool.count, count, "{name}");
+    }
+}
+
+#[test]
+fn compare_fits_into_the_time_it_promises() {
+    let quick = try_resolve(COMPARE, &Overrides { quick: true, ..Overrides::default() }).expect("fits").plan;
+    assert!(quick.expected_duration() < Duration::from_secs(55), "{:?}", quick.expected_start());
+    let full = plan(COMPARE);
+    assert!(full.expected_duration() < Duration::from_secs(350), "{:?}", full.expected_start());
+    assert_eq!(full.expected_duration(), full.expected_start().total() * full.starts);
+}
+
+#[test]
+fn a_plan_survives_its_way_through_a_file() {
+    let plan = plan(COMPARE);
+    let json = serde_json::to_string(&plan).expect("plain data");
+    let read: Plan = serde_json::from_str(&json).expect("its own form");
+    assert_eq!(read, plan);
+    assert_eq!(read.hash(), plan.hash());
+}

@@ -1,0 +1,298 @@
+//! `[[variant]]`: a method with its options. Security options are written out here, none is left to luck.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use bench_server::contract::{
+    AccessTokenFormat, Algorithm, ApiKeyConfig, AuthorizationServerConfig, BasicConfig, CacheConfig, DenyListConfig,
+    JwtConfig, MethodConfig, MtlsConfig, OAuth2Config, PasswordHash, StoreKind, TokenRules, TokenValidation,
+    TrustedIssuer,
+};
+
+use super::document::{At, Table};
+use super::reader::{Places, Problems, Section};
+use super::value::{duration_in, name, number, one_of, positive, show, text, token_lifetime, whole};
+use crate::plan::{PoolPlan, Variant};
+
+/// A variant as it was written.
+pub(super) struct WrittenVariant {
+    /// Its name, if that could be read.
+    pub(super) name: Option<String>,
+    /// Where its keys stand.
+    pub(super) places: Places,
+    /// What it means, if all of it could be read.
+    pub(super) variant: Option<Variant>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Method {
+    None,
+    ApiKey,
+    Basic,
+    Jwt,
+    OAuth2,
+    Mtls,
+}
+
+const METHODS: &[(&str, Method)] = &[
+    ("none", Method::None),
+    ("api-key", Method::ApiKey),
+    ("basic", Method::Basic),
+    ("jwt", Method::Jwt),
+    ("oauth2", Method::OAuth2),
+    ("mtls", Method::Mtls),
+];
+
+const ALGORITHMS: &[(&str, Algorithm)] = &[
+    ("HS256", Algorithm::HS256),
+    ("RS256", Algorithm::RS256),
+    ("PS256", Algorithm::PS256),
+    ("ES256", Algorithm::ES256),
+    ("ES384", Algorithm::ES384),
+    ("EdDSA", Algorithm::EdDSA),
+];
+
+/// Where each option of a method belongs: an option in the wrong place is a contradiction, not a slip of the fingers.
+const BELONGS: &[(&str, &str)] = &[
+    ("store", "method \"api-key\""),
+    ("cache", "methods \"api-key\", \"basic\", and \"oauth2\" with token = \"opaque\""),
+    ("hash", "method \"basic\""),
+    ("hash_threads", "method \"basic\""),
+    ("hash_queue", "method \"basic\""),
+    ("token", "method \"oauth2\""),
+    ("algorithm", "method \"jwt\", and \"oauth2\" with token = \"jwt\""),
+    ("lifetime", "methods \"jwt\" and \"oauth2\""),
+    ("leeway", "method \"jwt\", and \"oauth2\" with token = \"jwt\""),
+    ("max_lifetime", "method \"jwt\""),
+    ("denylist", "method \"jwt\""),
+    ("crl_reload", "method \"mtls\""),
+    ("crl_validity", "method \"mtls\""),
+    ("certificate_lifetime", "method \"mtls\""),
+    ("trust_domain", "method \"mtls\""),
+];
+
+/// A verified password is remembered no longer than this, whatever revokes it.
+const BASIC_CACHE_MAX: Duration = Duration::from_secs(60);
+/// More tolerance than this makes an expiry meaningless.
+const LEEWAY_MAX: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// The population of credentials of variants that say nothing else.
+pub(super) fn read_pool(section: Option<Section<'_>>, default: PoolPlan) -> PoolPlan {
+    let Some(mut section) = section else { return default };
+    let pool = PoolPlan {
+        count: section.or("count", default.count, whole(1..=10_000_000)),
+        zipf_exponent: section.or("zipf_exponent", default.zipf_exponent, number(0.0..=10.0)),
+    };
+    section.finish();
+    pool
+}
+
+/// Reads a variant; `ordinal` names it while its name is not known.
+pub(super) fn read(ordinal: usize, at: At, table: Table, pool: PoolPlan, problems: &Problems) -> WrittenVariant {
+    let mut section = Section::new(format!("variant {ordinal}"), at, table, problems);
+    let name = section.required("name", "\"jwt-es256\"", name);
+    if let Some(name) = &name {
+        section.rename(format!("variant \"{name}\""));
+    }
+    let method = section.required("method", "\"api-key\"", one_of(METHODS));
+    // Nobody authenticates against the baseline, so it needs no more than one caller unless told.
+    let pool = if method == Some(Method::None) { PoolPlan { count: 1, ..pool } } else { pool };
+    let pool = read_pool(section.table("pool"), pool);
+    let options = match method {
+        Some(method) => read_options(&mut section, method),
+        None => {
+            section.ignore(BELONGS.iter().map(|(key, _)| *key));
+            None
+        }
+    };
+    let places = section.finish();
+    let variant = name.clone().zip(options).map(|(name, (method, authorization_server))| Variant {
+        name,
+        method,
+        authorization_server,
+        pool,
+    });
+    WrittenVariant { name, places, variant }
+}
+
+type Options = (MethodConfig, Option<AuthorizationServerConfig>);
+
+fn read_options(section: &mut Section<'_>, method: Method) -> Option<Options> {
+    let options = match method {
+        Method::None => Some((MethodConfig::None, None)),
+        Method::ApiKey => read_api_key(section),
+        Method::Basic => read_basic(section),
+        Method::Jwt => read_jwt(section),
+        Method::OAuth2 => return read_oauth2(section),
+        Method::Mtls => read_mtls(section),
+    };
+    let (word, _) = METHODS.iter().find(|(_, each)| *each == method).expect("every method has a word");
+    section.misplaced(BELONGS, &format!("method \"{word}\""));
+    options
+}
+
+fn read_api_key(section: &mut Section<'_>) -> Option<Options> {
+    const STORES: &[(&str, StoreKind)] = &[("memory", StoreKind::Memory), ("sqlite", StoreKind::Sqlite)];
+    if !section.has("store") {
+        section.error("store", "store is missing; write for instance store = { kind = \"memory\" }");
+    }
+    let store = section.table("store").and_then(|mut store| {
+        let kind = store.required("kind", "\"memory\"", one_of(STORES));
+        store.finish();
+        kind
+    });
+    let cache = read_cache(section, DAY);
+    Some((MethodConfig::ApiKey(ApiKeyConfig { store: store?, cache }), None))
+}
+
+fn read_basic(section: &mut Section<'_>) -> Option<Options> {
+    let basic = BasicConfig {
+        hash: section.table("hash").map_or(PasswordHash::ARGON2ID, read_hash),
+        cache: read_cache(section, BASIC_CACHE_MAX),
+        hash_threads: NonZeroUsize::new(section.or(
+            "hash_threads",
+            BasicConfig::default_threads().get(),
+            whole(1..=64),
+        ))
+        .expect("the range begins at 1"),
+        hash_queue: section.or("hash_queue", BasicConfig::default_queue(), whole(0..=1_000_000)),
+    };
+    Some((MethodConfig::Basic(basic), None))
+}
+
+/// A password hash; costs that are left out are OWASP's.
+fn read_hash(mut section: Section<'_>) -> PasswordHash {
+    const HASHES: &[(&str, PasswordHash)] = &[
+        ("argon2id", PasswordHash::ARGON2ID),
+        ("bcrypt", PasswordHash::BCRYPT),
+        ("scrypt", PasswordHash::SCRYPT),
+        ("pbkdf2-sha256", PasswordHash::PBKDF2_SHA256),
+    ];
+    let hash = match section.required("algorithm", "\"argon2id\"", one_of(HASHES)) {
+        Some(PasswordHash::Argon2id { memory_kib, iterations, parallelism }) => {
+            let parallelism = section.or("parallelism", parallelism, whole(1..=64));
+            PasswordHash::Argon2id {
+                // RFC 9106 §3.1: at least eight times the lanes.
+                memory_kib: section.or("memory_kib", memory_kib, whole(8 * parallelism..=4_194_304)),
+                iterations: section.or("iterations", iterations, whole(1..=1_000)),
+                parallelism,
+            }
+        }
+        Some(PasswordHash::Bcrypt { cost }) => PasswordHash::Bcrypt { cost: section.or("cost", cost, whole(10..=20)) },
+        Some(PasswordHash::Scrypt { log_n, r, p }) => PasswordHash::Scrypt {
+            log_n: section.or("log_n", log_n, whole(1..=24)),
+            r: section.or("r", r, whole(1..=64)),
+            p: section.or("p", p, whole(1..=64)),
+        },
+        Some(PasswordHash::Pbkdf2Sha256 { iterations }) => {
+            PasswordHash::Pbkdf2Sha256 { iterations: section.or("iterations", iterations, whole(1..=100_000_000)) }
+        }
+        None => {
+            section.ignore(["memory_kib", "iterations", "parallelism", "cost", "log_n", "r", "p"]);
+            PasswordHash::ARGON2ID
+        }
+    };
+    section.finish();
+    hash
+}
+
+fn read_jwt(section: &mut Section<'_>) -> Option<Options> {
+    let rules = TokenRules::default();
+    let max_lifetime = section.or("max_lifetime", rules.max_lifetime, token_lifetime);
+    let lifetime = section.or("lifetime", JwtConfig::default_lifetime().min(max_lifetime), token_lifetime);
+    if lifetime > max_lifetime {
+        let (lifetime, max) = (show(lifetime), show(max_lifetime));
+        section.error(
+            "lifetime",
+            format!("lifetime is {lifetime}, but max_lifetime is {max}: every token would be refused; make them agree"),
+        );
+    }
+    let leeway = section.or("leeway", rules.leeway, duration_in(Duration::ZERO..=LEEWAY_MAX));
+    let denylist = section.table("denylist").and_then(|mut denylist| {
+        let poll = denylist.required("poll", "\"1s\"", positive);
+        denylist.finish();
+        Some(DenyListConfig { poll: poll? })
+    });
+    let algorithm = section.required("algorithm", "\"ES256\"", one_of(ALGORITHMS))?;
+    let jwt = JwtConfig { algorithm, lifetime, rules: TokenRules { leeway, max_lifetime }, denylist };
+    Some((MethodConfig::Jwt(jwt), None))
+}
+
+#[derive(Clone, Copy)]
+enum Token {
+    Opaque,
+    Jwt,
+}
+
+fn read_oauth2(section: &mut Section<'_>) -> Option<Options> {
+    let token = section.required("token", "\"opaque\"", one_of(&[("opaque", Token::Opaque), ("jwt", Token::Jwt)]));
+    let standard = AuthorizationServerConfig::default();
+    let access_token_lifetime = section.or("lifetime", standard.access_token_lifetime, token_lifetime);
+    let mut rules = TokenRules::default();
+    let (validation, access_token) = match token {
+        Some(Token::Opaque) => {
+            let cache = read_cache(section, DAY);
+            section.misplaced(BELONGS, "method \"oauth2\" with token = \"opaque\"");
+            (TokenValidation::Opaque { cache }, AccessTokenFormat::Opaque)
+        }
+        Some(Token::Jwt) => {
+            rules.leeway = section.or("leeway", rules.leeway, duration_in(Duration::ZERO..=LEEWAY_MAX));
+            let algorithm = section.required("algorithm", "\"ES256\"", one_of(ALGORITHMS));
+            section.misplaced(BELONGS, "method \"oauth2\" with token = \"jwt\"");
+            let algorithm = algorithm?;
+            if algorithm == Algorithm::HS256 {
+                section.error(
+                    "algorithm",
+                    "algorithm is \"HS256\", which would give the resource server the key that signs; write an \
+                     asymmetric one, like \"ES256\"",
+                );
+            }
+            (TokenValidation::Jwt { algorithm }, AccessTokenFormat::Jwt { algorithm })
+        }
+        None => {
+            section.ignore(["cache", "algorithm", "leeway"]);
+            section.misplaced(BELONGS, "method \"oauth2\"");
+            return None;
+        }
+    };
+    let resource_server = OAuth2Config { validation, issuer: TrustedIssuer::InProcess, rules };
+    let authorization_server = AuthorizationServerConfig { access_token, access_token_lifetime, ..standard };
+    Some((MethodConfig::OAuth2(resource_server), Some(authorization_server)))
+}
+
+fn read_mtls(section: &mut Section<'_>) -> Option<Options> {
+    let crl_reload = section.required("crl_reload", "\"2s\"", positive);
+    let crl_validity = section.or("crl_validity", MtlsConfig::default_crl_validity(), positive);
+    let certificate_lifetime = section.or("certificate_lifetime", MtlsConfig::default_certificate_lifetime(), positive);
+    let trust_domain = section.or("trust_domain", MtlsConfig::default_trust_domain(), trust_domain);
+    let crl_reload = crl_reload?;
+    if crl_reload >= crl_validity {
+        let (reload, validity) = (show(crl_reload), show(crl_validity));
+        section.error(
+            "crl_reload",
+            format!(
+                "crl_reload is {reload}, but a CRL is valid for {validity}: it would run out in use; reload sooner"
+            ),
+        );
+    }
+    Some((MethodConfig::Mtls(MtlsConfig { crl_reload, crl_validity, certificate_lifetime, trust_domain }), None))
+}
+
+/// The characters of a SPIFFE trust domain (SPIFFE ID §2.1).
+fn trust_domain(value: &super::document::Value) -> Result<String, String> {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c);
+    let remedy = || "write lower-case letters, digits, \".\", \"_\" and \"-\", like \"authbench.test\"".to_owned();
+    text(value).ok().filter(|text| !text.is_empty() && text.chars().all(allowed)).ok_or_else(remedy)
+}
+
+fn read_cache(section: &mut Section<'_>, longest: Duration) -> Option<CacheConfig> {
+    let mut cache = section.table("cache")?;
+    let ttl = cache.required("ttl", "\"2s\"", duration_in(Duration::from_millis(1)..=longest));
+    let capacity = cache.or("capacity", DEFAULT_CACHE_CAPACITY, whole(1..=100_000_000));
+    cache.finish();
+    Some(CacheConfig { ttl: ttl?, capacity })
+}
+
+/// More than any pool of a shipped scenario, so that entries leave by age and not for want of room.
+const DEFAULT_CACHE_CAPACITY: u64 = 100_000;
