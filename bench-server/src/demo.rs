@@ -119,7 +119,7 @@ async fn script(server: &Running, folder: &Path) -> anyhow::Result<String> {
     let administration = server.administration();
     let ready = server.ready();
     let (main, mtls) = (&ready.listeners[0].url, &ready.listeners[1].url);
-    let curl = format!("curl -sS --cacert {}", quoted(&ready.ca_file.display().to_string()));
+    let curl = format!(r"curl -sS -w '\n' --cacert {}", quoted(&ready.ca_file.display().to_string()));
     let mut lines = vec![
         "# Every method in one process. Paste the lines into another shell; Ctrl-C here ends it all.".to_owned(),
         "# The credentials are throw-away: they die with this process. Never print real ones.".to_owned(),

@@ -126,3 +126,32 @@ fn a_file_configures_it_too() {
         .expect("it runs");
     assert_eq!(ended(child).0, Some(0));
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn all_threads_are_bound_to_the_given_processors() {
+    use rustix::thread::{CpuSet, sched_getaffinity};
+    let allowed = sched_getaffinity(None).expect("a set");
+    let cpu = (0..CpuSet::MAX_CPU).find(|cpu| allowed.is_set(*cpu)).expect("at least one");
+    let state = tempfile::tempdir().expect("a folder");
+    let mut config: serde_json::Value = serde_json::from_str(&config(state.path(), "127.0.0.1:0")).expect("JSON");
+    config["cpus"] = serde_json::json!([cpu]);
+    let (child, stdin, mut stdout) = supervised(&config.to_string());
+    let ready = ready(&mut stdout);
+    let mut threads = Vec::new();
+    for thread in std::fs::read_dir(format!("/proc/{}/task", ready.pid)).expect("it runs") {
+        let status = std::fs::read_to_string(thread.expect("a thread").path().join("status")).expect("its status");
+        let field = |name: &str| {
+            let value = status.lines().find_map(|line| line.strip_prefix(name)).expect("a field");
+            value.trim().to_owned()
+        };
+        assert_eq!(field("Cpus_allowed_list:"), cpu.to_string());
+        threads.push(field("Name:"));
+    }
+    assert!(
+        threads.iter().any(|name| name == "worker-0") && threads.iter().any(|name| name == "control"),
+        "{threads:?}"
+    );
+    drop(stdin);
+    assert_eq!(ended(child).0, Some(0));
+}

@@ -7,10 +7,11 @@ use std::num::NonZeroUsize;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bench_server::contract::{
-    ApiKeyConfig, AuthorizationServerConfig, HttpVersion, ListenerConfig, Material, MethodConfig, Ready, ServerConfig,
-    StoreKind, Transport,
+    ApiKeyConfig, AuthorizationServerConfig, Counters, HttpVersion, ListenerConfig, Material, MethodConfig, MtlsConfig,
+    Ready, ServerConfig, StoreKind, Transport,
 };
 use bench_server::{Running, StartError};
 use common::{Server, listener, profile};
@@ -60,6 +61,19 @@ fn address(server: &Server) -> SocketAddr {
     server.running().ready().listeners[0].address
 }
 
+/// Waits until a handshake has failed: the client may have read the alert before the server counts it.
+async fn failed_handshake(server: &Server) -> Counters {
+    let counted = async {
+        loop {
+            let counters = server.counters().await;
+            if counters.handshakes_failed > 0 {
+                break counters;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), counted).await.expect("a failed handshake is counted")
+}
+
 /// Everything the server sends until it closes the connection.
 async fn rest(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
@@ -105,7 +119,7 @@ async fn a_listener_speaks_one_tls_version_only() {
             let client = server.client().tls_version_min(version).tls_version_max(version).build().expect("a client");
             assert_eq!(client.get(server.whoami()).send().await.is_ok(), accepted, "{transport:?} {version:?}");
         }
-        let counters = server.counters().await;
+        let counters = failed_handshake(&server).await;
         assert_eq!((counters.handshakes_full, counters.handshakes_failed), (1, 1));
     }
 }
@@ -164,7 +178,7 @@ async fn plaintext_to_a_tls_port_gets_no_http_answer() {
     let mut stream = TcpStream::connect(address(&server)).await.expect("a connection");
     stream.write_all(b"GET /whoami HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("sent");
     assert!(!rest(&mut stream).await.contains("HTTP/"));
-    assert_eq!(server.counters().await.handshakes_failed, 1);
+    assert_eq!(failed_handshake(&server).await.handshakes_failed, 1);
 }
 
 #[tokio::test]
@@ -261,6 +275,67 @@ async fn a_connection_remembers_no_credential() {
         let counters = server.counters().await;
         assert_eq!(counters.handshakes_full, 1, "both went over one connection");
         assert_eq!((counters.requests, counters.accepted, counters.rejected["missing"]), (2, 1, 1));
+    }
+}
+
+/// There is no challenge for certificates: the answer is a 403 and the end of the connection, `Connection: close` over
+/// HTTP/1 and GOAWAY over HTTP/2. A new connection is refused in its handshake.
+#[tokio::test]
+async fn a_connection_ends_when_its_certificate_is_revoked() {
+    let method = || {
+        MethodConfig::Mtls(MtlsConfig {
+            crl_reload: Duration::from_millis(20),
+            crl_validity: MtlsConfig::default_crl_validity(),
+            certificate_lifetime: MtlsConfig::default_certificate_lifetime(),
+            trust_domain: MtlsConfig::default_trust_domain(),
+        })
+    };
+    for transport in [Transport::Tls12, Transport::Tls13] {
+        for http in VERSIONS {
+            let server = Server::start_with(vec![serving(transport, http, method())], None).await;
+            let issued = server.issue(&["read"], None).await;
+            let Material::Certificate { chain_pem, key_pem } = &issued.material else { panic!("not a certificate") };
+            let identity = format!("{chain_pem}{}", key_pem.expose());
+            let client =
+                server.client().identity(reqwest::Identity::from_pem(identity.as_bytes()).expect("an identity"));
+            let client = match http {
+                HttpVersion::Http1 => client.http1_only(),
+                HttpVersion::Http2 => client.http2_prior_knowledge(),
+            };
+            let client = client.build().expect("a client");
+            let get = async || client.get(server.whoami()).send().await;
+            assert_eq!(get().await.expect("an answer").status(), 200);
+            assert_eq!(client.get(format!("{}/nothing", server.url())).send().await.expect("an answer").status(), 404);
+
+            server.revoke(&issued).await;
+            let noticed = async {
+                loop {
+                    let answer = get().await.expect("an answer on the open connection");
+                    if answer.status() != 200 {
+                        break answer;
+                    }
+                }
+            };
+            let refused =
+                tokio::time::timeout(Duration::from_secs(10), noticed).await.expect("noticed within its bound");
+            assert_eq!(refused.status(), 403, "{transport:?} {http:?}");
+            assert!(!refused.headers().contains_key("www-authenticate"));
+            assert_eq!(refused.headers().contains_key("connection"), http == HttpVersion::Http1);
+            let body: serde_json::Value = refused.json().await.expect("JSON");
+            assert!(body["type"].as_str().expect("a type").ends_with("client-certificate-invalid"), "{body}");
+
+            // Until the client has seen the end of the connection, it may use it once more.
+            let ended = async {
+                while server.counters().await.handshakes_failed == 0 {
+                    if let Ok(answer) = get().await {
+                        assert_eq!(answer.status(), 403);
+                    }
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(10), ended).await.expect("the connection ends");
+            let counters = server.counters().await;
+            assert_eq!(counters.handshakes_full, 1, "{transport:?} {http:?}: all answers came over one connection");
+        }
     }
 }
 
