@@ -2,7 +2,29 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use crate::run::LoadedRun;
+
+mod cell;
+mod checks;
+mod claims;
+mod csv;
+mod expect;
+mod format;
+mod headline;
+mod hgrm;
+mod html;
+mod markdown;
+mod plot;
+mod summary;
+mod table;
+mod view;
+
+pub use cell::{Cell, Estimate};
+pub use checks::{Check, CheckVerdict};
+pub use claims::{Claim, ClaimVerdict};
+pub use summary::*;
 
 /// What `report` writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,20 +55,112 @@ pub struct ReportError {
     pub message: String,
 }
 
+/// All that a run says, before it is drawn: the content of `summary.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// The figures.
+    #[serde(flatten)]
+    pub summary: Summary,
+    /// What physics demands of them.
+    pub checks: Vec<Check>,
+    /// The guide's table beside them.
+    pub claims: Vec<Claim>,
+}
+
+impl Report {
+    /// Adds a run up.
+    pub fn new(run: &LoadedRun) -> Self {
+        let trials = Trials::new(run);
+        let summary = Summary::new(run, &trials);
+        let checks = checks::check(&run.header.plan, &trials, &summary);
+        let claims = claims::claims(&summary);
+        Self { summary, checks, claims }
+    }
+
+    /// The checks that failed.
+    pub fn failed_checks(&self) -> impl Iterator<Item = &Check> {
+        self.checks.iter().filter(|check| check.failed())
+    }
+}
+
 /// The comparison table for a terminal, with the sanity checks below it.
-pub fn terminal(_run: &LoadedRun) -> String {
-    unimplemented!()
+pub fn terminal(run: &LoadedRun) -> String {
+    table::terminal(&Report::new(run))
 }
 
 /// Sanity checks that physics demands and that failed; a run with any is not to be believed.
-pub fn failed_checks(_run: &LoadedRun) -> Vec<String> {
-    unimplemented!()
+pub fn failed_checks(run: &LoadedRun) -> Vec<String> {
+    let sentence = |check: &Check| format!("{}: expected {}, found {}", check.name, check.expected, check.found);
+    Report::new(run).failed_checks().map(sentence).collect()
 }
 
 /// Writes the chosen formats into `out` and returns the files written.
 ///
 /// # Errors
 /// [`ReportError`].
-pub fn write(_run: &LoadedRun, _out: &Path, _formats: &[Format]) -> Result<Vec<PathBuf>, ReportError> {
-    unimplemented!()
+pub fn write(run: &LoadedRun, out: &Path, formats: &[Format]) -> Result<Vec<PathBuf>, ReportError> {
+    let report = Report::new(run);
+    let mut files = Files { out, written: Vec::new() };
+    for format in formats {
+        match format {
+            Format::Html => files.text("report.html", &html::render(run, &report)?)?,
+            Format::Markdown => files.text("report.md", &markdown::render(run, &report))?,
+            Format::Csv => {
+                for (name, text) in csv::render(&report)? {
+                    files.text(&format!("tables/{name}.csv"), &text)?;
+                }
+            }
+            Format::Svg => {
+                for plot in plot::all(&report) {
+                    files.text(&format!("plots/{}.svg", plot.name()), &plot.svg(plot::Ink::OnPaper)?)?;
+                }
+            }
+            Format::Png => {
+                for plot in plot::all(&report) {
+                    let path = files.place(&format!("plots/{}.png", plot.name()))?;
+                    plot.png(&path)?;
+                    files.written.push(path);
+                }
+            }
+            Format::Json => {
+                let text = serde_json::to_string_pretty(&report)
+                    .map_err(|error| files.error("summary.json", error.to_string()))?;
+                files.text("summary.json", &(text + "\n"))?;
+            }
+            Format::Hgrm => {
+                for (name, text) in hgrm::render(run) {
+                    files.text(&format!("hgrm/{name}.hgrm"), &text)?;
+                }
+            }
+        }
+    }
+    Ok(files.written)
+}
+
+/// Where files go, and which went there.
+struct Files<'a> {
+    out: &'a Path,
+    written: Vec<PathBuf>,
+}
+
+impl Files<'_> {
+    fn error(&self, name: &str, message: String) -> ReportError {
+        ReportError { path: self.out.join(name), message }
+    }
+
+    /// The path of a file whose folder exists.
+    fn place(&self, name: &str) -> Result<PathBuf, ReportError> {
+        let path = self.out.join(name);
+        let folder = path.parent().unwrap_or(self.out);
+        std::fs::create_dir_all(folder)
+            .map_err(|error| ReportError { path: folder.to_owned(), message: error.to_string() })?;
+        Ok(path)
+    }
+
+    fn text(&mut self, name: &str, text: &str) -> Result<(), ReportError> {
+        let path = self.place(name)?;
+        std::fs::write(&path, text).map_err(|error| self.error(name, error.to_string()))?;
+        self.written.push(path);
+        Ok(())
+    }
 }

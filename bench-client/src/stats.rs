@@ -1,1 +1,12 @@
-//! Pure functions over histograms and samples; no I/O. One file per topic under `stats/`.
+//! Statistics: pure functions, no I/O.
+//!
+//! Percentiles are never averaged: histograms are merged, and the uncertainty of a merged percentile comes from a
+//! bootstrap over the trials that were merged.
+
+mod bootstrap;
+mod distribution;
+mod point;
+
+pub use bootstrap::{Grouping, Interval, Resampler};
+pub use distribution::{Distribution, PERCENTILE_TAIL, Pool};
+pub use point::{detectable_change, kolmogorov_bound, kolmogorov_distance_from_uniform, median, ratio_of_pairs};

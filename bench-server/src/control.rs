@@ -1,1 +1,366 @@
-//! stub
+//! The control socket: issue, revoke, register, counters, configuration, clock. The requests are listed in
+//! [`crate::contract`].
+//!
+//! It is a Unix socket of mode 0600 inside a folder of mode 0700, so only the owner of the process reaches it.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Method as Verb, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use percent_encoding::percent_decode_str;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::net::UnixListener;
+
+use crate::auth::{AdminError, Method};
+use crate::clock::Clock;
+use crate::config::ServerConfig;
+use crate::contract::{ClientRegistration, ClockStep, IssueRequest, Telemetry, UserRegistration};
+use crate::issuer::authorization_server::AuthorizationServer;
+use crate::net::problem::{self, Answer, problem};
+use crate::server::StartError;
+use crate::telemetry::Meter;
+
+const SOCKET: &str = "control.sock";
+
+/// Longest path of a Unix socket: `sockaddr_un.sun_path` without its terminating zero.
+const MAX_SOCKET_PATH: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
+
+/// Largest request body in bytes; requests are a few hundred.
+const MAX_BODY: usize = 64 * 1024;
+
+/// Pause after a failed `accept`, most likely for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What an administrator works on.
+pub(crate) struct Administration {
+    /// The configuration in force, with the real addresses.
+    pub(crate) config: ServerConfig,
+    pub(crate) clock: Clock,
+    pub(crate) meter: Arc<Meter>,
+    /// By profile.
+    pub(crate) methods: BTreeMap<String, Arc<Method>>,
+    pub(crate) authorization_server: Option<Arc<AuthorizationServer>>,
+}
+
+/// The socket. Bound early, so that a second server over the same folder is noticed before it touches any file there;
+/// it takes requests from [`ControlSocket::listen`] on. Dropping it removes the file.
+pub(crate) struct ControlSocket {
+    path: PathBuf,
+    listener: Option<std::os::unix::net::UnixListener>,
+}
+
+impl ControlSocket {
+    /// Binds `control.sock` in the state folder. What a killed server left there is replaced.
+    pub(crate) fn bind(state_dir: &Path) -> Result<Self, StartError> {
+        let path = state_dir.join(SOCKET);
+        let length = path.as_os_str().len();
+        if length > MAX_SOCKET_PATH {
+            let what = format!("state_dir: the path of the control socket, {}, is too long", path.display());
+            let why =
+                format!("{length} bytes, and a Unix socket may have {MAX_SOCKET_PATH}; choose a shorter state_dir");
+            return Err(StartError::state(what, why));
+        }
+        let bind = || -> io::Result<std::os::unix::net::UnixListener> {
+            if fs::symlink_metadata(&path).is_ok() {
+                if std::os::unix::net::UnixStream::connect(&path).is_ok() {
+                    return Err(io::Error::new(
+                        io::ErrorKind::AddrInUse,
+                        "another server runs over this state_dir; end it or choose another folder",
+                    ));
+                }
+                fs::remove_file(&path)?;
+            }
+            let listener = std::os::unix::net::UnixListener::bind(&path)?;
+            // Until here the folder's mode has kept others out.
+            fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+            listener.set_nonblocking(true)?;
+            Ok(listener)
+        };
+        let listener = bind().map_err(|error| StartError::state(format!("bind {}", path.display()), error))?;
+        Ok(Self { path, listener: Some(listener) })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Takes requests from now on, in the runtime of the caller and as long as it lives.
+    pub(crate) fn listen(&mut self, administration: &Arc<Administration>) -> Result<(), StartError> {
+        let listener = self.listener.take().expect("called once");
+        let listener = UnixListener::from_std(listener)
+            .map_err(|error| StartError::state(format!("listen on {}", self.path.display()), error))?;
+        tokio::spawn(accept(listener, administration.clone()));
+        Ok(())
+    }
+}
+
+impl Drop for ControlSocket {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path); // the folder may be gone already, and that is fine
+    }
+}
+
+async fn accept(listener: UnixListener, administration: Arc<Administration>) {
+    loop {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept on the control socket; trying again");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let administration = administration.clone();
+        tokio::spawn(async move {
+            let service = service_fn(move |request: Request<Incoming>| {
+                let administration = administration.clone();
+                async move {
+                    let (head, body) = request.into_parts();
+                    let answer = match Limited::new(body, MAX_BODY).collect().await {
+                        Ok(body) => administration.answer(&head.method, head.uri.path(), &body.to_bytes()).await,
+                        Err(error) => problem(StatusCode::BAD_REQUEST, None, Some(&error.to_string())),
+                    };
+                    Ok::<_, Infallible>(answer)
+                }
+            });
+            if let Err(error) = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await {
+                tracing::debug!(%error, "control connection ended");
+            }
+        });
+    }
+}
+
+impl Administration {
+    /// Answers one request of the control socket.
+    async fn answer(&self, verb: &Verb, path: &str, body: &[u8]) -> Answer {
+        self.route(verb, path, body).await.unwrap_or_else(|error| refuse(&error))
+    }
+
+    async fn route(&self, verb: &Verb, path: &str, body: &[u8]) -> Result<Answer, AdminError> {
+        let segments = path
+            .strip_prefix('/')
+            .unwrap_or(path)
+            .split('/')
+            .map(|segment| percent_decode_str(segment).decode_utf8())
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|_| AdminError::BadRequest("the path is not UTF-8".to_owned()))?;
+        let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
+        match (segments.as_slice(), verb) {
+            (["health"], &Verb::GET) => Ok(json(&serde_json::json!({ "status": "ok" }))),
+            (["counters"], &Verb::GET) => Ok(json(&self.meter.counters())),
+            (["config"], &Verb::GET) => Ok(json(&self.config)),
+            (["telemetry", "take"], &Verb::POST) => {
+                Ok(json(&Telemetry { counters: self.meter.counters(), validation: self.meter.take_validation() }))
+            }
+            (["profiles", name, "credentials"], &Verb::POST) => {
+                let request: IssueRequest = parse(body)?;
+                if request.count == 0 {
+                    return Err(AdminError::BadRequest("count is 0; ask for at least 1".to_owned()));
+                }
+                Ok(json(&self.method(name)?.issue(&request).await?))
+            }
+            (["profiles", name, "credentials", id], &Verb::DELETE) => {
+                self.method(name)?.revoke(id).await?;
+                Ok(empty(StatusCode::NO_CONTENT))
+            }
+            (["clients"], &Verb::POST) => {
+                let registration: ClientRegistration = parse(body)?;
+                Ok(json(&self.authorization_server()?.register_client(&registration)?))
+            }
+            (["users"], &Verb::POST) => {
+                let registration: UserRegistration = parse(body)?;
+                self.authorization_server()?.register_user(&registration)?;
+                Ok(empty(StatusCode::CREATED))
+            }
+            (["clock"], &Verb::POST) => {
+                let step: ClockStep = parse(body)?;
+                Ok(match self.clock.advance(step.advance) {
+                    Ok(()) => empty(StatusCode::NO_CONTENT),
+                    Err(error) => problem(StatusCode::CONFLICT, None, Some(&error.to_string())),
+                })
+            }
+            (["health" | "counters" | "config"], _) => Ok(problem::method_not_allowed("GET")),
+            (["telemetry", "take"] | ["profiles", _, "credentials"] | ["clients" | "users" | "clock"], _) => {
+                Ok(problem::method_not_allowed("POST"))
+            }
+            (["profiles", _, "credentials", _], _) => Ok(problem::method_not_allowed("DELETE")),
+            _ => Err(AdminError::NotFound(path.to_owned())),
+        }
+    }
+
+    /// The method of a profile.
+    pub(crate) fn method(&self, profile: &str) -> Result<&Arc<Method>, AdminError> {
+        self.methods.get(profile).ok_or_else(|| AdminError::NotFound(format!("profile \"{profile}\"")))
+    }
+
+    /// The authorization server of this process.
+    pub(crate) fn authorization_server(&self) -> Result<&Arc<AuthorizationServer>, AdminError> {
+        self.authorization_server
+            .as_ref()
+            .ok_or_else(|| AdminError::NotFound("an authorization server in this process".to_owned()))
+    }
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, AdminError> {
+    // Said without the value: it may be a password.
+    serde_json::from_slice(body).map_err(|error| {
+        AdminError::BadRequest(format!(
+            "the body is not what the contract says ({:?} error at line {}, column {})",
+            error.classify(),
+            error.line(),
+            error.column()
+        ))
+    })
+}
+
+fn json(value: &impl Serialize) -> Answer {
+    let body = serde_json::to_vec(value).expect("the contract's types are JSON");
+    let mut answer = Response::new(Full::new(Bytes::from(body)));
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer
+}
+
+fn empty(status: StatusCode) -> Answer {
+    let mut answer = Response::new(Full::default());
+    *answer.status_mut() = status;
+    answer
+}
+
+fn refuse(error: &AdminError) -> Answer {
+    let (status, field) = match error {
+        AdminError::NotFound(_) => (StatusCode::NOT_FOUND, None),
+        AdminError::BadRequest(_) => (StatusCode::BAD_REQUEST, None),
+        // No method is allowed there (RFC 9110 §10.2.1).
+        AdminError::NotHere(_) => (StatusCode::METHOD_NOT_ALLOWED, Some((ALLOW, ""))),
+        AdminError::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, Some((RETRY_AFTER, "1"))),
+    };
+    let mut answer = problem(status, None, Some(&error.to_string()));
+    if let Some((name, value)) = field {
+        answer.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::ClockMode;
+    use crate::contract::{Counters, Issued};
+
+    fn administration(clock: ClockMode) -> Administration {
+        let config = toml::from_str("workers = 1\nstate_dir = \"state\"\nlisteners = []").unwrap();
+        Administration {
+            config,
+            clock: Clock::new(clock),
+            meter: Arc::default(),
+            methods: BTreeMap::from([("the baseline".to_owned(), Arc::new(Method::None))]),
+            authorization_server: None,
+        }
+    }
+
+    async fn ask(verb: Verb, path: &str, body: &str) -> (u16, Bytes) {
+        ask_with(&administration(ClockMode::System), verb, path, body).await
+    }
+
+    async fn ask_with(administration: &Administration, verb: Verb, path: &str, body: &str) -> (u16, Bytes) {
+        let answer = administration.answer(&verb, path, body.as_bytes()).await;
+        let problem = answer.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "application/problem+json");
+        assert_eq!(problem, answer.status().is_client_error(), "{verb} {path}");
+        (answer.status().as_u16(), answer.into_body().collect().await.unwrap().to_bytes())
+    }
+
+    #[tokio::test]
+    async fn counters_configuration_and_health() {
+        let administration = administration(ClockMode::System);
+        administration.meter.requests.add();
+        let (status, body) = ask_with(&administration, Verb::GET, "/counters", "").await;
+        assert_eq!(status, 200);
+        assert_eq!(serde_json::from_slice::<Counters>(&body).unwrap().requests, 1);
+        let (_, body) = ask_with(&administration, Verb::GET, "/config", "").await;
+        assert_eq!(serde_json::from_slice::<ServerConfig>(&body).unwrap(), administration.config);
+        let (_, body) = ask_with(&administration, Verb::POST, "/telemetry/take", "").await;
+        assert!(!serde_json::from_slice::<Telemetry>(&body).unwrap().validation.is_empty());
+        assert_eq!(ask(Verb::GET, "/health", "").await.0, 200);
+    }
+
+    #[tokio::test]
+    async fn credentials_are_issued_by_profile() {
+        let path = "/profiles/the%20baseline/credentials";
+        let (status, body) = ask(Verb::POST, path, r#"{"count": 3, "scopes": ["read"]}"#).await;
+        assert_eq!(status, 200);
+        assert_eq!(serde_json::from_slice::<Vec<Issued>>(&body).unwrap().len(), 3);
+        assert_eq!(ask(Verb::POST, path, r#"{"count": 0, "scopes": []}"#).await.0, 400);
+        assert_eq!(ask(Verb::POST, path, r#"{"count": 1, "scopes": [], "more": 1}"#).await.0, 400);
+        assert_eq!(ask(Verb::POST, "/profiles/x/credentials", r#"{"count": 1, "scopes": []}"#).await.0, 404);
+        // The baseline has nothing to revoke.
+        assert_eq!(ask(Verb::DELETE, &format!("{path}/none"), "").await.0, 405);
+    }
+
+    #[tokio::test]
+    async fn unknown_paths_and_verbs() {
+        for path in ["/", "/nothing", "/counters/", "//counters", "/profiles", "/profiles/x", "/%ff"] {
+            assert!([400, 404].contains(&ask(Verb::GET, path, "").await.0), "{path}");
+        }
+        for path in ["/telemetry/take", "/clients", "/clock", "/profiles/x/credentials", "/profiles/x/credentials/y"] {
+            assert_eq!(ask(Verb::GET, path, "").await.0, 405, "{path}");
+        }
+        assert_eq!(ask(Verb::POST, "/counters", "").await.0, 405);
+    }
+
+    #[tokio::test]
+    async fn the_clock_moves_only_when_controlled() {
+        let step = r#"{"advance": "1h"}"#;
+        assert_eq!(ask(Verb::POST, "/clock", step).await.0, 409);
+        let administration = administration(ClockMode::Controlled);
+        let before = administration.clock.now();
+        assert_eq!(ask_with(&administration, Verb::POST, "/clock", step).await.0, 204);
+        assert!(administration.clock.now().0 - before.0 >= Duration::from_secs(3600));
+    }
+
+    #[tokio::test]
+    async fn no_authorization_server_and_no_password_in_errors() {
+        let user = r#"{"username": "u", "password": "hunter2"}"#;
+        assert_eq!(ask(Verb::POST, "/users", user).await.0, 404);
+        let (status, body) = ask(Verb::POST, "/users", r#"{"username": 5, "password": "hunter2"}"#).await;
+        assert_eq!(status, 400);
+        assert!(!String::from_utf8_lossy(&body).contains("hunter2"));
+    }
+
+    #[test]
+    fn the_socket_is_private_and_goes_with_its_owner() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = ControlSocket::bind(folder.path()).unwrap();
+        let path = socket.path().to_owned();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let second = ControlSocket::bind(folder.path()).err().expect("the folder is taken").to_string();
+        assert!(second.contains("another server"), "{second}");
+        drop(socket);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn the_socket_of_a_killed_server_is_replaced_and_a_long_path_explained() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(std::os::unix::net::UnixListener::bind(folder.path().join(SOCKET)).unwrap());
+        assert!(folder.path().join(SOCKET).exists(), "dropping a listener leaves its file");
+        ControlSocket::bind(folder.path()).unwrap();
+
+        let deep = folder.path().join("x".repeat(120));
+        let error = ControlSocket::bind(&deep).err().expect("too long").to_string();
+        assert!(error.contains("too long") && error.contains("choose a shorter"), "{error}");
+    }
+}

@@ -8,11 +8,13 @@
 //! construction. What a load client may know of the server is in [`contract`].
 
 pub mod auth;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod contract;
 pub mod control;
 pub mod credential;
+mod demo;
 pub mod issuer;
 pub mod net;
 pub mod server;

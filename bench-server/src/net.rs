@@ -1,1 +1,11 @@
 //! Bytes to requests and back: accept, TLS, HTTP, routing, problem answers.
+//!
+//! Everything here is the same code for every method: what a variant adds is inside
+//! [`Method::authenticate`](crate::auth::Method::authenticate).
+
+pub(crate) mod accept;
+pub(crate) mod bind;
+pub(crate) mod http;
+pub(crate) mod problem;
+pub(crate) mod route;
+pub(crate) mod tls;

@@ -1,11 +1,26 @@
 //! What the server did: counters and the validation histogram, kept in every build.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
+use hdrhistogram::serialization::{Serializer as _, V2Serializer};
 
 use crate::contract::Counters;
+
+/// Bounds and precision of the validation histogram: 1 ns to 60 s, three significant digits. What lies outside is
+/// clamped to the nearest bound, never lost.
+const LOWEST_NS: u64 = 1;
+const HIGHEST_NS: u64 = 60_000_000_000;
+const SIGNIFICANT_DIGITS: u8 = 3;
+
+/// Locked parts of a [`Meter`]. Each thread keeps to one of them, so a request takes a lock that nobody else holds unless
+/// there are more threads than this.
+const SHARDS: usize = 16;
 
 /// A counter that many threads add to. Relaxed: each figure is exact, their order among each other is not promised.
 #[derive(Debug, Default)]
@@ -38,6 +53,137 @@ pub struct Meter {
     pub handshakes_full: Count,
     pub handshakes_resumed: Count,
     pub handshakes_failed: Count,
-    rejected: Mutex<std::collections::BTreeMap<&'static str, u64>>,
-    validation: Mutex<Option<Histogram<u64>>>,
+    shards: [Mutex<Shard>; SHARDS],
+}
+
+/// What one thread (or several, see [`SHARDS`]) recorded.
+#[derive(Debug, Default)]
+struct Shard {
+    rejected: BTreeMap<&'static str, u64>,
+    /// Made at the first use: it takes some 200 KiB, and most shards are never used.
+    validation: Option<Histogram<u64>>,
+}
+
+impl Meter {
+    /// Counts a refused request; `reason` is [`crate::auth::Rejection::reason`].
+    pub fn rejected(&self, reason: &'static str) {
+        *self.shard().rejected.entry(reason).or_default() += 1;
+    }
+
+    /// Records the time inside one authenticator call.
+    pub fn record_validation(&self, time: Duration) {
+        let time_ns = u64::try_from(time.as_nanos()).unwrap_or(HIGHEST_NS).max(LOWEST_NS);
+        self.shard().validation.get_or_insert_with(empty_histogram).saturating_record(time_ns);
+    }
+
+    /// Totals since the start.
+    pub fn counters(&self) -> Counters {
+        let mut rejected = BTreeMap::new();
+        for shard in &self.shards {
+            for (reason, count) in &lock(shard).rejected {
+                *rejected.entry((*reason).to_owned()).or_default() += count;
+            }
+        }
+        Counters {
+            requests: self.requests.get(),
+            accepted: self.accepted.get(),
+            store_lookups: self.store_lookups.get(),
+            store_writes: self.store_writes.get(),
+            cache_hits: self.cache_hits.get(),
+            verify_calls: self.verify_calls.get(),
+            hash_calls: self.hash_calls.get(),
+            jwks_fetches: self.jwks_fetches.get(),
+            introspections: self.introspections.get(),
+            handshakes_full: self.handshakes_full.get(),
+            handshakes_resumed: self.handshakes_resumed.get(),
+            handshakes_failed: self.handshakes_failed.get(),
+            rejected,
+        }
+    }
+
+    /// The validation times recorded since the last call, in nanoseconds: an HdrHistogram in V2 form, base64 (standard,
+    /// padded). Every time is in exactly one such answer.
+    pub fn take_validation(&self) -> String {
+        let mut all = empty_histogram();
+        for shard in &self.shards {
+            if let Some(histogram) = &mut lock(shard).validation {
+                all.add(&*histogram).expect("all shards have the same bounds");
+                // Emptied in place: a new one would be allocated by the next request.
+                histogram.reset();
+            }
+        }
+        let mut bytes = Vec::new();
+        V2Serializer::new().serialize(&all, &mut bytes).expect("writing into memory does not fail");
+        STANDARD.encode(bytes)
+    }
+
+    fn shard(&self) -> MutexGuard<'_, Shard> {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        thread_local! {
+            static MINE: usize = NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS;
+        }
+        lock(&self.shards[MINE.with(|mine| *mine)])
+    }
+}
+
+/// A panic while a shard is locked leaves counters that are still true.
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn empty_histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(LOWEST_NS, HIGHEST_NS, SIGNIFICANT_DIGITS).expect("the bounds are valid constants")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode(base64: &str) -> Histogram<u64> {
+        let bytes = STANDARD.decode(base64).expect("base64");
+        hdrhistogram::serialization::Deserializer::new().deserialize(&mut bytes.as_slice()).expect("V2 form")
+    }
+
+    #[test]
+    fn counts_add_up_over_threads() {
+        let meter = Meter::default();
+        std::thread::scope(|scope| {
+            for _ in 0..2 * SHARDS {
+                scope.spawn(|| {
+                    meter.requests.add();
+                    meter.rejected("unknown");
+                    meter.record_validation(Duration::from_micros(3));
+                });
+            }
+        });
+        meter.rejected("expired");
+        let counters = meter.counters();
+        assert_eq!(counters.requests, 2 * SHARDS as u64);
+        assert_eq!(counters.rejected["unknown"], 2 * SHARDS as u64);
+        assert_eq!(counters.rejected["expired"], 1);
+        assert_eq!(decode(&meter.take_validation()).len(), 2 * SHARDS as u64);
+    }
+
+    #[test]
+    fn what_is_out_of_bounds_is_clamped_and_counted() {
+        let meter = Meter::default();
+        meter.record_validation(Duration::ZERO);
+        meter.record_validation(Duration::from_secs(3600));
+        let histogram = decode(&meter.take_validation());
+        assert_eq!(histogram.len(), 2);
+        assert_eq!(histogram.min(), LOWEST_NS);
+        assert!(histogram.equivalent(histogram.max(), HIGHEST_NS), "{}", histogram.max());
+    }
+
+    #[test]
+    fn taking_starts_anew_and_the_counters_stay() {
+        let meter = Meter::default();
+        meter.accepted.add();
+        meter.record_validation(Duration::from_nanos(1500));
+        assert_eq!(decode(&meter.take_validation()).len(), 1);
+        assert_eq!(decode(&meter.take_validation()).len(), 0);
+        meter.record_validation(Duration::from_nanos(900));
+        assert_eq!(decode(&meter.take_validation()).max(), 900);
+        assert_eq!(meter.counters().accepted, 1);
+    }
 }

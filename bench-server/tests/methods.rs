@@ -61,13 +61,8 @@ const SCRYPT: PasswordHash = PasswordHash::Scrypt { log_n: 10, r: 8, p: 1 };
 const PBKDF2: PasswordHash = PasswordHash::Pbkdf2Sha256 { iterations: 1_000 };
 
 fn subjects() -> Vec<Subject> {
-    let subject = |name, method, refusal, lifetime, revoked_at_once| Subject {
-        name,
-        method,
-        refusal,
-        lifetime,
-        revoked_at_once,
-    };
+    let subject =
+        |name, method, refusal, lifetime, revoked_at_once| Subject { name, method, refusal, lifetime, revoked_at_once };
     let bearer = |name, method, revoked_at_once| subject(name, method, Refusal::Bearer, Some(MINUTE), revoked_at_once);
     vec![
         bearer("api-key-memory", api_key(StoreKind::Memory), true),

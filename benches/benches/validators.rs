@@ -120,8 +120,7 @@ fn oauth2(c: &mut Criterion) {
         let issuer = runtime.block_on(TokenIssuer::start(issuer_dir.path(), format)).expect("an issuer");
         let method =
             MethodConfig::OAuth2(OAuth2Config { validation, issuer: issuer.trusted(), rules: TokenRules::default() });
-        let subject =
-            runtime.block_on(Subject::issued_by(resource_dir.path(), &issuer, method)).expect("a subject");
+        let subject = runtime.block_on(Subject::issued_by(resource_dir.path(), &issuer, method)).expect("a subject");
         waiting(c, name, &runtime, &subject);
         drop(subject);
         runtime.block_on(issuer.stop());
@@ -165,8 +164,8 @@ fn jsonwebtoken_decode(c: &mut Criterion) {
         jti: "0123456789abcdef".into(),
     };
     let algorithm = jsonwebtoken::Algorithm::HS256;
-    let token = jsonwebtoken::encode(&Header::new(algorithm), &claims, &EncodingKey::from_secret(&secret))
-        .expect("a token");
+    let token =
+        jsonwebtoken::encode(&Header::new(algorithm), &claims, &EncodingKey::from_secret(&secret)).expect("a token");
     let key = DecodingKey::from_secret(&secret);
     let mut validation = Validation::new(algorithm);
     validation.set_audience(&[AUDIENCE]);
@@ -179,7 +178,10 @@ fn jsonwebtoken_decode(c: &mut Criterion) {
 }
 
 fn settings() -> Criterion {
-    Criterion::default().sample_size(20).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2))
+    Criterion::default()
+        .sample_size(20)
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(2))
 }
 
 criterion_group! {

@@ -16,7 +16,6 @@ use crate::config::{AccessTokenFormat, Algorithm, OAuth2Config, TokenValidation,
 use crate::contract::{ClientRegistration, Secret};
 use crate::issuer::authorization_server::AuthorizationServer;
 
-mod cache;
 mod discovery;
 mod http;
 mod introspection;
@@ -71,7 +70,7 @@ impl OAuth2 {
                 trusted.own_tokens,
                 (&trusted.client_id, &trusted.client_secret),
                 cache,
-            ))),
+            )?)),
             TokenValidation::Jwt { algorithm: Algorithm::HS256 } => {
                 let remedy = "validation: HS256 keys cannot be published; use an asymmetric algorithm";
                 return Err(BuildError::Config(remedy.to_owned()));

@@ -124,9 +124,9 @@ impl AuthorizationServer {
             access_token_lifetime: config.access_token_lifetime,
             code_lifetime: config.code_lifetime,
             clock,
-            meter,
+            meter: meter.clone(),
             clients: client::Clients::default(),
-            users: user::Users::new(),
+            users: user::Users::new(meter)?,
             logins: throttle::Throttle::default(),
             hashing: Semaphore::new(HASHING),
             sessions: session::Sessions::new(url.scheme() == "https"),
@@ -212,7 +212,6 @@ impl AuthorizationServer {
     /// # Errors
     /// [`AdminError::BadRequest`] for a name that is taken or out of bounds, or an empty or overlong password.
     pub fn register_user(&self, registration: &UserRegistration) -> Result<(), AdminError> {
-        self.meter.hash_calls.add();
         self.users.register(registration)
     }
 
@@ -221,7 +220,6 @@ impl AuthorizationServer {
     /// # Errors
     /// [`AdminError::NotFound`]; [`AdminError::BadRequest`] for an empty or overlong password.
     pub fn set_password(&self, registration: &UserRegistration) -> Result<(), AdminError> {
-        self.meter.hash_calls.add();
         self.users.set_password(registration)
     }
 

@@ -1,5 +1,5 @@
 //! A server in this process, its control socket, and a caller: what the acceptance tests stand on.
-#![allow(dead_code, missing_docs)] // each test file uses a part of it
+#![allow(dead_code, missing_docs, unreachable_pub)] // each test file uses a part of it
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
@@ -315,6 +315,7 @@ pub fn client_credentials(scopes: &[&str]) -> ClientRegistration {
         scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
         may_introspect: false,
         access_token_lifetime: None,
+        token_endpoint_auth_method: None,
     }
 }
 

@@ -9,16 +9,18 @@ use ::http::header::AUTHORIZATION;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
 
-use super::cache::AnswerCache;
 use super::discovery::Discovery;
 use super::http::{self, Http, Trouble};
 use super::unavailable;
-use crate::auth::{Cause, Principal, Rejection};
+use crate::auth::{BuildError, Cause, Principal, Rejection};
 use crate::clock::UnixTime;
 use crate::config::{AUDIENCE, CacheConfig};
 use crate::contract::Secret;
+use crate::credential::digest::{Digest, DigestState};
 use crate::issuer::authorization_server::opaque;
+use crate::store::cache::TtlCache;
 use crate::telemetry::Meter;
 
 /// An introspection answer (RFC 7662 §2.2).
@@ -62,7 +64,8 @@ pub(super) struct Introspection {
     /// Whether tokens are known to have [`opaque`]'s form, so that anything else needs no question.
     pub(super) own_tokens: bool,
     authorization: HeaderValue,
-    cache: Option<AnswerCache>,
+    /// Positive answers by the token's SHA-256: nothing that could be presented (RFC 7662 §4).
+    cache: Option<TtlCache<Digest, Principal, DigestState>>,
     /// The second in which trouble was last logged: an outage must not become a flood of lines.
     logged: AtomicU64,
 }
@@ -76,17 +79,17 @@ impl Introspection {
         own_tokens: bool,
         (client_id, client_secret): (&str, &Secret),
         cache: Option<CacheConfig>,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, BuildError> {
+        Ok(Self {
             issuer: issuer.into(),
             discovery,
             http,
             meter,
             own_tokens,
             authorization: client_secret_basic(client_id, client_secret),
-            cache: cache.map(AnswerCache::new),
+            cache: cache.map(|cache| TtlCache::new(&cache, DigestState::default())).transpose()?,
             logged: AtomicU64::new(0),
-        }
+        })
     }
 
     /// The principal that a token stands for.
@@ -97,14 +100,26 @@ impl Introspection {
         let Some(cache) = &self.cache else {
             return self.ask(token, now).await.map(|(principal, _)| principal);
         };
-        let key = AnswerCache::key(token);
+        let key = Digest(Sha256::digest(token.as_bytes()).into());
         if let Some(principal) = cache.get(&key, now) {
             self.meter.cache_hits.add();
             return Ok(principal);
         }
-        let (principal, exp) = self.ask(token, now).await?;
-        cache.insert(key, principal.clone(), now, exp);
-        Ok(principal)
+        let load = cache.begin(key, now);
+        match self.ask(token, now).await {
+            Ok((principal, exp)) => {
+                let load = match exp {
+                    Some(exp) => load.no_later_than(exp),
+                    None => load,
+                };
+                cache.insert(load, principal.clone());
+                Ok(principal)
+            }
+            Err(rejection) => {
+                cache.refuse(&key);
+                Err(rejection)
+            }
+        }
     }
 
     async fn ask(&self, token: &str, now: UnixTime) -> Result<(Principal, Option<UnixTime>), Rejection> {

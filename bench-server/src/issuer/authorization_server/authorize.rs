@@ -299,9 +299,8 @@ impl AuthorizationServer {
         let turn = turn.expect("the semaphore is never closed");
         // Again: others may have failed while this one waited.
         self.logins.check(&who, now).map_err(|wait| (StatusCode::TOO_MANY_REQUESTS, wait))?;
-        self.meter.hash_calls.add();
-        let password = password.to_owned();
-        let check = move || user::acceptable(&password) && user::verify_password(&stored, &password);
+        let (meter, password) = (self.meter.clone(), password.to_owned());
+        let check = move || user::acceptable(&password) && user::verify_password(meter, &stored, &password);
         let fits = tokio::task::spawn_blocking(check).await.expect("hashing does not panic");
         drop(turn);
         if !fits {

@@ -4,53 +4,37 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock, Weak};
 
-use argon2::{Algorithm, Argon2, Params, Version};
-use subtle::ConstantTimeEq;
-
 use super::grant::Grant;
 use super::opaque;
-use crate::auth::AdminError;
+use crate::auth::{AdminError, BuildError};
 use crate::contract::{PasswordHash, UserRegistration};
+use crate::credential::password::Hasher;
+use crate::telemetry::Meter;
 
 /// Longest user name and password, in bytes: what is hashed has a bound.
 const MAX_NAME: usize = 128;
 const MAX_PASSWORD: usize = 1024;
 
-/// A password as it is stored: Argon2id (RFC 9106) at [`PasswordHash::ARGON2ID`].
-#[derive(Clone)]
-pub(super) struct StoredPassword {
-    salt: [u8; 16],
-    tag: [u8; 32],
+/// Hashes a new password: Argon2id at OWASP's costs. Takes tens of milliseconds.
+///
+/// # Errors
+/// [`AdminError::Store`] when the operating system gives no random bytes.
+fn hash_password(meter: &Arc<Meter>, password: &str) -> Result<String, AdminError> {
+    Hasher::new(meter.clone())
+        .hash(password, PasswordHash::ARGON2ID)
+        .map_err(|error| AdminError::Store(error.to_string()))
 }
 
-/// Hashes a new password. Takes tens of milliseconds.
-pub(super) fn hash_password(password: &str) -> StoredPassword {
-    let salt = opaque::random();
-    StoredPassword { salt, tag: argon2id(password, &salt) }
-}
-
-/// Checks a password. Takes tens of milliseconds: not for the thread that serves connections.
-pub(super) fn verify_password(stored: &StoredPassword, password: &str) -> bool {
-    argon2id(password, &stored.salt).ct_eq(&stored.tag).into()
-}
-
-fn argon2id(password: &str, salt: &[u8]) -> [u8; 32] {
-    let PasswordHash::Argon2id { memory_kib, iterations, parallelism } = PasswordHash::ARGON2ID else {
-        unreachable!("ARGON2ID is Argon2id");
-    };
-    let mut tag = [0; 32];
-    let params =
-        Params::new(memory_kib, iterations, parallelism, Some(tag.len())).expect("OWASP's values are in range");
-    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-        .hash_password_into(password.as_bytes(), salt, &mut tag)
-        .expect("lengths are in range and the memory is there");
-    tag
+/// Checks a password against what is stored. Takes tens of milliseconds: not for the thread that serves connections.
+pub(super) fn verify_password(meter: Arc<Meter>, stored: &str, password: &str) -> bool {
+    // No stored string of this module is unreadable; were one, nobody would be let in by it.
+    Hasher::new(meter).verify(password, stored).unwrap_or(false)
 }
 
 /// A user.
 pub(super) struct User {
     pub(super) name: String,
-    password: RwLock<StoredPassword>,
+    password: RwLock<Arc<str>>,
     /// Moves when the password changes or the user is disabled; sessions and grants of an earlier epoch are dead.
     epoch: AtomicU64,
     grants: Mutex<Vec<Weak<Grant>>>,
@@ -61,7 +45,7 @@ impl User {
         self.epoch.load(Ordering::Acquire)
     }
 
-    pub(super) fn password(&self) -> StoredPassword {
+    pub(super) fn password(&self) -> Arc<str> {
         self.password.read().expect("no holder panics").clone()
     }
 
@@ -90,12 +74,19 @@ impl User {
 pub(super) struct Users {
     by_name: RwLock<HashMap<String, Arc<User>>>,
     /// What the password of a name that does not exist is checked against, so that both take the same time.
-    dummy: StoredPassword,
+    dummy: Arc<str>,
+    meter: Arc<Meter>,
 }
 
 impl Users {
-    pub(super) fn new() -> Self {
-        Self { by_name: RwLock::default(), dummy: hash_password(&opaque::secret()) }
+    /// No users yet.
+    ///
+    /// # Errors
+    /// [`BuildError::State`] when the operating system gives no random bytes.
+    pub(super) fn new(meter: Arc<Meter>) -> Result<Self, BuildError> {
+        let dummy = hash_password(&meter, &opaque::secret())
+            .map_err(|error| BuildError::State { what: "hash the dummy password".to_owned(), source: error.into() })?;
+        Ok(Self { by_name: RwLock::default(), dummy: dummy.into(), meter })
     }
 
     /// Adds a user.
@@ -110,7 +101,7 @@ impl Users {
             return Err(AdminError::BadRequest(format!("user name {name:?}: use {bounds}")));
         }
         check_password(registration)?;
-        let password = RwLock::new(hash_password(registration.password.expose()));
+        let password = RwLock::new(hash_password(&self.meter, registration.password.expose())?.into());
         let user = User { name: name.clone(), password, epoch: AtomicU64::new(0), grants: Mutex::default() };
         let mut by_name = self.by_name.write().expect("no holder panics");
         if by_name.contains_key(&name) {
@@ -128,7 +119,8 @@ impl Users {
         check_password(registration)?;
         let user = self.find(&registration.username);
         let user = user.ok_or_else(|| AdminError::NotFound(format!("user {:?}", registration.username)))?;
-        *user.password.write().expect("no holder panics") = hash_password(registration.password.expose());
+        let stored = hash_password(&self.meter, registration.password.expose())?;
+        *user.password.write().expect("no holder panics") = stored.into();
         user.epoch.fetch_add(1, Ordering::AcqRel);
         Ok(())
     }
@@ -149,7 +141,7 @@ impl Users {
     }
 
     /// The user with this name and the present epoch, and what to check the password against: never nothing.
-    pub(super) fn to_check(&self, name: &str) -> (Option<(Arc<User>, u64)>, StoredPassword) {
+    pub(super) fn to_check(&self, name: &str) -> (Option<(Arc<User>, u64)>, Arc<str>) {
         let Some(user) = self.find(name) else { return (None, self.dummy.clone()) };
         // The epoch first: a password that changes in between then ends the session that the old one opens.
         let epoch = user.epoch();
@@ -183,7 +175,7 @@ mod tests {
 
     #[test]
     fn names_and_passwords_have_bounds() {
-        let users = Users::new();
+        let users = Users::new(Arc::default()).expect("random bytes");
         for (name, password) in [("", "x"), ("client:a", "x"), ("a\nb", "x"), ("a", ""), ("a", &"x".repeat(1025))] {
             assert!(users.register(&user(name, password)).is_err(), "{name:?}");
         }
@@ -193,14 +185,14 @@ mod tests {
 
     #[test]
     fn password_is_checked_and_changed() {
-        let users = Users::new();
+        let users = Users::new(Arc::default()).expect("random bytes");
         users.register(&user("alice", "first")).expect("registers");
         let alice = users.find("alice").expect("there");
-        assert!(verify_password(&alice.password(), "first"));
-        assert!(!verify_password(&alice.password(), "second"));
+        assert!(verify_password(Arc::default(), &alice.password(), "first"));
+        assert!(!verify_password(Arc::default(), &alice.password(), "second"));
         let before = alice.epoch();
         users.set_password(&user("alice", "second")).expect("changes");
-        assert!(verify_password(&alice.password(), "second"));
+        assert!(verify_password(Arc::default(), &alice.password(), "second"));
         assert_ne!(alice.epoch(), before);
         assert!(users.to_check("nobody").0.is_none());
     }

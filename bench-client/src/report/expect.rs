@@ -1,0 +1,146 @@
+//! What a method's configuration makes certain, before anything is measured: the yardstick of checks and claims.
+
+use std::time::Duration;
+
+use bench_server::contract::{AccessTokenFormat, Algorithm, MethodConfig, PasswordHash, StoreKind, TokenValidation};
+
+use super::format;
+use crate::plan::Variant;
+
+/// How many store lookups a request costs on a kept connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lookups {
+    /// Exactly one.
+    One,
+    /// Exactly none.
+    None,
+    /// One, or a hit of the cache instead.
+    CacheOrOne,
+    /// The configuration does not say: polls and password checks count in other ways.
+    Open,
+}
+
+/// When a revocation is noticed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Notice {
+    /// By the next request.
+    Immediate,
+    /// Within a period that runs regardless of the revocation.
+    Within {
+        /// Its length.
+        period: Duration,
+        /// What has that period.
+        what: &'static str,
+    },
+    /// Never: the credential works until its own end.
+    AtExpiry {
+        /// Tolerated after the end.
+        leeway: Duration,
+    },
+    /// There is no credential.
+    Nothing,
+}
+
+/// What the variant's lookups must be.
+pub(crate) fn lookups(method: &MethodConfig) -> Lookups {
+    match method {
+        MethodConfig::ApiKey(config) if config.cache.is_some() => Lookups::CacheOrOne,
+        MethodConfig::ApiKey(_) => Lookups::One,
+        MethodConfig::Jwt(config) if config.denylist.is_none() => Lookups::None,
+        MethodConfig::OAuth2(config) => match config.validation {
+            TokenValidation::Opaque { cache: Some(_) } => Lookups::CacheOrOne,
+            TokenValidation::Opaque { cache: None } => Lookups::One,
+            TokenValidation::Jwt { .. } => Lookups::None,
+        },
+        MethodConfig::Mtls(_) => Lookups::None,
+        MethodConfig::None | MethodConfig::Basic(_) | MethodConfig::Jwt(_) => Lookups::Open,
+    }
+}
+
+/// When the variant must notice a revocation.
+pub(crate) fn notice(method: &MethodConfig) -> Notice {
+    let cache = |cache: &Option<bench_server::contract::CacheConfig>| {
+        cache.map_or(Notice::Immediate, |cache| Notice::Within { period: cache.ttl, what: "cache lifetime" })
+    };
+    match method {
+        MethodConfig::None => Notice::Nothing,
+        MethodConfig::ApiKey(config) => cache(&config.cache),
+        MethodConfig::Basic(config) => cache(&config.cache),
+        MethodConfig::Jwt(config) => match config.denylist {
+            Some(denylist) => Notice::Within { period: denylist.poll, what: "deny-list poll" },
+            None => Notice::AtExpiry { leeway: config.rules.leeway },
+        },
+        MethodConfig::OAuth2(config) => match &config.validation {
+            TokenValidation::Opaque { cache: kept } => cache(kept),
+            TokenValidation::Jwt { .. } => Notice::AtExpiry { leeway: config.rules.leeway },
+        },
+        MethodConfig::Mtls(config) => Notice::Within { period: config.crl_reload, what: "CRL reload" },
+    }
+}
+
+/// Whether every request verifies exactly one signature or MAC.
+pub(crate) fn verifies_each(method: &MethodConfig) -> bool {
+    match method {
+        MethodConfig::Jwt(_) => true,
+        MethodConfig::OAuth2(config) => matches!(config.validation, TokenValidation::Jwt { .. }),
+        _ => false,
+    }
+}
+
+/// The variant's options in words, for tables.
+pub(crate) fn describe(variant: &Variant) -> String {
+    let time = |duration: Duration| format::duration(duration.as_nanos() as f64);
+    let cached = |cache: &Option<bench_server::contract::CacheConfig>| {
+        cache.map_or_else(String::new, |cache| format!(", cached for {}", time(cache.ttl)))
+    };
+    match &variant.method {
+        MethodConfig::None => "no authentication".to_owned(),
+        MethodConfig::ApiKey(config) => {
+            let store = match config.store {
+                StoreKind::Memory => "in memory",
+                StoreKind::Sqlite => "in SQLite",
+            };
+            format!("SHA-256 digest looked up {store}{}", cached(&config.cache))
+        }
+        MethodConfig::Basic(config) => {
+            let hash = match config.hash {
+                PasswordHash::Argon2id { memory_kib, iterations, parallelism } => {
+                    format!("Argon2id ({memory_kib} KiB, t={iterations}, p={parallelism})")
+                }
+                PasswordHash::Bcrypt { cost } => format!("bcrypt (cost {cost})"),
+                PasswordHash::Scrypt { log_n, r, p } => format!("scrypt (N=2^{log_n}, r={r}, p={p})"),
+                PasswordHash::Pbkdf2Sha256 { iterations } => format!("PBKDF2-HMAC-SHA-256 ({iterations} iterations)"),
+            };
+            format!("password under {hash}{}", cached(&config.cache))
+        }
+        MethodConfig::Jwt(config) => {
+            let revocation = config.denylist.map_or_else(
+                || "stateless".to_owned(),
+                |denylist| format!("deny-list polled every {}", time(denylist.poll)),
+            );
+            format!("{}, {revocation}", algorithm(config.algorithm))
+        }
+        MethodConfig::OAuth2(config) => match &config.validation {
+            TokenValidation::Opaque { cache } => format!("opaque token, introspection{}", cached(cache)),
+            TokenValidation::Jwt { algorithm: name } => {
+                let issued = variant.authorization_server.as_ref().map(|server| server.access_token);
+                debug_assert!(!matches!(issued, Some(AccessTokenFormat::Opaque)), "the plan keeps the two in step");
+                format!("RFC 9068 JWT ({}), checked locally", algorithm(*name))
+            }
+        },
+        MethodConfig::Mtls(config) => {
+            format!("client certificate, CRL reloaded every {}", time(config.crl_reload))
+        }
+    }
+}
+
+fn algorithm(algorithm: Algorithm) -> &'static str {
+    match algorithm {
+        Algorithm::HS256 => "HS256",
+        Algorithm::RS256 => "RS256",
+        Algorithm::PS256 => "PS256",
+        Algorithm::ES256 => "ES256",
+        Algorithm::ES384 => "ES384",
+        Algorithm::EdDSA => "EdDSA",
+    }
+}

@@ -1,0 +1,289 @@
+//! `report.html`: one file that needs no network: style, script, plots and icon are inside.
+
+use std::path::PathBuf;
+
+use bench_server::contract::{HttpVersion, Transport};
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::{Serde, Value};
+use minijinja::{Environment, UndefinedBehavior};
+use serde::Serialize;
+
+use super::view::{self, Table};
+use super::{InvalidTrial, Report, ReportError, format, headline, plot};
+use crate::run::LoadedRun;
+
+/// All that the template names.
+#[derive(Serialize)]
+struct Page<'a> {
+    style: Value,
+    script: Value,
+    scenario: &'a str,
+    quick: bool,
+    analysis: Vec<&'a str>,
+    date: String,
+    machine: String,
+    sentences: Vec<String>,
+    smallest_regression: Vec<String>,
+    intervals: String,
+    guide: Vec<GuideRow<'a>>,
+    guide_methods: [(&'static str, &'static str); 5],
+    comparison: Sortable,
+    latency: Sortable,
+    operations: Sortable,
+    revocation: Sortable,
+    figures: Vec<Figure>,
+    checks: Vec<CheckRow<'a>>,
+    checks_failed: usize,
+    checks_untested: usize,
+    checks_passed: usize,
+    facts: Vec<(&'static str, String)>,
+    scenario_text: &'a str,
+    servers: Vec<(&'a String, String)>,
+    invalid: &'a [InvalidTrial],
+    warnings: &'a [String],
+}
+
+#[derive(Serialize)]
+struct Figure {
+    name: &'static str,
+    title: &'static str,
+    caption: String,
+    svg: Value,
+}
+
+/// The guide's table as a matrix: methods across, aspects down.
+#[derive(Serialize)]
+struct GuideRow<'a> {
+    aspect: &'a str,
+    cells: Vec<GuideCell<'a>>,
+}
+
+#[derive(Serialize)]
+struct GuideCell<'a> {
+    method: &'a str,
+    title: &'a str,
+    claim: &'a str,
+    measured: &'a [String],
+    verdict: &'static str,
+}
+
+#[derive(Serialize)]
+struct CheckRow<'a> {
+    name: &'a str,
+    expected: &'a str,
+    found: &'a str,
+    verdict: &'static str,
+}
+
+/// Renders the page.
+///
+/// # Errors
+/// [`ReportError`] when a plot or the template fails.
+pub(crate) fn render(run: &LoadedRun, report: &Report) -> Result<String, ReportError> {
+    let summary = &report.summary;
+    let figures = plot::all(report)
+        .iter()
+        .map(|plot| {
+            Ok(Figure {
+                name: plot.name(),
+                title: plot.title(),
+                caption: plot.caption(),
+                // Drawn by us; every text in it is escaped by the SVG backend.
+                svg: Value::from_safe_string(plot.svg(plot::Ink::OnPage)?),
+            })
+        })
+        .collect::<Result<Vec<_>, ReportError>>()?;
+    let mut servers: Vec<(&String, String)> = Vec::new();
+    for (variant, config) in &run.header.servers {
+        let text = serde_json::to_string_pretty(config).map_err(|error| failure(&error))?;
+        servers.push((variant, text));
+    }
+    let failed = report.failed_checks().count();
+    let untested =
+        report.checks.iter().filter(|check| matches!(check.verdict, super::CheckVerdict::NotTested(_))).count();
+
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    // A tag on a line of its own leaves no empty line behind.
+    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+    environment.set_syntax(syntax.map_err(|error| failure(&error))?);
+    // The name decides about escaping: `.html` escapes every value.
+    environment
+        .add_template("report.html", include_str!("../../assets/report.html"))
+        .map_err(|error| failure(&error))?;
+    let page = environment.get_template("report.html").map_err(|error| failure(&error))?;
+    let content = Page {
+        style: Value::from_safe_string(include_str!("../../assets/report.css").to_owned()),
+        script: Value::from_safe_string(include_str!("../../assets/report.js").to_owned()),
+        scenario: &summary.scenario,
+        quick: summary.quick,
+        analysis: summary.analysis.split("\n\n").collect(),
+        date: summary.started_at.strftime("%-d %B %Y, %H:%M UTC").to_string(),
+        machine: machine(report),
+        sentences: headline::sentences(summary),
+        smallest_regression: headline::smallest_regression(summary),
+        intervals: headline::intervals(summary),
+        guide: guide(report),
+        guide_methods: super::claims::METHODS,
+        comparison: sortable(&view::comparison(summary)),
+        latency: sortable(&view::latency(summary)),
+        operations: sortable(&view::operations(summary)),
+        revocation: sortable(&view::revocation(summary)),
+        figures,
+        checks: checks(report),
+        checks_failed: failed,
+        checks_untested: untested,
+        checks_passed: report.checks.len() - failed - untested,
+        facts: facts(run, report),
+        scenario_text: &run.header.scenario_text,
+        servers,
+        invalid: &summary.invalid,
+        warnings: &summary.warnings,
+    };
+    page.render(Serde(&content)).map_err(|error| failure(&error))
+}
+
+fn failure(error: &dyn std::fmt::Display) -> ReportError {
+    ReportError { path: PathBuf::from("report.html"), message: error.to_string() }
+}
+
+/// A table with the marks of its blanks resolved.
+#[derive(Serialize)]
+struct Sortable {
+    name: &'static str,
+    columns: Vec<view::Column>,
+    rows: Vec<SortableRow>,
+    notes: Vec<(String, String)>,
+}
+
+#[derive(Serialize)]
+struct SortableRow {
+    name: String,
+    method: String,
+    detail: String,
+    cells: Vec<SortableCell>,
+}
+
+#[derive(Serialize)]
+struct SortableCell {
+    text: String,
+    detail: String,
+    /// Sorting key; blanks have none and sort last.
+    key: Option<String>,
+    mark: Option<String>,
+    reason: Option<String>,
+}
+
+fn sortable(table: &Table) -> Sortable {
+    let mut notes = view::Footnotes::default();
+    let rows = table
+        .rows
+        .iter()
+        .map(|row| SortableRow {
+            name: row.name.clone(),
+            method: row.method.clone(),
+            detail: row.detail.clone(),
+            cells: row
+                .cells
+                .iter()
+                .map(|entry| SortableCell {
+                    text: entry.text.clone(),
+                    detail: entry.detail.clone(),
+                    key: match (&entry.blank, entry.value) {
+                        (Some(_), _) => None,
+                        (None, Some(value)) => Some(value.to_string()),
+                        (None, None) => Some(entry.text.clone()),
+                    },
+                    mark: entry.blank.as_ref().map(|reason| notes.mark(reason)),
+                    reason: entry.blank.clone(),
+                })
+                .collect(),
+        })
+        .collect();
+    let notes = notes.list().map(|(mark, reason)| (mark, reason.to_owned())).collect();
+    Sortable { name: table.name, columns: table.columns.clone(), rows, notes }
+}
+
+fn guide(report: &Report) -> Vec<GuideRow<'_>> {
+    let mut rows: Vec<GuideRow<'_>> = Vec::new();
+    for claim in &report.claims {
+        if rows.last().is_none_or(|row| row.aspect != claim.aspect) {
+            rows.push(GuideRow { aspect: &claim.aspect, cells: Vec::new() });
+        }
+        let row = rows.last_mut().expect("pushed above when there was none");
+        row.cells.push(GuideCell {
+            method: &claim.method,
+            title: super::claims::METHODS.iter().find(|(key, _)| *key == claim.method).map_or("", |(_, title)| title),
+            claim: &claim.claim,
+            measured: &claim.measured,
+            verdict: claim.verdict.words(),
+        });
+    }
+    rows
+}
+
+fn checks(report: &Report) -> Vec<CheckRow<'_>> {
+    report
+        .checks
+        .iter()
+        .map(|check| CheckRow {
+            name: &check.name,
+            expected: &check.expected,
+            found: match &check.verdict {
+                super::CheckVerdict::NotTested(reason) => reason,
+                super::CheckVerdict::Passed | super::CheckVerdict::Failed => &check.found,
+            },
+            verdict: view::verdict(&check.verdict),
+        })
+        .collect()
+}
+
+fn machine(report: &Report) -> String {
+    let machine = &report.summary.machine;
+    format!("{} × {}", machine.cpus, machine.cpu_model)
+}
+
+/// Machine and settings: what a reader must know to compare this run with another.
+pub(crate) fn facts(run: &LoadedRun, report: &Report) -> Vec<(&'static str, String)> {
+    let (summary, machine) = (&report.summary, &report.summary.machine);
+    let plan = &run.header.plan;
+    let bound = match (machine.server_cpus.as_slice(), machine.client_cpu) {
+        ([], _) | (_, None) => "not bound to processors: server and client compete".to_owned(),
+        (servers, Some(client)) => {
+            let servers: Vec<String> = servers.iter().map(ToString::to_string).collect();
+            format!("servers on processor {}, client on processor {client}", servers.join(", "))
+        }
+    };
+    let build = &summary.build;
+    vec![
+        ("Processor", format!("{} ({} logical)", machine.cpu_model, machine.cpus)),
+        ("Memory", format!("{} GiB", format::number(machine.memory_bytes as f64 / 1_073_741_824.0))),
+        ("System", format!("{}, {}", machine.os, machine.arch)),
+        ("Hypervisor", machine.hypervisor.clone().unwrap_or_else(|| "none seen".to_owned())),
+        ("Binding", bound),
+        ("Transport", format!("{}, {}", transport(plan.transport), http(plan.http))),
+        ("Rounds", format!("{} of {} planned, in {} starts", summary.rounds, summary.rounds_planned, summary.starts)),
+        ("Seed", summary.seed.to_string()),
+        ("Plan", summary.plan_hash.clone()),
+        (
+            "Revision",
+            format!("{}{}", build.revision, if build.dirty { ", with changes that are not committed" } else { "" }),
+        ),
+        ("Build", format!("authbench {}, {}, profile {}", build.version, build.rustc, build.profile)),
+    ]
+}
+
+fn transport(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Plaintext => "plaintext",
+        Transport::Tls12 => "TLS 1.2",
+        Transport::Tls13 => "TLS 1.3",
+    }
+}
+
+fn http(version: HttpVersion) -> &'static str {
+    match version {
+        HttpVersion::Http1 => "HTTP/1.1",
+        HttpVersion::Http2 => "HTTP/2",
+    }
+}

@@ -1,0 +1,280 @@
+//! The run in figures: what every table, plot and sentence of the report is made from.
+//!
+//! Described for other programs by `docs/summary.schema.json`. Times are nanoseconds.
+
+mod cost;
+mod latency;
+mod revocation;
+mod throughput;
+mod trials;
+
+use serde::{Deserialize, Serialize};
+
+pub use cost::{CpuPerRequest, Operations, WireBytes};
+pub use latency::{AddedLatency, CurvePoint, LatencySummary, Percentiles, ValidationTime};
+pub use revocation::{Bracket, RevocationSummary, WindowView};
+pub use throughput::ThroughputSummary;
+pub(crate) use trials::{Load, Trials};
+
+use super::cell::{Cell, Estimate};
+use super::expect;
+use crate::machine::Machine;
+use crate::plan::{BASELINE, MeasurementKind, Plan};
+use crate::record::Measured;
+use crate::run::{Build, LoadedRun};
+use crate::stats::{Grouping, detectable_change, median};
+
+/// Version of `summary.json`; raised whenever a reader of the old form would misread the new one.
+pub const SUMMARY_VERSION: u32 = 1;
+
+/// The run in figures.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// [`SUMMARY_VERSION`].
+    pub version: u32,
+    /// File stem of the scenario.
+    pub scenario: String,
+    /// The scenario's reason.
+    pub analysis: String,
+    /// When the run began.
+    pub started_at: jiff::Timestamp,
+    /// Hash of the plan: runs with equal hashes measured the same.
+    pub plan_hash: String,
+    /// Seed of every random choice.
+    pub seed: u64,
+    /// Whether the scenario was shortened.
+    pub quick: bool,
+    /// Lives of the server processes that have records.
+    pub starts: u32,
+    /// Rounds that have records.
+    pub rounds: u32,
+    /// Rounds planned.
+    pub rounds_planned: u32,
+    /// What carries HTTP.
+    pub transport: bench_server::contract::Transport,
+    /// HTTP version.
+    pub http: bench_server::contract::HttpVersion,
+    /// What was built.
+    pub build: Build,
+    /// Where it ran.
+    pub machine: Machine,
+    /// What the 95 % intervals were drawn over; absent when there is no interval.
+    pub intervals_over: Option<Grouping>,
+    /// Question 0: what two runs like this one could tell apart.
+    pub smallest_regression: Vec<SmallestRegression>,
+    /// One entry per variant, in the scenario's order.
+    pub variants: Vec<VariantSummary>,
+    /// Trials that were not counted.
+    pub invalid: Vec<InvalidTrial>,
+    /// What a reader should know.
+    pub warnings: Vec<String>,
+}
+
+/// The smallest true change of a figure that two runs like this one would most likely show (80 % power at 5 %
+/// significance), relative to the figure, over the variants.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SmallestRegression {
+    /// The figure: `server_cpu_ns_per_request` or `latency_ns_p50`.
+    pub metric: String,
+    /// What is known of it.
+    pub change: Cell<DetectableChange>,
+}
+
+/// Relative changes, 0.01 being one per cent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DetectableChange {
+    /// For the variant in the middle.
+    pub median: f64,
+    /// For the steadiest variant.
+    pub best: f64,
+    /// Its name.
+    pub best_variant: String,
+    /// For the least steady variant.
+    pub worst: f64,
+    /// Its name.
+    pub worst_variant: String,
+}
+
+/// What was found out about a variant.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VariantSummary {
+    /// Name.
+    pub name: String,
+    /// Method.
+    pub method: String,
+    /// Options in words.
+    pub options: String,
+    /// Credentials in use.
+    pub credentials: usize,
+    /// Under a schedule.
+    pub latency: Cell<LatencySummary>,
+    /// At saturation.
+    pub throughput: Cell<ThroughputSummary>,
+    /// After a revocation.
+    pub revocation: Cell<RevocationSummary>,
+}
+
+/// A trial that was not counted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InvalidTrial {
+    /// The case.
+    pub case: String,
+    /// The start.
+    pub start: u32,
+    /// The round.
+    pub round: u32,
+    /// Why.
+    pub reasons: Vec<String>,
+}
+
+impl Summary {
+    /// Adds a run up.
+    pub(crate) fn new<'a>(run: &'a LoadedRun, trials: &Trials<'a>) -> Self {
+        let plan = &run.header.plan;
+        let variants: Vec<VariantSummary> = plan
+            .variants
+            .iter()
+            .map(|variant| VariantSummary {
+                name: variant.name.clone(),
+                method: variant.method.name().to_owned(),
+                options: expect::describe(variant),
+                credentials: variant.pool.count,
+                latency: speaker(plan, trials, &variant.name, |kind| match kind {
+                    MeasurementKind::Latency(settings) => Some(settings),
+                    _ => None,
+                })
+                .map(|(name, settings)| latency::summarise(plan, settings, trials, &variant.name, name)),
+                throughput: speaker(plan, trials, &variant.name, |kind| match kind {
+                    MeasurementKind::Throughput(settings) => Some(settings),
+                    _ => None,
+                })
+                .and_then(|(name, settings)| throughput::summarise(plan, settings, trials, &variant.name, name)),
+                revocation: revocation::summarise(plan, trials, variant),
+            })
+            .collect();
+        Self {
+            version: SUMMARY_VERSION,
+            scenario: plan.scenario.clone(),
+            analysis: plan.analysis.trim().to_owned(),
+            started_at: run.header.started_at,
+            plan_hash: run.header.plan_hash.clone(),
+            seed: plan.seed,
+            quick: plan.quick,
+            starts: distinct(run.records.iter().map(|record| record.start)),
+            rounds: distinct(
+                run.records
+                    .iter()
+                    .filter(|record| !matches!(record.measured, Measured::Revocation(_)))
+                    .map(|record| record.round),
+            ),
+            rounds_planned: plan.rounds,
+            transport: plan.transport,
+            http: plan.http,
+            build: run.header.build.clone(),
+            machine: run.header.machine.clone(),
+            intervals_over: trials.grouping(),
+            smallest_regression: smallest_regression(&variants),
+            variants,
+            invalid: trials.invalid().to_vec(),
+            warnings: warnings(run),
+        }
+    }
+
+    /// The baseline, where the run has one.
+    pub fn baseline(&self) -> Option<&VariantSummary> {
+        self.variant(BASELINE)
+    }
+
+    /// The variant of that name.
+    pub fn variant(&self, name: &str) -> Option<&VariantSummary> {
+        self.variants.iter().find(|variant| variant.name == name)
+    }
+
+    /// All variants but the baseline.
+    pub fn compared(&self) -> impl Iterator<Item = &VariantSummary> {
+        self.variants.iter().filter(|variant| variant.name != BASELINE)
+    }
+}
+
+/// The measurement of a kind that speaks for the variant, with its settings: the one that most variants share where it
+/// has this one, otherwise the first that has it. Sharing is counted in planned cases, so that an interrupted run
+/// chooses as the whole one does.
+fn speaker<'a, S>(
+    plan: &'a Plan,
+    trials: &Trials<'a>,
+    variant: &'a str,
+    settings: impl Fn(&'a MeasurementKind) -> Option<&'a S>,
+) -> Cell<(&'a str, &'a S)> {
+    let cases_of = |name: &'a str| plan.cases.iter().filter(move |case| case.measurement == name);
+    let mut candidates: Vec<(&str, &S)> = plan
+        .measurements
+        .iter()
+        .filter(|measurement| cases_of(&measurement.name).any(|case| case.variant == variant))
+        .filter_map(|measurement| Some((measurement.name.as_str(), settings(&measurement.kind)?)))
+        .collect();
+    // Stable: among equals the scenario's order decides.
+    candidates.sort_by_key(|(name, _)| std::cmp::Reverse(cases_of(name).count()));
+    match candidates.first() {
+        None => Cell::blank("not measured by this scenario"),
+        Some(&(name, settings)) => trials.state(variant, name).map(|()| (name, settings)),
+    }
+}
+
+fn smallest_regression(variants: &[VariantSummary]) -> Vec<SmallestRegression> {
+    type Figure = fn(&LatencySummary) -> Option<&Estimate>;
+    let metrics: [(&str, Figure); 2] = [
+        ("server_cpu_ns_per_request", |latency| latency.server_cpu_ns_per_request.known().map(|cpu| &cpu.total)),
+        ("latency_ns_p50", |latency| latency.latency_ns.p50.known()),
+    ];
+    metrics
+        .map(|(metric, figure)| {
+            let mut changes: Vec<(f64, &str)> = variants
+                .iter()
+                .filter_map(|variant| {
+                    let half_width = figure(variant.latency.known()?)?.relative_half_width()?;
+                    Some((detectable_change(half_width), variant.name.as_str()))
+                })
+                .collect();
+            changes.sort_by(|a, b| a.0.total_cmp(&b.0));
+            let values: Vec<f64> = changes.iter().map(|(change, _)| *change).collect();
+            let change = match (changes.first(), changes.last(), median(&values)) {
+                (Some(best), Some(worst), Some(median)) => Cell::Known(DetectableChange {
+                    median,
+                    best: best.0,
+                    best_variant: best.1.to_owned(),
+                    worst: worst.0,
+                    worst_variant: worst.1.to_owned(),
+                }),
+                _ => Cell::blank("no figure has an interval: fewer than two valid trials, or the figure is missing"),
+            };
+            SmallestRegression { metric: metric.to_owned(), change }
+        })
+        .into()
+}
+
+/// The run's own warnings and those of its trials, each text once with the trials that it comes from.
+fn warnings(run: &LoadedRun) -> Vec<String> {
+    let mut by_text: Vec<(String, Vec<&str>)> = Vec::new();
+    for record in &run.records {
+        for warning in &record.warnings {
+            match by_text.iter_mut().find(|(text, _)| text == warning) {
+                Some((_, cases)) => cases.push(&record.case),
+                None => by_text.push((warning.clone(), vec![&record.case])),
+            }
+        }
+    }
+    let of_trials = by_text.into_iter().map(|(text, mut cases)| {
+        let trials = cases.len();
+        cases.dedup();
+        cases.sort_unstable();
+        cases.dedup();
+        let plural = if trials == 1 { "trial" } else { "trials" };
+        format!("{text} ({trials} {plural}: {})", cases.join(", "))
+    });
+    run.warnings.iter().cloned().chain(of_trials).collect()
+}
+
+fn distinct(values: impl Iterator<Item = u32>) -> u32 {
+    let set: std::collections::BTreeSet<u32> = values.collect();
+    u32::try_from(set.len()).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,148 @@
+//! How long revoked credentials of a variant lived on.
+
+use serde::{Deserialize, Serialize};
+
+use super::super::cell::Cell;
+use super::super::expect::{self, Notice};
+use super::super::format::duration;
+use super::trials::Trials;
+use crate::plan::{ConnectionKind, MeasurementKind, Plan, Variant};
+use crate::record::RevocationWindow;
+use crate::stats::median;
+
+/// A variant after revocations. Times count from the acknowledgement.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RevocationSummary {
+    /// The measurement that this comes from.
+    pub measurement: String,
+    /// Probes went over this kind of connection.
+    pub connection: ConnectionKind,
+    /// Credentials revoked.
+    pub revoked: usize,
+    /// How many of them were still accepted when the watch ended.
+    pub still_accepted: usize,
+    /// The shortest window.
+    pub min: Bracket,
+    /// Median of the lower ends to median of the upper ends.
+    pub median: Bracket,
+    /// The longest window.
+    pub max: Bracket,
+    /// Time between two probes, as planned.
+    pub probe_interval_ns: u64,
+    /// Longest gap between two probes around a change: the resolution really had.
+    pub resolution_ns: u64,
+    /// How long was watched, at least.
+    pub watched_ns: u64,
+    /// Lifetime that the credentials were issued with, where the method has one.
+    pub lifetime_ns: Option<u64>,
+    /// What the configuration promises, in words.
+    pub promise: String,
+    /// Requests accepted after the acknowledgement, median per credential.
+    pub exposure_median: f64,
+    /// Requests of other credentials that were refused, all together.
+    pub blast_radius: u64,
+    /// Every window, in the order of the records.
+    pub windows: Vec<WindowView>,
+}
+
+/// The two ends that a window's true end lies between.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Bracket {
+    /// The credential was still accepted then; 0 if it was not accepted again.
+    pub low_ns: f64,
+    /// It was rejected then; absent when it was still accepted at the end of the watch.
+    pub high_ns: Option<f64>,
+}
+
+/// One window.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct WindowView {
+    /// See [`Bracket::low_ns`].
+    pub low_ns: u64,
+    /// See [`Bracket::high_ns`].
+    pub high_ns: Option<u64>,
+    /// How long was watched.
+    pub watched_ns: u64,
+}
+
+impl WindowView {
+    fn new(window: &RevocationWindow) -> Self {
+        Self {
+            low_ns: window.last_accepted_ns.unwrap_or(0),
+            high_ns: window.first_rejected_ns,
+            watched_ns: window.watched_ns,
+        }
+    }
+
+    fn bracket(&self) -> Bracket {
+        Bracket { low_ns: self.low_ns as f64, high_ns: self.high_ns.map(|ns| ns as f64) }
+    }
+}
+
+/// Adds the revocation trials of a variant up: of the first measurement of that kind that revoked any of its
+/// credentials.
+pub(super) fn summarise<'a>(plan: &'a Plan, trials: &Trials<'a>, variant: &'a Variant) -> Cell<RevocationSummary> {
+    let mut found = Cell::blank("not measured by this scenario");
+    for measurement in &plan.measurements {
+        let MeasurementKind::Revocation(settings) = &measurement.kind else { continue };
+        let name = measurement.name.as_str();
+        if plan.cases.iter().any(|case| case.variant == variant.name && case.measurement == name) {
+            found = trials
+                .state(&variant.name, name)
+                .and_then(|()| of_measurement(trials, variant, name, settings.connection));
+        }
+        if found.known().is_some() {
+            break;
+        }
+    }
+    found
+}
+
+fn of_measurement<'a>(
+    trials: &Trials<'a>,
+    variant: &'a Variant,
+    measurement: &'a str,
+    connection: ConnectionKind,
+) -> Cell<RevocationSummary> {
+    let results = trials.revocations(&variant.name, measurement);
+    if let Some(reason) = results.iter().find_map(|result| result.not_applicable.as_ref()) {
+        return Cell::blank(reason.clone());
+    }
+    let windows: Vec<&RevocationWindow> = results.iter().flat_map(|result| &result.windows).collect();
+    let views: Vec<WindowView> = windows.iter().map(|window| WindowView::new(window)).collect();
+    // A window that never closed is longer than any that did.
+    let length = |view: &&WindowView| (view.high_ns.unwrap_or(u64::MAX), view.low_ns);
+    let (Some(min), Some(max)) = (views.iter().min_by_key(length), views.iter().max_by_key(length)) else {
+        return Cell::blank("no credential was revoked");
+    };
+    let lows: Vec<f64> = views.iter().map(|view| view.low_ns as f64).collect();
+    let highs: Vec<f64> = views.iter().map(|view| view.high_ns.map_or(f64::INFINITY, |ns| ns as f64)).collect();
+    let exposures: Vec<f64> = windows.iter().map(|window| window.exposure as f64).collect();
+    Cell::Known(RevocationSummary {
+        measurement: measurement.to_owned(),
+        connection,
+        revoked: windows.len(),
+        still_accepted: views.iter().filter(|view| view.high_ns.is_none()).count(),
+        min: min.bracket(),
+        median: Bracket { low_ns: median(&lows).unwrap_or(0.0), high_ns: median(&highs).filter(|ns| ns.is_finite()) },
+        max: max.bracket(),
+        probe_interval_ns: results.iter().map(|result| result.probe_interval_ns).max().unwrap_or(0),
+        resolution_ns: windows.iter().map(|window| window.resolution_ns).max().unwrap_or(0),
+        watched_ns: windows.iter().map(|window| window.watched_ns).min().unwrap_or(0),
+        lifetime_ns: results.iter().find_map(|result| result.lifetime_ns),
+        promise: promise(variant),
+        exposure_median: median(&exposures).unwrap_or(0.0),
+        blast_radius: windows.iter().map(|window| window.blast_radius).sum(),
+        windows: views,
+    })
+}
+
+fn promise(variant: &Variant) -> String {
+    match expect::notice(&variant.method) {
+        Notice::Immediate => "next request".to_owned(),
+        Notice::Within { period, what } => format!("{what} {}", duration(period.as_nanos() as f64)),
+        Notice::AtExpiry { leeway } if leeway.is_zero() => "token expiry".to_owned(),
+        Notice::AtExpiry { leeway } => format!("token expiry + {} leeway", duration(leeway.as_nanos() as f64)),
+        Notice::Nothing => "nothing to revoke".to_owned(),
+    }
+}

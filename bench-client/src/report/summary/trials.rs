@@ -1,0 +1,157 @@
+//! Valid trials, decoded once and found by case.
+
+use std::collections::BTreeMap;
+
+use super::super::cell::Cell;
+use super::InvalidTrial;
+use crate::plan::Plan;
+use crate::record::{EncodedHistogram, LoadResult, Measured, Record, RevocationResult};
+use crate::run::LoadedRun;
+use crate::stats::{Distribution, Grouping, Resampler};
+
+/// A valid trial under load.
+pub(crate) struct Load<'a> {
+    pub(crate) start: u32,
+    pub(crate) round: u32,
+    pub(crate) result: &'a LoadResult,
+    pub(crate) latency: Distribution,
+    pub(crate) service_time: Distribution,
+    pub(crate) lateness: Option<Distribution>,
+    pub(crate) validation: Distribution,
+}
+
+/// The valid trials of a run.
+pub(crate) struct Trials<'a> {
+    plan: &'a Plan,
+    loads: BTreeMap<(&'a str, &'a str), Vec<Load<'a>>>,
+    revocations: BTreeMap<(&'a str, &'a str), Vec<&'a RevocationResult>>,
+    invalid: Vec<InvalidTrial>,
+}
+
+impl<'a> Trials<'a> {
+    /// Sorts the run's records into valid and invalid ones. A record whose histograms cannot be read is invalid.
+    pub(crate) fn new(run: &'a LoadedRun) -> Self {
+        let mut trials =
+            Self { plan: &run.header.plan, loads: BTreeMap::new(), revocations: BTreeMap::new(), invalid: Vec::new() };
+        for record in &run.records {
+            let mut reasons = record.invalid.clone();
+            if reasons.is_empty() {
+                reasons.extend(trials.take(record).err());
+            }
+            if !reasons.is_empty() {
+                trials.invalid.push(InvalidTrial {
+                    case: record.case.clone(),
+                    start: record.start,
+                    round: record.round,
+                    reasons,
+                });
+            }
+        }
+        for loads in trials.loads.values_mut() {
+            loads.sort_by_key(|load| (load.start, load.round));
+        }
+        trials
+    }
+
+    fn take(&mut self, record: &'a Record) -> Result<(), String> {
+        let key = (record.variant.as_str(), record.measurement.as_str());
+        match &record.measured {
+            Measured::Latency(result) | Measured::Throughput(result) => {
+                let load = Load {
+                    start: record.start,
+                    round: record.round,
+                    result,
+                    latency: decode("latency", &result.latency)?,
+                    service_time: decode("service time", &result.service_time)?,
+                    lateness: result.lateness.as_ref().map(|text| decode("lateness", text)).transpose()?,
+                    validation: decode("validation", &result.validation)?,
+                };
+                self.loads.entry(key).or_default().push(load);
+            }
+            Measured::Revocation(result) => self.revocations.entry(key).or_default().push(result),
+        }
+        Ok(())
+    }
+
+    /// Trials under load of a case, by start and round.
+    pub(crate) fn loads(&self, variant: &'a str, measurement: &'a str) -> &[Load<'a>] {
+        self.loads.get(&(variant, measurement)).map_or(&[], Vec::as_slice)
+    }
+
+    /// All trials under load with their variant and measurement.
+    pub(crate) fn all_loads(&self) -> impl Iterator<Item = (&'a str, &'a str, &[Load<'a>])> {
+        self.loads.iter().map(|((variant, measurement), loads)| (*variant, *measurement, loads.as_slice()))
+    }
+
+    /// Revocation trials of a case, in the order of the records.
+    pub(crate) fn revocations(&self, variant: &'a str, measurement: &'a str) -> &[&'a RevocationResult] {
+        self.revocations.get(&(variant, measurement)).map_or(&[], Vec::as_slice)
+    }
+
+    /// Trials that are not counted.
+    pub(crate) fn invalid(&self) -> &[InvalidTrial] {
+        &self.invalid
+    }
+
+    /// Invalid trials of a case.
+    pub(crate) fn invalid_of(&self, variant: &str, measurement: &str) -> impl Iterator<Item = &InvalidTrial> {
+        let is = |case: &&crate::plan::Case| case.variant == variant && case.measurement == measurement;
+        let id = self.plan.cases.iter().find(is).map(|case| case.id.as_str());
+        self.invalid.iter().filter(move |trial| Some(trial.case.as_str()) == id)
+    }
+
+    /// Whether a planned case has valid trials, and if not, why.
+    pub(crate) fn state(&self, variant: &'a str, measurement: &'a str) -> Cell<()> {
+        if !self.loads(variant, measurement).is_empty() || !self.revocations(variant, measurement).is_empty() {
+            return Cell::Known(());
+        }
+        match self.invalid_of(variant, measurement).next() {
+            Some(first) => Cell::blank(format!("every trial was invalid: {}", first.reasons.join("; "))),
+            None => Cell::blank("the run ended before this was measured"),
+        }
+    }
+
+    /// What intervals are drawn over: nested as soon as any case saw more than one start.
+    pub(crate) fn grouping(&self) -> Option<Grouping> {
+        let of_cases = self.loads.values().filter_map(|loads| resampler(loads, self.plan.seed));
+        of_cases.map(|resampler| resampler.grouping()).min_by_key(|grouping| *grouping != Grouping::StartsThenRounds)
+    }
+}
+
+/// The drawings for a case's trials.
+pub(crate) fn resampler(loads: &[Load<'_>], seed: u64) -> Option<Resampler> {
+    let starts: Vec<u32> = loads.iter().map(|load| load.start).collect();
+    Resampler::new(&starts, seed)
+}
+
+/// A case and its baseline, trial by trial.
+pub(crate) struct Pairing<'t, 'a> {
+    pub(crate) pairs: Vec<(&'t Load<'a>, &'t Load<'a>)>,
+    pub(crate) draws: Option<Resampler>,
+}
+
+/// The case's trials beside those of the baseline in the same measurement, start and round.
+pub(crate) fn pairing<'t, 'a>(trials: &'t Trials<'a>, variant: &'a str, measurement: &'a str) -> Cell<Pairing<'t, 'a>> {
+    if variant == crate::plan::BASELINE {
+        return Cell::blank("this is the baseline");
+    }
+    let baseline = trials.loads(crate::plan::BASELINE, measurement);
+    let pairs: Vec<_> = trials
+        .loads(variant, measurement)
+        .iter()
+        .filter_map(|load| {
+            let same = |other: &&Load<'_>| other.start == load.start && other.round == load.round;
+            baseline.iter().find(same).map(|reference| (load, reference))
+        })
+        .collect();
+    if pairs.is_empty() {
+        return Cell::blank(format!("no round of {measurement} has a valid trial of both this and the baseline"));
+    }
+    let starts: Vec<u32> = pairs.iter().map(|(load, _)| load.start).collect();
+    Cell::Known(Pairing { draws: Resampler::new(&starts, trials.plan.seed), pairs })
+}
+
+fn decode(what: &str, text: &EncodedHistogram) -> Result<Distribution, String> {
+    let histogram = text.decode().map_err(|error| format!("the {what} histogram cannot be read: {error}"))?;
+    Ok(Distribution::from_histogram(&histogram))
+}

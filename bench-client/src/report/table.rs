@@ -1,0 +1,155 @@
+//! The comparison for a terminal of 120 columns, readable without colour.
+
+use std::fmt::Write as _;
+
+use comfy_table::{
+    Cell as TerminalCell, CellAlignment, ContentArrangement, LineStyle, Table as TerminalTable, TableStyle,
+};
+
+use super::checks::CheckVerdict;
+use super::view::{self, Column, Footnotes};
+use super::{Report, headline};
+
+/// Widest line.
+const WIDTH: u16 = 120;
+
+/// Columns that fit, with the heads that make them fit.
+const COLUMNS: [(&str, &str); 8] = [
+    ("validation_p50", "validation\np50 µs"),
+    ("added_p50", "added\np50 µs"),
+    ("added_p99", "added\np99 µs"),
+    ("cpu", "server CPU\nµs/request"),
+    ("throughput", "through-\nput req/s"),
+    ("throughput_relative", "% of\nnone"),
+    ("lookups", "lookups\n/request"),
+    ("revocation_max", "longest revo-\ncation window"),
+];
+
+/// One rule below the head and none elsewhere: copies well, and reads well without colour.
+const RULED_HEAD: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
+
+/// Columns whose uncertainty is shown.
+const WITH_INTERVAL: [&str; 2] = ["cpu", "added_p50"];
+
+/// Draws the report.
+pub(crate) fn terminal(report: &Report) -> String {
+    let summary = &report.summary;
+    let mut out = String::new();
+    let mut notes = Footnotes::default();
+    let title = format!(
+        "{}{}: {} rounds in {} starts, seed {}",
+        summary.scenario,
+        if summary.quick { " (quick)" } else { "" },
+        summary.rounds,
+        summary.starts,
+        summary.seed
+    );
+    writeln!(out, "{title}\n").expect(INTO_STRING);
+    writeln!(out, "{}\n", comparison(report, &mut notes)).expect(INTO_STRING);
+    for (mark, reason) in notes.list() {
+        writeln!(out, "  {mark}  {reason}").expect(INTO_STRING);
+    }
+    out.push('\n');
+    let sentences = headline::sentences(summary).into_iter().chain(headline::smallest_regression(summary));
+    for sentence in sentences.chain([headline::intervals(summary)]) {
+        writeln!(out, "{}", wrap(&sentence)).expect(INTO_STRING);
+    }
+    out.push('\n');
+    checks(report, &mut out);
+    problems(report, &mut out);
+    out
+}
+
+const INTO_STRING: &str = "writing to a string does not fail";
+
+fn comparison(report: &Report, notes: &mut Footnotes) -> String {
+    let data = view::comparison(&report.summary);
+    let picked: Vec<(usize, &Column, &str)> = COLUMNS
+        .iter()
+        .filter_map(|(key, head)| {
+            let position = data.columns.iter().position(|column| column.key == *key)?;
+            Some((position, &data.columns[position], *head))
+        })
+        .collect();
+    let mut table = TerminalTable::new();
+    table.load_style(RULED_HEAD).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
+    let heads = picked.iter().map(|(_, _, head)| TerminalCell::new(head).set_alignment(CellAlignment::Right));
+    table.set_header(std::iter::once(TerminalCell::new("variant")).chain(heads));
+    for row in &data.rows {
+        let mut cells = vec![TerminalCell::new(&row.name)];
+        for (position, column, _) in &picked {
+            let entry = &row.cells[*position];
+            let text = match &entry.blank {
+                Some(reason) => format!("– {}", notes.mark(reason)),
+                None if WITH_INTERVAL.contains(&column.key) => entry
+                    .plus_minus
+                    .as_ref()
+                    .map_or_else(|| entry.text.clone(), |half| format!("{} {half}", entry.text)),
+                None => entry.text.clone(),
+            };
+            cells.push(TerminalCell::new(text).set_alignment(CellAlignment::Right));
+        }
+        table.add_row(cells);
+    }
+    for (i, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((if i == 0 { 0 } else { 2 }, 0));
+    }
+    table.trim_fmt()
+}
+
+fn checks(report: &Report, out: &mut String) {
+    let count = |wanted: fn(&CheckVerdict) -> bool| report.checks.iter().filter(|check| wanted(&check.verdict)).count();
+    let passed = count(|verdict| *verdict == CheckVerdict::Passed);
+    let failed = count(|verdict| *verdict == CheckVerdict::Failed);
+    let untested = report.checks.len() - passed - failed;
+    writeln!(out, "Checks: {passed} passed, {failed} failed, {untested} not tested").expect(INTO_STRING);
+    for check in &report.checks {
+        let (mark, found) = match &check.verdict {
+            CheckVerdict::Passed => ("pass", check.found.as_str()),
+            CheckVerdict::Failed => ("FAIL", check.found.as_str()),
+            CheckVerdict::NotTested(reason) => ("  – ", reason.as_str()),
+        };
+        let line = match check.verdict {
+            CheckVerdict::Failed => format!("{mark}  {}: expected {}, found {found}", check.name, check.expected),
+            CheckVerdict::Passed | CheckVerdict::NotTested(_) => format!("{mark}  {}: {found}", check.name),
+        };
+        writeln!(out, "  {}", wrap(&line).replace('\n', "\n        ")).expect(INTO_STRING);
+    }
+}
+
+fn problems(report: &Report, out: &mut String) {
+    let summary = &report.summary;
+    if !summary.invalid.is_empty() {
+        writeln!(out, "\nTrials not counted:").expect(INTO_STRING);
+    }
+    for trial in &summary.invalid {
+        let line = format!("{} start {} round {}: {}", trial.case, trial.start, trial.round, trial.reasons.join("; "));
+        writeln!(out, "  {}", wrap(&line).replace('\n', "\n    ")).expect(INTO_STRING);
+    }
+    if !summary.warnings.is_empty() {
+        writeln!(out, "\nWarnings:").expect(INTO_STRING);
+    }
+    for warning in &summary.warnings {
+        writeln!(out, "  {}", wrap(warning).replace('\n', "\n    ")).expect(INTO_STRING);
+    }
+}
+
+/// Breaks a text between words so that it fits with its indentation.
+fn wrap(text: &str) -> String {
+    const MARGIN: usize = 10;
+    let width = usize::from(WIDTH) - MARGIN;
+    let mut lines = vec![String::new()];
+    // A space that does not break is not a place to break at.
+    for word in text.split([' ', '\n']) {
+        let line = lines.last_mut().expect("there is always a last line");
+        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width {
+            lines.push(word.to_owned());
+        } else {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+    }
+    lines.join("\n")
+}

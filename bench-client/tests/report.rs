@@ -1,0 +1,399 @@
+//! The report of a run whose every figure is known beforehand.
+
+#[path = "report/fixture.rs"]
+mod fixture;
+#[path = "report/schema.rs"]
+mod schema;
+
+use std::path::Path;
+
+use bench_client::record::EncodedHistogram;
+use bench_client::report::{self, Cell, ClaimVerdict, Format, Report};
+use bench_client::run::LoadedRun;
+
+const ALL: [Format; 7] =
+    [Format::Html, Format::Markdown, Format::Csv, Format::Svg, Format::Png, Format::Json, Format::Hgrm];
+
+fn near(found: f64, expected: f64, tolerance: f64) {
+    assert!((found / expected - 1.0).abs() <= tolerance, "found {found}, expected {expected} within {tolerance}");
+}
+
+fn page(run: &LoadedRun) -> String {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    report::write(run, folder.path(), &[Format::Html]).expect("a page");
+    std::fs::read_to_string(folder.path().join("report.html")).expect("was written")
+}
+
+/// Every file that a run can become, all in one folder, kept on request for looking at.
+#[test]
+fn every_format_is_written_where_it_says() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let files = report::write(&fixture::run(), folder.path(), &ALL).expect("a report");
+    for name in [
+        "report.html",
+        "report.md",
+        "summary.json",
+        "tables/comparison.csv",
+        "plots/frontier.svg",
+        "plots/added-latency.png",
+        "hgrm/jwt-es256-latency.hgrm",
+    ] {
+        let path = folder.path().join(name);
+        assert!(files.contains(&path), "{name} is not among the files written");
+        assert!(path.metadata().is_ok_and(|it| it.len() > 500), "{name} is missing or nearly empty");
+    }
+    assert!(files.iter().all(|path| path.is_file()));
+    if std::env::var_os("AUTHBENCH_KEEP").is_some() {
+        eprintln!("kept in {}", folder.keep().display());
+    }
+}
+
+#[test]
+fn figures_are_those_that_were_put_in() {
+    let report = Report::new(&fixture::run());
+    let variant = report.summary.variant("jwt-es256").expect("in the fixture");
+    let latency = variant.latency.known().expect("measured");
+    assert_eq!((latency.trials, latency.trials_invalid, latency.samples), (6, 0, 12_000));
+    near(latency.rate_per_s_achieved, 2000.0, 1e-9);
+    // Starts and rounds differ by up to 3 %, around 0.5 % above the median of the fair weather.
+    near(latency.latency_ns.p50.known().expect("p50").value, 139_000.0, 0.02);
+    near(latency.latency_added_ns.p50.known().expect("added").value, 39_000.0, 0.03);
+    near(latency.validation_ns.p50.known().expect("validation").value, 39_000.0, 0.02);
+    // Log-logistic: the 99.9th percentile is the median × 999^0.12.
+    near(latency.latency_ns.p99_9.known().expect("p99.9").value, 139_000.0 * 999_f64.powf(0.12), 0.05);
+    let cpu = latency.server_cpu_ns_per_request.known().expect("accounted");
+    near(cpu.total.value, (fixture::BASELINE_CPU_NS + 40_000.0) * 1.005, 1e-3);
+    near(cpu.added.known().expect("paired").value, 40_000.0 * 1.005, 1e-3);
+    let interval = cpu.total.interval.expect("six trials");
+    assert!(
+        interval.low < cpu.total.value && cpu.total.value < interval.high,
+        "{interval:?} around {}",
+        cpu.total.value
+    );
+    let throughput = variant.throughput.known().expect("measured");
+    let ratio = throughput.ratio_to_baseline.known().expect("paired");
+    near(ratio.value, 0.29, 1e-3);
+    // Weather hits both sides of a pair alike: the ratio is far surer than the rate.
+    let width = |estimate: &report::Estimate| estimate.relative_half_width().expect("has an interval");
+    assert!(width(ratio) < width(&throughput.per_s) / 10.0);
+    let operations = latency.operations_per_request.known().expect("counted");
+    assert_eq!((operations.store_lookups, operations.verify_calls), (0.0, 1.0));
+    near(latency.wire_bytes_per_request.known().expect("counted").sent, 525.0, 1e-9);
+
+    let revocation = variant.revocation.known().expect("measured");
+    assert_eq!((revocation.revoked, revocation.still_accepted), (24, 0));
+    assert!(revocation.max.high_ns.expect("closed") <= 10.0e9);
+    let both_roles = report.summary.variant("oauth2-opaque").and_then(|it| it.latency.known()).expect("measured");
+    assert_eq!(both_roles.server_cpu_ns_per_request.known().expect("accounted").by_role.len(), 2);
+}
+
+#[test]
+fn a_slow_variant_is_compared_with_the_baseline_of_its_own_measurement() {
+    let report = Report::new(&fixture::run());
+    let slow = report.summary.variant("basic-argon2id").expect("in the fixture");
+    let latency = slow.latency.known().expect("measured");
+    assert_eq!(latency.measurement, "latency-slow");
+    near(latency.rate_per_s_requested, 25.0, 1e-9);
+    near(latency.latency_added_ns.p50.known().expect("paired").value, 12_400_000.0, 0.03);
+    assert_eq!(report.summary.baseline().and_then(|it| it.latency.known()).expect("measured").measurement, "latency");
+}
+
+#[test]
+fn blanks_carry_their_reason() {
+    let mut run = fixture::run();
+    for record in run.records.iter_mut().filter(|record| record.case == "mtls/throughput") {
+        record.invalid = vec!["the client was late".to_owned()];
+    }
+    for record in run.records.iter_mut().filter(|record| record.case == "jwt-hs256/latency") {
+        if let bench_client::record::Measured::Latency(load) = &mut record.measured {
+            load.server_cpu_ns = None;
+        }
+    }
+    run.records.retain(|record| record.case != "jwt-eddsa/revocation");
+    let report = Report::new(&run);
+    let variant = |name: &str| report.summary.variant(name).expect("in the fixture");
+    let reason = |cell: Option<&str>| cell.expect("blank").to_owned();
+    assert_eq!(reason(variant("none").revocation.reason()), "nothing to revoke");
+    assert_eq!(reason(variant("mtls").throughput.reason()), "every trial was invalid: the client was late");
+    assert_eq!(reason(variant("jwt-eddsa").revocation.reason()), "the run ended before this was measured");
+    let slow = variant("basic-argon2id").latency.known().expect("measured");
+    assert_eq!(reason(slow.latency_ns.p99.reason()), "fewer than 10 samples beyond p99");
+    assert!(slow.latency_ns.p90.known().is_some(), "600 samples have 60 beyond p90");
+    let unaccounted = variant("jwt-hs256").latency.known().expect("measured");
+    assert_eq!(reason(unaccounted.server_cpu_ns_per_request.reason()), "CPU accounting not available");
+    assert_eq!(report.summary.invalid.len(), 6);
+
+    let text = report::terminal(&run);
+    for wanted in
+        ["nothing to revoke", "CPU accounting not available", "fewer than 10 samples beyond p99", "mtls/throughput"]
+    {
+        assert!(text.contains(wanted), "{wanted} is missing in:\n{text}");
+    }
+    assert!(page(&run).contains("CPU accounting not available"));
+}
+
+#[test]
+fn invalid_trials_leave_the_figures_alone() {
+    let mut run = fixture::run();
+    let before = Report::new(&run);
+    let mut absurd = run.records.iter().find(|record| record.case == "mtls/latency").expect("exists").clone();
+    absurd.round = 77;
+    absurd.invalid = vec!["stolen time".to_owned()];
+    if let bench_client::record::Measured::Latency(load) = &mut absurd.measured {
+        load.server_cpu_ns = Some([("resource".to_owned(), u64::MAX / 2)].into());
+    }
+    let mut unreadable = absurd.clone();
+    unreadable.invalid.clear();
+    if let bench_client::record::Measured::Latency(load) = &mut unreadable.measured {
+        load.latency = EncodedHistogram::from_text("not a histogram".to_owned());
+    }
+    run.records.extend([absurd, unreadable]);
+    let after = Report::new(&run);
+    let cpu = |report: &Report| {
+        let latency = report.summary.variant("mtls").and_then(|it| it.latency.known()).expect("measured").clone();
+        latency.server_cpu_ns_per_request.known().expect("accounted").total
+    };
+    assert_eq!(cpu(&before), cpu(&after));
+    assert_eq!(after.summary.invalid.len(), 2);
+    assert!(after.summary.invalid[1].reasons[0].contains("cannot be read"), "{:?}", after.summary.invalid[1]);
+}
+
+#[test]
+fn one_start_is_said_and_one_trial_has_no_interval() {
+    let mut run = fixture::run();
+    run.records.retain(|record| record.start == 0);
+    assert!(report::terminal(&run).contains("rounds of a single start"));
+    run.records.retain(|record| record.round == 0);
+    let report = Report::new(&run);
+    assert_eq!(report.summary.intervals_over, None);
+    assert!(report.summary.smallest_regression.iter().all(|it| matches!(it.change, Cell::Blank { .. })));
+}
+
+#[test]
+fn a_sound_run_passes_every_check() {
+    let run = fixture::run();
+    assert_eq!(report::failed_checks(&run), Vec::<String>::new());
+    let report = Report::new(&run);
+    assert!(report.checks.iter().all(|check| check.verdict == report::CheckVerdict::Passed), "{:#?}", report.checks);
+}
+
+/// What a spoiled run fails, as the names of the checks.
+fn failures(spoil: impl FnOnce(&mut LoadedRun)) -> Vec<String> {
+    let mut run = fixture::run();
+    spoil(&mut run);
+    Report::new(&run).failed_checks().map(|check| check.name.clone()).collect()
+}
+
+#[test]
+fn checks_fail_when_they_should() {
+    let lookups = failures(|run| fixture::load_mut(run, "api-key-sqlite/latency").server.store_lookups -= 20);
+    assert_eq!(lookups, ["api-key-sqlite: one store lookup per request"]);
+    let stateless = failures(|run| fixture::load_mut(run, "jwt-rs256/throughput").server.store_lookups = 1);
+    assert_eq!(stateless, ["jwt-rs256: no store lookup on kept connections"]);
+    let cached = failures(|run| fixture::load_mut(run, "oauth2-opaque-cached/latency").server.cache_hits -= 1);
+    assert_eq!(cached, ["oauth2-opaque-cached: a request hits the cache or looks up"]);
+    let unverified = failures(|run| fixture::load_mut(run, "jwt-es256/latency").server.verify_calls -= 1);
+    assert_eq!(unverified, ["jwt-es256: one signature check per request"]);
+    let uncounted = failures(|run| fixture::load_mut(run, "mtls/throughput").answered += 1);
+    assert_eq!(uncounted, ["client and server count the same answers"]);
+    let late = failures(|run| {
+        fixture::windows_mut(run, "mtls/revocation")[0].last_accepted_ns = Some(2_100_000_000);
+    });
+    assert_eq!(late, ["mtls: a revocation is noticed within the period"]);
+    let slow = failures(|run| {
+        fixture::windows_mut(run, "api-key-memory/revocation")[0].last_accepted_ns = Some(60_000_000);
+    });
+    assert_eq!(slow, ["api-key-memory: a revocation is noticed at once"]);
+    let early = failures(|run| {
+        let window = &mut fixture::windows_mut(run, "jwt-hs256/revocation")[0];
+        (window.last_accepted_ns, window.first_rejected_ns) = (Some(1_000_000_000), Some(1_020_000_000));
+    });
+    assert_eq!(early, ["jwt-hs256: a revoked token lives until it expires"]);
+    let hurried = failures(|run| {
+        for round in run.records.iter_mut().filter(|record| record.case == "none/throughput") {
+            if let bench_client::record::Measured::Throughput(load) = &mut round.measured {
+                load.measured_ns *= 2;
+            }
+        }
+    });
+    assert_eq!(hurried, ["throughput: mean service time × throughput = connections"]);
+}
+
+#[test]
+fn a_credential_that_was_never_refused_is_a_finding() {
+    let mut run = fixture::run();
+    for window in fixture::windows_mut(&mut run, "mtls/revocation") {
+        window.first_rejected_ns = None;
+        window.last_accepted_ns = Some(11_990_000_000);
+    }
+    let report = Report::new(&run);
+    let found = report.summary.variant("mtls").and_then(|it| it.revocation.known()).expect("measured");
+    assert_eq!((found.still_accepted, found.max.high_ns), (8, None));
+    let html = page(&run);
+    assert!(html.contains("8 of 24 still accepted"));
+    let claim =
+        report.claims.iter().find(|claim| claim.method == "mtls" && claim.aspect == "Revocation").expect("there");
+    assert_eq!(claim.verdict, ClaimVerdict::Contradicted);
+}
+
+#[test]
+fn the_guide_is_answered_cell_by_cell() {
+    let report = Report::new(&fixture::run());
+    assert_eq!(report.claims.len(), 30);
+    let verdict = |method: &str, aspect: &str| {
+        let is = |claim: &&report::Claim| claim.method == method && claim.aspect == aspect;
+        report.claims.iter().find(is).expect("a cell").verdict
+    };
+    assert_eq!(verdict("mtls", "Stateless validation"), ClaimVerdict::Supported);
+    assert_eq!(verdict("oauth2", "Stateless validation"), ClaimVerdict::Supported);
+    // A cache makes both words true only sometimes.
+    assert_eq!(verdict("api-key", "Stateless validation"), ClaimVerdict::Qualified);
+    assert_eq!(verdict("api-key", "Revocation"), ClaimVerdict::Qualified);
+    assert_eq!(verdict("basic", "Complexity"), ClaimVerdict::NotMeasured);
+    assert!(report.claims.iter().all(|claim| !claim.measured.is_empty()), "a cell says nothing");
+
+    let mut uncached = fixture::run();
+    uncached.header.plan.variants.retain(|variant| variant.name != "api-key-sqlite-cached");
+    let report = Report::new(&uncached);
+    let of =
+        |aspect: &str| report.claims.iter().find(|it| it.method == "api-key" && it.aspect == aspect).expect("a cell");
+    assert_eq!(of("Stateless validation").verdict, ClaimVerdict::Supported);
+    assert_eq!(of("Revocation").verdict, ClaimVerdict::Supported);
+}
+
+#[test]
+fn the_page_needs_no_network_and_every_figure_a_caption() {
+    let html = page(&fixture::run());
+    for attribute in ["src=", "href=", "url(", "@import", "action="] {
+        for (at, _) in html.match_indices(attribute) {
+            let value = html[at + attribute.len()..].trim_start_matches(['"', '\'']);
+            assert!(
+                value.starts_with('#') || value.starts_with("data:"),
+                "{attribute}{}",
+                &value[..40.min(value.len())]
+            );
+        }
+    }
+    assert!(html.contains("Content-Security-Policy") && html.contains("default-src 'none'"));
+    let figures: Vec<&str> =
+        html.split("<figure").skip(1).filter_map(|rest| rest.split_once("</figure>")).map(|it| it.0).collect();
+    assert_eq!(figures.len(), 5);
+    for figure in figures {
+        let caption =
+            figure.split_once("<figcaption>").and_then(|it| it.1.split_once("</figcaption>")).expect("a caption").0;
+        assert!(caption.len() > 80, "{caption}");
+        assert!(figure.contains("var(--plot-ink)") && !figure.contains("\"#1B1F24\""), "colours must follow the page");
+    }
+    // Prefixed identifiers and anchors all resolve.
+    for link in html.split("href=\"#").skip(1).filter_map(|rest| rest.split('"').next()) {
+        assert!(html.contains(&format!("id=\"{link}\"")), "#{link} leads nowhere");
+    }
+}
+
+#[test]
+fn hostile_names_and_texts_stay_text() {
+    let mut run = fixture::run();
+    let name = "<script>alert(1)</script>\"'&|`";
+    let plan = &mut run.header.plan;
+    plan.analysis = format!("{name}\n\n</main><img src=x onerror=alert(2)>");
+    run.header.scenario_text = "</code></pre><script>alert(3)</script>".to_owned();
+    run.warnings.push("<b onclick=alert(4)>".to_owned());
+    plan.variants[1].name = name.to_owned();
+    for case in plan.cases.iter_mut().filter(|case| case.variant == "api-key-memory") {
+        case.variant = name.to_owned();
+    }
+    for record in run.records.iter_mut().filter(|record| record.variant == "api-key-memory") {
+        record.variant = name.to_owned();
+    }
+    let html = page(&run);
+    assert_eq!(html.matches("<script>").count(), 1, "only the page's own script");
+    for forbidden in ["<img", "<b onclick", "alert(1)</script>", "</code></pre><script>"] {
+        assert!(!html.contains(forbidden), "{forbidden} came through");
+    }
+    assert!(html.contains("&lt;script&gt;alert(1)"));
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let files = report::write(&run, folder.path(), &[Format::Markdown, Format::Svg, Format::Csv]).expect("a report");
+    assert!(!std::fs::read_to_string(folder.path().join("report.md")).expect("written").contains("<script>"));
+    for path in files.iter().filter(|path| path.extension().is_some_and(|it| it == "svg")) {
+        well_formed(&std::fs::read_to_string(path).expect("written"), path);
+    }
+}
+
+/// Checks that elements nest and that text holds no loose `<` or `&`.
+fn well_formed(svg: &str, path: &Path) {
+    let mut open: Vec<&str> = Vec::new();
+    let mut roots = 0;
+    for piece in svg.split('<').skip(1) {
+        let (tag, text) = piece.split_once('>').unwrap_or_else(|| panic!("{}: <{piece} never ends", path.display()));
+        assert_eq!(tag.matches('"').count() % 2, 0, "{}: <{tag}>", path.display());
+        if let Some(name) = tag.strip_prefix('/') {
+            assert_eq!(open.pop(), Some(name), "{}: </{name}>", path.display());
+        } else if !tag.ends_with('/') {
+            roots += usize::from(open.is_empty());
+            open.push(tag.split_whitespace().next().expect("a name"));
+        }
+        for entity in text.split('&').skip(1) {
+            assert!(entity.split(';').next().is_some_and(|it| it.len() <= 5), "{}: &{entity}", path.display());
+        }
+    }
+    assert!(open.is_empty() && roots == 1, "{}: {open:?} open, {roots} roots", path.display());
+}
+
+#[test]
+fn plots_are_well_formed_and_hold_every_name() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let run = fixture::run();
+    let files = report::write(&run, folder.path(), &[Format::Svg]).expect("plots");
+    assert_eq!(files.len(), 5);
+    for path in &files {
+        let svg = std::fs::read_to_string(path).expect("written");
+        well_formed(&svg, path);
+        for variant in run.header.plan.variants.iter().filter(|variant| variant.name != "none") {
+            assert!(svg.contains(&variant.name), "{} is not in {}", variant.name, path.display());
+        }
+    }
+}
+
+#[test]
+fn the_terminal_keeps_to_120_columns_and_names_every_variant() {
+    let run = fixture::run();
+    let text = report::terminal(&run);
+    for line in text.lines() {
+        assert!(line.chars().count() <= 120, "{} columns: {line}", line.chars().count());
+    }
+    for variant in &run.header.plan.variants {
+        assert!(text.lines().any(|line| line.starts_with(&variant.name)), "{} has no row of its own", variant.name);
+    }
+    assert!(!text.contains('\u{1b}'), "no colour is needed");
+}
+
+#[test]
+fn the_summary_is_what_its_schema_says_and_reads_back() {
+    let mut run = fixture::run();
+    run.records[3].invalid.push("stolen time".to_owned());
+    run.records[4].warnings.push("a warning".to_owned());
+    fixture::windows_mut(&mut run, "mtls/revocation")[0].first_rejected_ns = None;
+    run.records.retain(|record| record.case != "jwt-hs256/revocation");
+    let report = Report::new(&run);
+    let json = serde_json::to_value(&report).expect("plain data");
+    let text = include_str!("../../docs/summary.schema.json");
+    let problems = schema::problems(&serde_json::from_str(text).expect("JSON"), &json);
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+    assert_eq!(serde_json::from_value::<Report>(json.clone()).expect("reads back"), report);
+
+    let mut other = json;
+    other["variants"][0]["surprise"] = true.into();
+    let problems = schema::problems(&serde_json::from_str(text).expect("JSON"), &other);
+    assert_eq!(problems.len(), 1, "the check would not notice a new key: {problems:?}");
+}
+
+#[test]
+fn an_empty_run_still_has_a_report() {
+    let mut run = fixture::run();
+    run.records.clear();
+    let html = page(&run);
+    assert!(html.contains("the run ended before this was measured"));
+    assert!(html.contains("No measurement of this run can be drawn."));
+    assert_eq!(report::failed_checks(&run), Vec::<String>::new());
+    assert!(report::terminal(&run).contains("0 passed, 0 failed"));
+}

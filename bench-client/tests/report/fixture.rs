@@ -1,0 +1,410 @@
+//! A run made up in code: every distribution is known, so every figure of the report can be said beforehand.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use bench_client::machine::Machine;
+use bench_client::outcome::Outcomes;
+use bench_client::plan::{
+    ArrivalModel, Case, ConnectionKind, LatencyPlan, Measurement, MeasurementKind, Plan, PoolPlan, RevocationPlan,
+    ThroughputPlan, Variant,
+};
+use bench_client::record::{
+    EncodedHistogram, LoadResult, Measured, RECORD_VERSION, Record, RevocationResult, RevocationWindow, new_histogram,
+};
+use bench_client::run::{Build, Header, LoadedRun, RUN_VERSION};
+use bench_server::contract::{
+    AccessTokenFormat, Algorithm, ApiKeyConfig, AuthorizationServerConfig, BasicConfig, CacheConfig, Counters,
+    DenyListConfig, HttpVersion, JwtConfig, MethodConfig, MtlsConfig, OAuth2Config, PasswordHash, StoreKind,
+    TokenRules, TokenValidation, Transport, TrustedIssuer,
+};
+
+pub(crate) const STARTS: u32 = 3;
+pub(crate) const ROUNDS: u32 = 6;
+/// Median latency of the baseline.
+pub(crate) const BASELINE_P50_NS: f64 = 100_000.0;
+/// Server CPU per request of the baseline.
+pub(crate) const BASELINE_CPU_NS: f64 = 14_000.0;
+pub(crate) const BASELINE_PER_S: f64 = 96_000.0;
+const MS: u64 = 1_000_000;
+
+/// What a variant of the fixture costs.
+struct Cost {
+    name: &'static str,
+    method: MethodConfig,
+    /// Validation and added median latency.
+    validation_ns: f64,
+    /// Added server CPU.
+    cpu_ns: f64,
+    /// Ratio to the baseline's throughput.
+    ratio: f64,
+    /// Lookups, hits, verifications, hashes, introspections per hundred requests.
+    per_hundred: [u64; 5],
+    bytes_sent: u64,
+    revocation: Lives,
+}
+
+#[derive(Clone, Copy)]
+enum Lives {
+    NotApplicable,
+    AtOnce,
+    Within(u64),
+    UntilExpiry,
+}
+
+fn cache() -> Option<CacheConfig> {
+    Some(CacheConfig { ttl: Duration::from_secs(2), capacity: 100_000 })
+}
+
+fn api_key(store: StoreKind, cache: Option<CacheConfig>) -> MethodConfig {
+    MethodConfig::ApiKey(ApiKeyConfig { store, cache })
+}
+
+fn basic(cache: Option<CacheConfig>) -> MethodConfig {
+    MethodConfig::Basic(BasicConfig {
+        hash: PasswordHash::ARGON2ID,
+        cache,
+        hash_threads: BasicConfig::default_threads(),
+        hash_queue: BasicConfig::default_queue(),
+    })
+}
+
+fn jwt(algorithm: Algorithm, denylist: Option<DenyListConfig>) -> MethodConfig {
+    let rules = TokenRules { leeway: Duration::ZERO, ..TokenRules::default() };
+    MethodConfig::Jwt(JwtConfig { algorithm, lifetime: JwtConfig::default_lifetime(), rules, denylist })
+}
+
+fn oauth2(validation: TokenValidation) -> MethodConfig {
+    let rules = TokenRules { leeway: Duration::ZERO, ..TokenRules::default() };
+    MethodConfig::OAuth2(OAuth2Config { validation, issuer: TrustedIssuer::InProcess, rules })
+}
+
+fn mtls() -> MethodConfig {
+    MethodConfig::Mtls(MtlsConfig {
+        crl_reload: Duration::from_secs(2),
+        crl_validity: MtlsConfig::default_crl_validity(),
+        certificate_lifetime: MtlsConfig::default_certificate_lifetime(),
+        trust_domain: MtlsConfig::default_trust_domain(),
+    })
+}
+
+#[rustfmt::skip]
+fn costs() -> Vec<Cost> {
+    use Lives::{AtOnce, NotApplicable, UntilExpiry, Within};
+    let denylist = Some(DenyListConfig { poll: Duration::from_secs(1) });
+    let cost = |name, method, validation_ns, cpu_ns, ratio, per_hundred, bytes_sent, revocation| {
+        Cost { name, method, validation_ns, cpu_ns, ratio, per_hundred, bytes_sent, revocation }
+    };
+    vec![
+        cost("none", MethodConfig::None, 100.0, 0.0, 1.0, [0; 5], 140, NotApplicable),
+        cost("api-key-memory", api_key(StoreKind::Memory, None), 900.0, 1_100.0, 0.95, [100, 0, 0, 0, 0], 210, AtOnce),
+        cost("api-key-sqlite", api_key(StoreKind::Sqlite, None), 4_200.0, 5_000.0, 0.74, [100, 0, 0, 0, 0], 210, AtOnce),
+        cost("api-key-sqlite-cached", api_key(StoreKind::Sqlite, cache()), 1_300.0, 1_500.0, 0.92, [4, 96, 0, 0, 0], 210, Within(2000)),
+        cost("basic-argon2id", basic(None), 12_400_000.0, 12_500_000.0, 0.000_9, [100, 0, 0, 100, 0], 205, AtOnce),
+        cost("basic-argon2id-cached", basic(cache()), 1_800.0, 2_100.0, 0.9, [0, 99, 0, 1, 0], 205, Within(2000)),
+        cost("jwt-hs256", jwt(Algorithm::HS256, None), 2_600.0, 2_700.0, 0.87, [0, 0, 100, 0, 0], 480, UntilExpiry),
+        cost("jwt-rs256", jwt(Algorithm::RS256, None), 17_500.0, 18_000.0, 0.5, [0, 0, 100, 0, 0], 780, UntilExpiry),
+        cost("jwt-es256", jwt(Algorithm::ES256, None), 39_000.0, 40_000.0, 0.29, [0, 0, 100, 0, 0], 525, UntilExpiry),
+        cost("jwt-eddsa", jwt(Algorithm::EdDSA, None), 28_000.0, 29_000.0, 0.36, [0, 0, 100, 0, 0], 525, UntilExpiry),
+        cost("jwt-es256-denylist", jwt(Algorithm::ES256, denylist), 39_200.0, 40_300.0, 0.28, [100, 0, 100, 0, 0], 525, Within(1000)),
+        cost("oauth2-opaque", oauth2(TokenValidation::Opaque { cache: None }), 160_000.0, 62_000.0, 0.19, [100, 0, 0, 0, 100], 230, AtOnce),
+        cost("oauth2-opaque-cached", oauth2(TokenValidation::Opaque { cache: cache() }), 1_500.0, 4_600.0, 0.75, [3, 97, 0, 0, 3], 230, Within(2000)),
+        cost("oauth2-jwt-es256", oauth2(TokenValidation::Jwt { algorithm: Algorithm::ES256 }), 39_500.0, 40_800.0, 0.28, [0, 0, 100, 0, 0], 610, UntilExpiry),
+        cost("mtls", mtls(), 300.0, 250.0, 0.99, [0; 5], 140, Within(2000)),
+    ]
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn measurements() -> Vec<Measurement> {
+    let latency = |name: &str, rate_per_s, slice, slices| Measurement {
+        name: name.to_owned(),
+        kind: MeasurementKind::Latency(LatencyPlan {
+            model: ArrivalModel::Poisson,
+            rate_per_s,
+            connections: 16,
+            connection: ConnectionKind::Reused,
+            warmup: Duration::from_millis(300),
+            slice,
+            slices,
+        }),
+    };
+    let throughput = |name: &str, connections, slice, slices| Measurement {
+        name: name.to_owned(),
+        kind: MeasurementKind::Throughput(ThroughputPlan {
+            connections,
+            connection: ConnectionKind::Reused,
+            warmup: Duration::from_millis(200),
+            slice,
+            slices,
+        }),
+    };
+    let revocation = |name: &str, trials, probe_ms| Measurement {
+        name: name.to_owned(),
+        kind: MeasurementKind::Revocation(RevocationPlan {
+            trials,
+            probe_interval: Duration::from_millis(probe_ms),
+            phase: seconds(4),
+            watch: seconds(12),
+            lifetime: Some(seconds(10)),
+            connection: ConnectionKind::Reused,
+        }),
+    };
+    vec![
+        latency("latency", 2000.0, Duration::from_millis(100), 10),
+        latency("latency-slow", 25.0, seconds(1), 4),
+        throughput("throughput", 64, Duration::from_millis(100), 8),
+        throughput("throughput-slow", 4, Duration::from_millis(500), 4),
+        revocation("revocation", 8, 20),
+        revocation("revocation-slow", 2, 100),
+    ]
+}
+
+/// Whether the scenario measures the variant there: what hashes passwords has measurements of its own, which the
+/// baseline joins.
+fn takes_part(variant: &str, measurement: &str) -> bool {
+    let slow = measurement.ends_with("-slow");
+    match variant {
+        "none" => measurement != "revocation-slow",
+        "basic-argon2id" => slow,
+        _ => !slow,
+    }
+}
+
+/// A histogram of `samples` values with that median: even steps through a log-logistic distribution, whose quantile
+/// function is `median × (q / (1 − q))^spread`.
+fn histogram(samples: u64, median: f64, spread: f64) -> EncodedHistogram {
+    let mut histogram = new_histogram();
+    for i in 0..samples {
+        let q = (i as f64 + 0.5) / samples as f64;
+        histogram.saturating_record((median * (q / (1.0 - q)).powf(spread)).round().max(1.0) as u64);
+    }
+    EncodedHistogram::encode(&histogram)
+}
+
+/// How much slower than usual the machine is in a round: it hits all variants alike, and starts differ more than rounds.
+fn weather(start: u32, round: u32) -> f64 {
+    [1.0, 1.03, 0.97][start as usize % 3] * [1.0, 1.01][round as usize % 2]
+}
+
+fn load(cost: &Cost, measurement: &Measurement, start: u32, round: u32) -> LoadResult {
+    let weather = weather(start, round);
+    let cpu_ns = (BASELINE_CPU_NS + cost.cpu_ns) * weather;
+    let (measured, requests, latency, service, requested) = match &measurement.kind {
+        MeasurementKind::Latency(plan) => {
+            let measured = plan.slice * plan.slices;
+            let requests = (plan.rate_per_s * measured.as_secs_f64()) as u64;
+            let median = (BASELINE_P50_NS + cost.validation_ns) * weather;
+            let latency = histogram(requests, median, 0.12);
+            (measured, requests, latency, histogram(requests, median * 0.97, 0.1), Some(plan.rate_per_s))
+        }
+        MeasurementKind::Throughput(plan) => {
+            let measured = plan.slice * plan.slices;
+            let per_s = BASELINE_PER_S * cost.ratio / weather;
+            let requests = (per_s * measured.as_secs_f64()).round() as u64;
+            // Little's law: connections / throughput, every request alike.
+            let mean = plan.connections as f64 / (requests as f64 / measured.as_secs_f64()) * 1e9;
+            let service = histogram(requests, mean, 0.0);
+            (measured, requests, service.clone(), service, None)
+        }
+        MeasurementKind::Revocation(_) => unreachable!("not a load"),
+    };
+    let [lookups, hits, verifications, hashes, introspections] = cost.per_hundred.map(|n| match n {
+        // Hits are what is left when the rest is rounded.
+        96.. if cost.per_hundred[1] == n => requests - requests * (100 - n) / 100,
+        n => requests * n / 100,
+    });
+    LoadResult {
+        measured_ns: measured.as_nanos() as u64,
+        requested_rate_per_s: requested,
+        dropped: 0,
+        outcomes: Outcomes { accepted: requests, ..Outcomes::default() },
+        answered: requests,
+        latency,
+        service_time: service,
+        lateness: requested.map(|_| histogram(requests, 8_000.0, 0.2)),
+        bytes_sent: cost.bytes_sent * requests,
+        bytes_received: 260 * requests,
+        handshakes_full: 0,
+        handshakes_resumed: 0,
+        client_cpu_ns: 7_000 * requests,
+        server_cpu_ns: Some(match &cost.method {
+            MethodConfig::OAuth2(_) => BTreeMap::from([
+                ("resource".to_owned(), (cpu_ns * 0.7 * requests as f64) as u64),
+                ("authorization".to_owned(), (cpu_ns * 0.3 * requests as f64) as u64),
+            ]),
+            _ => BTreeMap::from([("resource".to_owned(), (cpu_ns * requests as f64) as u64)]),
+        }),
+        server: Counters {
+            requests,
+            accepted: requests,
+            store_lookups: lookups,
+            cache_hits: hits,
+            verify_calls: verifications,
+            hash_calls: hashes,
+            introspections,
+            ..Counters::default()
+        },
+        validation: histogram(requests, cost.validation_ns * weather, 0.08),
+        steal: Some(0.0),
+    }
+}
+
+fn revocations(cost: &Cost, plan: &RevocationPlan, start: u32) -> RevocationResult {
+    let probe_ns = plan.probe_interval.as_nanos() as u64;
+    let window = |i: u64| {
+        // Even phases over all starts, so that the spread is that of chance.
+        let phase = ((u64::from(start) * plan.trials as u64 + i) as f64 * 0.618_034).fract();
+        let last = match cost.revocation {
+            Lives::NotApplicable => unreachable!("has no windows"),
+            Lives::AtOnce => 0,
+            Lives::Within(ms) => (phase * (ms * MS) as f64) as u64,
+            Lives::UntilExpiry => expires(phase) - probe_ns / 2,
+        };
+        RevocationWindow {
+            acknowledged_after_ns: MS,
+            last_accepted_ns: (last > 0).then_some(last),
+            first_rejected_ns: Some(last + if last > 0 { probe_ns } else { probe_ns / 4 }),
+            resolution_ns: probe_ns,
+            watched_ns: plan.watch.as_nanos() as u64,
+            exposure: last / probe_ns,
+            blast_radius: 0,
+            expires_after_ns: matches!(cost.revocation, Lives::UntilExpiry).then(|| expires(phase) as i64),
+        }
+    };
+    let nothing = matches!(cost.revocation, Lives::NotApplicable);
+    RevocationResult {
+        probe_interval_ns: probe_ns,
+        lifetime_ns: matches!(cost.revocation, Lives::UntilExpiry).then_some(10_000 * MS),
+        windows: if nothing { Vec::new() } else { (0..plan.trials as u64).map(window).collect() },
+        not_applicable: nothing.then(|| "nothing to revoke".to_owned()),
+    }
+}
+
+/// From the acknowledgement to `exp`, for a token of 10 s revoked at that phase of 4 s.
+fn expires(phase: f64) -> u64 {
+    (9_900.0 - phase * 4_000.0) as u64 * MS
+}
+
+/// The whole run, made once for all tests.
+pub(crate) fn run() -> LoadedRun {
+    static RUN: OnceLock<LoadedRun> = OnceLock::new();
+    RUN.get_or_init(make).clone()
+}
+
+fn make() -> LoadedRun {
+    let costs = costs();
+    let measurements = measurements();
+    let variants: Vec<Variant> = costs
+        .iter()
+        .map(|cost| Variant {
+            name: cost.name.to_owned(),
+            method: cost.method.clone(),
+            authorization_server: match &cost.method {
+                MethodConfig::OAuth2(OAuth2Config { validation: TokenValidation::Jwt { algorithm }, .. }) => {
+                    Some(AuthorizationServerConfig {
+                        access_token: AccessTokenFormat::Jwt { algorithm: *algorithm },
+                        ..AuthorizationServerConfig::default()
+                    })
+                }
+                MethodConfig::OAuth2(_) => Some(AuthorizationServerConfig::default()),
+                _ => None,
+            },
+            pool: PoolPlan { count: 1000, zipf_exponent: 1.0 },
+        })
+        .collect();
+    let mut cases = Vec::new();
+    let mut records = Vec::new();
+    for measurement in &measurements {
+        for cost in costs.iter().filter(|cost| takes_part(cost.name, &measurement.name)) {
+            let id = format!("{}/{}", cost.name, measurement.name);
+            cases.push(Case { id: id.clone(), variant: cost.name.to_owned(), measurement: measurement.name.clone() });
+            let revocation = matches!(measurement.kind, MeasurementKind::Revocation(_));
+            let per_start = ROUNDS / STARTS;
+            for round in (0..ROUNDS).filter(|round| !revocation || round % per_start == 0) {
+                let start = round / per_start;
+                records.push(Record {
+                    version: RECORD_VERSION,
+                    case: id.clone(),
+                    variant: cost.name.to_owned(),
+                    measurement: measurement.name.clone(),
+                    round,
+                    start,
+                    started_at: jiff::Timestamp::UNIX_EPOCH,
+                    elapsed_ns: 1_000 * MS,
+                    measured: match &measurement.kind {
+                        MeasurementKind::Latency(_) => Measured::Latency(load(cost, measurement, start, round)),
+                        MeasurementKind::Throughput(_) => Measured::Throughput(load(cost, measurement, start, round)),
+                        MeasurementKind::Revocation(plan) => Measured::Revocation(revocations(cost, plan, start)),
+                    },
+                    invalid: Vec::new(),
+                    warnings: Vec::new(),
+                });
+            }
+        }
+    }
+    let plan = Plan {
+        scenario: "compare".to_owned(),
+        analysis: "Five ways to authenticate an API request, side by side.\n\nMade up for tests.".to_owned(),
+        seed: 42,
+        starts: STARTS,
+        rounds: ROUNDS,
+        transport: Transport::Tls13,
+        http: HttpVersion::Http1,
+        pin: true,
+        quick: false,
+        variants,
+        measurements,
+        cases,
+    };
+    LoadedRun {
+        header: Header {
+            version: RUN_VERSION,
+            scenario_text: "seed = 42\n".to_owned(),
+            plan_hash: plan.hash(),
+            plan,
+            started_at: "2026-11-23T19:00:00Z".parse().expect("a timestamp"),
+            build: Build {
+                version: "0.1.0".to_owned(),
+                revision: "0123456789abcdef".to_owned(),
+                dirty: true,
+                rustc: "rustc 1.95.0".to_owned(),
+                profile: "release".to_owned(),
+            },
+            machine: Machine {
+                cpu_model: "Example 9000".to_owned(),
+                cpus: 2,
+                memory_bytes: 24 << 30,
+                os: "Debian GNU/Linux 12, Linux 6.1".to_owned(),
+                arch: "x86_64".to_owned(),
+                hypervisor: Some("KVM".to_owned()),
+                server_cpus: vec![0],
+                client_cpu: Some(1),
+            },
+            servers: BTreeMap::new(),
+        },
+        records,
+        warnings: Vec::new(),
+    }
+}
+
+/// The load of a trial, to be spoiled by a test.
+pub(crate) fn load_mut<'r>(run: &'r mut LoadedRun, case: &str) -> &'r mut LoadResult {
+    let record = run.records.iter_mut().find(|record| record.case == case).expect("the case has records");
+    match &mut record.measured {
+        Measured::Latency(load) | Measured::Throughput(load) => load,
+        Measured::Revocation(_) => panic!("{case} is not a load"),
+    }
+}
+
+/// The windows of a trial, to be spoiled by a test.
+pub(crate) fn windows_mut<'r>(run: &'r mut LoadedRun, case: &str) -> &'r mut Vec<RevocationWindow> {
+    let record = run.records.iter_mut().find(|record| record.case == case).expect("the case has records");
+    match &mut record.measured {
+        Measured::Revocation(result) => &mut result.windows,
+        Measured::Latency(_) | Measured::Throughput(_) => panic!("{case} is a load"),
+    }
+}

@@ -1,0 +1,201 @@
+//! Workers: threads that accept connections, shake hands, and serve HTTP until told to stop.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use rustls::HandshakeKind;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::{Notify, oneshot, watch};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+
+use super::http;
+use super::route::{Caller, Site};
+use super::tls::negotiated;
+use crate::auth::Connection;
+use crate::config::HttpVersion;
+use crate::credential::x509::ClientIdentity;
+
+/// Longest TLS handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long requests in progress may take once the server stops.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Pause after a failed `accept`: out of file descriptors, most likely, and there is one again when a connection ends.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long, and for how many bytes, a connection that the server ends is still read from. Closing a socket with unread
+/// bytes sends a reset, which may overtake the last answer or alert (RFC 9112 §9.6).
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 1024 * 1024;
+
+/// A listener as its workers see it.
+pub(crate) struct Listener {
+    pub(crate) name: String,
+    /// Absent in plaintext.
+    pub(crate) tls: Option<TlsAcceptor>,
+    /// Versions offered; exactly one in plaintext.
+    pub(crate) http: Vec<HttpVersion>,
+    pub(crate) site: Arc<Site>,
+}
+
+/// A running worker.
+pub(crate) struct Worker {
+    /// Ends after `stop` changed or its sender is gone.
+    pub(crate) thread: JoinHandle<()>,
+    /// Tells once whether the worker accepts connections.
+    pub(crate) started: oneshot::Receiver<io::Result<()>>,
+}
+
+/// Starts a thread with a runtime of its own that serves the given sockets.
+///
+/// # Errors
+/// The operating system gives no thread.
+pub(crate) fn spawn_worker(
+    index: usize,
+    sockets: Vec<(std::net::TcpListener, Arc<Listener>)>,
+    stop: watch::Receiver<()>,
+) -> io::Result<Worker> {
+    let (report, started) = oneshot::channel();
+    let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(move || work(sockets, stop, report))?;
+    Ok(Worker { thread, started })
+}
+
+fn work(
+    sockets: Vec<(std::net::TcpListener, Arc<Listener>)>,
+    mut stop: watch::Receiver<()>,
+    report: oneshot::Sender<io::Result<()>>,
+) {
+    // Of this thread alone, so that connections never share a lock with those of other workers. When its value changes
+    // they finish, and when its last receiver is gone they have.
+    let (drain, draining) = watch::channel(());
+    let begin = || -> io::Result<Runtime> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let entered = runtime.enter();
+        for (socket, listener) in sockets {
+            runtime.spawn(accept(TcpListener::from_std(socket)?, listener, draining.clone()));
+        }
+        drop(entered);
+        Ok(runtime)
+    };
+    let begun = begin();
+    drop(draining);
+    let runtime = match begun {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let _ = report.send(Err(error));
+            return;
+        }
+    };
+    if report.send(Ok(())).is_err() {
+        return; // whoever started the worker has given up
+    }
+    runtime.block_on(async {
+        let _ = stop.changed().await; // an error means that the sender is gone: stop as well
+        drain.send_replace(());
+        let _ = timeout(GRACE, drain.closed()).await; // what is not done by then is cut off with the runtime
+    });
+    runtime.shutdown_background();
+}
+
+async fn accept(socket: TcpListener, listener: Arc<Listener>, mut stop: watch::Receiver<()>) {
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            _ = stop.changed() => return,
+            accepted = socket.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                tokio::spawn(connection(stream, peer, listener.clone(), stop.clone()));
+            }
+            // The client gave up while it waited.
+            Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {
+            }
+            Err(error) => {
+                tracing::warn!(%error, listener = listener.name, "cannot accept; trying again");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn connection(mut stream: TcpStream, peer: SocketAddr, listener: Arc<Listener>, mut stop: watch::Receiver<()>) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, %peer, "connection lost before it was served");
+        return;
+    }
+    let Some(tls) = &listener.tls else {
+        let caller = Arc::new(caller(peer, None, false));
+        http::serve(&mut stream, listener.http[0], listener.site.clone(), caller, &mut stop).await;
+        return linger(&mut stream, &mut stop).await;
+    };
+    let meter = &listener.site.meter;
+    let handshake = tokio::select! {
+        _ = stop.changed() => return,
+        handshake = timeout(HANDSHAKE_TIMEOUT, tls.accept(stream).into_fallible()) => handshake,
+    };
+    let mut stream = match handshake {
+        Ok(Ok(stream)) => stream,
+        Ok(Err((error, mut stream))) => {
+            meter.handshakes_failed.add();
+            tracing::debug!(%error, %peer, listener = listener.name, "handshake failed");
+            return linger(&mut stream, &mut stop).await;
+        }
+        Err(_) => {
+            meter.handshakes_failed.add();
+            tracing::debug!(%peer, listener = listener.name, "handshake took too long");
+            return;
+        }
+    };
+    let session = stream.get_ref().1;
+    match session.handshake_kind() {
+        Some(HandshakeKind::Resumed) => meter.handshakes_resumed.add(),
+        _ => meter.handshakes_full.add(),
+    }
+    // Read once: a certificate cannot change within a connection.
+    let identity =
+        session.peer_certificates().and_then(|chain| chain.first()).map(|leaf| ClientIdentity::from_der(leaf));
+    let caller = match identity {
+        None => caller(peer, None, false),
+        Some(Ok(identity)) => caller(peer, Some(Arc::new(identity)), false),
+        Some(Err(error)) => {
+            tracing::debug!(%error, %peer, listener = listener.name, "client certificate");
+            caller(peer, None, true)
+        }
+    };
+    let version = negotiated(session, &listener.http);
+    http::serve(&mut stream, version, listener.site.clone(), Arc::new(caller), &mut stop).await;
+    linger(stream.get_mut().0, &mut stop).await;
+}
+
+fn caller(peer: SocketAddr, client: Option<Arc<ClientIdentity>>, without_identity: bool) -> Caller {
+    Caller { connection: Connection { peer, client }, without_identity, closing: Notify::new() }
+}
+
+/// Says that nothing more will be sent, and reads until the client has noticed; see [`LINGER`].
+async fn linger(stream: &mut TcpStream, stop: &mut watch::Receiver<()>) {
+    if stop.has_changed().unwrap_or(true) || stream.shutdown().await.is_err() {
+        return;
+    }
+    let discard = async {
+        let mut rest = LINGER_BYTES;
+        let mut buffer = vec![0; 4096];
+        while rest > 0 {
+            match stream.read(&mut buffer).await {
+                Ok(0) | Err(_) => return,
+                Ok(n) => rest = rest.saturating_sub(n),
+            }
+        }
+    };
+    tokio::select! {
+        _ = stop.changed() => {}
+        _ = timeout(LINGER, discard) => {}
+    }
+}

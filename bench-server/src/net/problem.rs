@@ -1,0 +1,259 @@
+//! The one place that decides how a refusal looks on the wire: status, challenge and problem details.
+//!
+//! RFC 9110 §11.6.1 and §15.5 (challenges, statuses), RFC 6750 §3 (Bearer), RFC 7617 §2 (Basic), RFC 9457 (problem
+//! details). What a caller learns about an invalid credential is whether it expired, and nothing else: a 401 for an
+//! unknown, a revoked and a malformed one is the same bytes.
+
+use ::http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use ::http::{HeaderValue, Response, StatusCode};
+use bytes::Bytes;
+use http_body_util::Full;
+use serde::Serialize;
+
+use crate::auth::{Cause, Rejection, Scheme};
+
+/// An answer of a protected route or of the control socket.
+pub(crate) type Answer = Response<Full<Bytes>>;
+
+/// Problem types are absolute URIs (RFC 9457 §3.1.1) below this one.
+const TYPES: &str = "https://api.authbench.test/problems/";
+
+/// No type of its own: the status says it all (RFC 9457 §4.2.1).
+const ABOUT_BLANK: &str = "about:blank";
+
+// Challenges. The realm is `config::REALM`, which a test below holds them to.
+const BEARER: HeaderValue = HeaderValue::from_static(r#"Bearer realm="authbench""#);
+const BEARER_INVALID_REQUEST: HeaderValue =
+    HeaderValue::from_static(r#"Bearer realm="authbench", error="invalid_request""#);
+const BEARER_INVALID_TOKEN: HeaderValue =
+    HeaderValue::from_static(r#"Bearer realm="authbench", error="invalid_token""#);
+const BEARER_EXPIRED: HeaderValue = HeaderValue::from_static(
+    r#"Bearer realm="authbench", error="invalid_token", error_description="the credential has expired""#,
+);
+const BASIC: HeaderValue = HeaderValue::from_static(r#"Basic realm="authbench", charset="UTF-8""#);
+
+/// Answers a request that was not accepted on a route with the given challenge scheme and scope.
+pub(crate) fn refusal(rejection: &Rejection, scheme: Option<Scheme>, scope: &str) -> Answer {
+    match rejection {
+        Rejection::Missing => match scheme {
+            Some(scheme) => unauthorized(challenge(scheme)),
+            None => certificate_refused("client-certificate-required"),
+        },
+        Rejection::Invalid(cause) => match (scheme, cause) {
+            (Some(Scheme::Bearer), Cause::Expired) => unauthorized(BEARER_EXPIRED),
+            (Some(Scheme::Bearer), _) => unauthorized(BEARER_INVALID_TOKEN),
+            (Some(Scheme::Basic), _) => unauthorized(BASIC),
+            (None, _) => certificate_refused("client-certificate-invalid"),
+        },
+        Rejection::Ambiguous(what) => {
+            let mut answer = problem(StatusCode::BAD_REQUEST, None, Some(what));
+            if scheme == Some(Scheme::Bearer) {
+                answer.headers_mut().insert(WWW_AUTHENTICATE, BEARER_INVALID_REQUEST);
+            }
+            answer
+        }
+        Rejection::InsufficientScope => {
+            let mut answer = problem(StatusCode::FORBIDDEN, Some("insufficient-scope"), None);
+            if scheme == Some(Scheme::Bearer) {
+                answer.headers_mut().insert(WWW_AUTHENTICATE, insufficient_scope(scope));
+            }
+            answer
+        }
+        Rejection::Forbidden(kind) => problem(StatusCode::FORBIDDEN, Some(kind), None),
+        Rejection::TooLarge => fields_too_large(),
+        Rejection::Unavailable { retry_after, .. } => {
+            let mut answer = problem(StatusCode::SERVICE_UNAVAILABLE, None, None);
+            // Whole seconds (RFC 9110 §10.2.3), rounded up: never sooner than the dependency asked for.
+            let seconds = retry_after.as_millis().div_ceil(1000).max(1);
+            let value = HeaderValue::try_from(seconds.to_string()).expect("digits are a field value");
+            answer.headers_mut().insert(RETRY_AFTER, value);
+            answer
+        }
+    }
+}
+
+/// 401 for a request without credential on a path that may or may not exist: one challenge per scheme that the listener
+/// accepts.
+pub(crate) fn challenges(schemes: &[Scheme]) -> Answer {
+    let mut answer = problem(StatusCode::UNAUTHORIZED, None, None);
+    for scheme in schemes {
+        answer.headers_mut().append(WWW_AUTHENTICATE, challenge(*scheme));
+    }
+    answer
+}
+
+/// 431: the header block is too large or has too many fields (RFC 6585 §5).
+pub(crate) fn fields_too_large() -> Answer {
+    problem(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, None, None)
+}
+
+/// 405 with the methods that the path does allow (RFC 9110 §15.5.6).
+pub(crate) fn method_not_allowed(allowed: &'static str) -> Answer {
+    let mut answer = problem(StatusCode::METHOD_NOT_ALLOWED, None, None);
+    answer.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    answer
+}
+
+/// Problem details: `kind` becomes the type, `detail` is shown as it is, so it must hold nothing secret.
+pub(crate) fn problem(status: StatusCode, kind: Option<&str>, detail: Option<&str>) -> Answer {
+    #[derive(Serialize)]
+    struct Problem<'a> {
+        r#type: &'a str,
+        title: &'a str,
+        status: u16,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        detail: Option<&'a str>,
+    }
+    let kind = kind.map(|kind| format!("{TYPES}{kind}"));
+    let body = serde_json::to_vec(&Problem {
+        r#type: kind.as_deref().unwrap_or(ABOUT_BLANK),
+        title: status.canonical_reason().unwrap_or_default(),
+        status: status.as_u16(),
+        detail,
+    })
+    .expect("strings and a number are JSON");
+    let mut answer = Response::new(Full::new(Bytes::from(body)));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}
+
+fn unauthorized(challenge: HeaderValue) -> Answer {
+    let mut answer = problem(StatusCode::UNAUTHORIZED, None, None);
+    answer.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+    answer
+}
+
+/// A client certificate that was good in the handshake and is not any more. There is no challenge for certificates, so
+/// this is a 403, and the connection that the certificate opened ends with it.
+fn certificate_refused(kind: &'static str) -> Answer {
+    let mut answer = problem(StatusCode::FORBIDDEN, Some(kind), None);
+    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    answer
+}
+
+fn challenge(scheme: Scheme) -> HeaderValue {
+    match scheme {
+        Scheme::Bearer => BEARER,
+        Scheme::Basic => BASIC,
+    }
+}
+
+fn insufficient_scope(scope: &str) -> HeaderValue {
+    HeaderValue::try_from(format!(r#"Bearer realm="authbench", error="insufficient_scope", scope="{scope}""#))
+        .expect("the scope's characters were checked before the start")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+    use crate::config::REALM;
+
+    const BEARER_SCHEME: Option<Scheme> = Some(Scheme::Bearer);
+    const BASIC_SCHEME: Option<Scheme> = Some(Scheme::Basic);
+
+    fn status_and_challenge(rejection: &Rejection, scheme: Option<Scheme>) -> (u16, Option<String>) {
+        let answer = refusal(rejection, scheme, "read");
+        let challenge = answer.headers().get(WWW_AUTHENTICATE).map(|value| value.to_str().unwrap().to_owned());
+        (answer.status().as_u16(), challenge)
+    }
+
+    /// Everything that goes on the wire, but for `Date`.
+    async fn bytes(answer: Answer) -> (StatusCode, String, Bytes) {
+        let (head, body) = answer.into_parts();
+        (head.status, format!("{:?}", head.headers), body.collect().await.unwrap().to_bytes())
+    }
+
+    #[test]
+    fn missing_is_challenged_without_an_error() {
+        assert_eq!(
+            status_and_challenge(&Rejection::Missing, BEARER_SCHEME),
+            (401, Some(format!("Bearer realm=\"{REALM}\"")))
+        );
+        assert_eq!(
+            status_and_challenge(&Rejection::Missing, BASIC_SCHEME),
+            (401, Some(format!("Basic realm=\"{REALM}\", charset=\"UTF-8\"")))
+        );
+    }
+
+    #[tokio::test]
+    async fn invalid_credentials_look_alike_but_for_expiry() {
+        let alike = [
+            Cause::Malformed,
+            Cause::Unknown,
+            Cause::NotYetValid,
+            Cause::Revoked,
+            Cause::WrongSecret,
+            Cause::BadSignature,
+            Cause::Header,
+            Cause::Claims,
+            Cause::UnknownKey,
+        ];
+        for scheme in [BEARER_SCHEME, BASIC_SCHEME] {
+            let expected = bytes(refusal(&Rejection::Invalid(Cause::Unknown), scheme, "read")).await;
+            for cause in alike {
+                assert_eq!(bytes(refusal(&Rejection::Invalid(cause), scheme, "read")).await, expected, "{cause:?}");
+            }
+        }
+        let (status, challenge) = status_and_challenge(&Rejection::Invalid(Cause::Revoked), BEARER_SCHEME);
+        assert_eq!((status, challenge.unwrap()), (401, format!("Bearer realm=\"{REALM}\", error=\"invalid_token\"")));
+        let (status, challenge) = status_and_challenge(&Rejection::Invalid(Cause::Expired), BEARER_SCHEME);
+        assert_eq!(status, 401);
+        assert!(challenge.unwrap().contains("error=\"invalid_token\", error_description="));
+        // RFC 7617 knows no error attribute.
+        let (_, challenge) = status_and_challenge(&Rejection::Invalid(Cause::Expired), BASIC_SCHEME);
+        assert!(!challenge.unwrap().contains("error"));
+    }
+
+    #[test]
+    fn scope_and_ambiguity() {
+        assert_eq!(
+            status_and_challenge(&Rejection::InsufficientScope, BEARER_SCHEME),
+            (403, Some(format!("Bearer realm=\"{REALM}\", error=\"insufficient_scope\", scope=\"read\"")))
+        );
+        assert_eq!(status_and_challenge(&Rejection::InsufficientScope, BASIC_SCHEME), (403, None));
+        assert_eq!(
+            status_and_challenge(&Rejection::Ambiguous("repeated"), BEARER_SCHEME),
+            (400, Some(format!("Bearer realm=\"{REALM}\", error=\"invalid_request\"")))
+        );
+        assert_eq!(status_and_challenge(&Rejection::Ambiguous("repeated"), BASIC_SCHEME), (400, None));
+    }
+
+    #[test]
+    fn a_dependency_that_is_down_is_neither_401_nor_200() {
+        for (retry_after, seconds) in [(Duration::ZERO, "1"), (Duration::from_millis(1001), "2")] {
+            let answer = refusal(&Rejection::Unavailable { dependency: "store", retry_after }, BEARER_SCHEME, "read");
+            assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(answer.headers()[RETRY_AFTER], seconds);
+            assert!(!answer.headers().contains_key(WWW_AUTHENTICATE));
+        }
+    }
+
+    #[test]
+    fn certificates_have_no_challenge_and_end_their_connection() {
+        for rejection in [Rejection::Missing, Rejection::Invalid(Cause::Revoked)] {
+            let answer = refusal(&rejection, None, "read");
+            assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+            assert_eq!(answer.headers()[CONNECTION], "close");
+            assert!(!answer.headers().contains_key(WWW_AUTHENTICATE));
+        }
+        assert!(!refusal(&Rejection::Forbidden("x"), None, "read").headers().contains_key(CONNECTION));
+    }
+
+    #[tokio::test]
+    async fn details_are_json_with_an_absolute_type() {
+        let (status, _, body) = bytes(refusal(&Rejection::Forbidden("client-identity-not-allowed"), None, "")).await;
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(status, StatusCode::FORBIDDEN);
+        assert_eq!(body["status"], 403);
+        assert_eq!(body["title"], "Forbidden");
+        assert!(
+            url::Url::parse(body["type"].as_str().unwrap()).unwrap().path().ends_with("client-identity-not-allowed")
+        );
+    }
+}

@@ -1,0 +1,359 @@
+//! From a request to its answer: which route, who asks, are they allowed to, and the resource.
+//!
+//! Default deny: what is not a route is refused. Paths are compared byte by byte as they came, so no spelling of a path
+//! reaches a route around its authentication. Every variant runs exactly this code; only
+//! [`Method::authenticate`] differs, and only it is timed.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ::http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, VARY};
+use ::http::request::Parts;
+use ::http::{HeaderValue, Method as Verb, Request, Response, StatusCode, Version};
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::body::Body;
+use serde::Serialize;
+use tokio::sync::Notify;
+
+use super::problem::{self, Answer};
+use crate::auth::{self, Method, Principal, Rejection, Scheme};
+use crate::clock::Clock;
+use crate::config::Profile;
+use crate::issuer::authorization_server::AuthorizationServer;
+use crate::telemetry::Meter;
+
+/// Most fields in a request: the limit that hyper has for HTTP/1, here for HTTP/2 as well.
+const MAX_FIELDS: usize = 100;
+
+/// Largest body of a request to the authorization server, in bytes: its forms are far smaller.
+const MAX_FORM: usize = 64 * 1024;
+
+/// Longest time that such a body may take to arrive.
+const FORM_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What protected routes allow.
+const ALLOWED: &str = "GET, HEAD";
+
+/// What one listener serves.
+pub(crate) struct Site {
+    pub(crate) routes: Vec<Route>,
+    pub(crate) authorization_server: Option<Arc<AuthorizationServer>>,
+    pub(crate) clock: Clock,
+    pub(crate) meter: Arc<Meter>,
+}
+
+/// A protected route: a profile with its method.
+pub(crate) struct Route {
+    path: String,
+    scope: String,
+    name: &'static str,
+    vary: Option<HeaderValue>,
+    scheme: Option<Scheme>,
+    method: Arc<Method>,
+}
+
+/// One established connection.
+pub(crate) struct Caller {
+    /// What methods see of it.
+    pub(crate) connection: auth::Connection,
+    /// The client's certificate passed verification but carries no acceptable identity.
+    pub(crate) without_identity: bool,
+    /// Told when the connection is to end after the answer in progress.
+    pub(crate) closing: Notify,
+}
+
+/// The resource: it names the principal, so that a caller sees for whom it was taken.
+#[derive(Serialize)]
+struct Resource<'a> {
+    method: &'a str,
+    principal: &'a str,
+    scopes: &'a str,
+    cred_id: &'a str,
+}
+
+impl Route {
+    pub(crate) fn new(profile: &Profile, method: Arc<Method>) -> Self {
+        Self {
+            path: profile.path.clone(),
+            scope: profile.scope.clone(),
+            name: profile.method.name(),
+            vary: method.vary().map(HeaderValue::from_static),
+            scheme: method.scheme(),
+            method,
+        }
+    }
+
+    fn is_protected(&self) -> bool {
+        !matches!(*self.method, Method::None)
+    }
+
+    fn authorise(&self, principal: Principal) -> Result<Principal, Rejection> {
+        let allowed = !self.is_protected() || principal.has_scope(&self.scope);
+        if allowed { Ok(principal) } else { Err(Rejection::InsufficientScope) }
+    }
+
+    fn resource(&self, principal: &Principal) -> Answer {
+        let mut body = Vec::with_capacity(192);
+        let resource = Resource {
+            method: self.name,
+            principal: &principal.id,
+            scopes: &principal.scopes,
+            cred_id: &principal.credential_id,
+        };
+        serde_json::to_writer(&mut body, &resource).expect("strings are JSON, and memory takes them");
+        let mut answer = Response::new(Full::new(Bytes::from(body)));
+        let headers = answer.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(vary) = &self.vary {
+            headers.insert(VARY, vary.clone());
+        }
+        answer
+    }
+}
+
+impl Site {
+    /// Answers one request.
+    pub(crate) async fn answer<B>(&self, request: Request<B>, caller: &Caller) -> Answer
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let is_head = request.method() == Verb::HEAD;
+        let version = request.version();
+        let mut answer = self.decide(request, caller).await;
+        if answer.headers().contains_key(CONNECTION) {
+            caller.closing.notify_one();
+            if version >= Version::HTTP_2 {
+                // The field does not exist there (RFC 9113 §8.2.2); `closing` sends GOAWAY instead.
+                answer.headers_mut().remove(CONNECTION);
+            }
+        }
+        if is_head { without_body(answer) } else { answer }
+    }
+
+    async fn decide<B>(&self, request: Request<B>, caller: &Caller) -> Answer
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        if caller.without_identity {
+            return problem::problem(StatusCode::FORBIDDEN, Some("client-identity-invalid"), None);
+        }
+        let (head, body) = request.into_parts();
+        if head.headers.len() > MAX_FIELDS {
+            return problem::fields_too_large();
+        }
+        if head.version == Version::HTTP_11 && head.headers.get_all(HOST).iter().count() != 1 {
+            return problem::problem(StatusCode::BAD_REQUEST, None, Some("one Host field is required")); // RFC 9112 §3.2
+        }
+        if let Some(route) = self.routes.iter().find(|route| route.path == head.uri.path()) {
+            return self.protected(route, &head, caller).await;
+        }
+        let Some(server) = &self.authorization_server else { return self.unknown(&head, caller).await };
+        let request = match collect(body).await {
+            Ok(form) => Request::from_parts(head, form),
+            Err(answer) => return answer,
+        };
+        match server.handle(&request).await {
+            Some(answer) => answer.map(Full::new),
+            None => self.unknown(&request.into_parts().0, caller).await,
+        }
+    }
+
+    async fn protected(&self, route: &Route, head: &Parts, caller: &Caller) -> Answer {
+        let request = auth::Request { head, connection: &caller.connection, now: self.clock.now() };
+        self.meter.requests.add();
+        let begun = Instant::now();
+        let verdict = route.method.authenticate(&request).await;
+        self.meter.record_validation(begun.elapsed());
+        let verdict = verdict.and_then(|principal| {
+            self.meter.accepted.add();
+            route.authorise(principal)
+        });
+        match verdict {
+            Ok(principal) if matches!(head.method, Verb::GET | Verb::HEAD) => route.resource(&principal),
+            Ok(_) => problem::method_not_allowed(ALLOWED),
+            Err(rejection) => {
+                self.meter.rejected(rejection.reason());
+                tracing::debug!(path = route.path, reason = rejection.reason(), "refused");
+                problem::refusal(&rejection, route.scheme, &route.scope)
+            }
+        }
+    }
+
+    /// Nothing is there, but only a caller who authenticates learns that. Neither timed nor counted: it belongs to no
+    /// variant.
+    async fn unknown(&self, head: &Parts, caller: &Caller) -> Answer {
+        let request = auth::Request { head, connection: &caller.connection, now: self.clock.now() };
+        let mut schemes = Vec::new();
+        let mut refusal = None;
+        for route in self.routes.iter().filter(|route| route.is_protected()) {
+            match (route.method.authenticate(&request).await, route.scheme) {
+                (Ok(_), _) => return problem::problem(StatusCode::NOT_FOUND, None, None),
+                (Err(Rejection::Missing), Some(scheme)) if schemes.contains(&scheme) => {}
+                (Err(Rejection::Missing), Some(scheme)) => schemes.push(scheme),
+                (Err(rejection), _) => {
+                    refusal.get_or_insert_with(|| problem::refusal(&rejection, route.scheme, &route.scope));
+                }
+            }
+        }
+        match refusal {
+            Some(answer) => answer,
+            None if schemes.is_empty() => problem::problem(StatusCode::NOT_FOUND, None, None),
+            None => problem::challenges(&schemes),
+        }
+    }
+}
+
+async fn collect<B>(body: B) -> Result<Bytes, Answer>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    match tokio::time::timeout(FORM_TIMEOUT, Limited::new(body, MAX_FORM).collect()).await {
+        Ok(Ok(form)) => Ok(form.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            Err(problem::problem(StatusCode::PAYLOAD_TOO_LARGE, None, Some("at most 64 KiB")))
+        }
+        Ok(Err(_)) => Err(problem::problem(StatusCode::BAD_REQUEST, None, Some("the body ended early"))),
+        Err(_) => Err(problem::problem(StatusCode::REQUEST_TIMEOUT, None, None)),
+    }
+}
+
+/// The answer to HEAD: the fields of the answer to GET, and no body (RFC 9110 §9.3.2).
+fn without_body(answer: Answer) -> Answer {
+    let (mut head, body) = answer.into_parts();
+    if let Some(length) = body.size_hint().exact() {
+        head.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    Response::from_parts(head, Full::default())
+}
+
+#[cfg(test)]
+mod tests {
+    use ::http::header::ALLOW;
+
+    use super::*;
+    use crate::config::{ClockMode, MethodConfig};
+
+    fn site() -> Site {
+        let profile = |path: &str| Profile {
+            name: path.to_owned(),
+            path: path.to_owned(),
+            scope: "read".to_owned(),
+            method: MethodConfig::None,
+        };
+        Site {
+            routes: vec![Route::new(&profile("/whoami"), Arc::new(Method::None))],
+            authorization_server: None,
+            clock: Clock::new(ClockMode::System),
+            meter: Arc::default(),
+        }
+    }
+
+    fn caller() -> Caller {
+        Caller {
+            connection: auth::Connection { peer: ([127, 0, 0, 1], 1).into(), client: None },
+            without_identity: false,
+            closing: Notify::new(),
+        }
+    }
+
+    fn request(verb: &str, uri: &str) -> Request<Full<Bytes>> {
+        Request::builder().method(verb).uri(uri).header(HOST, "127.0.0.1").body(Full::default()).unwrap()
+    }
+
+    async fn status(verb: &str, uri: &str) -> u16 {
+        site().answer(request(verb, uri), &caller()).await.status().as_u16()
+    }
+
+    #[tokio::test]
+    async fn the_resource_names_the_principal() {
+        let site = site();
+        let answer = site.answer(request("GET", "/whoami?x=1"), &caller()).await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        assert_eq!(answer.headers()[CACHE_CONTROL], "no-store");
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(body, serde_json::json!({"method": "none", "principal": "anonymous", "scopes": "", "cred_id": ""}));
+        let counters = site.meter.counters();
+        assert_eq!((counters.requests, counters.accepted), (1, 1));
+    }
+
+    #[tokio::test]
+    async fn paths_are_exact() {
+        for uri in [
+            "//whoami",
+            "/./whoami",
+            "/whoami/",
+            "/%77hoami",
+            "/whoami;x",
+            "/WHOAMI",
+            "/whoam",
+            "/",
+            "/x/../whoami",
+            "/x/%2e%2e/whoami",
+        ] {
+            assert_eq!(status("GET", uri).await, 404, "{uri}");
+        }
+        // The absolute form names the same path, and is judged as such.
+        assert_eq!(status("GET", "http://other.test/whoami").await, 200);
+    }
+
+    #[tokio::test]
+    async fn verbs() {
+        for verb in ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "get"] {
+            let answer = site().answer(request(verb, "/whoami"), &caller()).await;
+            assert_eq!(answer.status(), StatusCode::METHOD_NOT_ALLOWED, "{verb}");
+            assert_eq!(answer.headers()[ALLOW], "GET, HEAD");
+        }
+    }
+
+    #[tokio::test]
+    async fn head_is_get_without_body() {
+        let get = site().answer(request("GET", "/whoami"), &caller()).await;
+        let length = get.body().size_hint().exact().unwrap();
+        let head = site().answer(request("HEAD", "/whoami"), &caller()).await;
+        assert_eq!(head.status(), get.status());
+        assert_eq!(head.headers()[CONTENT_TYPE], get.headers()[CONTENT_TYPE]);
+        assert_eq!(head.headers()[CONTENT_LENGTH], length.to_string());
+        assert!(head.body().is_end_stream());
+    }
+
+    #[tokio::test]
+    async fn too_many_fields_and_wrong_hosts() {
+        let mut many = request("GET", "/whoami");
+        for n in 0..MAX_FIELDS {
+            many.headers_mut().append("x-filler", HeaderValue::from(n));
+        }
+        assert_eq!(site().answer(many, &caller()).await.status(), StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+
+        let mut none = request("GET", "/whoami");
+        none.headers_mut().remove(HOST);
+        assert_eq!(site().answer(none, &caller()).await.status(), StatusCode::BAD_REQUEST);
+
+        let mut two = request("GET", "/whoami");
+        two.headers_mut().append(HOST, HeaderValue::from_static("other.test"));
+        assert_eq!(site().answer(two, &caller()).await.status(), StatusCode::BAD_REQUEST);
+    }
+
+    #[tokio::test]
+    async fn a_certificate_without_identity_is_forbidden_everywhere() {
+        let caller = Caller { without_identity: true, ..caller() };
+        for uri in ["/whoami", "/nothing"] {
+            let answer = site().answer(request("GET", uri), &caller).await;
+            assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+            let body = answer.into_body().collect().await.unwrap().to_bytes();
+            assert!(String::from_utf8_lossy(&body).contains("client-identity-invalid"));
+        }
+    }
+
+    #[tokio::test]
+    async fn forms_have_a_limit() {
+        assert_eq!(collect(Full::new(Bytes::from(vec![b'x'; MAX_FORM]))).await.unwrap().len(), MAX_FORM);
+        let answer = collect(Full::new(Bytes::from(vec![b'x'; MAX_FORM + 1]))).await.unwrap_err();
+        assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    }
+}

@@ -1,0 +1,106 @@
+//! TLS of a listener: one protocol version, ALPN, client certificates, session resumption.
+//!
+//! RFC 8446, RFC 5246, RFC 7301 (ALPN).
+
+use std::sync::Arc;
+
+use rustls::crypto::aws_lc_rs;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoServerSessionStorage, ServerSessionMemoryCache};
+use rustls::{ServerConfig, ServerConnection, SupportedProtocolVersion};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::config::HttpVersion;
+
+/// Sessions kept for resumption per listener, shared by its workers. Every handshake over TLS 1.3 stores two.
+const SESSIONS: usize = 1024;
+
+const ALPN_HTTP1: &[u8] = b"http/1.1";
+const ALPN_HTTP2: &[u8] = b"h2";
+
+/// The TLS configuration of a listener. With a client verifier there is no resumption at all: a resumed session brings
+/// back the stored client certificate without verifying it again, past any revocation.
+///
+/// # Errors
+/// As rustls: the key does not fit the certificate, or the provider lacks the protocol version.
+pub(crate) fn configuration(
+    version: &'static SupportedProtocolVersion,
+    http: &[HttpVersion],
+    (chain, key): (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>),
+    client_verifier: Option<Arc<dyn ClientCertVerifier>>,
+) -> Result<ServerConfig, rustls::Error> {
+    let builder = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_protocol_versions(&[version])?;
+    let asks_for_certificate = client_verifier.is_some();
+    let builder = match client_verifier {
+        Some(verifier) => builder.with_client_cert_verifier(verifier),
+        None => builder.with_no_client_auth(),
+    };
+    let mut configuration = builder.with_single_cert(chain, key)?;
+    configuration.alpn_protocols = http.iter().map(|version| alpn(*version).to_vec()).collect();
+    if asks_for_certificate {
+        configuration.session_storage = Arc::new(NoServerSessionStorage {});
+        configuration.send_tls13_tickets = 0;
+    } else {
+        configuration.session_storage = ServerSessionMemoryCache::new(SESSIONS);
+    }
+    Ok(configuration)
+}
+
+/// What the handshake agreed on. A client without ALPN gets HTTP/1.1 where that is offered, and otherwise is taken to
+/// know HTTP/2 beforehand.
+pub(crate) fn negotiated(connection: &ServerConnection, offered: &[HttpVersion]) -> HttpVersion {
+    match connection.alpn_protocol() {
+        Some(ALPN_HTTP2) => HttpVersion::Http2,
+        Some(_) => HttpVersion::Http1,
+        None if offered.contains(&HttpVersion::Http1) => HttpVersion::Http1,
+        None => HttpVersion::Http2,
+    }
+}
+
+fn alpn(version: HttpVersion) -> &'static [u8] {
+    match version {
+        HttpVersion::Http1 => ALPN_HTTP1,
+        HttpVersion::Http2 => ALPN_HTTP2,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::RootCertStore;
+    use rustls::server::WebPkiClientVerifier;
+    use rustls::version::{TLS12, TLS13};
+
+    use super::*;
+
+    fn certificate() -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        (vec![made.cert.der().clone()], PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap())
+    }
+
+    #[test]
+    fn alpn_follows_the_order_of_preference() {
+        let offered = [HttpVersion::Http2, HttpVersion::Http1];
+        let made = configuration(&TLS13, &offered, certificate(), None).unwrap();
+        assert_eq!(made.alpn_protocols, [b"h2".to_vec(), b"http/1.1".to_vec()]);
+        assert!(made.session_storage.can_cache());
+    }
+
+    #[test]
+    fn listeners_with_client_certificates_never_resume() {
+        let (chain, key) = certificate();
+        let mut roots = RootCertStore::empty();
+        roots.add(chain[0].clone()).unwrap();
+        let verifier =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::new(aws_lc_rs::default_provider()))
+                .build()
+                .unwrap();
+        for version in [&TLS12, &TLS13] {
+            let (chain, key) = (chain.clone(), key.clone_key());
+            let made = configuration(version, &[HttpVersion::Http1], (chain, key), Some(verifier.clone())).unwrap();
+            assert!(!made.session_storage.can_cache());
+            assert_eq!(made.send_tls13_tickets, 0);
+            assert!(!made.ticketer.enabled());
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! Contradictions in a configuration, all found at once, each with its place and remedy.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use http::uri::PathAndQuery;
+
+use crate::config::{ListenerConfig, MethodConfig, Profile, ServerConfig, Transport};
+
+/// Everything that is wrong with a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigErrors(pub(crate) Vec<String>);
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("\n"))
+    }
+}
+
+impl std::error::Error for ConfigErrors {}
+
+/// Checks what no type can.
+///
+/// # Errors
+/// All mistakes together.
+pub(crate) fn validate(config: &ServerConfig) -> Result<(), ConfigErrors> {
+    let mut errors = Vec::new();
+    if config.listeners.is_empty() {
+        errors.push("listeners: there is none; a server needs at least one".to_owned());
+    }
+    if config.state_dir.as_os_str().is_empty() {
+        errors.push("state_dir: is empty; name a folder".to_owned());
+    }
+    let mut listener_names = BTreeSet::new();
+    let mut profile_names = BTreeSet::new();
+    for listener in &config.listeners {
+        if listener.name.is_empty() || !listener_names.insert(&listener.name) {
+            errors.push(format!("listener \"{}\": the name is empty or given twice; choose another", listener.name));
+        }
+        check_listener(listener, &mut errors);
+        for profile in &listener.profiles {
+            if profile.name.is_empty() || !profile_names.insert(&profile.name) {
+                errors.push(format!("profile \"{}\": the name is empty or given twice; choose another", profile.name));
+            }
+            check_profile(profile, &mut errors);
+        }
+    }
+    check_authorization_server(config, &mut errors);
+    if errors.is_empty() { Ok(()) } else { Err(ConfigErrors(errors)) }
+}
+
+fn check_listener(listener: &ListenerConfig, errors: &mut Vec<String>) {
+    let mut error = |what: String| errors.push(format!("listener \"{}\": {what}", listener.name));
+    match listener.http.as_slice() {
+        [] => error("http is empty; offer \"1.1\", \"2\" or both".to_owned()),
+        [_] => {}
+        [first, second] if first != second && listener.transport != Transport::Plaintext => {}
+        [first, second] if first != second => {
+            error("a plaintext listener offers one HTTP version, because nothing negotiates it; choose one".to_owned());
+        }
+        _ => error("http names a version twice; name each once".to_owned()),
+    }
+    if listener.transport == Transport::Plaintext && !listener.bind.ip().is_loopback() {
+        error(format!(
+            "plaintext on {} would show credentials to the network; bind a loopback address or use TLS",
+            listener.bind
+        ));
+    }
+    let mut paths = BTreeSet::new();
+    for profile in &listener.profiles {
+        if !paths.insert(&profile.path) {
+            error(format!("path {} belongs to two profiles; give each its own", profile.path));
+        }
+    }
+    let asks_for_certificate = listener.profiles.iter().any(|profile| matches!(profile.method, MethodConfig::Mtls(_)));
+    if asks_for_certificate && (listener.profiles.len() > 1 || listener.authorization_server) {
+        error(
+            "a profile of method mtls makes client certificates mandatory, so it shares its listener with nothing else; \
+             move it to a listener of its own"
+                .to_owned(),
+        );
+    }
+    if asks_for_certificate && listener.transport == Transport::Plaintext {
+        error("method mtls needs TLS; use transport \"tls1.2\" or \"tls1.3\"".to_owned());
+    }
+}
+
+fn check_profile(profile: &Profile, errors: &mut Vec<String>) {
+    let mut error = |what: String| errors.push(format!("profile \"{}\": {what}", profile.name));
+    let is_path = profile.path.starts_with('/')
+        && PathAndQuery::try_from(profile.path.as_str()).is_ok_and(|parsed| parsed.path() == profile.path);
+    if !is_path {
+        error(format!("\"{}\" is not a path; it starts with '/' and has neither query nor fragment", profile.path));
+    }
+    // One scope-token (RFC 6749 §3.3): these characters also need no escaping in a challenge.
+    let is_scope = |scope: &str| {
+        !scope.is_empty() && scope.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\')
+    };
+    if profile.method != MethodConfig::None && !is_scope(&profile.scope) {
+        error(format!("\"{}\" is not a scope; use one word of printable ASCII without '\"' and '\\'", profile.scope));
+    }
+}
+
+fn check_authorization_server(config: &ServerConfig, errors: &mut Vec<String>) {
+    let mounted: Vec<_> = config
+        .listeners
+        .iter()
+        .filter(|listener| listener.authorization_server)
+        .map(|listener| &listener.name)
+        .collect();
+    match (&config.authorization_server, mounted.as_slice()) {
+        (None, []) | (Some(_), [_]) => {}
+        (Some(_), []) => errors.push(
+            "authorization_server: configured, but no listener carries it; set authorization_server = true on one"
+                .to_owned(),
+        ),
+        (None, _) => errors.push(format!(
+            "authorization_server: listener \"{}\" carries it, but it is not configured; add [authorization_server]",
+            mounted[0]
+        )),
+        (Some(_), _) => errors.push(
+            "authorization_server: several listeners carry it, but an issuer has one URL; keep it on one".to_owned(),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn errors(toml: &str) -> Vec<String> {
+        let config: ServerConfig = toml::from_str(toml).expect("the example has the right form");
+        validate(&config).err().map(|errors| errors.0).unwrap_or_default()
+    }
+
+    const GOOD: &str = r#"
+        workers = 1
+        state_dir = "state"
+        [authorization_server]
+        access_token = { token = "opaque" }
+        access_token_lifetime = "15m"
+        code_lifetime = "60s"
+        refresh_idle = "1d"
+        refresh_absolute = "2d"
+        [[listeners]]
+        name = "main"
+        bind = "0.0.0.0:8443"
+        transport = "tls1.3"
+        http = ["2", "1.1"]
+        authorization_server = true
+        profiles = [
+            { name = "none", path = "/none", scope = "", method = "none" },
+            { name = "api-key", path = "/api-key", scope = "read", method = "api-key", store = "memory" },
+        ]
+        [[listeners]]
+        name = "mtls"
+        bind = "127.0.0.1:0"
+        transport = "tls1.2"
+        http = ["1.1"]
+        profiles = [{ name = "mtls", path = "/mtls", scope = "read", method = "mtls", crl_reload = "1s" }]
+    "#;
+
+    #[test]
+    fn a_good_configuration_passes() {
+        assert_eq!(errors(GOOD), Vec::<String>::new());
+    }
+
+    #[test]
+    fn each_contradiction_is_named() {
+        for (from, to, expected) in [
+            (r#"name = "mtls""#, r#"name = "main""#, "listener \"main\": the name is empty or given twice"),
+            (r#"{ name = "none""#, r#"{ name = "api-key""#, "profile \"api-key\": the name is empty or given twice"),
+            (r#"path = "/api-key""#, r#"path = "/none""#, "path /none belongs to two profiles"),
+            (r#"path = "/api-key""#, r#"path = "api-key""#, "is not a path"),
+            (r#"path = "/api-key""#, r#"path = "/api-key?x""#, "is not a path"),
+            (r#"path = "/api-key""#, r#"path = "/api key""#, "is not a path"),
+            (r#"["2", "1.1"]"#, "[]", "http is empty"),
+            (r#"["2", "1.1"]"#, r#"["2", "2"]"#, "names a version twice"),
+            (r#""tls1.2""#, r#""plaintext""#, "method mtls needs TLS"),
+            (r#""tls1.3""#, r#""plaintext""#, "would show credentials"),
+            (r#""tls1.3""#, r#""plaintext""#, "offers one HTTP version"),
+            (r#"http = ["1.1"]"#, "http = [\"1.1\"]\nauthorization_server = true", "several listeners"),
+            ("authorization_server = true", "", "no listener carries it"),
+            (r#""/mtls", scope = "read""#, r#""/mtls", scope = "a b""#, "is not a scope"),
+            (r#""/mtls", scope = "read""#, r#""/mtls", scope = """#, "is not a scope"),
+            (r#"state_dir = "state""#, r#"state_dir = """#, "state_dir: is empty"),
+            (
+                r#"profiles = [{ name = "mtls""#,
+                r#"profiles = [{ name = "x", path = "/x", scope = "", method = "none" }, { name = "mtls""#,
+                "shares its listener with nothing else",
+            ),
+        ] {
+            let found = errors(&GOOD.replacen(from, to, 1));
+            assert!(found.iter().any(|error| error.contains(expected)), "{from} -> {to}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn all_mistakes_are_reported_together() {
+        let toml = GOOD.replacen("\"/api-key\"", "\"api-key\"", 1).replacen("[\"1.1\"]", "[]", 1);
+        assert_eq!(errors(&toml).len(), 2);
+        assert_eq!(errors("workers = 1\nstate_dir = \"\"\nlisteners = []").len(), 2);
+    }
+
+    #[test]
+    fn a_listener_with_an_unconfigured_authorization_server() {
+        let start = GOOD.find("[authorization_server]").unwrap();
+        let end = GOOD.find("[[listeners]]").unwrap();
+        let found = errors(&format!("{}{}", &GOOD[..start], &GOOD[end..]));
+        assert!(found[0].contains("it is not configured"), "{found:?}");
+    }
+}
