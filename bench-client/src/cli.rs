@@ -1,6 +1,7 @@
 //! The command line: one file per verb.
 //!
-//! Results go to stdout, progress, warnings and errors to stderr. Exit status: see [`Exit`].
+//! Results go to stdout, progress, warnings and errors to stderr. Exit status: 0 fine, 2 the input was
+//! wrong, 3 the measurement could not be carried out, was interrupted, or is invalid.
 
 mod check;
 mod doctor;

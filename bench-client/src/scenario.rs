@@ -23,7 +23,7 @@ use bench_server::contract::{HttpVersion, Transport};
 
 use self::document::{Argument, At, Table};
 use self::measurement::{Selection, WrittenMeasurement};
-use self::reader::{Places, Problems, Section};
+use self::reader::{Found, Places, Problems, Section};
 use self::value::{flag, one_of, text, whole};
 use self::variant::WrittenVariant;
 use crate::plan::{BASELINE, Case, Plan, PoolPlan, Variant};
@@ -107,7 +107,7 @@ pub struct Resolved {
 /// All problems, in the order of their places. A syntax error comes alone: what follows it could only be guessed.
 pub fn resolve(file: &Path, text: &str, overrides: &Overrides) -> Result<Resolved, Vec<Problem>> {
     let arguments = overrides.arguments();
-    let located = |found: Vec<(At, String)>| -> Vec<Problem> {
+    let located = |found: Found| -> Vec<Problem> {
         let place = |at| place(file, text, &arguments, at);
         found.into_iter().map(|(at, message)| Problem { place: place(at), message }).collect()
     };

@@ -105,3 +105,14 @@ fn what_is_not_there_is_an_input_error() {
         assert!(text(&output.stderr).starts_with("error: "), "{arguments:?}: {output:?}");
     }
 }
+
+#[test]
+fn a_folder_that_cannot_be_written_ends_a_run_before_it_measures() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("file"), "").expect("written");
+    let output = authbench(folder.path(), &["run", "compare", "--quick", "--out", "file/reports"]);
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    let message = text(&output.stderr);
+    assert!(message.starts_with("error: file/reports: ") && message.contains("--out"), "{message}");
+    assert_eq!(text(&output.stdout), "");
+}

@@ -5,11 +5,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bench_server::contract::MethodConfig;
-use comfy_table::Table;
+use comfy_table::presets::NOTHING;
+use comfy_table::{ContentArrangement, Table};
 
 use super::scenarios::{Changes, prepare};
 use super::{Exit, fail, print};
 use crate::plan::{MeasurementKind, Plan, Variant};
+
+/// Widest line.
+const WIDTH: u16 = 120;
 
 /// Show what a scenario would send, when, and for how long
 #[derive(Debug, clap::Args)]
@@ -43,12 +47,12 @@ pub(super) fn plan(args: &Args) -> Exit {
 fn describe(plan: &Plan) -> String {
     let mut text = String::new();
     let mut line = |line: String| {
-        text.push_str(&line);
-        text.push('\n');
+        // Cells are padded to their column's width, the last one too.
+        line.lines().for_each(|line| text.extend([line.trim_end(), "\n"]));
     };
     line(format!("{}{}, plan {}", plan.scenario, if plan.quick { " (quick)" } else { "" }, &plan.hash()[..12]));
     line(format!(
-        "{} over HTTP/{}, seed {}, {} starts with {} rounds each{}",
+        "{} over HTTP/{}, seed {}, {} starts of {} rounds{}",
         word(&plan.transport),
         word(&plan.http),
         plan.seed,
@@ -65,10 +69,8 @@ fn describe(plan: &Plan) -> String {
         seconds(start.load),
         seconds(start.revocation)
     ));
-    line(String::new());
-    line(variants(plan).to_string());
-    line(String::new());
-    line(measurements(plan).to_string());
+    line(format!("\n{}", variants(plan)));
+    line(format!("\n{}", measurements(plan)));
     text
 }
 
@@ -129,7 +131,7 @@ fn measurements(plan: &Plan) -> Table {
 
 fn table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
-    table.set_header(header);
+    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH).set_header(header);
     table
 }
 
@@ -139,34 +141,41 @@ fn slices(slices: u32, slice: Duration) -> String {
 
 /// Every option of the method as the plan stores it.
 fn options(variant: &Variant) -> String {
-    let serde_json::Value::Object(options) = serde_json::to_value(&variant.method).expect("a plan is plain data")
-    else {
-        unreachable!("a method is a table");
-    };
-    let mut parts: Vec<String> = options
-        .iter()
+    let method = serde_json::to_value(&variant.method).expect("a plan is plain data");
+    let mut parts = Vec::new();
+    if let serde_json::Value::Object(mut options) = method {
+        options.remove("method");
         // Where a token comes from is the run's own business: it starts the authorization server.
-        .filter(|(key, value)| !matches!(key.as_str(), "method" | "issuer") && !value.is_null())
-        .map(|(key, value)| format!("{key} {}", plain(value)))
-        .collect();
+        options.remove("issuer");
+        if options.get("validation").is_some_and(|validation| validation["token"] == "opaque") {
+            options.remove("rules"); // for tokens that are JWTs
+        }
+        for (key, value) in &options {
+            match value {
+                serde_json::Value::Object(fields) if matches!(key.as_str(), "rules" | "validation") => {
+                    parts.extend(self::fields(fields));
+                }
+                serde_json::Value::Null => {}
+                value => parts.push(format!("{key} {}", plain(value))),
+            }
+        }
+    }
     if let (MethodConfig::OAuth2(_), Some(lifetime)) = (&variant.method, variant.credential_lifetime()) {
         parts.push(format!("lifetime {}", humantime::format_duration(lifetime)));
     }
     parts.join(", ")
 }
 
+fn fields(fields: &serde_json::Map<String, serde_json::Value>) -> Vec<String> {
+    let given = fields.iter().filter(|(_, value)| !value.is_null());
+    given.map(|(key, value)| format!("{key} {}", plain(value))).collect()
+}
+
 /// JSON without its quotes and braces.
 fn plain(value: &serde_json::Value) -> String {
     match value {
         serde_json::Value::String(text) => text.clone(),
-        serde_json::Value::Object(fields) => {
-            let fields: Vec<String> = fields
-                .iter()
-                .filter(|(_, value)| !value.is_null())
-                .map(|(key, value)| format!("{key} {}", plain(value)))
-                .collect();
-            format!("({})", fields.join(", "))
-        }
+        serde_json::Value::Object(inner) => format!("({})", fields(inner).join(", ")),
         other => other.to_string(),
     }
 }

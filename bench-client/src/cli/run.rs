@@ -138,3 +138,37 @@ fn measure(mut folder: RunFolder, header: &Header, done: &[Record], json: bool, 
         Err(error) => fail(Exit::Measurement, error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::{self, Overrides};
+
+    fn header(machine: Machine) -> Header {
+        let shipped = &crate::cli::scenarios::SHIPPED[0];
+        let resolved = scenario::resolve(shipped.file.as_ref(), shipped.text, &Overrides::default()).expect("ships");
+        Header {
+            version: RUN_VERSION,
+            scenario_text: shipped.text.to_owned(),
+            plan_hash: resolved.plan.hash(),
+            plan: resolved.plan,
+            started_at: jiff::Timestamp::UNIX_EPOCH,
+            build: Build::current(),
+            machine,
+            servers: Default::default(),
+        }
+    }
+
+    #[test]
+    fn a_run_goes_on_only_where_and_with_what_it_began() {
+        let here = Machine::detect(false);
+        let header = header(here.clone());
+        same_conditions(&header, &here, &Build::current()).expect("the same");
+        let elsewhere = Machine { cpu_model: "another".to_owned(), ..here.clone() };
+        let message = same_conditions(&header, &elsewhere, &Build::current()).expect_err("another machine");
+        assert!(message.contains("another machine"), "{message}");
+        let other = Build { revision: "another".to_owned(), ..Build::current() };
+        let message = same_conditions(&header, &here, &other).expect_err("another build");
+        assert!(message.contains(&header.build.revision), "{message}");
+    }
+}

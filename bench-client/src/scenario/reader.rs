@@ -7,11 +7,14 @@ use std::collections::BTreeMap;
 use super::document::{At, Item, Table, Value};
 use super::suggest;
 
+/// Places with what is to be said about them.
+pub(super) type Found = Vec<(At, String)>;
+
 /// Everything found so far. Reading never stops at a problem, so that the user sees all of them at once.
 #[derive(Debug, Default)]
 pub(super) struct Problems {
-    errors: RefCell<Vec<(At, String)>>,
-    warnings: RefCell<Vec<(At, String)>>,
+    errors: RefCell<Found>,
+    warnings: RefCell<Found>,
 }
 
 impl Problems {
@@ -31,8 +34,8 @@ impl Problems {
     }
 
     /// Errors and warnings, each in the order of their places.
-    pub(super) fn into_sorted(self) -> (Vec<(At, String)>, Vec<(At, String)>) {
-        let sorted = |found: RefCell<Vec<(At, String)>>| {
+    pub(super) fn into_sorted(self) -> (Found, Found) {
+        let sorted = |found: RefCell<Found>| {
             let mut found = found.into_inner();
             found.sort();
             found
