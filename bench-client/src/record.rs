@@ -77,7 +77,11 @@ pub struct LoadResult {
     pub latency: EncodedHistogram,
     /// Actual send → last byte, accepted requests only.
     pub service_time: EncodedHistogram,
-    /// Open loop: intended time → actual send.
+    /// Open loop: requests that found every connection busy at their intended time. They are in `latency`, their wait
+    /// included, and not in `lateness`.
+    #[serde(default)]
+    pub queued: u64,
+    /// Open loop: intended time → actual send, of requests that found a connection free: the client's own lateness.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lateness: Option<EncodedHistogram>,
     /// Bytes written to TCP by the client, TLS records and handshakes included.

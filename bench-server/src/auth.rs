@@ -197,7 +197,7 @@ pub enum Method {
     /// API keys.
     ApiKey(api_key::ApiKey),
     /// HTTP Basic.
-    Basic(basic::Basic),
+    Basic(Box<basic::Basic>),
     /// JWTs of the profile's own issuer.
     Jwt(jwt::Jwt),
     /// OAuth 2.0 access tokens.
@@ -216,7 +216,7 @@ impl Method {
         Ok(match &profile.method {
             MethodConfig::None => Self::None,
             MethodConfig::ApiKey(config) => Self::ApiKey(api_key::ApiKey::build(&profile.name, config, environment)?),
-            MethodConfig::Basic(config) => Self::Basic(basic::Basic::build(&profile.name, config, environment)?),
+            MethodConfig::Basic(config) => Self::Basic(Box::new(basic::Basic::build(&profile.name, config, environment)?)),
             MethodConfig::Jwt(config) => Self::Jwt(jwt::Jwt::build(&profile.name, config, environment)?),
             MethodConfig::OAuth2(config) => Self::OAuth2(oauth2::OAuth2::build(config, environment)?),
             MethodConfig::Mtls(config) => Self::Mtls(mtls::Mtls::build(&profile.name, config, environment)?),

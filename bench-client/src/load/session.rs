@@ -214,7 +214,7 @@ impl Iterator for Arrivals<'_> {
 ///
 /// The mutex is the queue of free slots: whoever holds it takes the next arrival and waits for its time, the others wait
 /// for the mutex in the order in which they became free. So at most one slot polls the clock. If all are busy, the next
-/// to become free finds an arrival whose time has passed and sends it at once, late.
+/// to become free finds an arrival whose time has passed and sends it at once: it queued.
 async fn follow(
     slot: &mut Slot,
     wire: &Wire,
@@ -225,6 +225,7 @@ async fn follow(
     tally: &RefCell<&mut Tally>,
 ) {
     loop {
+        let free = Instant::now();
         let (intended, sent, credential) = {
             let mut arrivals = arrivals.lock().await;
             let Some(arrival) = arrivals.next() else { break };
@@ -236,7 +237,7 @@ async fn follow(
             break;
         }
         let outcome = slot.request(wire, kind, slot.certificate.unwrap_or(credential)).await;
-        tally.borrow_mut().scheduled(intended, sent, Instant::now(), outcome);
+        tally.borrow_mut().scheduled(intended, free, sent, Instant::now(), outcome);
         slot.close_spent().await;
         slot.pause_after_failures().await;
     }

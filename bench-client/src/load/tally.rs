@@ -23,8 +23,10 @@ pub struct Tally {
     pub latency: Histogram<u64>,
     /// Actual send → last byte, accepted only, nanoseconds.
     pub service_time: Histogram<u64>,
-    /// Intended time → actual send, nanoseconds, of all requests sent; empty in a closed loop.
+    /// Intended time → actual send, nanoseconds, of requests that found a connection free; empty in a closed loop.
     pub lateness: Histogram<u64>,
+    /// Open loop: requests that found every connection busy at their intended time.
+    pub queued: u64,
     /// Bytes written to TCP.
     pub bytes_sent: u64,
     /// Bytes read from TCP.
@@ -54,6 +56,7 @@ impl Tally {
             latency: new_histogram(),
             service_time: new_histogram(),
             lateness: new_histogram(),
+            queued: 0,
             bytes_sent: 0,
             bytes_received: 0,
             connections_opened: 0,
@@ -62,9 +65,23 @@ impl Tally {
         }
     }
 
-    /// Counts a request of an open loop.
-    pub(super) fn scheduled(&mut self, intended: Instant, sent: Instant, done: Instant, outcome: Outcome) {
-        self.lateness.saturating_record(nanoseconds(intended, sent));
+    /// Counts a request of an open loop, sent by a connection that had been free since `free`.
+    ///
+    /// Whether it went out late because the client was slow, or because the server kept every connection busy, are two
+    /// things: the first spoils the measurement, the second is what is being measured.
+    pub(super) fn scheduled(
+        &mut self,
+        intended: Instant,
+        free: Instant,
+        sent: Instant,
+        done: Instant,
+        outcome: Outcome,
+    ) {
+        if free > intended {
+            self.queued += 1;
+        } else {
+            self.lateness.saturating_record(nanoseconds(intended, sent));
+        }
         self.count_answer(outcome);
         self.outcomes.add(outcome);
         if outcome == Outcome::Accepted {

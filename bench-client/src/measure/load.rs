@@ -182,6 +182,7 @@ impl<'p> Trial<'p> {
             answered: tally.answered,
             latency: EncodedHistogram::encode(&tally.latency),
             service_time: EncodedHistogram::encode(&tally.service_time),
+            queued: tally.queued,
             lateness: open.map(|_| EncodedHistogram::encode(&tally.lateness)),
             bytes_sent: tally.bytes_sent,
             bytes_received: tally.bytes_received,

@@ -23,8 +23,8 @@ const SAMPLES_BEYOND: f64 = 10.0;
 /// still in the numbers.
 const LATE_FORGIVEN: Duration = Duration::from_millis(5);
 
-/// Beyond that, the share of the latency's tail that lateness may make up. With more, the tail is the
-/// client's (or the lack of a free connection's) to a degree that a reader of the table would notice.
+/// Beyond that, the share of the latency's tail that lateness may make up. With more, the tail is the client's to a degree
+/// that a reader of the table would notice.
 const LATE_SHARE_MAX: f64 = 0.10;
 
 /// Lateness in the tail worth a warning: it is in the size of what validation costs.
@@ -33,6 +33,10 @@ const LATE_WARNED: Duration = Duration::from_millis(1);
 /// Share of processor time that the hypervisor may take. Quiet virtual machines show less than 0.1 %; at 2 % the slices
 /// it fell into differ from the others by more than the methods do.
 const STEAL_MAX: f64 = 0.02;
+
+/// Share of requests that may find every connection busy without a word about it. Their wait is in the latency, but with
+/// more connections the server would have seen them sooner.
+const QUEUED_WARNED: f64 = 0.01;
 
 /// Share of the requested rate below which the achieved one is worth a warning.
 const ACHIEVED_MIN: f64 = 0.99;
@@ -90,11 +94,19 @@ pub(super) fn judge(result: &LoadResult, model: Option<ArrivalModel>, late: Dura
     let late_max = LATE_FORGIVEN.max(latency.mul_f64(LATE_SHARE_MAX));
     if late > late_max {
         invalid(format!(
-            "requests went out late: {late:?} in the tail, {late_max:?} is tolerated; the client or \
-             its connections did not keep up with the schedule: lower rate_per_s or raise connections"
+            "requests went out late: {} in the tail, {} is tolerated; the client did not keep up with the schedule: \
+             lower rate_per_s, or give the client a processor of its own",
+            millis(late),
+            millis(late_max)
         ));
     } else if late > LATE_WARNED {
-        findings.warnings.push(format!("requests went out {late:?} late in the tail"));
+        findings.warnings.push(format!("requests went out {} late in the tail", millis(late)));
+    }
+    if result.queued as f64 > due as f64 * QUEUED_WARNED {
+        findings.warnings.push(format!(
+            "all connections were busy for {:.0} % of the requests; their wait is in the latency",
+            result.queued as f64 / due as f64 * 100.0
+        ));
     }
     if let Some(steal) = result.steal.filter(|steal| *steal > STEAL_MAX) {
         findings.invalid.push(format!(
@@ -132,6 +144,11 @@ fn busy_client(result: &LoadResult) -> Option<String> {
     })
 }
 
+/// Milliseconds with as many digits as matter beside a threshold.
+fn millis(time: Duration) -> String {
+    format!("{:.1} ms", time.as_secs_f64() * 1e3)
+}
+
 fn total(outcomes: &Outcomes) -> u64 {
     outcomes.accepted + outcomes.unexpected()
 }
@@ -166,6 +183,7 @@ mod tests {
             answered: 1000,
             latency: empty.clone(),
             service_time: empty.clone(),
+            queued: 0,
             lateness: None,
             bytes_sent: 1,
             bytes_received: 1,

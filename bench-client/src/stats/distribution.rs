@@ -30,10 +30,9 @@ impl Distribution {
         self.total
     }
 
-    /// Arithmetic mean; `None` without samples.
-    pub fn mean(&self) -> Option<f64> {
-        let sum: f64 = self.bins.iter().map(|&(value, count)| value as f64 * count as f64).sum();
-        (self.total > 0).then(|| sum / self.total as f64)
+    /// The sum of all samples, each raised to `power`; divided by [`Distribution::total`] it is a moment about zero.
+    pub fn moment_sum(&self, power: i32) -> f64 {
+        self.bins.iter().map(|&(value, count)| (value as f64).powi(power) * count as f64).sum()
     }
 }
 
@@ -137,7 +136,7 @@ mod tests {
     #[test]
     fn nothing_has_no_percentile_and_no_mean() {
         let empty = distribution(&[]);
-        assert_eq!(empty.mean(), None);
+        assert_eq!(empty.moment_sum(1), 0.0);
         assert_eq!(Pool::new([&empty]).percentiles(&[0.5]), [None]);
         assert_eq!(Pool::new([]).percentiles(&[0.5, 0.99]), [None, None]);
     }
@@ -192,7 +191,8 @@ mod tests {
     }
 
     #[test]
-    fn mean_is_weighted_by_count() {
-        assert_eq!(distribution(&[100, 100, 400]).mean(), Some(200.0));
+    fn moments_are_weighted_by_count() {
+        let samples = distribution(&[100, 100, 400]);
+        assert_eq!((samples.moment_sum(1), samples.moment_sum(2)), (600.0, 180_000.0));
     }
 }

@@ -225,6 +225,7 @@ fn load(cost: &Cost, measurement: &Measurement, start: u32, round: u32) -> LoadR
         answered: requests,
         latency,
         service_time: service,
+        queued: 0,
         lateness: requested.map(|_| histogram(requests, 8_000.0, 0.2)),
         bytes_sent: cost.bytes_sent * requests,
         bytes_received: 260 * requests,

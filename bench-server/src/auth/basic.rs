@@ -51,11 +51,16 @@ pub struct Basic {
 }
 
 /// What can be said without hashing.
-enum Glance {
+enum Glance<'a> {
     /// The cache knows the credentials.
     Verified(Arc<User>),
     /// They have to be hashed.
-    Unverified { user: Option<Arc<User>>, password: Zeroizing<String>, load: Option<(Digest, Load<Digest>)> },
+    Unverified {
+        user: Option<Arc<User>>,
+        password: Zeroizing<String>,
+        /// The cache that did not know them, and where the answer belongs in it.
+        load: Option<(&'a VerifiedCache, Digest, Load<Digest>)>,
+    },
 }
 
 impl Basic {
@@ -88,18 +93,8 @@ impl Basic {
     pub(crate) async fn authenticate(&self, request: &Request<'_>) -> Result<Principal, Rejection> {
         let user = match self.glance(request)? {
             Glance::Verified(user) => user,
-            Glance::Unverified { user, password, load } => {
-                let verified = self.verify(user, password).await;
-                if let (Some(cache), Some((key, load))) = (&self.cache, load) {
-                    match &verified {
-                        Ok(user) => cache.entries.insert(load, user.clone()),
-                        Err(Rejection::Invalid(_)) => cache.entries.refuse(&key),
-                        // Nothing was learned about the credentials.
-                        Err(_) => (),
-                    }
-                }
-                verified?
-            }
+            Glance::Unverified { user, password, load: None } => self.verify(user, password).await?,
+            Glance::Unverified { user, password, load: Some(load) } => self.verify_once(user, password, load).await?,
         };
         // Judged last: that a user's time is over is told only to who knows the password.
         if user.expires.is_some_and(|expires| request.now >= expires) {
@@ -109,7 +104,7 @@ impl Basic {
     }
 
     /// All that happens before hashing. Not async: the decoded password is wiped before the hash is waited for.
-    fn glance(&self, request: &Request<'_>) -> Result<Glance, Rejection> {
+    fn glance(&self, request: &Request<'_>) -> Result<Glance<'_>, Rejection> {
         header::refuse_credential_in_url(request.head)?;
         let token = header::authorization(request.head, "Basic")?.ok_or(Rejection::Missing)?;
         let credentials = Credentials::parse(token).map_err(|_| Rejection::Invalid(Cause::Malformed))?;
@@ -120,11 +115,32 @@ impl Basic {
                 self.meter.cache_hits.add();
                 return Ok(Glance::Verified(user));
             }
-            load = Some((key, cache.entries.begin(key, request.now)));
+            load = Some((cache, key, cache.entries.begin(key, request.now)));
         }
         self.meter.store_lookups.add();
         let user = self.users.get(credentials.name());
         Ok(Glance::Unverified { user, password: Zeroizing::new(credentials.password().to_owned()), load })
+    }
+
+    /// One hash for all who present the same credentials meanwhile; what it shows goes into the cache.
+    async fn verify_once(
+        &self,
+        user: Option<Arc<User>>,
+        password: Zeroizing<String>,
+        (cache, key, load): (&VerifiedCache, Digest, Load<Digest>),
+    ) -> Result<Arc<User>, Rejection> {
+        let joined = cache.join(key);
+        let verify = async || {
+            let verified = self.verify(user, password).await;
+            match &verified {
+                Ok(user) => cache.entries.insert(load, user.clone()),
+                Err(Rejection::Invalid(_)) => cache.entries.refuse(&key),
+                // Nothing was learned about the credentials.
+                Err(_) => (),
+            }
+            verified
+        };
+        joined.verdict.get_or_init(verify).await.clone()
     }
 
     /// One hash, whether the user exists or not.

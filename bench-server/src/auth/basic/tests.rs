@@ -56,6 +56,10 @@ impl Bench {
         self.at(self.environment.clock.now(), "/whoami", fields).await
     }
 
+    fn hashes(&self) -> u64 {
+        self.environment.meter.hash_calls.get()
+    }
+
     async fn present(&self, name: &str, password: &str) -> Result<Principal, Rejection> {
         self.send(&[("authorization", &basic(name, password))]).await
     }
@@ -195,6 +199,37 @@ async fn the_cache_saves_the_hash_until_the_entry_ends() {
     assert_eq!(at(TTL).await, WRONG);
     assert_eq!(at(Duration::ZERO).await, WRONG, "once refused it does not come back");
     assert_eq!(bench.counts(), (5, 3, 1));
+}
+
+#[tokio::test]
+async fn a_burst_of_the_same_credentials_costs_one_hash() {
+    let bench = Bench::new(&config(CHEAP, Some(TTL)));
+    bench.create("user", "password").await.expect("create");
+    let before = bench.hashes();
+    let burst = (0..20).map(|_| bench.present("user", "password"));
+    assert!(futures_util::future::join_all(burst).await.iter().all(Result::is_ok));
+    assert_eq!(bench.hashes() - before, 1);
+    // Others are verified for themselves, and the same verdict does for a wrong password.
+    let burst = (0..20).map(|_| bench.present("user", "wrong"));
+    let refused = Err(Rejection::Invalid(Cause::WrongSecret));
+    assert!(futures_util::future::join_all(burst).await.iter().all(|verdict| *verdict == refused));
+    assert_eq!(bench.hashes() - before, 2);
+}
+
+#[tokio::test]
+async fn a_caller_who_leaves_takes_nobody_along() {
+    let bench = Bench::new(&config(CHEAP, Some(TTL)));
+    bench.create("user", "password").await.expect("create");
+    let mut leaver = Box::pin(bench.present("user", "password"));
+    assert!(futures_util::poll!(&mut leaver).is_pending());
+    let mut second = Box::pin(bench.present("user", "password"));
+    assert!(futures_util::poll!(&mut second).is_pending());
+    drop(leaver);
+    assert!(second.await.is_ok());
+    let mut only = Box::pin(bench.present("user", "wrong"));
+    assert!(futures_util::poll!(&mut only).is_pending());
+    drop(only);
+    assert!(bench.present("user", "wrong").await.is_err(), "and the abandoned verification is taken up");
 }
 
 #[tokio::test]

@@ -1,16 +1,18 @@
-//! The cache of verified credentials: an HMAC in the place of a password hash.
+//! The cache of verified credentials: an HMAC in the place of a password hash, and one hash where many ask for the same.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
 use rand::TryRng;
 use rand::rngs::SysRng;
 use sha2::Sha256;
+use tokio::sync::OnceCell;
 use zeroize::Zeroizing;
 
 use super::credentials::Credentials;
-use crate::auth::BuildError;
+use crate::auth::{BuildError, Rejection};
 use crate::config::CacheConfig;
 use crate::credential::digest::{Digest, DigestState};
 use crate::store::cache::TtlCache;
@@ -24,6 +26,32 @@ pub(super) struct VerifiedCache {
     pub(super) entries: TtlCache<Digest, Arc<User>, DigestState>,
     /// Keyed once; a copy of it saves hashing the key for every request.
     mac: Hmac<Sha256>,
+    flights: Mutex<HashMap<Digest, Verdict, DigestState>>,
+}
+
+/// A verification under way, by one of those who joined it. When an entry ends, everybody who uses it misses at once;
+/// without this each of them would queue a hash of the same password. If the caller who hashes goes away, the next in line
+/// takes over.
+///
+/// Whoever joins takes a verdict that began at most one hash before the request: within the bound that the TTL sets.
+pub(super) struct Joined<'a> {
+    cache: &'a VerifiedCache,
+    key: Digest,
+    pub(super) verdict: Verdict,
+}
+
+type Verdict = Arc<OnceCell<Result<Arc<User>, Rejection>>>;
+
+impl Drop for Joined<'_> {
+    /// Over when there is a verdict, or when the last who waited for one is gone: whoever misses then begins another.
+    fn drop(&mut self) {
+        let mut flights = self.cache.flights();
+        let current = flights.get(&self.key).is_some_and(|current| Arc::ptr_eq(current, &self.verdict));
+        let alone = Arc::strong_count(&self.verdict) == 2; // this one and the map's
+        if current && (self.verdict.initialized() || alone) {
+            flights.remove(&self.key);
+        }
+    }
 }
 
 impl VerifiedCache {
@@ -41,7 +69,18 @@ impl VerifiedCache {
             source: error.into(),
         })?;
         let mac = Hmac::new_from_slice(&*key).expect("HMAC takes keys of any length (RFC 2104 §2)");
-        Ok(Self { entries: TtlCache::new(config, DigestState::default())?, mac })
+        Ok(Self { entries: TtlCache::new(config, DigestState::default())?, mac, flights: Mutex::default() })
+    }
+
+    /// The verification of these credentials that is under way, or a new one.
+    pub(super) fn join(&self, key: Digest) -> Joined<'_> {
+        let verdict = self.flights().entry(key).or_default().clone();
+        Joined { cache: self, key, verdict }
+    }
+
+    /// Nothing that could panic runs under the lock.
+    fn flights(&self) -> MutexGuard<'_, HashMap<Digest, Verdict, DigestState>> {
+        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A zero byte stands between the two: neither can hold one, so no two pairs give the same text.

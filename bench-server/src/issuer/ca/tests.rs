@@ -111,7 +111,7 @@ fn revocations_are_published_and_survive_a_restart() {
     assert!(fixture.authority.revoke(&serial).unwrap());
     let (second, _, serials) = crl();
     assert!(second > first);
-    assert_eq!(serials, [serial.clone()]);
+    assert_eq!(serials, std::slice::from_ref(&serial));
     assert!(fixture.authority.revoke(&serial).unwrap());
     assert_eq!(crl().0, second, "the same again publishes nothing");
 
