@@ -216,7 +216,9 @@ impl Method {
         Ok(match &profile.method {
             MethodConfig::None => Self::None,
             MethodConfig::ApiKey(config) => Self::ApiKey(api_key::ApiKey::build(&profile.name, config, environment)?),
-            MethodConfig::Basic(config) => Self::Basic(Box::new(basic::Basic::build(&profile.name, config, environment)?)),
+            MethodConfig::Basic(config) => {
+                Self::Basic(Box::new(basic::Basic::build(&profile.name, config, environment)?))
+            }
             MethodConfig::Jwt(config) => Self::Jwt(jwt::Jwt::build(&profile.name, config, environment)?),
             MethodConfig::OAuth2(config) => Self::OAuth2(oauth2::OAuth2::build(config, environment)?),
             MethodConfig::Mtls(config) => Self::Mtls(mtls::Mtls::build(&profile.name, config, environment)?),

@@ -24,6 +24,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use crate::config::*;
+pub use crate::credential::password::check_costs;
 
 /// A value that no log, report or error may show: `Debug` hides it, and only serialisation (to the control socket,
 /// which is the owner's) and [`Secret::expose`] reveal it.

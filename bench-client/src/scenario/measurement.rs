@@ -42,7 +42,7 @@ const CONNECTIONS: &[(&str, ConnectionKind)] =
     &[("reused", ConnectionKind::Reused), ("fresh", ConnectionKind::Fresh), ("resumed", ConnectionKind::Resumed)];
 
 /// Keys of one kind or another, which cannot be judged while the kind is not known.
-const KEYS_OF_KINDS: [&str; 12] = [
+const KEYS_OF_KINDS: [&str; 11] = [
     "load",
     "connections",
     "connection",
@@ -54,7 +54,6 @@ const KEYS_OF_KINDS: [&str; 12] = [
     "phase",
     "watch",
     "lifetime",
-    "objective",
 ];
 
 /// Short enough that drift hits all cases alike, long enough to hold hundreds of requests.

@@ -19,7 +19,7 @@ pub(super) fn check(scenario: &Scenario, problems: &Problems) {
     unique("variant", scenario.variants.iter().map(|each| (each.name.as_deref(), &each.places)), problems);
     unique("measurement", scenario.measurements.iter().map(|each| (each.name.as_deref(), &each.places)), problems);
     check_baseline(scenario, problems);
-    if !scenario.top.has("measurement") {
+    if scenario.measurements.is_empty() {
         problems.error(At::File(0), "no [[measurement]]: nothing would be measured; add one, like kind = \"latency\"");
     }
     for variant in &scenario.variants {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bench_server::contract::{
     AccessTokenFormat, Algorithm, ApiKeyConfig, AuthorizationServerConfig, BasicConfig, CacheConfig, DenyListConfig,
     JwtConfig, MethodConfig, MtlsConfig, OAuth2Config, PasswordHash, StoreKind, TokenRules, TokenValidation,
-    TrustedIssuer,
+    TrustedIssuer, check_costs,
 };
 
 use super::document::{At, Table};
@@ -179,7 +179,7 @@ fn read_hash(mut section: Section<'_>) -> PasswordHash {
                 parallelism,
             }
         }
-        Some(PasswordHash::Bcrypt { cost }) => PasswordHash::Bcrypt { cost: section.or("cost", cost, whole(10..=20)) },
+        Some(PasswordHash::Bcrypt { cost }) => PasswordHash::Bcrypt { cost: section.or("cost", cost, whole(10..=18)) },
         Some(PasswordHash::Scrypt { log_n, r, p }) => PasswordHash::Scrypt {
             log_n: section.or("log_n", log_n, whole(1..=24)),
             r: section.or("r", r, whole(1..=64)),
@@ -193,6 +193,10 @@ fn read_hash(mut section: Section<'_>) -> PasswordHash {
             PasswordHash::ARGON2ID
         }
     };
+    // The server's own rule, so that what is planned also starts.
+    if let Err(error) = check_costs(hash) {
+        section.error("algorithm", error.to_string());
+    }
     section.finish();
     hash
 }
@@ -263,27 +267,34 @@ fn read_oauth2(section: &mut Section<'_>) -> Option<Options> {
 
 fn read_mtls(section: &mut Section<'_>) -> Option<Options> {
     let crl_reload = section.required("crl_reload", "\"2s\"", positive);
-    let crl_validity = section.or("crl_validity", MtlsConfig::default_crl_validity(), positive);
-    let certificate_lifetime = section.or("certificate_lifetime", MtlsConfig::default_certificate_lifetime(), positive);
+    let crl_validity = section.or("crl_validity", MtlsConfig::default_crl_validity(), seconds_to_a_day);
+    let certificate_lifetime =
+        section.or("certificate_lifetime", MtlsConfig::default_certificate_lifetime(), seconds_to_a_day);
     let trust_domain = section.or("trust_domain", MtlsConfig::default_trust_domain(), trust_domain);
     let crl_reload = crl_reload?;
-    if crl_reload >= crl_validity {
-        let (reload, validity) = (show(crl_reload), show(crl_validity));
+    if crl_reload > crl_validity / 4 {
+        let (reload, quarter) = (show(crl_reload), show(crl_validity / 4));
         section.error(
             "crl_reload",
             format!(
-                "crl_reload is {reload}, but a CRL is valid for {validity}: it would run out in use; reload sooner"
+                "crl_reload is {reload}, over a quarter of crl_validity: a CRL could end between two looks; \
+                 write {quarter} at most"
             ),
         );
     }
     Some((MethodConfig::Mtls(MtlsConfig { crl_reload, crl_validity, certificate_lifetime, trust_domain }), None))
 }
 
+/// X.509 counts whole seconds (RFC 5280 §4.1.2.5).
+fn seconds_to_a_day(value: &super::document::Value) -> Result<Duration, String> {
+    duration_in(Duration::from_secs(1)..=Duration::from_secs(86_400))(value)
+}
+
 /// The characters of a SPIFFE trust domain (SPIFFE ID §2.1).
 fn trust_domain(value: &super::document::Value) -> Result<String, String> {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c);
     let remedy = || "write lower-case letters, digits, \".\", \"_\" and \"-\", like \"authbench.test\"".to_owned();
-    text(value).ok().filter(|text| !text.is_empty() && text.chars().all(allowed)).ok_or_else(remedy)
+    text(value).ok().filter(|text| (1..=255).contains(&text.len()) && text.chars().all(allowed)).ok_or_else(remedy)
 }
 
 fn read_cache(section: &mut Section<'_>, longest: Duration) -> Option<CacheConfig> {
