@@ -13,6 +13,8 @@ use portable as platform;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// The machine that a run was made on.
@@ -67,13 +69,25 @@ fn split(allowed: &[usize]) -> (Vec<usize>, Option<usize>) {
     }
 }
 
-/// Processor time, user and system, that a process has used since it began, in nanoseconds, all threads; `None` where
-/// the platform does not tell (or the process is gone).
+/// Processor time, user and system, of a process's living threads at one moment, in nanoseconds by thread.
 ///
-/// On Linux it is the sum over the threads *alive now*: a thread that ended takes its time with it. Use it for
-/// differences over short spans of processes whose threads stay, as the reference server's do.
-pub fn process_cpu_ns(pid: u32) -> Option<u64> {
-    platform::process_cpu_ns(pid)
+/// By thread, because a thread that ends takes its account along: in a sum over the process that would look like time
+/// given back.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProcessCpu(BTreeMap<u32, u64>);
+
+impl ProcessCpu {
+    /// Reads the accounts; `None` where the platform keeps none (or the process is gone).
+    pub fn of(pid: u32) -> Option<Self> {
+        platform::process_cpu_ns(pid).map(Self)
+    }
+
+    /// Time used between an earlier reading and this one, in nanoseconds. What a thread used that ended in between is not
+    /// in it; the reference server's workers and hashing threads stay.
+    pub fn since(&self, earlier: &Self) -> u64 {
+        let used = |(thread, ns): (&u32, &u64)| ns.saturating_sub(earlier.0.get(thread).copied().unwrap_or(0));
+        self.0.iter().map(used).sum()
+    }
 }
 
 /// Processor time of the calling thread in nanoseconds.
@@ -162,20 +176,27 @@ mod tests {
             .args(["-c", "while :; do :; done"])
             .spawn()
             .expect("every Linux has a shell");
-        let before = process_cpu_ns(child.id()).expect("Linux tells");
+        let before = ProcessCpu::of(child.id()).expect("Linux tells");
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
-        let mut after = before;
-        while after < before + 10_000_000 && std::time::Instant::now() < deadline {
-            after = process_cpu_ns(child.id()).expect("it still runs");
+        let mut used = 0;
+        while used < 10_000_000 && std::time::Instant::now() < deadline {
+            used = ProcessCpu::of(child.id()).expect("it still runs").since(&before);
         }
         child.kill().expect("it still runs");
         child.wait().expect("it is this process's child");
-        assert!(after >= before + 10_000_000, "{before} → {after}");
+        assert!(used >= 10_000_000, "{used}");
+    }
+
+    #[test]
+    fn threads_that_ended_give_no_time_back_and_new_ones_count_in_full() {
+        let before = ProcessCpu(BTreeMap::from([(1, 1_000), (2, 50_000)]));
+        let after = ProcessCpu(BTreeMap::from([(1, 1_300), (3, 40)]));
+        assert_eq!(after.since(&before), 340);
     }
 
     #[test]
     fn a_process_that_does_not_exist_has_no_processor_time() {
-        assert_eq!(process_cpu_ns(u32::MAX), None); // beyond the largest pid that any Linux hands out
+        assert_eq!(ProcessCpu::of(u32::MAX), None); // beyond the largest pid that any Linux hands out
     }
 
     #[test]

@@ -146,7 +146,6 @@ fn place(file: &Path, text: &str, arguments: &[Argument], at: At) -> Place {
 
 /// What the user wrote, with its places. Only [`Scenario::plan`] makes a plan of it.
 struct Scenario {
-    top: Places,
     analysis: String,
     seed: u64,
     starts: u32,
@@ -178,8 +177,8 @@ impl Scenario {
         let variants = variants.map(|(i, (at, table))| variant::read(i + 1, at, table, pool, problems)).collect();
         let measurements = section.tables("measurement").into_iter().enumerate();
         let measurements = measurements.map(|(i, (at, table))| measurement::read(i + 1, at, table, problems)).collect();
-        let top = section.finish();
-        Self { top, analysis, seed, starts, rounds, transport, http, pin, variants, measurements }
+        section.finish();
+        Self { analysis, seed, starts, rounds, transport, http, pin, variants, measurements }
     }
 
     /// The variants that a measurement is about, the baseline first; those that could not be read left out.

@@ -13,7 +13,7 @@ use std::time::Duration;
 use bench_server::contract::{Issued, ServerConfig, Telemetry};
 
 use crate::load::Endpoint;
-use crate::machine::Machine;
+use crate::machine::{Machine, ProcessCpu};
 use crate::plan::{Plan, Variant};
 
 pub use process::Launcher;
@@ -124,9 +124,9 @@ impl Target {
         self.reference.telemetry().await.map_err(|message| self.request(message))
     }
 
-    /// Processor time by role since each process began; `None` where the platform does not tell.
-    pub fn cpu_ns(&self) -> Option<BTreeMap<String, u64>> {
-        self.reference.cpu_ns()
+    /// Processor time by role; `None` where the platform does not tell.
+    pub fn cpu(&self) -> Option<BTreeMap<String, ProcessCpu>> {
+        self.reference.cpu()
     }
 
     /// Whether all processes still run.

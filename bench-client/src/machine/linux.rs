@@ -1,5 +1,6 @@
 //! Linux: what /proc and /sys tell (proc(5)), and the scheduler's system calls.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 
@@ -64,20 +65,24 @@ fn field<'t>(text: &'t str, key: &str) -> Option<&'t str> {
     })
 }
 
-/// The sum of the threads' scheduler accounts, in nanoseconds; where the kernel keeps none (then the file is missing
-/// or all zeros) the process's account, in clock ticks.
-pub(super) fn process_cpu_ns(pid: u32) -> Option<u64> {
+/// The threads' scheduler accounts, in nanoseconds; where the kernel keeps none (then the file is missing or all zeros)
+/// the process's account, in clock ticks, under the thread id that is the process's own.
+pub(super) fn process_cpu_ns(pid: u32) -> Option<BTreeMap<u32, u64>> {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
-    let exact: u64 = threads
+    let exact: BTreeMap<u32, u64> = threads
         .flatten() // a thread that ended while its folder was listed
-        .filter_map(|thread| fs::read_to_string(thread.path().join("schedstat")).ok())
-        .filter_map(|text| text.split_ascii_whitespace().next()?.parse::<u64>().ok())
-        .sum();
-    if exact > 0 {
+        .filter_map(|thread| {
+            let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;
+            let ns = text.split_ascii_whitespace().next()?.parse().ok()?;
+            Some((thread.file_name().to_str()?.parse().ok()?, ns))
+        })
+        .collect();
+    if exact.values().any(|ns| *ns > 0) {
         return Some(exact);
     }
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    Some(stat_ticks(&stat)? * (1_000_000_000 / rustix::param::clock_ticks_per_second()))
+    let ns = stat_ticks(&stat)? * (1_000_000_000 / rustix::param::clock_ticks_per_second());
+    Some(BTreeMap::from([(pid, ns)]))
 }
 
 /// `utime` + `stime`, fields 14 and 15 of `/proc/PID/stat`. Field 2 is the program's name in brackets and may itself

@@ -1,5 +1,6 @@
 //! Everything but Linux: a run works, and its report says what is missing.
 
+use std::collections::BTreeMap;
 use std::io;
 
 pub(super) fn allowed_cpus() -> Vec<usize> {
@@ -23,7 +24,7 @@ pub(super) fn hypervisor() -> Option<String> {
     None
 }
 
-pub(super) fn process_cpu_ns(_pid: u32) -> Option<u64> {
+pub(super) fn process_cpu_ns(_pid: u32) -> Option<BTreeMap<u32, u64>> {
     None
 }
 

@@ -12,7 +12,7 @@ use super::rules;
 use super::start::Server;
 use super::{MeasureError, check_alive};
 use crate::load::{Session, Tally};
-use crate::machine::{steal_jiffies, thread_cpu_ns};
+use crate::machine::{ProcessCpu, steal_jiffies, thread_cpu_ns};
 use crate::plan::{ArrivalModel, Case, ConnectionKind, MeasurementKind};
 use crate::record::{EncodedHistogram, LoadResult, Measured, RECORD_VERSION, Record};
 use crate::target::TargetError;
@@ -152,11 +152,11 @@ impl<'p> Trial<'p> {
     /// requests' cost.
     async fn slice(&mut self, load: &Load, server: &mut Server<'_>) {
         let session = server.session.as_mut().expect("a case under load has a session");
-        let server_cpu = server.target.cpu_ns();
+        let server_cpu = server.target.cpu();
         let client_cpu = thread_cpu_ns();
         load.drive(session, load.slice, &mut self.tally).await;
         self.client_cpu_ns += thread_cpu_ns() - client_cpu;
-        add_cpu(&mut self.server_cpu_ns, server_cpu, server.target.cpu_ns());
+        add_cpu(&mut self.server_cpu_ns, server_cpu, server.target.cpu());
     }
 
     /// The trial's record.
@@ -215,16 +215,15 @@ impl<'p> Trial<'p> {
 /// Adds what a slice cost each role; unknown once is unknown for the trial.
 fn add_cpu(
     sum: &mut Option<BTreeMap<String, u64>>,
-    before: Option<BTreeMap<String, u64>>,
-    after: Option<BTreeMap<String, u64>>,
+    before: Option<BTreeMap<String, ProcessCpu>>,
+    after: Option<BTreeMap<String, ProcessCpu>>,
 ) {
     let (Some(total), Some(before), Some(after)) = (sum.as_mut(), before, after) else {
         *sum = None;
         return;
     };
-    for (role, ns) in after {
-        // A thread that ended in between has taken its time with it: then there is nothing to add.
-        let spent = ns.saturating_sub(before.get(&role).copied().unwrap_or(ns));
+    for (role, cpu) in after {
+        let spent = before.get(&role).map_or(0, |before| cpu.since(before));
         *total.entry(role).or_default() += spent;
     }
 }
@@ -241,31 +240,14 @@ fn steal_share(before: Option<(u64, u64)>, after: Option<(u64, u64)>) -> Option<
 mod tests {
     use super::*;
 
-    fn cpu(resource: u64, authorization: u64) -> Option<BTreeMap<String, u64>> {
-        Some(BTreeMap::from([("resource".to_owned(), resource), ("authorization".to_owned(), authorization)]))
-    }
-
-    #[test]
-    fn processor_time_adds_up_by_role() {
-        let mut sum = Some(BTreeMap::new());
-        add_cpu(&mut sum, cpu(100, 10), cpu(150, 12));
-        add_cpu(&mut sum, cpu(200, 20), cpu(260, 20));
-        assert_eq!(sum, cpu(110, 2));
-    }
-
-    #[test]
-    fn a_thread_that_ended_subtracts_nothing() {
-        let mut sum = Some(BTreeMap::new());
-        add_cpu(&mut sum, cpu(100, 10), cpu(40, 15));
-        assert_eq!(sum, cpu(0, 5));
-    }
-
     #[test]
     fn unknown_once_is_unknown_for_the_trial() {
+        let known = || Some(BTreeMap::from([("resource".to_owned(), ProcessCpu::default())]));
         let mut sum = Some(BTreeMap::new());
-        add_cpu(&mut sum, cpu(100, 10), cpu(150, 12));
-        add_cpu(&mut sum, None, cpu(150, 12));
-        add_cpu(&mut sum, cpu(100, 10), cpu(150, 12));
+        add_cpu(&mut sum, known(), known());
+        assert_eq!(sum, Some(BTreeMap::from([("resource".to_owned(), 0)])));
+        add_cpu(&mut sum, None, known());
+        add_cpu(&mut sum, known(), known());
         assert_eq!(sum, None);
     }
 

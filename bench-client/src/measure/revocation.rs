@@ -43,11 +43,14 @@ pub(super) struct Credentials {
     revoked: Vec<Issued>,
     /// `None` when there is nothing to revoke.
     bystander: Option<Issued>,
+    /// Its own end: refusals after that are no blast.
+    bystander_until: Option<Instant>,
     lifetime: Option<Duration>,
     issued_at: SystemTime,
 }
 
-/// Issues what a case needs. The bystander gets the variant's own lifetime: its end must not look like blast.
+/// Issues what a case needs. The bystander is issued like the others, so that it belongs to the same client, and a
+/// revocation that cuts off the whole client would show.
 pub(super) async fn issue(
     target: &Target,
     variant: &Variant,
@@ -55,14 +58,22 @@ pub(super) async fn issue(
 ) -> Result<Credentials, TargetError> {
     let issued_at = SystemTime::now();
     if matches!(variant.method, MethodConfig::None) {
-        return Ok(Credentials { revoked: Vec::new(), bystander: None, lifetime: None, issued_at });
+        return Ok(Credentials {
+            revoked: Vec::new(),
+            bystander: None,
+            bystander_until: None,
+            lifetime: None,
+            issued_at,
+        });
     }
     let own = own_lifetime(variant);
     let asked = settings.lifetime.filter(|_| own.is_some());
-    let bystander = target.issue(1, None).await?.pop();
+    // `exp` counts whole seconds, so a token may end up to one earlier than its lifetime says.
+    let bystander_until = asked.map(|lifetime| Instant::now() + lifetime.saturating_sub(Duration::from_secs(1)));
+    let bystander = target.issue(1, asked).await?.pop();
     let issued_at = SystemTime::now();
     let revoked = target.issue(settings.trials, asked).await?;
-    Ok(Credentials { revoked, bystander, lifetime: asked.or(own), issued_at })
+    Ok(Credentials { revoked, bystander, bystander_until, lifetime: asked.or(own), issued_at })
 }
 
 /// The lifetime of a variant's credentials when none is asked for; `None` for methods whose credentials are not tokens.
@@ -102,7 +113,8 @@ pub(super) async fn measure(
     match &credentials.bystander {
         None => result.not_applicable = Some("nothing to revoke".to_owned()),
         Some(bystander) => {
-            let watched = watch_all(place, target, &credentials.revoked, bystander, settings, seed).await;
+            let mut watched = watch_all(place, target, &credentials.revoked, bystander, settings, seed).await;
+            watched.bystander_refused.retain(|sent| credentials.bystander_until.is_none_or(|end| *sent < end));
             for (number, trial) in watched.trials {
                 match trial {
                     Ok(trial) => {

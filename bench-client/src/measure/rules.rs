@@ -135,12 +135,18 @@ fn slow_schedule(result: &LoadResult, model: ArrivalModel, rate_per_s: f64) -> O
 }
 
 fn busy_client(result: &LoadResult) -> Option<String> {
-    let busy = result.client_cpu_ns as f64 / result.measured_ns as f64;
-    (busy > CLIENT_BUSY).then(|| {
-        format!(
-            "the client was the bottleneck: it computed for {:.0} % of the time, so the server may carry more than this",
-            busy.min(1.0) * 100.0
-        )
+    let share = |cpu_ns: u64| (cpu_ns as f64 / result.measured_ns as f64).min(1.0);
+    let client = share(result.client_cpu_ns);
+    if client <= CLIENT_BUSY {
+        return None;
+    }
+    // The percentages are left out: one line for all trials of a kind is enough.
+    let server = result.server_cpu_ns.as_ref().map(|roles| share(roles.values().sum()));
+    Some(match server {
+        Some(server) if server > CLIENT_BUSY => "client and server were both saturated: each used over 90 % of a processor"
+            .to_owned(),
+        _ => "the client was the bottleneck: it computed for over 90 % of the time, so the server may carry more than this"
+            .to_owned(),
     })
 }
 

@@ -68,11 +68,6 @@ impl Places {
     pub(super) fn of(&self, key: &str) -> At {
         self.keys.get(key).copied().unwrap_or(self.at)
     }
-
-    /// Whether the key was written.
-    pub(super) fn has(&self, key: &str) -> bool {
-        self.keys.contains_key(key)
-    }
 }
 
 impl<'p> Section<'p> {

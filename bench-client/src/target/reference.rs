@@ -27,7 +27,7 @@ use super::control::Control;
 use super::oauth::{Issuer, principal};
 use super::process::{Launcher, Process};
 use crate::load::Endpoint;
-use crate::machine::{Machine, process_cpu_ns};
+use crate::machine::{Machine, ProcessCpu};
 use crate::plan::{Plan, Variant};
 
 /// Names of the processes' roles, in `run.json` and in records.
@@ -146,9 +146,9 @@ impl Reference {
         self.resource.control.take_telemetry().await
     }
 
-    pub(super) fn cpu_ns(&self) -> Option<BTreeMap<String, u64>> {
+    pub(super) fn cpu(&self) -> Option<BTreeMap<String, ProcessCpu>> {
         self.servers()
-            .map(|(role, server)| Some((role.to_owned(), process_cpu_ns(server.process.ready.pid)?)))
+            .map(|(role, server)| Some((role.to_owned(), ProcessCpu::of(server.process.ready.pid)?)))
             .collect()
     }
 
