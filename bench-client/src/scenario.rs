@@ -23,7 +23,7 @@ use bench_server::contract::{HttpVersion, Transport};
 
 use self::document::{Argument, At, Table};
 use self::measurement::{Selection, WrittenMeasurement};
-use self::reader::{Found, Places, Problems, Section};
+use self::reader::{Found, Problems, Section};
 use self::value::{flag, one_of, text, whole};
 use self::variant::WrittenVariant;
 use crate::plan::{BASELINE, Case, Plan, PoolPlan, Variant};

@@ -311,7 +311,9 @@ mod tests {
     #[test]
     fn a_busy_client_is_a_bottleneck_in_a_closed_loop_only() {
         let mut result = flawless();
-        assert!(closed(result.clone()).warnings[0].contains("95 %"));
+        assert!(closed(result.clone()).warnings[0].contains("the client was the bottleneck"));
+        result.server_cpu_ns = Some(std::collections::BTreeMap::from([("resource".to_owned(), 980_000_000)]));
+        assert!(closed(result.clone()).warnings[0].contains("both saturated"));
         assert_eq!(open(&result).warnings, Vec::<String>::new());
         result.client_cpu_ns = 900_000_000;
         assert_eq!(closed(result), Findings::default());
