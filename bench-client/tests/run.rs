@@ -85,14 +85,26 @@ impl Stage {
         let turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("tiny.toml"), SCENARIO).unwrap();
+        fs::create_dir(folder.path().join("tmp")).unwrap();
         Self { folder, _turn: turn }
     }
 
     /// `authbench` with these arguments, in the stage's folder.
     fn authbench(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_authbench"));
-        command.args(arguments).current_dir(self.folder.path()).stdin(Stdio::null());
+        command.args(arguments).current_dir(self.folder.path()).env("TMPDIR", self.temporary()).stdin(Stdio::null());
         command
+    }
+
+    /// Where the servers keep their state.
+    fn temporary(&self) -> PathBuf {
+        self.folder.path().join("tmp")
+    }
+
+    /// No keys, sockets or logs are left.
+    fn assert_nothing_left(&self) {
+        let left: Vec<_> = fs::read_dir(self.temporary()).unwrap().flatten().map(|entry| entry.path()).collect();
+        assert!(left.is_empty(), "{left:?}");
     }
 
     fn finish(&self, arguments: &[&str]) -> Output {
@@ -311,6 +323,7 @@ fn a_killed_run_leaves_no_server_and_can_be_finished() {
     kill_process(client.pid(), Signal::KILL).unwrap();
     assert_eq!(client.exit_code(), None, "a signal ended it");
     wait_until_gone(&servers);
+    stage.assert_nothing_left();
     stage.report_and_resume(&stage.records_text());
 }
 
@@ -324,6 +337,7 @@ fn ctrl_c_ends_a_run_cleanly_and_it_can_be_finished() {
     kill_process(client.pid(), Signal::INT).unwrap();
     assert_eq!(client.exit_code(), Some(3), "{}", stage.stderr());
     assert!(!servers.iter().any(Process::runs), "the client waits for its servers: {servers:?}");
+    stage.assert_nothing_left();
     let records = stage.records_text();
     assert!(records.ends_with('\n'), "a clean end tears no line");
     stage.report_and_resume(&records);

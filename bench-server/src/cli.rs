@@ -30,7 +30,8 @@ pub struct ServeArgs {
     /// Serve every method at once and print curl lines to try them
     #[arg(long)]
     pub demo: bool,
-    /// Read one line of JSON configuration from stdin, print one line of JSON when ready, stop when stdin ends
+    /// Read one line of JSON configuration from stdin, print one line of JSON when ready, stop when stdin ends and then
+    /// remove the state folder: nobody is left who could
     #[arg(long)]
     pub supervised: bool,
     /// Port of the demo; 0 lets the system choose
@@ -67,22 +68,28 @@ pub fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
 async fn run(config: ServerConfig, supervised: bool) -> anyhow::Result<ExitCode> {
     // Before the start: a signal that comes meanwhile stops the server right after it.
     let mut signals = Signals::new()?;
+    let state_dir = config.state_dir.clone();
     let server = match start(config).await {
         Ok(server) => server,
         Err(error) => return Ok(not_started(&error)),
     };
+    let mut orphaned = false;
     if supervised {
         let parent_gone = watch_stdin().context("watch stdin")?;
         print(&serde_json::to_string(server.ready()).context("write the ready line")?)?;
         tokio::select! {
             () = signals.any() => {}
-            _ = parent_gone => tracing::info!("stdin has ended"),
+            _ = parent_gone => orphaned = true,
         }
     } else {
         print(&summary(server.ready()))?;
         signals.any().await;
     }
     server.stop().await;
+    if orphaned && let Err(error) = std::fs::remove_dir_all(&state_dir) {
+        // The supervisor may have been faster, if it lives.
+        tracing::debug!(%error, state_dir = %state_dir.display(), "the state folder is not removed");
+    }
     Ok(ExitCode::SUCCESS)
 }
 

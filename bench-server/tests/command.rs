@@ -59,7 +59,7 @@ fn a_supervised_server_ends_with_its_stdin() {
     drop(stdin); // what the kernel does for a parent that was killed
     let (status, stderr) = ended(child);
     assert_eq!((status, stderr.as_str()), (Some(0), ""));
-    assert!(!ready.control.exists());
+    assert!(!state.path().exists(), "its keys do not outlive who asked for them");
     let mut rest = String::new();
     stdout.read_to_string(&mut rest).expect("text");
     assert_eq!(rest, "", "one line and nothing else");

@@ -1,15 +1,16 @@
 //! The reference server as a target: which processes a variant has, how they are configured and reached.
 //!
 //! Every variant has a process in the role `resource`; OAuth 2.0 has another in the role `authorization`, started first.
-//! Their state (keys, databases, control sockets) is in one temporary folder, removed at the end. It is not in the run's
-//! folder because it holds secrets, and because the path of a Unix socket must be short.
+//! The state of each (keys, database, control socket, log) is in a temporary folder of its own, removed at the end, by
+//! the server itself if this program is killed. It is not in the run's folder because it holds secrets, and because the
+//! path of a Unix socket must be short.
 
 use std::collections::BTreeMap;
-use std::fs::{DirBuilder, OpenOptions, Permissions};
+use std::fs::{OpenOptions, Permissions};
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -46,14 +47,14 @@ pub(super) struct Reference {
     profile: String,
     resource: Server,
     authorization: Option<Authorization>,
-    /// Removed when dropped, after the processes that work in it.
-    _state: TempDir,
 }
 
 /// A process and its control socket.
 struct Server {
     process: Process,
     control: Control,
+    /// Removed when dropped, after the process that works in it.
+    state: TempDir,
 }
 
 /// The authorization server and the clients registered with it.
@@ -72,7 +73,6 @@ impl Reference {
         variant: &Variant,
         machine: &Machine,
     ) -> Result<Self, String> {
-        let state = state_folder()?;
         let base = ServerConfig {
             listeners: Vec::new(),
             // One runtime: a variant is measured one core at a time.
@@ -89,8 +89,8 @@ impl Reference {
                 .authorization_server
                 .as_ref()
                 .ok_or("the plan has no authorization server for it; plan the scenario again")?;
-            let started = Authorization::start(launcher, plan.transport, &base, settings, state.path()).await?;
-            config.issuer = started.trust(plan.transport, state.path()).await?;
+            let started = Authorization::start(launcher, plan.transport, &base, settings).await?;
+            config.issuer = started.trust(plan.transport).await?;
             authorization = Some(started);
         }
         let listener = ListenerConfig {
@@ -107,9 +107,9 @@ impl Reference {
             authorization_server: false,
         };
         let config = ServerConfig { listeners: vec![listener], ..base };
-        let resource = Server::start(launcher, RESOURCE, config, state.path()).await?;
+        let resource = Server::start(launcher, RESOURCE, config).await?;
         let endpoint = endpoint(&resource.process.ready, plan)?;
-        Ok(Self { endpoint, profile: variant.name.clone(), resource, authorization, _state: state })
+        Ok(Self { endpoint, profile: variant.name.clone(), resource, authorization })
     }
 
     pub(super) async fn configuration(&self) -> Result<BTreeMap<String, ServerConfig>, String> {
@@ -176,18 +176,14 @@ impl Reference {
 }
 
 impl Server {
-    async fn start(launcher: &Launcher, role: &str, config: ServerConfig, state: &Path) -> Result<Self, String> {
-        let state_dir = state.join(role);
-        DirBuilder::new()
-            .mode(0o700)
-            .create(&state_dir)
-            .map_err(|error| format!("{}: {error}", state_dir.display()))?;
-        let config = ServerConfig { state_dir, ..config };
-        let process = Process::start(launcher, &config, state.join(format!("{role}.log")))
+    async fn start(launcher: &Launcher, role: &str, config: ServerConfig) -> Result<Self, String> {
+        let state = state_folder()?;
+        let config = ServerConfig { state_dir: state.path().to_owned(), ..config };
+        let process = Process::start(launcher, &config, state.path().join("stderr.log"))
             .await
             .map_err(|message| format!("role {role}: {message}"))?;
         let control = Control::new(&process.ready.control)?;
-        Ok(Self { process, control })
+        Ok(Self { process, control, state })
     }
 }
 
@@ -197,7 +193,6 @@ impl Authorization {
         transport: Transport,
         base: &ServerConfig,
         settings: &AuthorizationServerConfig,
-        state: &Path,
     ) -> Result<Self, String> {
         let listener = ListenerConfig {
             name: AUTHORIZATION.to_owned(),
@@ -210,7 +205,7 @@ impl Authorization {
         };
         let config =
             ServerConfig { listeners: vec![listener], authorization_server: Some(settings.clone()), ..base.clone() };
-        let server = Server::start(launcher, AUTHORIZATION, config, state).await?;
+        let server = Server::start(launcher, AUTHORIZATION, config).await?;
         let listener = listener_named(&server.process.ready, AUTHORIZATION)?;
         let roots = roots(&server.process.ready, transport)?;
         let issuer = Issuer::discover(&listener.url, listener.address, &roots).await?;
@@ -218,7 +213,7 @@ impl Authorization {
     }
 
     /// Registers the resource server as a client that may introspect, and says how it is to trust this issuer.
-    async fn trust(&self, transport: Transport, state: &Path) -> Result<TrustedIssuer, String> {
+    async fn trust(&self, transport: Transport) -> Result<TrustedIssuer, String> {
         let registration = ClientRegistration {
             name: "resource server".to_owned(),
             confidential: true,
@@ -231,7 +226,7 @@ impl Authorization {
         };
         let client = self.server.control.register(&registration).await?;
         let secret = client.client_secret.ok_or("the introspecting client was registered without a secret")?;
-        let client_secret_file = state.join("introspection-secret");
+        let client_secret_file = self.server.state.path().join("introspection-secret");
         write_secret(&client_secret_file, &secret)
             .map_err(|error| format!("{}: {error}", client_secret_file.display()))?;
         let ready = &self.server.process.ready;
@@ -288,7 +283,7 @@ fn state_folder() -> Result<TempDir, String> {
         .map_err(|error| {
             format!("no temporary folder in {}: {error}; set TMPDIR to another place", parent.display())
         })?;
-    let length = folder.path().join(AUTHORIZATION).as_os_str().len();
+    let length = folder.path().as_os_str().len();
     if length > STATE_DIR_MAX {
         return Err(format!(
             "{} is too long: the path of a Unix socket in it would pass the system's limit; set TMPDIR to a path that \
@@ -352,8 +347,7 @@ mod tests {
         let folder = state_folder().expect("the default temporary folder is short");
         let mode = folder.path().metadata().expect("it exists").permissions().mode();
         assert_eq!(mode & 0o777, 0o700);
-        let socket = folder.path().join(AUTHORIZATION).join("control.sock");
-        std::fs::create_dir(folder.path().join(AUTHORIZATION)).expect("writable");
+        let socket = folder.path().join("control.sock");
         std::os::unix::net::UnixListener::bind(socket).expect("short enough");
     }
 

@@ -1,7 +1,7 @@
 //! The deny-list of JWTs: what was revoked before it expired.
 //!
-//! [`DenyList`] is the source of truth, an SQLite file. Validators never read it per request: each process keeps a
-//! [`LocalCopy`] that polls for what is new, so a revocation goes unnoticed for up to one polling interval. An entry
+//! `DenyList` is the source of truth, an SQLite file. Validators never read it per request: each process keeps a
+//! `LocalCopy` that polls for what is new, so a revocation goes unnoticed for up to one polling interval. An entry
 //! lives until no token that it names could be accepted any more, which bounds both sides by the revocations of one
 //! token lifetime.
 
