@@ -1,8 +1,11 @@
 //! What the micro-benchmarks stand on: a method built as the server builds it, a credential it issued, and the request
 //! that presents it.
 
+use std::fs::OpenOptions;
+use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -158,7 +161,8 @@ impl TokenIssuer {
         let caller = clients.pop().context("two clients were registered")?;
         let secret_file = state_dir.join("resource-server.secret");
         let secret = resource_server.client_secret.as_ref().context("a confidential client has a secret")?;
-        std::fs::write(&secret_file, secret.expose())?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&secret_file)?;
+        file.write_all(secret.expose().as_bytes())?;
         Ok(Self {
             ca_file: ready.ca_file.clone(),
             url: ready.listeners[0].url.clone(),
