@@ -88,6 +88,22 @@ fn figures_are_those_that_were_put_in() {
 }
 
 #[test]
+fn shown_cpu_is_that_at_saturation_and_the_open_loop_figure_carries_its_rate() {
+    let mut run = fixture::run();
+    for record in run.records.iter_mut().filter(|record| record.case == "mtls/latency") {
+        if let bench_client::record::Measured::Latency(load) = &mut record.measured {
+            load.server_cpu_ns = Some([("resource".to_owned(), 999_000 * load.answered)].into());
+        }
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    report::write(&run, folder.path(), &[Format::Markdown]).expect("a report");
+    let text = std::fs::read_to_string(folder.path().join("report.md")).expect("written");
+    let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("| mtls |") && line.contains("999 ")).collect();
+    assert_eq!(rows.len(), 1, "only the latency table shows the idle server: {rows:#?}");
+    assert!(rows[0].starts_with("| mtls | latency |") && rows[0].contains("at 2000/s"), "{}", rows[0]);
+}
+
+#[test]
 fn a_slow_variant_is_compared_with_the_baseline_of_its_own_measurement() {
     let report = Report::new(&fixture::run());
     let slow = report.summary.variant("basic-argon2id").expect("in the fixture");
@@ -104,8 +120,8 @@ fn blanks_carry_their_reason() {
     for record in run.records.iter_mut().filter(|record| record.case == "mtls/throughput") {
         record.invalid = vec!["the client was late".to_owned()];
     }
-    for record in run.records.iter_mut().filter(|record| record.case == "jwt-hs256/latency") {
-        if let bench_client::record::Measured::Latency(load) = &mut record.measured {
+    for record in run.records.iter_mut().filter(|record| record.case == "jwt-hs256/throughput") {
+        if let bench_client::record::Measured::Throughput(load) = &mut record.measured {
             load.server_cpu_ns = None;
         }
     }
@@ -119,7 +135,7 @@ fn blanks_carry_their_reason() {
     let slow = variant("basic-argon2id").latency.known().expect("measured");
     assert_eq!(reason(slow.latency_ns.p99.reason()), "fewer than 10 samples beyond p99");
     assert!(slow.latency_ns.p90.known().is_some(), "600 samples have 60 beyond p90");
-    let unaccounted = variant("jwt-hs256").latency.known().expect("measured");
+    let unaccounted = variant("jwt-hs256").throughput.known().expect("measured");
     assert_eq!(reason(unaccounted.server_cpu_ns_per_request.reason()), "CPU accounting not available");
     assert_eq!(report.summary.invalid.len(), 6);
 

@@ -113,7 +113,7 @@ pub(crate) fn smallest_regression(summary: &Summary) -> Vec<String> {
         .iter()
         .map(|regression| {
             let metric = match regression.metric.as_str() {
-                "server_cpu_ns_per_request" => "server CPU per request",
+                "server_cpu_ns_per_request_at_saturation" => "server CPU per request at saturation",
                 "latency_ns_p50" => "median latency",
                 other => other,
             };

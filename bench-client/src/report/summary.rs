@@ -74,7 +74,7 @@ pub struct Summary {
 /// significance), relative to the figure, over the variants.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SmallestRegression {
-    /// The figure: `server_cpu_ns_per_request` or `latency_ns_p50`.
+    /// The figure: `server_cpu_ns_per_request_at_saturation` or `latency_ns_p50`.
     pub metric: String,
     /// What is known of it.
     pub change: Cell<DetectableChange>,
@@ -112,6 +112,14 @@ pub struct VariantSummary {
     pub throughput: Cell<ThroughputSummary>,
     /// After a revocation.
     pub revocation: Cell<RevocationSummary>,
+}
+
+impl VariantSummary {
+    /// Processor time per request at saturation: what a request costs a server that has work to do. Under a schedule
+    /// that leaves the core idle, most of what the system accounts is falling asleep and waking up.
+    pub(crate) fn cpu_at_saturation(&self) -> Cell<CpuPerRequest> {
+        self.throughput.and_then(|throughput| throughput.server_cpu_ns_per_request.clone())
+    }
 }
 
 /// A trial that was not counted.
@@ -221,17 +229,17 @@ fn speaker<'a, S>(
 }
 
 fn smallest_regression(variants: &[VariantSummary]) -> Vec<SmallestRegression> {
-    type Figure = fn(&LatencySummary) -> Option<&Estimate>;
+    type Figure = fn(&VariantSummary) -> Option<Estimate>;
     let metrics: [(&str, Figure); 2] = [
-        ("server_cpu_ns_per_request", |latency| latency.server_cpu_ns_per_request.known().map(|cpu| &cpu.total)),
-        ("latency_ns_p50", |latency| latency.latency_ns.p50.known()),
+        ("server_cpu_ns_per_request_at_saturation", |variant| Some(variant.cpu_at_saturation().known()?.total)),
+        ("latency_ns_p50", |variant| variant.latency.known()?.latency_ns.p50.known().copied()),
     ];
     metrics
         .map(|(metric, figure)| {
             let mut changes: Vec<(f64, &str)> = variants
                 .iter()
                 .filter_map(|variant| {
-                    let half_width = figure(variant.latency.known()?)?.relative_half_width()?;
+                    let half_width = figure(variant)?.relative_half_width()?;
                     Some((detectable_change(half_width), variant.name.as_str()))
                 })
                 .collect();

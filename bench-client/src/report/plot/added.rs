@@ -5,7 +5,7 @@ use plotters::prelude::DrawingBackend;
 use super::axis::{self, Scale};
 use super::canvas::{Align, Canvas, Drawn, GRID, INK, MUTED, NORMAL, RULE, SMALL, WIDTH, colour, text_width};
 use crate::report::claims::METHODS;
-use crate::report::format::{duration, number, times};
+use crate::report::format::{number, signed, times};
 use crate::report::headline::ranked;
 use crate::report::summary::{CurvePoint, Summary, VariantSummary};
 
@@ -208,10 +208,6 @@ pub(super) fn caption(summary: &Summary) -> String {
         text += &format!(" Measured at a rate of its own, against the baseline at that rate: {}.", slow.join(", "));
     }
     text
-}
-
-fn signed(ns: f64) -> String {
-    if ns < 0.0 { format!("\u{2212}{}", duration(-ns)) } else { duration(ns) }
 }
 
 #[cfg(test)]

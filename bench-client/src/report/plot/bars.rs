@@ -30,13 +30,13 @@ pub(super) fn height(bars: usize) -> f64 {
     TOP + bars as f64 * ROW + AXIS
 }
 
-/// CPU per request, ascending.
+/// CPU per request at saturation, ascending.
 pub(super) fn cpu(summary: &Summary) -> Vec<Bar<'_>> {
     let mut bars: Vec<Bar<'_>> = summary
         .variants
         .iter()
         .filter_map(|variant| {
-            let estimate = variant.latency.known()?.server_cpu_ns_per_request.known()?.total;
+            let estimate = variant.cpu_at_saturation().known()?.total;
             Some(Bar { variant, estimate, text: format!("{} µs", format::estimate(&estimate, 1e3)) })
         })
         .filter(|bar| bar.estimate.value > 0.0)
@@ -109,7 +109,8 @@ pub(super) fn draw_cpu<DB: DrawingBackend>(summary: &Summary, canvas: &Canvas<'_
         Scale::linear(0.0, most * 1.05, LEFT, RIGHT)
     };
     let bottom = TOP + bars.len() as f64 * ROW;
-    let title = if log { "server CPU per request (logarithmic)" } else { "server CPU per request" };
+    let title =
+        if log { "server CPU per request at saturation (logarithmic)" } else { "server CPU per request at saturation" };
     axis::below(canvas, &scale, (TOP, bottom), title, axis::time)?;
     let baseline = bars.iter().find(|bar| bar.variant.name == BASELINE).map(|bar| bar.estimate.value);
     draw(canvas, &bars, &scale, baseline)
@@ -128,14 +129,14 @@ pub(super) fn cpu_caption(summary: &Summary) -> String {
     let compared: Vec<&Bar<'_>> = bars.iter().filter(|bar| bar.variant.name != BASELINE).collect();
     let (Some(cheap), Some(dear)) = (compared.first(), compared.last()) else { return String::new() };
     let mut text = format!(
-        "A request costs the server least with {} ({}) and most with {} ({}, {} times as much).",
+        "At saturation a request costs the server least with {} ({}) and most with {} ({}, {} times as much).",
         cheap.variant.name,
         duration(cheap.estimate.value),
         dear.variant.name,
         duration(dear.estimate.value),
         times(dear.estimate.value / cheap.estimate.value),
     );
-    text += " User and system time of all server processes of the variant, divided by answered requests; \
+    text += " User and system time of all server processes of the variant in the closed loop, divided by answered requests; \
              brackets are 95\u{a0}% intervals, the dashed line is the baseline.";
     if is_log(&bars) {
         text += " The axis is logarithmic: equal distances are equal ratios, and the length of a bar has no meaning.";

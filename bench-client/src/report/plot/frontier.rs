@@ -31,7 +31,7 @@ pub(super) fn points(summary: &Summary) -> Vec<Spot<'_>> {
     let mut spots: Vec<Spot<'_>> = summary
         .compared()
         .filter_map(|variant| {
-            let cpu_ns = variant.latency.known()?.server_cpu_ns_per_request.known()?.total.value;
+            let cpu_ns = variant.cpu_at_saturation().known()?.total.value;
             let found = variant.revocation.known()?;
             let window_ns = found.max.high_ns.unwrap_or(found.watched_ns as f64);
             let floor_ns = 2.0 * found.probe_interval_ns as f64;
@@ -72,7 +72,7 @@ pub(super) fn draw<DB: DrawingBackend>(summary: &Summary, canvas: &Canvas<'_, DB
     let across = Scale::log(cheap / 1.6, (dear * 2.0).max(cheap * 4.0), LEFT, RIGHT);
     let up = Scale::log(short / 2.5, (long * 2.5).max(short * 10.0), BOTTOM, TOP);
     axis::left(canvas, &up, (LEFT, RIGHT), axis::time)?;
-    axis::below(canvas, &across, (TOP, BOTTOM), "server CPU per request (logarithmic)", axis::time)?;
+    axis::below(canvas, &across, (TOP, BOTTOM), "server CPU per request at saturation (logarithmic)", axis::time)?;
     canvas.text("longest revocation window (logarithmic)", (LEFT - 56.0, TOP - 22.0), SMALL, Align::Left, MUTED)?;
     canvas.text("← cheaper, ↓ sooner", (LEFT + 8.0, BOTTOM - 10.0), SMALL, Align::Left, MUTED)?;
     canvas.line(&[(LEFT, TOP), (LEFT, BOTTOM), (RIGHT, BOTTOM)], RULE, 1.0, 1.0)?;
@@ -196,7 +196,7 @@ pub(super) fn caption(summary: &Summary) -> String {
         _ => String::new(),
     };
     text += " Down is sooner, left is cheaper; the stepped line joins the variants that no other beats in both. Each point \
-             is one variant: its server CPU per request against the upper end of its longest revocation window.";
+             is one variant: its server CPU per request at saturation against the upper end of its longest revocation window.";
     let open: Vec<&str> = spots.iter().filter(|spot| spot.open).map(|spot| spot.variant.name.as_str()).collect();
     if !open.is_empty() {
         text += &format!(" {} still accepted when the watch ended: the true window is longer.", list(&open));

@@ -39,7 +39,8 @@ pub struct RevocationSummary {
     pub promise: String,
     /// Requests accepted after the acknowledgement, median per credential.
     pub exposure_median: f64,
-    /// Requests of other credentials that were refused, all together.
+    /// Requests of other credentials that were refused while one credential was watched, at most. Watches overlap, so that
+    /// one refused request falls into several of them: a sum would count it as often.
     pub blast_radius: u64,
     /// Every window, in the order of the records.
     pub windows: Vec<WindowView>,
@@ -132,7 +133,7 @@ fn of_measurement<'a>(
         lifetime_ns: results.iter().find_map(|result| result.lifetime_ns),
         promise: promise(variant),
         exposure_median: median(&exposures).unwrap_or(0.0),
-        blast_radius: windows.iter().map(|window| window.blast_radius).sum(),
+        blast_radius: windows.iter().map(|window| window.blast_radius).max().unwrap_or(0),
         windows: views,
     })
 }
