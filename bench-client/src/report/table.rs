@@ -58,6 +58,10 @@ pub(crate) fn terminal(report: &Report) -> String {
         writeln!(out, "  {mark}  {reason}").expect(INTO_STRING);
     }
     out.push('\n');
+    for note in headline::comparison_notes(summary) {
+        writeln!(out, "{}", wrap(&note)).expect(INTO_STRING);
+    }
+    out.push('\n');
     let sentences = headline::sentences(summary).into_iter().chain(headline::smallest_regression(summary));
     for sentence in sentences.chain([headline::intervals(summary)]) {
         writeln!(out, "{}", wrap(&sentence)).expect(INTO_STRING);
