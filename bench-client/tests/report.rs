@@ -186,6 +186,52 @@ fn one_start_is_said_and_one_trial_has_no_interval() {
 }
 
 #[test]
+fn what_a_reader_must_know_stands_beside_the_figures() {
+    let mut run = fixture::run();
+    for record in &mut run.records {
+        record.elapsed_ns *= 17;
+    }
+    let text = report::terminal(&run).split([' ', '\n']).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+    for wanted in [
+        "Connections were kept: handshakes are outside these figures.",
+        "each case was under load for 1/17 of the time",
+        "entries that live 1/17 as long.",
+        "With so few (3 starts) they are narrower than 95",
+        "longest with stateless JWTs, until exp",
+    ] {
+        assert!(text.contains(wanted), "{wanted} is missing in {text}");
+    }
+    let report = Report::new(&run);
+    let variant = |name: &str| report.summary.variant(name).expect("in the fixture");
+    assert_eq!((variant("mtls").credentials, variant("jwt-hs256").credentials), (64, 1000));
+    let promise = &variant("jwt-hs256").revocation.known().expect("measured").promise;
+    assert_eq!(promise.replace('\u{a0}', " "), "token expiry, 10 s here");
+    let at_once = variant("api-key-memory").revocation.known().expect("measured").max;
+    assert_eq!(at_once.high_ns, Some(20e6), "nothing is known below the distance of two probes");
+
+    // Six starts are enough, and two cannot tell.
+    let mut many = fixture::run();
+    for record in &mut many.records {
+        record.start = record.round;
+    }
+    let text = report::terminal(&many);
+    assert!(text.contains("95\u{a0}% bootstrap") && !text.contains("narrower"), "{text}");
+    many.records.retain(|record| record.start < 2);
+    assert!(report::terminal(&many).contains("two starts cannot tell"));
+}
+
+#[test]
+fn blast_is_the_most_that_one_watch_saw() {
+    let mut run = fixture::run();
+    for window in fixture::windows_mut(&mut run, "mtls/revocation") {
+        window.blast_radius = 3;
+    }
+    let report = Report::new(&run);
+    let mtls = report.summary.variant("mtls").and_then(|it| it.revocation.known()).expect("measured");
+    assert_eq!(mtls.blast_radius, 3);
+}
+
+#[test]
 fn a_sound_run_passes_every_check() {
     let run = fixture::run();
     assert_eq!(report::failed_checks(&run), Vec::<String>::new());

@@ -20,23 +20,27 @@ fn validation(summary: &Summary) -> String {
         return "No validation time was measured.".to_owned();
     };
     if ranking.entries.len() == 1 {
-        return format!("Validating one request takes {} at the median with {}.", duration(cheap.low), cheap.names[0]);
+        return format!(
+            "Validating one request takes {} at the median with {}.",
+            duration(cheap.value),
+            cheap.names[0]
+        );
     }
     let ratio = times_as_much(&cheap, &dear);
     format!(
         "Validating one request is cheapest with {} ({} at the median) and dearest with {} ({}{ratio}).{}",
         cheap.named(),
-        cheap.figures(duration),
+        duration(cheap.value),
         dear.named(),
-        dear.figures(duration),
+        duration(dear.value),
         handshake_aside(summary, &cheap.names),
     )
 }
 
 /// `, 3 times as much`, where there is one at either end.
 pub(crate) fn times_as_much(low: &Group<'_>, high: &Group<'_>) -> String {
-    if low.is_one() && high.is_one() && low.low > 0.0 {
-        format!(", {} times as much", times(high.high / low.low))
+    if low.is_one() && high.is_one() && low.value > 0.0 {
+        format!(", {} times as much", times(high.value / low.value))
     } else {
         String::new()
     }
@@ -53,19 +57,19 @@ fn throughput(summary: &Summary) -> String {
     let best = ranking.entries.last().expect("there is a group").variant;
     let ratio = best.throughput.known().and_then(|throughput| throughput.ratio_to_baseline.known());
     let of_baseline = match ratio {
-        Some(ratio) if high.is_one() => {
+        Some(ratio) => {
             format!(", {} of what the same route carries without authentication", percent(ratio.value))
         }
         _ => String::new(),
     };
     let lowest = if ranking.entries.len() > 1 {
-        format!("; the lowest is {} with {}", low.figures(number), low.named())
+        format!("; the lowest is {} with {}", number(low.value), low.named())
     } else {
         String::new()
     };
     format!(
         "The highest throughput is {} requests per second with {}{of_baseline}{lowest}.{}",
-        high.figures(|per_s| fixed(per_s, 0)),
+        fixed(high.value, 0),
         high.named(),
         handshake_aside(summary, &high.names),
     )
@@ -192,7 +196,7 @@ pub(crate) fn alike<'s>(measured: &[Revoked<'s>], to: &RevocationSummary) -> Vec
 pub(crate) fn named(group: &[Revoked<'_>]) -> String {
     let names: Vec<&str> = group.iter().map(|(variant, _)| variant.name.as_str()).collect();
     if names.len() > 3 && group.iter().all(|(_, found)| found.until_expiry) {
-        return "stateless JWTs (until exp)".to_owned();
+        return "stateless JWTs, until exp".to_owned();
     }
     list(&names)
 }

@@ -22,19 +22,16 @@ pub(crate) struct Ranking<'s> {
     pub(crate) entries: Vec<Ranked<'s>>,
     /// What `paired` is when the variant equals the baseline: 0 for a difference, 1 for a ratio.
     neutral: f64,
-    /// The baseline's own figure.
-    baseline: Option<f64>,
 }
 
-/// Variants at one end of a ranking that cannot be told apart.
+/// One end of a ranking.
 #[derive(Debug)]
 pub(crate) struct Group<'s> {
-    /// Names, that of the baseline among them where it cannot be told from the best.
+    /// The outermost, then whatever cannot be told from it: the baseline among them where that is so. Those need not be
+    /// alike among themselves.
     pub(crate) names: Vec<&'s str>,
-    /// Smallest figure shown.
-    pub(crate) low: f64,
-    /// Largest figure shown.
-    pub(crate) high: f64,
+    /// The figure of the outermost.
+    pub(crate) value: f64,
 }
 
 impl<'s> Ranking<'s> {
@@ -47,8 +44,7 @@ impl<'s> Ranking<'s> {
         let entry = |variant| figure(variant).map(|(shown, paired)| Ranked { variant, shown, paired });
         let mut entries: Vec<_> = summary.compared().filter_map(entry).collect();
         entries.sort_by(|a, b| a.shown.value.total_cmp(&b.shown.value));
-        let baseline = summary.baseline().and_then(&figure).map(|(shown, _)| shown.value);
-        Self { entries, neutral, baseline }
+        Self { entries, neutral }
     }
 
     /// The smallest and whatever cannot be told from it.
@@ -67,19 +63,13 @@ impl<'s> Ranking<'s> {
     }
 
     fn group(&self, best: &Ranked<'s>) -> Group<'s> {
-        let alike =
-            || self.entries.iter().filter(|entry| entry.variant.name == best.variant.name || !apart(entry, best));
-        let mut names: Vec<&str> = alike().map(|entry| entry.variant.name.as_str()).collect();
-        let mut figures: Vec<f64> = alike().map(|entry| entry.shown.value).collect();
+        let mut names = vec![best.variant.name.as_str()];
+        let others = self.entries.iter().filter(|entry| entry.variant.name != best.variant.name && !apart(entry, best));
+        names.extend(others.map(|entry| entry.variant.name.as_str()));
         if self.is_neutral(best) {
             names.push(BASELINE);
-            figures.extend(self.baseline);
         }
-        Group {
-            names,
-            low: figures.iter().copied().fold(f64::INFINITY, f64::min),
-            high: figures.iter().copied().fold(f64::NEG_INFINITY, f64::max),
-        }
+        Group { names, value: best.shown.value }
     }
 }
 
@@ -98,20 +88,12 @@ impl Group<'_> {
         self.names.len() == 1
     }
 
-    /// `a`, or `a, b and c, which cannot be told apart`.
+    /// `a`, or `a (which cannot be told from b and c)`.
     pub(crate) fn named(&self) -> String {
-        if self.is_one() { list(&self.names) } else { format!("{}, which cannot be told apart", list(&self.names)) }
-    }
-
-    /// The same before a verb.
-    pub(crate) fn named_aside(&self) -> String {
-        if self.is_one() { list(&self.names) } else { format!("{} (which cannot be told apart)", list(&self.names)) }
-    }
-
-    /// The figure, or the range of the figures.
-    pub(crate) fn figures(&self, text: impl Fn(f64) -> String) -> String {
-        let (low, high) = (text(self.low), text(self.high));
-        if low == high { low } else { format!("{low} to {high}") }
+        match self.names.as_slice() {
+            [best, others @ ..] if !others.is_empty() => format!("{best} (which cannot be told from {})", list(others)),
+            names => list(names),
+        }
     }
 }
 
@@ -142,11 +124,11 @@ mod tests {
     fn a_winner_is_named_alone_only_when_intervals_are_apart() {
         let [a, b, c] = ["a", "b", "c"].map(variant);
         let entries = vec![entry(&a, 1.0, 3.0), entry(&b, 2.0, 4.0), entry(&c, 3.5, 6.0)];
-        let ranking = Ranking { entries, neutral: 0.0, baseline: Some(1.5) };
+        let ranking = Ranking { entries, neutral: 0.0 };
         assert_eq!(ranking.first().expect("entries").names, ["a", "b"]);
-        assert_eq!(ranking.last().expect("entries").names, ["b", "c"]);
+        assert_eq!(ranking.last().expect("entries").names, ["c", "b"]);
         let entries = vec![entry(&a, 1.0, 3.0), entry(&c, 3.5, 6.0)];
-        let ranking = Ranking { entries, neutral: 0.0, baseline: None };
+        let ranking = Ranking { entries, neutral: 0.0 };
         assert!(ranking.first().expect("entries").is_one());
     }
 
@@ -155,9 +137,9 @@ mod tests {
         let a = variant("a");
         let near = Ranked { paired: Some(entry(&a, -1.0, 1.0).shown), ..entry(&a, 8.0, 10.0) };
         let far = Ranked { paired: Some(entry(&a, -2.0, -1.0).shown), ..entry(&a, 8.0, 10.0) };
-        let first = |entry| Ranking { entries: vec![entry], neutral: 0.0, baseline: Some(9.5) }.first().expect("one");
+        let first = |entry| Ranking { entries: vec![entry], neutral: 0.0 }.first().expect("one");
         assert_eq!(first(near).names, ["a", "none"]);
-        assert_eq!(first(near).figures(|value| value.to_string()), "9 to 9.5");
+        assert_eq!(first(near).named(), "a (which cannot be told from none)");
         assert_eq!(first(far).names, ["a"]);
     }
 }

@@ -186,11 +186,11 @@ pub(super) fn caption(summary: &Summary) -> String {
             .map(|entry| entry.variant.name.as_str())
             .collect();
         text = if nothing.is_empty() {
-            format!("At the median least is added by {} ({})", least.named(), least.figures(signed))
+            format!("At the median least is added by {} ({})", least.named(), signed(least.value))
         } else {
             format!("At the median what {} adds cannot be told from nothing", list(&nothing))
         };
-        text += &format!(" and most is added by {} ({}).", most.named(), most.figures(signed));
+        text += &format!(" and most is added by {} ({}).", most.named(), signed(most.value));
     }
     if let (Some(worst), Some(group)) = (tail.entries.last(), tail.last()) {
         if tail.is_neutral(worst) {
@@ -204,7 +204,7 @@ pub(super) fn caption(summary: &Summary) -> String {
             text += &format!(
                 " At the 99th percentile most is added by {} ({}{growth}).",
                 group.named(),
-                group.figures(signed)
+                signed(group.value)
             );
         }
     }

@@ -8,7 +8,7 @@ use crate::plan::BASELINE;
 use crate::report::cell::Estimate;
 use crate::report::format::{self, duration, percent};
 use crate::report::headline::{handshake_aside, interval_words, times_as_much};
-use crate::report::rank::{Group, Ranking};
+use crate::report::rank::Ranking;
 use crate::report::summary::{Summary, VariantSummary};
 
 const ROW: f64 = 24.0;
@@ -137,9 +137,9 @@ pub(super) fn cpu_caption(summary: &Summary) -> String {
     let mut text = format!(
         "At saturation a request costs the server least with {} ({}) and most with {} ({}{}).{}",
         cheap.named(),
-        cheap.figures(duration),
+        duration(cheap.value),
         dear.named(),
-        dear.figures(duration),
+        duration(dear.value),
         times_as_much(&cheap, &dear),
         handshake_aside(summary, &cheap.names),
     );
@@ -173,17 +173,14 @@ pub(super) fn throughput_caption(summary: &Summary) -> String {
         Some((ratio, Some(ratio)))
     });
     let (Some(most), Some(least)) = (ranking.last(), ranking.first()) else { return String::new() };
-    let keep = |group: &Group<'_>| if group.is_one() { "keeps" } else { "keep" };
     let half = bars.iter().filter(|bar| bar.estimate.value >= 0.5).count();
     format!(
-        "{} {} {} of what the same route carries without authentication, {} {} {}; {half} of {} variants keep at least \
+        "{} keeps {} of what the same route carries without authentication, {} keeps {}; {half} of {} variants keep at least \
          half. Typical ratio to the baseline of the same round; the baseline has the same connections. Brackets are {}.{}",
-        most.named_aside(),
-        keep(&most),
-        most.figures(percent),
-        least.named_aside(),
-        keep(&least),
-        least.figures(percent),
+        most.named(),
+        percent(most.value),
+        least.named(),
+        percent(least.value),
         bars.len(),
         interval_words(summary),
         handshake_aside(summary, &most.names),

@@ -205,7 +205,7 @@ pub(super) fn caption(summary: &Summary) -> String {
                  soonest with {} (longest window {}).{}",
                 list(&names),
                 cheap.named(),
-                cheap.figures(duration),
+                duration(cheap.value),
                 named(&soon),
                 bracket(&widest(&soon).max),
                 handshake_aside(summary, &cheap.names),
