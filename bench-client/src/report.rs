@@ -17,6 +17,7 @@ mod hgrm;
 mod html;
 mod markdown;
 mod plot;
+mod rank;
 mod summary;
 mod table;
 mod view;

@@ -88,6 +88,22 @@ fn figures_are_those_that_were_put_in() {
 }
 
 #[test]
+fn shown_cpu_is_that_at_saturation_and_the_open_loop_figure_carries_its_rate() {
+    let mut run = fixture::run();
+    for record in run.records.iter_mut().filter(|record| record.case == "mtls/latency") {
+        if let bench_client::record::Measured::Latency(load) = &mut record.measured {
+            load.server_cpu_ns = Some([("resource".to_owned(), 999_000 * load.answered)].into());
+        }
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    report::write(&run, folder.path(), &[Format::Markdown]).expect("a report");
+    let text = std::fs::read_to_string(folder.path().join("report.md")).expect("written");
+    let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("| mtls |") && line.contains("999 ")).collect();
+    assert_eq!(rows.len(), 1, "only the latency table shows the idle server: {rows:#?}");
+    assert!(rows[0].starts_with("| mtls | latency |") && rows[0].contains("at 2000/s"), "{}", rows[0]);
+}
+
+#[test]
 fn a_slow_variant_is_compared_with_the_baseline_of_its_own_measurement() {
     let report = Report::new(&fixture::run());
     let slow = report.summary.variant("basic-argon2id").expect("in the fixture");
@@ -104,8 +120,8 @@ fn blanks_carry_their_reason() {
     for record in run.records.iter_mut().filter(|record| record.case == "mtls/throughput") {
         record.invalid = vec!["the client was late".to_owned()];
     }
-    for record in run.records.iter_mut().filter(|record| record.case == "jwt-hs256/latency") {
-        if let bench_client::record::Measured::Latency(load) = &mut record.measured {
+    for record in run.records.iter_mut().filter(|record| record.case == "jwt-hs256/throughput") {
+        if let bench_client::record::Measured::Throughput(load) = &mut record.measured {
             load.server_cpu_ns = None;
         }
     }
@@ -119,7 +135,7 @@ fn blanks_carry_their_reason() {
     let slow = variant("basic-argon2id").latency.known().expect("measured");
     assert_eq!(reason(slow.latency_ns.p99.reason()), "fewer than 10 samples beyond p99");
     assert!(slow.latency_ns.p90.known().is_some(), "600 samples have 60 beyond p90");
-    let unaccounted = variant("jwt-hs256").latency.known().expect("measured");
+    let unaccounted = variant("jwt-hs256").throughput.known().expect("measured");
     assert_eq!(reason(unaccounted.server_cpu_ns_per_request.reason()), "CPU accounting not available");
     assert_eq!(report.summary.invalid.len(), 6);
 
@@ -167,6 +183,52 @@ fn one_start_is_said_and_one_trial_has_no_interval() {
     let report = Report::new(&run);
     assert_eq!(report.summary.intervals_over, None);
     assert!(report.summary.smallest_regression.iter().all(|it| matches!(it.change, Cell::Blank { .. })));
+}
+
+#[test]
+fn what_a_reader_must_know_stands_beside_the_figures() {
+    let mut run = fixture::run();
+    for record in &mut run.records {
+        record.elapsed_ns *= 17;
+    }
+    let text = report::terminal(&run).split([' ', '\n']).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+    for wanted in [
+        "Connections were kept: handshakes are outside these figures.",
+        "each case was under load for 1/17 of the time",
+        "entries that live 1/17 as long.",
+        "With so few (3 starts) they are narrower than 95",
+        "longest with stateless JWTs, until exp",
+    ] {
+        assert!(text.contains(wanted), "{wanted} is missing in {text}");
+    }
+    let report = Report::new(&run);
+    let variant = |name: &str| report.summary.variant(name).expect("in the fixture");
+    assert_eq!((variant("mtls").credentials, variant("jwt-hs256").credentials), (64, 1000));
+    let promise = &variant("jwt-hs256").revocation.known().expect("measured").promise;
+    assert_eq!(promise.replace('\u{a0}', " "), "token expiry, 10 s here");
+    let at_once = variant("api-key-memory").revocation.known().expect("measured").max;
+    assert_eq!(at_once.high_ns, Some(20e6), "nothing is known below the distance of two probes");
+
+    // Six starts are enough, and two cannot tell.
+    let mut many = fixture::run();
+    for record in &mut many.records {
+        record.start = record.round;
+    }
+    let text = report::terminal(&many);
+    assert!(text.contains("95\u{a0}% bootstrap") && !text.contains("narrower"), "{text}");
+    many.records.retain(|record| record.start < 2);
+    assert!(report::terminal(&many).contains("two starts cannot tell"));
+}
+
+#[test]
+fn blast_is_the_most_that_one_watch_saw() {
+    let mut run = fixture::run();
+    for window in fixture::windows_mut(&mut run, "mtls/revocation") {
+        window.blast_radius = 3;
+    }
+    let report = Report::new(&run);
+    let mtls = report.summary.variant("mtls").and_then(|it| it.revocation.known()).expect("measured");
+    assert_eq!(mtls.blast_radius, 3);
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::format::{bracket, duration, fixed, number, percent};
+use super::cell::Cell;
+use super::format::{bracket, fixed, number, percent, signed};
 use super::summary::{Summary, VariantSummary};
 
 /// A cell of the guide's table and the run's answer to it.
@@ -179,9 +180,12 @@ fn stateless(method: &str, variants: &[&VariantSummary]) -> Answer {
                 parts.push(format!("{} {one}", number(count)));
             }
         }
-        let cpu = variant.latency.known().and_then(|latency| latency.server_cpu_ns_per_request.known());
-        if let Some(added) = cpu.and_then(|cpu| cpu.added.known()) {
-            parts.push(format!("{} CPU added", duration(added.value)));
+        match variant.cpu_at_saturation().and_then(|cpu| cpu.added.clone()) {
+            Cell::Known(added) if added.interval.is_some() && !added.differs_from(0.0) => {
+                parts.push("no CPU added at saturation that can be told from none".to_owned());
+            }
+            Cell::Known(added) => parts.push(format!("{} CPU added at saturation", signed(added.value))),
+            Cell::Blank { blank } => parts.push(format!("added CPU blank ({blank})")),
         }
         format!("{}: {}", variant.name, parts.join(", "))
     });

@@ -78,6 +78,20 @@ pub(crate) fn notice(method: &MethodConfig) -> Notice {
     }
 }
 
+/// Lifetime of the entries of the variant's cache of accepted credentials, where it has one.
+pub(crate) fn cache_lifetime(method: &MethodConfig) -> Option<Duration> {
+    let cache = match method {
+        MethodConfig::ApiKey(config) => config.cache,
+        MethodConfig::Basic(config) => config.cache,
+        MethodConfig::OAuth2(config) => match config.validation {
+            TokenValidation::Opaque { cache } => cache,
+            TokenValidation::Jwt { .. } => None,
+        },
+        MethodConfig::None | MethodConfig::Jwt(_) | MethodConfig::Mtls(_) => None,
+    };
+    cache.map(|cache| cache.ttl)
+}
+
 /// Whether every request verifies exactly one signature or MAC.
 pub(crate) fn verifies_each(method: &MethodConfig) -> bool {
     match method {

@@ -91,6 +91,11 @@ pub(crate) fn duration(ns: f64) -> String {
     format!("{text}{UNIT}{unit}")
 }
 
+/// A difference of times, with a true minus sign.
+pub(crate) fn signed(ns: f64) -> String {
+    if ns < 0.0 { format!("\u{2212}{}", duration(-ns)) } else { duration(ns) }
+}
+
 /// A bracket: `1.92 – 1.94 s`, `< 20 ms` when it was never accepted again, `> 12 s` when it never closed.
 pub(crate) fn bracket(bracket: &Bracket) -> String {
     match bracket.high_ns {

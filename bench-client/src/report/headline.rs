@@ -3,8 +3,10 @@
 
 use super::cell::Cell;
 use super::format::{bracket, duration, fixed, number, percent, times};
+use super::rank::{Group, Ranking};
 use super::summary::{RevocationSummary, Summary, VariantSummary};
-use crate::stats::Grouping;
+use crate::plan::ConnectionKind;
+use crate::stats::{Grouping, median};
 
 /// Cheapest validation, highest throughput, shortest and longest window.
 pub(crate) fn sentences(summary: &Summary) -> Vec<String> {
@@ -12,87 +14,191 @@ pub(crate) fn sentences(summary: &Summary) -> Vec<String> {
 }
 
 fn validation(summary: &Summary) -> String {
-    let measured =
-        ranked(summary, |variant| variant.latency.known()?.validation_ns.p50.known().map(|estimate| estimate.value));
-    match (measured.first(), measured.last()) {
-        (Some((cheap, low)), Some((dear, high))) if measured.len() > 1 => format!(
-            "Validating one request is cheapest with {} ({} at the median) and dearest with {} ({}, {} times as much).",
-            cheap.name,
-            duration(*low),
-            dear.name,
-            duration(*high),
-            times(high / low.max(1.0)),
-        ),
-        (Some((only, value)), _) => {
-            format!("Validating one request takes {} at the median with {}.", duration(*value), only.name)
-        }
-        _ => "No validation time was measured.".to_owned(),
+    let ranking =
+        Ranking::new(summary, 0.0, |variant| Some((*variant.latency.known()?.validation_ns.p50.known()?, None)));
+    let (Some(cheap), Some(dear)) = (ranking.first(), ranking.last()) else {
+        return "No validation time was measured.".to_owned();
+    };
+    if ranking.entries.len() == 1 {
+        return format!(
+            "Validating one request takes {} at the median with {}.",
+            duration(cheap.value),
+            cheap.names[0]
+        );
+    }
+    let ratio = times_as_much(&cheap, &dear);
+    format!(
+        "Validating one request is cheapest with {} ({} at the median) and dearest with {} ({}{ratio}).{}",
+        cheap.named(),
+        duration(cheap.value),
+        dear.named(),
+        duration(dear.value),
+        handshake_aside(summary, &cheap.names),
+    )
+}
+
+/// `, 3 times as much`, where there is one at either end.
+pub(crate) fn times_as_much(low: &Group<'_>, high: &Group<'_>) -> String {
+    if low.is_one() && high.is_one() && low.value > 0.0 {
+        format!(", {} times as much", times(high.value / low.value))
+    } else {
+        String::new()
     }
 }
 
 fn throughput(summary: &Summary) -> String {
-    let measured = ranked(summary, |variant| Some(variant.throughput.known()?.per_s.value));
-    let Some((best, per_s)) = measured.last() else { return "No throughput was measured.".to_owned() };
-    let ratio = |variant: &VariantSummary| {
-        let ratio = *variant.throughput.known()?.ratio_to_baseline.known()?;
-        Some(format!(", {} of what the same route carries without authentication", percent(ratio.value)))
+    let ranking = Ranking::new(summary, 1.0, |variant| {
+        let found = variant.throughput.known()?;
+        Some((found.per_s, found.ratio_to_baseline.known().copied()))
+    });
+    let (Some(high), Some(low)) = (ranking.last(), ranking.first()) else {
+        return "No throughput was measured.".to_owned();
     };
-    let highest = format!(
-        "The highest throughput is {} requests per second with {}{}",
-        fixed(*per_s, 0),
-        best.name,
-        ratio(best).unwrap_or_default()
-    );
-    match measured.first() {
-        Some((worst, least)) if worst.name != best.name => {
-            format!("{highest}; the lowest is {} with {}.", number(*least), worst.name)
+    let best = ranking.entries.last().expect("there is a group").variant;
+    let ratio = best.throughput.known().and_then(|throughput| throughput.ratio_to_baseline.known());
+    let of_baseline = match ratio {
+        Some(ratio) => {
+            format!(", {} of what the same route carries without authentication", percent(ratio.value))
         }
-        _ => format!("{highest}."),
+        _ => String::new(),
+    };
+    let lowest = if ranking.entries.len() > 1 {
+        format!("; the lowest is {} with {}", number(low.value), low.named())
+    } else {
+        String::new()
+    };
+    format!(
+        "The highest throughput is {} requests per second with {}{of_baseline}{lowest}.{}",
+        fixed(high.value, 0),
+        high.named(),
+        handshake_aside(summary, &high.names),
+    )
+}
+
+/// What has to be said when mTLS is named as cheap.
+pub(crate) fn handshake_aside(summary: &Summary, names: &[&str]) -> &'static str {
+    let is_mtls = |variant: &VariantSummary| variant.method == "mtls" && names.contains(&variant.name.as_str());
+    let kept = |variant: &VariantSummary| connections_of(variant).all(|(_, kind)| kind == ConnectionKind::Reused);
+    if summary.compared().any(|variant| is_mtls(variant) && kept(variant)) {
+        " Connections were kept: the handshake, in which mTLS does its work, is outside this figure."
+    } else {
+        ""
     }
+}
+
+/// Measurements under load of a variant, with their kind of connection.
+fn connections_of(variant: &VariantSummary) -> impl Iterator<Item = (&str, ConnectionKind)> {
+    let latency = variant.latency.known().map(|latency| (latency.measurement.as_str(), latency.connection));
+    let throughput =
+        variant.throughput.known().map(|throughput| (throughput.measurement.as_str(), throughput.connection));
+    latency.into_iter().chain(throughput)
+}
+
+/// What a reader of the comparison must know, in sentences.
+pub(crate) fn comparison_notes(summary: &Summary) -> Vec<String> {
+    connections(summary).into_iter().chain(aged(summary)).collect()
+}
+
+/// Whether handshakes are in the figures.
+fn connections(summary: &Summary) -> Option<String> {
+    let mut found: Vec<(&str, ConnectionKind)> = summary.variants.iter().flat_map(connections_of).collect();
+    found.sort_by_key(|(name, _)| *name);
+    found.dedup();
+    let (_, first) = found.first()?;
+    if found.iter().all(|(_, kind)| kind == first) {
+        return Some(
+            match first {
+                ConnectionKind::Reused => "Connections were kept: handshakes are outside these figures.",
+                ConnectionKind::Fresh => {
+                    "Each request opened a connection of its own: a full handshake is inside these figures."
+                }
+                ConnectionKind::Resumed => {
+                    "Each request opened a connection of its own: the handshake that resumes a session is inside these \
+                     figures."
+                }
+            }
+            .to_owned(),
+        );
+    }
+    let words = |(name, kind): &(&str, ConnectionKind)| {
+        let kind = match kind {
+            ConnectionKind::Reused => "connections were kept, handshakes are outside its figures",
+            ConnectionKind::Fresh => "a connection with a full handshake for each request",
+            ConnectionKind::Resumed => "a connection with a resumed session for each request",
+        };
+        format!("{name}: {kind}")
+    };
+    Some(format!("{}.", found.iter().map(words).collect::<Vec<_>>().join("; ")))
+}
+
+/// Entries of a cache age while the slices of other cases run.
+fn aged(summary: &Summary) -> Option<String> {
+    let cached = summary.variants.iter().filter(|variant| variant.cache_lifetime_ns.is_some());
+    let duties: Vec<f64> = cached.filter_map(|variant| variant.latency.known()?.duty.known().copied()).collect();
+    let share = (1.0 / median(&duties)?).round();
+    // Alone, a case is under load nearly all the time, and its entries age as in service.
+    (share >= 2.0).then(|| {
+        format!(
+            "Cache entries aged while other cases ran: each case was under load for 1/{share} of the time, so cached \
+             variants missed about as often as they would under continuous load with entries that live 1/{share} as long."
+        )
+    })
 }
 
 fn revocation(summary: &Summary) -> String {
     let mut measured: Vec<_> =
         summary.compared().filter_map(|variant| Some((variant, variant.revocation.known()?))).collect();
-    // Open windows are the longest of all.
-    measured.sort_by(|a, b| {
-        let key = |found: &RevocationSummary| found.max.high_ns.unwrap_or(f64::MAX);
-        key(a.1).total_cmp(&key(b.1))
-    });
-    let (Some((_, short)), Some((_, longest))) = (measured.first(), measured.last()) else {
+    measured.sort_by(|a, b| longest(a.1).total_cmp(&longest(b.1)));
+    let (Some((_, short)), Some((_, long))) = (measured.first(), measured.last()) else {
         return "No credential was revoked.".to_owned();
     };
-    let open = match longest.still_accepted {
+    let (soonest, latest) = (alike(&measured, short), alike(&measured, long));
+    let open = match long.still_accepted {
         0 => String::new(),
-        open => format!(", {open} of {} still accepted when the watch ended", longest.revoked),
+        open => format!(", {open} of {} still accepted when the watch ended", long.revoked),
     };
     format!(
         "A revoked credential is refused soonest with {} (longest window {}); it lives on longest with {} ({}{open}).",
-        list(&alike(&measured, short)),
-        bracket(&short.max),
-        list(&alike(&measured, longest)),
-        bracket(&longest.max),
+        named(&soonest),
+        bracket(&widest(&soonest).max),
+        named(&latest),
+        bracket(&long.max),
     )
 }
 
-/// The variants whose longest window probes cannot tell from that one: those are named together.
-pub(crate) fn alike<'s>(measured: &[(&'s VariantSummary, &RevocationSummary)], to: &RevocationSummary) -> Vec<&'s str> {
+/// A variant and its windows.
+pub(crate) type Revoked<'s> = (&'s VariantSummary, &'s RevocationSummary);
+
+/// For ordering: a window that never closed is longer than any that did.
+pub(crate) fn longest(found: &RevocationSummary) -> f64 {
+    found.max.high_ns.unwrap_or(1e18 + found.max.low_ns)
+}
+
+/// The one of the group whose longest window is the longest.
+pub(crate) fn widest<'s>(group: &[Revoked<'s>]) -> &'s RevocationSummary {
+    let widest = group.iter().max_by(|a, b| longest(a.1).total_cmp(&longest(b.1)));
+    widest.expect("a group holds at least the one that it is alike to").1
+}
+
+/// The variants with the same promise as that one, or whose longest window probes cannot tell from its: which of them
+/// was slower in this run is the draw of the phases.
+pub(crate) fn alike<'s>(measured: &[Revoked<'s>], to: &RevocationSummary) -> Vec<Revoked<'s>> {
     let near = |found: &RevocationSummary| match (found.max.high_ns, to.max.high_ns) {
         (Some(a), Some(b)) => (a - b).abs() <= 2.0 * to.probe_interval_ns as f64,
         (None, None) => true,
         _ => false,
     };
-    measured.iter().filter(|(_, found)| near(found)).map(|(variant, _)| variant.name.as_str()).collect()
+    let promised = |found: &RevocationSummary| found.promise_ns.is_some() && found.promise_ns == to.promise_ns;
+    measured.iter().copied().filter(|(_, found)| promised(found) || near(found)).collect()
 }
 
-/// Variants with a figure, ascending; the baseline left out.
-pub(crate) fn ranked<'s>(
-    summary: &'s Summary,
-    figure: impl Fn(&'s VariantSummary) -> Option<f64>,
-) -> Vec<(&'s VariantSummary, f64)> {
-    let mut ranked: Vec<_> = summary.compared().filter_map(|variant| Some((variant, figure(variant)?))).collect();
-    ranked.sort_by(|a, b| a.1.total_cmp(&b.1));
-    ranked
+/// The names, or what they have in common.
+pub(crate) fn named(group: &[Revoked<'_>]) -> String {
+    let names: Vec<&str> = group.iter().map(|(variant, _)| variant.name.as_str()).collect();
+    if names.len() > 3 && group.iter().all(|(_, found)| found.until_expiry) {
+        return "stateless JWTs, until exp".to_owned();
+    }
+    list(&names)
 }
 
 /// `a`, `a and b`, `a, b and c`; more than three as `a, b and 3 others`.
@@ -113,17 +219,15 @@ pub(crate) fn smallest_regression(summary: &Summary) -> Vec<String> {
         .iter()
         .map(|regression| {
             let metric = match regression.metric.as_str() {
-                "server_cpu_ns_per_request" => "server CPU per request",
+                "server_cpu_ns_per_request_at_saturation" => "server CPU per request at saturation",
                 "latency_ns_p50" => "median latency",
                 other => other,
             };
             match &regression.change {
                 Cell::Known(change) => format!(
                     "Between two runs like this one, a change of {metric} by {} would most likely show in the typical \
-                     variant (from {} for {} to {} for {}).",
+                     variant, and by {} in the least steady one, {}.",
                     percent(change.median),
-                    percent(change.best),
-                    change.best_variant,
                     percent(change.worst),
                     change.worst_variant,
                 ),
@@ -133,18 +237,102 @@ pub(crate) fn smallest_regression(summary: &Summary) -> Vec<String> {
         .collect()
 }
 
+/// Fewest starts or rounds from which a percentile bootstrap comes near the 95 % that it is made for.
+const ENOUGH_CLUSTERS: usize = 6;
+
+/// Starts or rounds that intervals were drawn over, where they are too few.
+fn few(summary: &Summary) -> Option<String> {
+    let clusters = summary.interval_clusters.filter(|clusters| *clusters < ENOUGH_CLUSTERS)?;
+    let what = match summary.intervals_over? {
+        Grouping::StartsThenRounds => "starts",
+        Grouping::Rounds => "rounds",
+    };
+    Some(format!("{clusters} {what}"))
+}
+
+/// What intervals are called beside figures and in captions.
+pub(crate) fn interval_words(summary: &Summary) -> String {
+    few(summary).map_or_else(
+        || "95\u{a0}% intervals".to_owned(),
+        |few| format!("bootstrap intervals over {few}; with so few they are narrower than 95\u{a0}%"),
+    )
+}
+
 /// How the intervals were drawn.
 pub(crate) fn intervals(summary: &Summary) -> String {
+    let (kind, caution) = match few(summary) {
+        None => ("95\u{a0}% bootstrap", String::new()),
+        Some(few) => ("bootstrap", format!(" With so few ({few}) they are narrower than 95\u{a0}%.")),
+    };
     match summary.intervals_over {
         Some(Grouping::StartsThenRounds) => format!(
-            "Intervals are 95\u{a0}% bootstrap intervals over {} starts of the server processes and the rounds inside each.",
+            "Intervals are {kind} intervals over {} starts of the server processes and the rounds inside each.{caution}",
             summary.starts
         ),
-        Some(Grouping::Rounds) => {
-            "Intervals are 95\u{a0}% bootstrap intervals over the rounds of a single start: what \
-             restarting the server processes would change is not in them."
-                .to_owned()
-        }
+        Some(Grouping::Rounds) => format!(
+            "Intervals are {kind} intervals over the rounds of a single start: what restarting the server processes \
+             would change is not in them.{caution}"
+        ),
         None => "There are no intervals: the run has fewer than two valid trials of every case.".to_owned(),
     }
 }
+
+/// What stands above the tables.
+#[derive(Debug, serde::Serialize)]
+pub(crate) struct Captions {
+    pub(crate) comparison: String,
+    pub(crate) latency: &'static str,
+    pub(crate) operations: &'static str,
+    pub(crate) revocation: &'static str,
+}
+
+/// What stands above the tables of this run.
+pub(crate) fn captions(summary: &Summary) -> Captions {
+    let uncertainty = match summary.intervals_over {
+        Some(_) => format!(" Small figures are {}.", interval_words(summary)),
+        None => String::new(),
+    };
+    Captions {
+        comparison: format!("Costs are distances from none, the same route without authentication.{uncertainty}"),
+        latency: "Latency counts from the intended time, service time from the actual send. Rates stand beside each other: \
+         requested by the schedule, achieved in answers.",
+        operations: "Counted by the resource server, and on the client’s TCP connections with TLS included.",
+        revocation: "Time from the acknowledged revocation until the credential was refused: between the last acceptance and \
+         the first rejection.",
+    }
+}
+
+/// How to read the tables: words and their meaning.
+pub(crate) const WORDS: [(&str, &str); 6] = [
+    ("Validation", "Time inside the server’s authenticator call, recorded by the server."),
+    (
+        "Added latency",
+        "A percentile of the variant minus the same percentile of the baseline, over the rounds that measured \
+         both. A difference of percentiles is not a percentile of differences: it says how far the whole \
+         distribution moved at that place.",
+    ),
+    (
+        "Server CPU",
+        "User and system time of all server processes of a variant, as the operating system accounts it, divided \
+         by answered requests. It holds TLS and HTTP too; the added figure does not. It is taken at saturation, \
+         where the server always has work; under a schedule that leaves it idle, much of it is falling asleep and \
+         waking up (see the latency table).",
+    ),
+    (
+        "Throughput",
+        "Accepted requests per second with every connection always waiting for an answer. Its latency is left out: \
+         it would only restate connections divided by throughput. The ratio is the median over rounds of the \
+         variant’s rate divided by the baseline’s in the same round.",
+    ),
+    (
+        "Revocation window",
+        "From the acknowledged revocation to the last request that was still accepted. Probes bracket it and do \
+         not pin it; the resolution says how finely. Exposure counts the requests accepted meanwhile, the blast \
+         radius other callers’ requests that were refused.",
+    ),
+    (
+        "–",
+        "There is no figure, for the reason given below the table. A percentile with fewer than 10 samples beyond \
+         it is not shown.",
+    ),
+];

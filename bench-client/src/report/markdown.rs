@@ -22,8 +22,13 @@ pub(crate) fn render(run: &LoadedRun, report: &Report) -> String {
     }
     out.push('\n');
 
+    let captions = headline::captions(summary);
     section(&mut out, "## Comparison");
+    section(&mut out, &escape(&captions.comparison));
     table(&mut out, &view::comparison(summary));
+    for note in headline::comparison_notes(summary) {
+        section(&mut out, &escape(&note));
+    }
     section(&mut out, &escape(&headline::intervals(summary)));
     for sentence in headline::smallest_regression(summary) {
         section(&mut out, &escape(&sentence));
@@ -36,14 +41,22 @@ pub(crate) fn render(run: &LoadedRun, report: &Report) -> String {
     section(&mut out, "## The guide's table, measured");
     table(&mut out, &view::guide(&report.claims));
     section(&mut out, "## Latency");
+    section(&mut out, &escape(captions.latency));
     table(&mut out, &view::latency(summary));
     section(&mut out, "## Operations and bytes per request");
+    section(&mut out, &escape(captions.operations));
     table(&mut out, &view::operations(summary));
     section(&mut out, "## Revocation");
+    section(&mut out, &escape(captions.revocation));
     table(&mut out, &view::revocation(summary));
     section(&mut out, "## Checks");
     table(&mut out, &view::checks(&report.checks));
 
+    section(&mut out, "## How to read this");
+    for (word, meaning) in headline::WORDS {
+        writeln!(out, "- **{}**: {}", escape(word), escape(meaning)).expect(INTO_STRING);
+    }
+    out.push('\n');
     section(&mut out, "## Machine and settings");
     for (name, value) in super::html::facts(run, report) {
         writeln!(out, "- {}: {}", name, escape(&value)).expect(INTO_STRING);

@@ -63,7 +63,7 @@ impl Plot<'_> {
     pub(crate) fn title(&self) -> &'static str {
         match self.kind {
             Kind::Added => "Latency added to the baseline, by percentile",
-            Kind::Cpu => "Server CPU per request",
+            Kind::Cpu => "Server CPU per request at saturation",
             Kind::Throughput => "Throughput at saturation, relative to no authentication",
             Kind::Revocation => "How long revoked credentials lived on",
             Kind::Frontier => "The choice: how soon a revocation counts, against what a request costs",

@@ -8,18 +8,20 @@ mod revocation;
 mod throughput;
 mod trials;
 
+use bench_server::contract::MethodConfig;
 use serde::{Deserialize, Serialize};
 
 pub use cost::{CpuPerRequest, Operations, WireBytes};
 pub use latency::{AddedLatency, CurvePoint, LatencySummary, Percentiles, ValidationTime};
 pub use revocation::{Bracket, RevocationSummary, WindowView};
 pub use throughput::ThroughputSummary;
+use trials::clusters;
 pub(crate) use trials::{Load, Trials};
 
 use super::cell::{Cell, Estimate};
 use super::expect;
 use crate::machine::Machine;
-use crate::plan::{BASELINE, MeasurementKind, Plan};
+use crate::plan::{BASELINE, ConnectionKind, LatencyPlan, MeasurementKind, Plan, ThroughputPlan, Variant};
 use crate::record::Measured;
 use crate::run::{Build, LoadedRun};
 use crate::stats::{Grouping, detectable_change, median};
@@ -60,6 +62,8 @@ pub struct Summary {
     pub machine: Machine,
     /// What the 95 % intervals were drawn over; absent when there is no interval.
     pub intervals_over: Option<Grouping>,
+    /// How many of those there were, at least; a bootstrap over fewer than six covers less than 95 %.
+    pub interval_clusters: Option<usize>,
     /// Question 0: what two runs like this one could tell apart.
     pub smallest_regression: Vec<SmallestRegression>,
     /// One entry per variant, in the scenario's order.
@@ -74,7 +78,7 @@ pub struct Summary {
 /// significance), relative to the figure, over the variants.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SmallestRegression {
-    /// The figure: `server_cpu_ns_per_request` or `latency_ns_p50`.
+    /// The figure: `server_cpu_ns_per_request_at_saturation` or `latency_ns_p50`.
     pub metric: String,
     /// What is known of it.
     pub change: Cell<DetectableChange>,
@@ -85,10 +89,6 @@ pub struct SmallestRegression {
 pub struct DetectableChange {
     /// For the variant in the middle.
     pub median: f64,
-    /// For the steadiest variant.
-    pub best: f64,
-    /// Its name.
-    pub best_variant: String,
     /// For the least steady variant.
     pub worst: f64,
     /// Its name.
@@ -104,14 +104,24 @@ pub struct VariantSummary {
     pub method: String,
     /// Options in words.
     pub options: String,
-    /// Credentials in use.
+    /// Credentials in use: those of the pool, and with mTLS no more than kept connections.
     pub credentials: usize,
+    /// Lifetime of a cache entry, where the variant has a cache.
+    pub cache_lifetime_ns: Option<u64>,
     /// Under a schedule.
     pub latency: Cell<LatencySummary>,
     /// At saturation.
     pub throughput: Cell<ThroughputSummary>,
     /// After a revocation.
     pub revocation: Cell<RevocationSummary>,
+}
+
+impl VariantSummary {
+    /// Processor time per request at saturation: what a request costs a server that has work to do. Under a schedule
+    /// that leaves the core idle, most of what the system accounts is falling asleep and waking up.
+    pub(crate) fn cpu_at_saturation(&self) -> Cell<CpuPerRequest> {
+        self.throughput.and_then(|throughput| throughput.server_cpu_ns_per_request.clone())
+    }
 }
 
 /// A trial that was not counted.
@@ -136,9 +146,11 @@ impl Summary {
             .iter()
             .map(|variant| VariantSummary {
                 name: variant.name.clone(),
+                cache_lifetime_ns: expect::cache_lifetime(&variant.method)
+                    .map(|lifetime| u64::try_from(lifetime.as_nanos()).unwrap_or(u64::MAX)),
                 method: variant.method.name().to_owned(),
                 options: expect::describe(variant),
-                credentials: variant.pool.count,
+                credentials: credentials_in_use(plan, variant),
                 latency: speaker(plan, trials, &variant.name, |kind| match kind {
                     MeasurementKind::Latency(settings) => Some(settings),
                     _ => None,
@@ -152,6 +164,7 @@ impl Summary {
                 revocation: revocation::summarise(plan, trials, variant),
             })
             .collect();
+        let clusters_drawn = trials.clusters();
         Self {
             version: SUMMARY_VERSION,
             scenario: plan.scenario.clone(),
@@ -172,8 +185,9 @@ impl Summary {
             http: plan.http,
             build: run.header.build.clone(),
             machine: run.header.machine.clone(),
-            intervals_over: trials.grouping(),
-            smallest_regression: smallest_regression(&variants),
+            intervals_over: clusters_drawn.map(|(grouping, _)| grouping),
+            interval_clusters: clusters_drawn.map(|(_, clusters)| clusters),
+            smallest_regression: smallest_regression(trials, plan, &variants),
             variants,
             invalid: trials.invalid().to_vec(),
             warnings: warnings(run),
@@ -193,6 +207,26 @@ impl Summary {
     /// All variants but the baseline.
     pub fn compared(&self) -> impl Iterator<Item = &VariantSummary> {
         self.variants.iter().filter(|variant| variant.name != BASELINE)
+    }
+}
+
+/// Certificates are presented once per connection: on kept connections no more of them are in use than connections.
+fn credentials_in_use(plan: &Plan, variant: &Variant) -> usize {
+    let most_kept = plan
+        .cases
+        .iter()
+        .filter(|case| case.variant == variant.name)
+        .filter_map(|case| match &plan.measurement(&case.measurement)?.kind {
+            MeasurementKind::Latency(LatencyPlan { connection, connections, .. })
+            | MeasurementKind::Throughput(ThroughputPlan { connection, connections, .. }) => {
+                Some(if *connection == ConnectionKind::Reused { *connections } else { usize::MAX })
+            }
+            MeasurementKind::Revocation(_) => None,
+        })
+        .max();
+    match (&variant.method, most_kept) {
+        (MethodConfig::Mtls(_), Some(connections)) => variant.pool.count.min(connections),
+        _ => variant.pool.count,
     }
 }
 
@@ -220,32 +254,50 @@ fn speaker<'a, S>(
     }
 }
 
-fn smallest_regression(variants: &[VariantSummary]) -> Vec<SmallestRegression> {
-    type Figure = fn(&LatencySummary) -> Option<&Estimate>;
+fn smallest_regression<'a>(
+    trials: &Trials<'a>,
+    plan: &'a Plan,
+    variants: &[VariantSummary],
+) -> Vec<SmallestRegression> {
+    type Figure = fn(&VariantSummary) -> Option<(&str, Estimate)>;
     let metrics: [(&str, Figure); 2] = [
-        ("server_cpu_ns_per_request", |latency| latency.server_cpu_ns_per_request.known().map(|cpu| &cpu.total)),
-        ("latency_ns_p50", |latency| latency.latency_ns.p50.known()),
+        ("server_cpu_ns_per_request_at_saturation", |variant| {
+            let throughput = variant.throughput.known()?;
+            Some((&throughput.measurement, throughput.server_cpu_ns_per_request.known()?.total))
+        }),
+        ("latency_ns_p50", |variant| {
+            let latency = variant.latency.known()?;
+            Some((&latency.measurement, *latency.latency_ns.p50.known()?))
+        }),
     ];
     metrics
         .map(|(metric, figure)| {
-            let mut changes: Vec<(f64, &str)> = variants
-                .iter()
-                .filter_map(|variant| {
-                    let half_width = figure(variant.latency.known()?)?.relative_half_width()?;
-                    Some((detectable_change(half_width), variant.name.as_str()))
-                })
-                .collect();
+            let mut two = None;
+            let mut changes: Vec<(f64, &str)> = Vec::new();
+            for variant in variants {
+                let Some((measurement, estimate)) = figure(variant) else { continue };
+                let Some(half_width) = estimate.relative_half_width() else { continue };
+                // The plan's own copies of the names live as long as the trials.
+                let (Some(of), Some(under)) = (plan.variant(&variant.name), plan.measurement(measurement)) else {
+                    continue;
+                };
+                let Some((grouping, clusters)) = clusters(trials.loads(&of.name, &under.name)) else { continue };
+                match detectable_change(half_width, clusters) {
+                    Some(change) => changes.push((change, variant.name.as_str())),
+                    None => two = Some(grouping),
+                }
+            }
             changes.sort_by(|a, b| a.0.total_cmp(&b.0));
             let values: Vec<f64> = changes.iter().map(|(change, _)| *change).collect();
-            let change = match (changes.first(), changes.last(), median(&values)) {
-                (Some(best), Some(worst), Some(median)) => Cell::Known(DetectableChange {
-                    median,
-                    best: best.0,
-                    best_variant: best.1.to_owned(),
-                    worst: worst.0,
-                    worst_variant: worst.1.to_owned(),
+            let change = match (changes.last(), median(&values)) {
+                (Some(worst), Some(median)) => {
+                    Cell::Known(DetectableChange { median, worst: worst.0, worst_variant: worst.1.to_owned() })
+                }
+                _ => Cell::blank(match two {
+                    Some(Grouping::StartsThenRounds) => "two starts cannot tell how much a third would differ",
+                    Some(Grouping::Rounds) => "two rounds cannot tell how much a third would differ",
+                    None => "no figure has an interval: fewer than two valid trials, or the figure is missing",
                 }),
-                _ => Cell::blank("no figure has an interval: fewer than two valid trials, or the figure is missing"),
             };
             SmallestRegression { metric: metric.to_owned(), change }
         })

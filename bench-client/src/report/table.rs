@@ -18,7 +18,7 @@ const COLUMNS: [(&str, &str); 8] = [
     ("validation_p50", "validation\np50 µs"),
     ("added_p50", "added\np50 µs"),
     ("added_p99", "added\np99 µs"),
-    ("cpu", "server CPU\nµs/request"),
+    ("cpu", "CPU/request at\nsaturation, µs"),
     ("throughput", "through-\nput req/s"),
     ("throughput_relative", "% of\nnone"),
     ("lookups", "lookups\n/request"),
@@ -28,8 +28,16 @@ const COLUMNS: [(&str, &str); 8] = [
 /// One rule below the head and none elsewhere: copies well, and reads well without colour.
 const RULED_HEAD: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
-/// Columns whose uncertainty is shown.
-const WITH_INTERVAL: [&str; 2] = ["cpu", "added_p50"];
+/// What is given up, one after the other, until the table fits: names stay whole, so the figures' trimmings go. Each
+/// step is the space between columns, the columns that show their uncertainty, and those left out.
+const STEPS: [(u16, &[&str], &[&str]); 6] = [
+    (2, &["cpu", "added_p50", "added_p99"], &[]),
+    (1, &["cpu", "added_p50", "added_p99"], &[]),
+    (1, &["cpu", "added_p50", "added_p99"], &["lookups"]),
+    (1, &["cpu", "added_p50"], &["lookups"]),
+    (1, &["cpu"], &["lookups", "throughput_relative"]),
+    (1, &[], &["lookups", "throughput_relative"]),
+];
 
 /// Draws the report.
 pub(crate) fn terminal(report: &Report) -> String {
@@ -50,6 +58,10 @@ pub(crate) fn terminal(report: &Report) -> String {
         writeln!(out, "  {mark}  {reason}").expect(INTO_STRING);
     }
     out.push('\n');
+    for note in headline::comparison_notes(summary) {
+        writeln!(out, "{}", wrap(&note)).expect(INTO_STRING);
+    }
+    out.push('\n');
     let sentences = headline::sentences(summary).into_iter().chain(headline::smallest_regression(summary));
     for sentence in sentences.chain([headline::intervals(summary)]) {
         writeln!(out, "{}", wrap(&sentence)).expect(INTO_STRING);
@@ -62,37 +74,48 @@ pub(crate) fn terminal(report: &Report) -> String {
 
 const INTO_STRING: &str = "writing to a string does not fail";
 
+/// The first step that fits; the last one if none does.
 fn comparison(report: &Report, notes: &mut Footnotes) -> String {
     let data = view::comparison(&report.summary);
+    let mut text = String::new();
+    for (space, uncertain, omitted) in STEPS {
+        *notes = Footnotes::default();
+        text = drawn(&data, notes, space, uncertain, omitted);
+        if text.lines().all(|line| line.chars().count() <= usize::from(WIDTH)) {
+            break;
+        }
+    }
+    text
+}
+
+fn drawn(data: &view::Table, notes: &mut Footnotes, space: u16, uncertain: &[&str], omitted: &[&str]) -> String {
     let picked: Vec<(usize, &Column, &str)> = COLUMNS
         .iter()
+        .filter(|(key, _)| !omitted.contains(key))
         .filter_map(|(key, head)| {
             let position = data.columns.iter().position(|column| column.key == *key)?;
             Some((position, &data.columns[position], *head))
         })
         .collect();
     let mut table = TerminalTable::new();
-    table.load_style(RULED_HEAD).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
+    table.load_style(RULED_HEAD).set_content_arrangement(ContentArrangement::Disabled);
     let heads = picked.iter().map(|(_, _, head)| TerminalCell::new(head).set_alignment(CellAlignment::Right));
     table.set_header(std::iter::once(TerminalCell::new("variant")).chain(heads));
     for row in &data.rows {
         let mut cells = vec![TerminalCell::new(&row.name)];
         for (position, column, _) in &picked {
             let entry = &row.cells[*position];
-            let text = match &entry.blank {
-                Some(reason) => format!("– {}", notes.mark(reason)),
-                None if WITH_INTERVAL.contains(&column.key) => entry
-                    .plus_minus
-                    .as_ref()
-                    .map_or_else(|| entry.text.clone(), |half| format!("{} {half}", entry.text)),
-                None => entry.text.clone(),
+            let text = match (&entry.blank, &entry.plus_minus) {
+                (Some(reason), _) => format!("– {}", notes.mark(reason)),
+                (None, Some(half)) if uncertain.contains(&column.key) => format!("{} {half}", entry.text),
+                (None, _) => entry.text.clone(),
             };
             cells.push(TerminalCell::new(text).set_alignment(CellAlignment::Right));
         }
         table.add_row(cells);
     }
     for (i, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((if i == 0 { 0 } else { 2 }, 0));
+        column.set_padding((if i == 0 { 0 } else { space }, 0));
     }
     table.trim_fmt()
 }

@@ -144,11 +144,11 @@ pub(crate) fn comparison(summary: &Summary) -> Table {
         (column("validation_p50", "Validation p50", "µs"), |v| of_latency(v, |l| l.validation_ns.p50.clone())),
         (column("added_p50", "Added p50", "µs"), |v| of_latency(v, |l| l.latency_added_ns.p50.clone())),
         (column("added_p99", "Added p99", "µs"), |v| of_latency(v, |l| l.latency_added_ns.p99.clone())),
-        (column("cpu", "Server CPU", "µs/request"), |v| {
-            of_latency(v, |l| l.server_cpu_ns_per_request.map(|cpu| cpu.total))
+        (column("cpu", "Server CPU at saturation", "µs/request"), |v| {
+            estimate(&v.cpu_at_saturation().map(|cpu| cpu.total), MICROSECOND)
         }),
-        (column("cpu_added", "Added CPU", "µs/request"), |v| {
-            of_latency(v, |l| l.server_cpu_ns_per_request.and_then(|cpu| cpu.added.clone()))
+        (column("cpu_added", "Added CPU at saturation", "µs/request"), |v| {
+            estimate(&v.cpu_at_saturation().and_then(|cpu| cpu.added.clone()), MICROSECOND)
         }),
         (column("throughput", "Throughput", "req/s"), |v| estimate(&v.throughput.map(|t| t.per_s), 1.0)),
         (column("throughput_relative", "Throughput", "% of none"), |v| {
@@ -183,6 +183,14 @@ pub(crate) fn latency(summary: &Summary) -> Table {
         (column("validation_p99", "Validation p99", "µs"), |v| of_latency(v, |l| l.validation_ns.p99.clone())),
         (column("lateness_p99", "Client late p99", "µs"), |v| {
             figure(&v.latency.and_then(|l| l.lateness_ns_p99.clone()), MICROSECOND)
+        }),
+        (column("cpu_open_loop", "Server CPU under the schedule", "µs/request"), |v| {
+            let mut entry = of_latency(v, |l| l.server_cpu_ns_per_request.map(|cpu| cpu.total));
+            if let (None, Some(latency)) = (&entry.blank, v.latency.known()) {
+                let rate = format!("at {}/s", format::fixed(latency.rate_per_s_requested, 0));
+                entry.detail = if entry.detail.is_empty() { rate } else { format!("{}, {rate}", entry.detail) };
+            }
+            entry
         }),
     ];
     build("latency", summary, columns)
@@ -235,7 +243,7 @@ pub(crate) fn revocation(summary: &Summary) -> Table {
         (column("exposure_median", "Exposure", "requests, median"), |v| {
             figure(&v.revocation.map(|r| r.exposure_median), 1.0)
         }),
-        (column("blast_radius", "Blast radius", "requests of others"), |v| {
+        (column("blast_radius", "Blast radius", "requests of others, at most"), |v| {
             count(&v.revocation.map(|r| r.blast_radius))
         }),
         (column("still_accepted", "Still accepted", "credentials"), |v| {

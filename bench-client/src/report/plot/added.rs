@@ -4,10 +4,12 @@ use plotters::prelude::DrawingBackend;
 
 use super::axis::{self, Scale};
 use super::canvas::{Align, Canvas, Drawn, GRID, INK, MUTED, NORMAL, RULE, SMALL, WIDTH, colour, text_width};
+use crate::report::cell::{Cell, Estimate};
 use crate::report::claims::METHODS;
-use crate::report::format::{duration, number, times};
-use crate::report::headline::ranked;
-use crate::report::summary::{CurvePoint, Summary, VariantSummary};
+use crate::report::format::{number, signed, times};
+use crate::report::headline::list;
+use crate::report::rank::Ranking;
+use crate::report::summary::{AddedLatency, CurvePoint, Summary, VariantSummary};
 
 const COLUMNS: usize = 2;
 const PANEL: f64 = 236.0;
@@ -168,25 +170,43 @@ fn apart(wanted: &[f64], distance: f64, (top, bottom): (f64, f64)) -> Vec<f64> {
 
 /// What to read from it.
 pub(super) fn caption(summary: &Summary) -> String {
-    let at = |quantile: fn(&VariantSummary) -> Option<f64>| ranked(summary, quantile);
-    let median = at(|variant| Some(variant.latency.known()?.latency_added_ns.p50.known()?.value));
-    let tail = at(|variant| Some(variant.latency.known()?.latency_added_ns.p99.known()?.value));
+    let ranking = |figure: fn(&AddedLatency) -> &Cell<Estimate>| {
+        Ranking::new(summary, 0.0, move |variant| {
+            let added = *figure(&variant.latency.known()?.latency_added_ns).known()?;
+            Some((added, Some(added)))
+        })
+    };
+    let (median, tail) = (ranking(|added| &added.p50), ranking(|added| &added.p99));
     let mut text = String::new();
-    if let (Some((low, least)), Some((high, most))) = (median.first(), median.last()) {
-        text = format!(
-            "At the median {} adds least ({}) and {} most ({}).",
-            low.name,
-            signed(*least),
-            high.name,
-            signed(*most)
-        );
+    if let (Some(least), Some(most)) = (median.first(), median.last()) {
+        let nothing: Vec<&str> = median
+            .entries
+            .iter()
+            .filter(|entry| median.is_neutral(entry))
+            .map(|entry| entry.variant.name.as_str())
+            .collect();
+        text = if nothing.is_empty() {
+            format!("At the median least is added by {} ({})", least.named(), signed(least.value))
+        } else {
+            format!("At the median what {} adds cannot be told from nothing", list(&nothing))
+        };
+        text += &format!(" and most is added by {} ({}).", most.named(), signed(most.value));
     }
-    if let Some((worst, ns)) = tail.last() {
-        let growth = median.iter().find(|(variant, _)| variant.name == worst.name).map(|(_, median)| ns / median);
-        let growth = growth
-            .filter(|growth| *growth > 0.0)
-            .map_or_else(String::new, |growth| format!(", {} times its median", times(growth)));
-        text += &format!(" At the 99th percentile {} adds most ({}{growth}).", worst.name, signed(*ns));
+    if let (Some(worst), Some(group)) = (tail.entries.last(), tail.last()) {
+        if tail.is_neutral(worst) {
+            text += " At the 99th percentile what is added cannot be told from nothing.";
+        } else {
+            let median = median.entries.iter().find(|entry| entry.variant.name == worst.variant.name);
+            let growth = median.map(|entry| worst.shown.value / entry.shown.value);
+            let growth = growth
+                .filter(|growth| group.is_one() && *growth > 0.0)
+                .map_or_else(String::new, |growth| format!(", {} times its median", times(growth)));
+            text += &format!(
+                " At the 99th percentile most is added by {} ({}{growth}).",
+                group.named(),
+                signed(group.value)
+            );
+        }
     }
     text += " Percentile of the variant minus the same percentile of the baseline, both from the intended time. A flat \
              line is a constant price; a line that rises is a price that some requests pay for others. Pale lines are the \
@@ -208,10 +228,6 @@ pub(super) fn caption(summary: &Summary) -> String {
         text += &format!(" Measured at a rate of its own, against the baseline at that rate: {}.", slow.join(", "));
     }
     text
-}
-
-fn signed(ns: f64) -> String {
-    if ns < 0.0 { format!("\u{2212}{}", duration(-ns)) } else { duration(ns) }
 }
 
 #[cfg(test)]

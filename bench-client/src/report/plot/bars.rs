@@ -6,7 +6,9 @@ use super::axis::{self, Scale};
 use super::canvas::{Align, Canvas, Drawn, INK, MUTED, NORMAL, RULE, SMALL, WIDTH, colour};
 use crate::plan::BASELINE;
 use crate::report::cell::Estimate;
-use crate::report::format::{self, duration, percent, times};
+use crate::report::format::{self, duration, percent};
+use crate::report::headline::{handshake_aside, interval_words, times_as_much};
+use crate::report::rank::Ranking;
 use crate::report::summary::{Summary, VariantSummary};
 
 const ROW: f64 = 24.0;
@@ -30,13 +32,13 @@ pub(super) fn height(bars: usize) -> f64 {
     TOP + bars as f64 * ROW + AXIS
 }
 
-/// CPU per request, ascending.
+/// CPU per request at saturation, ascending.
 pub(super) fn cpu(summary: &Summary) -> Vec<Bar<'_>> {
     let mut bars: Vec<Bar<'_>> = summary
         .variants
         .iter()
         .filter_map(|variant| {
-            let estimate = variant.latency.known()?.server_cpu_ns_per_request.known()?.total;
+            let estimate = variant.cpu_at_saturation().known()?.total;
             Some(Bar { variant, estimate, text: format!("{} µs", format::estimate(&estimate, 1e3)) })
         })
         .filter(|bar| bar.estimate.value > 0.0)
@@ -109,7 +111,8 @@ pub(super) fn draw_cpu<DB: DrawingBackend>(summary: &Summary, canvas: &Canvas<'_
         Scale::linear(0.0, most * 1.05, LEFT, RIGHT)
     };
     let bottom = TOP + bars.len() as f64 * ROW;
-    let title = if log { "server CPU per request (logarithmic)" } else { "server CPU per request" };
+    let title =
+        if log { "server CPU per request at saturation (logarithmic)" } else { "server CPU per request at saturation" };
     axis::below(canvas, &scale, (TOP, bottom), title, axis::time)?;
     let baseline = bars.iter().find(|bar| bar.variant.name == BASELINE).map(|bar| bar.estimate.value);
     draw(canvas, &bars, &scale, baseline)
@@ -125,18 +128,24 @@ fn is_log(bars: &[Bar<'_>]) -> bool {
 /// What to read from CPU per request.
 pub(super) fn cpu_caption(summary: &Summary) -> String {
     let bars = cpu(summary);
-    let compared: Vec<&Bar<'_>> = bars.iter().filter(|bar| bar.variant.name != BASELINE).collect();
-    let (Some(cheap), Some(dear)) = (compared.first(), compared.last()) else { return String::new() };
+    let ranking = Ranking::new(summary, 0.0, |variant| {
+        let cpu = variant.cpu_at_saturation();
+        let cpu = cpu.known()?;
+        Some((cpu.total, cpu.added.known().copied()))
+    });
+    let (Some(cheap), Some(dear)) = (ranking.first(), ranking.last()) else { return String::new() };
     let mut text = format!(
-        "A request costs the server least with {} ({}) and most with {} ({}, {} times as much).",
-        cheap.variant.name,
-        duration(cheap.estimate.value),
-        dear.variant.name,
-        duration(dear.estimate.value),
-        times(dear.estimate.value / cheap.estimate.value),
+        "At saturation a request costs the server least with {} ({}) and most with {} ({}{}).{}",
+        cheap.named(),
+        duration(cheap.value),
+        dear.named(),
+        duration(dear.value),
+        times_as_much(&cheap, &dear),
+        handshake_aside(summary, &cheap.names),
     );
-    text += " User and system time of all server processes of the variant, divided by answered requests; \
-             brackets are 95\u{a0}% intervals, the dashed line is the baseline.";
+    text += " User and system time of all server processes of the variant in the closed loop, divided by answered requests; \
+             the dashed line is the baseline.";
+    text += &format!(" Brackets are {}.", interval_words(summary));
     if is_log(&bars) {
         text += " The axis is logarithmic: equal distances are equal ratios, and the length of a bar has no meaning.";
     }
@@ -159,16 +168,21 @@ pub(super) fn draw_throughput<DB: DrawingBackend>(summary: &Summary, canvas: &Ca
 /// What to read from throughput.
 pub(super) fn throughput_caption(summary: &Summary) -> String {
     let bars = throughput(summary);
-    let (Some(most), Some(least)) = (bars.first(), bars.last()) else { return String::new() };
+    let ranking = Ranking::new(summary, 1.0, |variant| {
+        let ratio = *variant.throughput.known()?.ratio_to_baseline.known()?;
+        Some((ratio, Some(ratio)))
+    });
+    let (Some(most), Some(least)) = (ranking.last(), ranking.first()) else { return String::new() };
     let half = bars.iter().filter(|bar| bar.estimate.value >= 0.5).count();
     format!(
-        "{} keeps {} of what the same route carries without authentication, {} keeps {}; {half} of {} variants keep at \
-         least half. Typical ratio to the baseline of the same round, with 95\u{a0}% intervals; the baseline has the same \
-         connections.",
-        most.variant.name,
-        percent(most.estimate.value),
-        least.variant.name,
-        percent(least.estimate.value),
+        "{} keeps {} of what the same route carries without authentication, {} keeps {}; {half} of {} variants keep at least \
+         half. Typical ratio to the baseline of the same round; the baseline has the same connections. Brackets are {}.{}",
+        most.named(),
+        percent(most.value),
+        least.named(),
+        percent(least.value),
         bars.len(),
+        interval_words(summary),
+        handshake_aside(summary, &most.names),
     )
 }

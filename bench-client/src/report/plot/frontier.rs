@@ -4,9 +4,10 @@ use plotters::prelude::DrawingBackend;
 
 use super::axis::{self, Scale};
 use super::canvas::{Align, Canvas, Drawn, INK, MUTED, Point, RULE, SMALL, WIDTH, text_width};
-use crate::report::format::duration;
-use crate::report::headline::list;
-use crate::report::summary::{Summary, VariantSummary};
+use crate::report::format::{bracket, duration};
+use crate::report::headline::{Revoked, alike, handshake_aside, list, named, widest};
+use crate::report::rank::Ranking;
+use crate::report::summary::{RevocationSummary, Summary, VariantSummary};
 
 pub(super) const HEIGHT: f64 = 520.0;
 const LEFT: f64 = 72.0;
@@ -17,6 +18,7 @@ const BOTTOM: f64 = HEIGHT - 52.0;
 /// A variant in the plane of cost and delay.
 pub(super) struct Spot<'a> {
     variant: &'a VariantSummary,
+    found: &'a RevocationSummary,
     cpu_ns: f64,
     /// Upper end of the longest window, or as long as was watched.
     window_ns: f64,
@@ -31,11 +33,18 @@ pub(super) fn points(summary: &Summary) -> Vec<Spot<'_>> {
     let mut spots: Vec<Spot<'_>> = summary
         .compared()
         .filter_map(|variant| {
-            let cpu_ns = variant.latency.known()?.server_cpu_ns_per_request.known()?.total.value;
+            let cpu_ns = variant.cpu_at_saturation().known()?.total.value;
             let found = variant.revocation.known()?;
             let window_ns = found.max.high_ns.unwrap_or(found.watched_ns as f64);
             let floor_ns = 2.0 * found.probe_interval_ns as f64;
-            Some(Spot { variant, cpu_ns, window_ns: window_ns.max(1.0), open: found.max.high_ns.is_none(), floor_ns })
+            Some(Spot {
+                variant,
+                found,
+                cpu_ns,
+                window_ns: window_ns.max(1.0),
+                open: found.max.high_ns.is_none(),
+                floor_ns,
+            })
         })
         .filter(|spot| spot.cpu_ns > 0.0)
         .collect();
@@ -46,17 +55,18 @@ pub(super) fn points(summary: &Summary) -> Vec<Spot<'_>> {
 /// The variants that none beats in both: going along the costs, each whose window is clearly shorter than all before.
 /// Windows that the probes cannot tell apart count as equal.
 fn front<'s, 'a>(spots: &'s [Spot<'a>]) -> Vec<&'s Spot<'a>> {
-    let mut best = f64::INFINITY;
-    spots
-        .iter()
-        .filter(|spot| {
-            let shorter = spot.window_ns + spot.floor_ns <= best || best.is_infinite();
-            if shorter {
-                best = spot.window_ns;
-            }
-            shorter
-        })
-        .collect()
+    let mut front: Vec<&Spot<'_>> = Vec::new();
+    for spot in spots {
+        // Equal promises differ by the draw of the phases only.
+        let shorter = |best: &&Spot<'_>| {
+            spot.window_ns + spot.floor_ns <= best.window_ns
+                && (spot.found.promise_ns.is_none() || spot.found.promise_ns != best.found.promise_ns)
+        };
+        if front.last().is_none_or(shorter) {
+            front.push(spot);
+        }
+    }
+    front
 }
 
 /// Draws the plane.
@@ -72,7 +82,7 @@ pub(super) fn draw<DB: DrawingBackend>(summary: &Summary, canvas: &Canvas<'_, DB
     let across = Scale::log(cheap / 1.6, (dear * 2.0).max(cheap * 4.0), LEFT, RIGHT);
     let up = Scale::log(short / 2.5, (long * 2.5).max(short * 10.0), BOTTOM, TOP);
     axis::left(canvas, &up, (LEFT, RIGHT), axis::time)?;
-    axis::below(canvas, &across, (TOP, BOTTOM), "server CPU per request (logarithmic)", axis::time)?;
+    axis::below(canvas, &across, (TOP, BOTTOM), "server CPU per request at saturation (logarithmic)", axis::time)?;
     canvas.text("longest revocation window (logarithmic)", (LEFT - 56.0, TOP - 22.0), SMALL, Align::Left, MUTED)?;
     canvas.text("← cheaper, ↓ sooner", (LEFT + 8.0, BOTTOM - 10.0), SMALL, Align::Left, MUTED)?;
     canvas.line(&[(LEFT, TOP), (LEFT, BOTTOM), (RIGHT, BOTTOM)], RULE, 1.0, 1.0)?;
@@ -181,22 +191,30 @@ pub(super) fn caption(summary: &Summary) -> String {
     let spots = points(summary);
     let front = front(&spots);
     let names: Vec<&str> = front.iter().map(|spot| spot.variant.name.as_str()).collect();
-    let mut text = match (front.first(), front.last()) {
-        (Some(only), Some(_)) if names.len() == 1 => {
-            format!("{} is at once the cheapest and the soonest to refuse a revoked credential.", only.variant.name)
+    let ranking = Ranking::new(summary, 0.0, |variant| {
+        let cpu = variant.cpu_at_saturation();
+        variant.revocation.known()?;
+        Some((cpu.known()?.total, cpu.known()?.added.known().copied()))
+    });
+    let revoked: Vec<Revoked<'_>> = spots.iter().map(|spot| (spot.variant, spot.found)).collect();
+    let mut text = match (front.last(), ranking.first()) {
+        (Some(soon), Some(cheap)) => {
+            let soon = alike(&revoked, soon.found);
+            format!(
+                "None is clearly better than {} in both respects: least is spent with {} ({}), and a revocation counts \
+                 soonest with {} (longest window {}).{}",
+                list(&names),
+                cheap.named(),
+                duration(cheap.value),
+                named(&soon),
+                bracket(&widest(&soon).max),
+                handshake_aside(summary, &cheap.names),
+            )
         }
-        (Some(cheap), Some(soon)) => format!(
-            "No variant beats {} in both respects: {} costs least ({}) and {} is soonest (longest window {}).",
-            list(&names),
-            cheap.variant.name,
-            duration(cheap.cpu_ns),
-            soon.variant.name,
-            duration(soon.window_ns),
-        ),
         _ => String::new(),
     };
     text += " Down is sooner, left is cheaper; the stepped line joins the variants that no other beats in both. Each point \
-             is one variant: its server CPU per request against the upper end of its longest revocation window.";
+             is one variant: its server CPU per request at saturation against the upper end of its longest revocation window.";
     let open: Vec<&str> = spots.iter().filter(|spot| spot.open).map(|spot| spot.variant.name.as_str()).collect();
     if !open.is_empty() {
         text += &format!(" {} still accepted when the watch ended: the true window is longer.", list(&open));

@@ -5,7 +5,7 @@ use plotters::prelude::DrawingBackend;
 use super::axis::{self, Scale};
 use super::canvas::{Align, Canvas, Drawn, GRID, INK, MUTED, NORMAL, RULE, SMALL, WIDTH, colour};
 use crate::report::format::{bracket, duration};
-use crate::report::headline::{alike, list};
+use crate::report::headline::{Revoked, alike, list, longest, named, widest};
 use crate::report::summary::{RevocationSummary, Summary, VariantSummary};
 
 const ROW: f64 = 32.0;
@@ -14,19 +14,12 @@ const LEFT: f64 = 178.0;
 const RIGHT: f64 = WIDTH - 172.0;
 const AXIS: f64 = 46.0;
 
-type Row<'a> = (&'a VariantSummary, &'a RevocationSummary);
-
 /// Variants with windows, the longest last.
-pub(super) fn rows(summary: &Summary) -> Vec<Row<'_>> {
-    let mut rows: Vec<Row<'_>> =
+pub(super) fn rows(summary: &Summary) -> Vec<Revoked<'_>> {
+    let mut rows: Vec<Revoked<'_>> =
         summary.variants.iter().filter_map(|variant| Some((variant, variant.revocation.known()?))).collect();
     rows.sort_by(|a, b| longest(a.1).total_cmp(&longest(b.1)));
     rows
-}
-
-/// For ordering: a window that never closed is longer than any that did.
-fn longest(found: &RevocationSummary) -> f64 {
-    found.max.high_ns.unwrap_or(1e18 + found.max.low_ns)
 }
 
 /// Height of the figure.
@@ -98,7 +91,7 @@ fn scatter(i: usize) -> f64 {
 /// What to read from it.
 pub(super) fn caption(summary: &Summary) -> String {
     let rows = rows(summary);
-    let (Some((_, short)), Some((_, longest))) = (rows.first(), rows.last()) else { return String::new() };
+    let (Some((_, short)), Some((_, long))) = (rows.first(), rows.last()) else { return String::new() };
     let at_once: Vec<&str> = rows
         .iter()
         .filter(|(_, found)| found.still_accepted == 0 && found.max.low_ns < 2.0 * found.probe_interval_ns as f64)
@@ -107,7 +100,7 @@ pub(super) fn caption(summary: &Summary) -> String {
     let mut text = if at_once.is_empty() {
         format!(
             "No variant refuses a revoked credential at once; the shortest of the longest windows is {}.",
-            bracket(&short.max)
+            bracket(&widest(&alike(&rows, short)).max)
         )
     } else {
         format!(
@@ -119,7 +112,7 @@ pub(super) fn caption(summary: &Summary) -> String {
     let open: Vec<&str> =
         rows.iter().filter(|(_, found)| found.still_accepted > 0).map(|(variant, _)| variant.name.as_str()).collect();
     if open.is_empty() {
-        text += &format!(" They live on longest with {} ({}).", list(&alike(&rows, longest)), bracket(&longest.max));
+        text += &format!(" They live on longest with {} ({}).", named(&alike(&rows, long)), bracket(&long.max));
     } else {
         text += &format!(" {} still accepted revoked credentials when the watch ended (arrows).", list(&open));
     }

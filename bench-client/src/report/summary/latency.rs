@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::cell::{Cell, Estimate};
 use super::cost::{CpuPerRequest, Operations, WireBytes, cpu, operations, wire};
-use super::trials::{Pairing, Trials, pairing, resampler};
+use super::trials::{Pairing, Trials, duty, pairing, resampler};
 use crate::plan::{ArrivalModel, BASELINE, ConnectionKind, LatencyPlan, Plan};
 use crate::stats::{Distribution, Pool, Resampler};
 
@@ -31,6 +31,8 @@ pub struct LatencySummary {
     pub trials: usize,
     /// Trials not counted.
     pub trials_invalid: usize,
+    /// Share of the trials' time that the case was under load, from 0 to 1; other cases had the rest.
+    pub duty: Cell<f64>,
     /// Intended time → last byte.
     pub latency_ns: Percentiles,
     /// Actual send → last byte.
@@ -126,6 +128,7 @@ pub(super) fn summarise<'a>(
         samples: latency.total(),
         trials: loads.len(),
         trials_invalid: trials.invalid_of(variant, measurement).count(),
+        duty: duty(loads),
         latency_ns: percentiles(&latency, draws.as_ref()),
         service_time_ns: percentiles(&Pool::new(loads.iter().map(|load| &load.service_time)), draws.as_ref()),
         lateness_ns_p99: Cell::or_blank(

@@ -37,9 +37,14 @@ pub struct RevocationSummary {
     pub lifetime_ns: Option<u64>,
     /// What the configuration promises, in words.
     pub promise: String,
+    /// The same as a time: the longest that a revoked credential may live; absent where it is not known.
+    pub promise_ns: Option<u64>,
+    /// Whether nothing but the credential's own end stops it: a stateless token.
+    pub until_expiry: bool,
     /// Requests accepted after the acknowledgement, median per credential.
     pub exposure_median: f64,
-    /// Requests of other credentials that were refused, all together.
+    /// Requests of other credentials that were refused while one credential was watched, at most. Watches overlap, so that
+    /// one refused request falls into several of them: a sum would count it as often.
     pub blast_radius: u64,
     /// Every window, in the order of the records.
     pub windows: Vec<WindowView>,
@@ -118,31 +123,64 @@ fn of_measurement<'a>(
     let lows: Vec<f64> = views.iter().map(|view| view.low_ns as f64).collect();
     let highs: Vec<f64> = views.iter().map(|view| view.high_ns.map_or(f64::INFINITY, |ns| ns as f64)).collect();
     let exposures: Vec<f64> = windows.iter().map(|window| window.exposure as f64).collect();
+    let probe_interval_ns = results.iter().map(|result| result.probe_interval_ns).max().unwrap_or(0);
+    let resolution_ns = windows.iter().map(|window| window.resolution_ns).max().unwrap_or(0);
+    // Credentials that were never accepted again ended before the first probe, whose distance from the acknowledgement
+    // is chance. What is known is that they ended within the resolution.
+    let floor = probe_interval_ns.max(resolution_ns) as f64;
+    let floored = |bracket: Bracket| Bracket {
+        high_ns: bracket.high_ns.map(|high| if bracket.low_ns == 0.0 { high.max(floor) } else { high }),
+        ..bracket
+    };
+    // As issued: the measurement's lifetime, or else the variant's own.
+    let lifetime_ns = results.iter().find_map(|result| result.lifetime_ns);
+    let notice = expect::notice(&variant.method);
     Cell::Known(RevocationSummary {
         measurement: measurement.to_owned(),
         connection,
         revoked: windows.len(),
         still_accepted: views.iter().filter(|view| view.high_ns.is_none()).count(),
-        min: min.bracket(),
-        median: Bracket { low_ns: median(&lows).unwrap_or(0.0), high_ns: median(&highs).filter(|ns| ns.is_finite()) },
-        max: max.bracket(),
-        probe_interval_ns: results.iter().map(|result| result.probe_interval_ns).max().unwrap_or(0),
-        resolution_ns: windows.iter().map(|window| window.resolution_ns).max().unwrap_or(0),
+        min: floored(min.bracket()),
+        median: floored(Bracket {
+            low_ns: median(&lows).unwrap_or(0.0),
+            high_ns: median(&highs).filter(|ns| ns.is_finite()),
+        }),
+        max: floored(max.bracket()),
+        probe_interval_ns,
+        resolution_ns,
         watched_ns: windows.iter().map(|window| window.watched_ns).min().unwrap_or(0),
-        lifetime_ns: results.iter().find_map(|result| result.lifetime_ns),
-        promise: promise(variant),
+        lifetime_ns,
+        promise: promise(notice, lifetime_ns),
+        promise_ns: promise_ns(notice, lifetime_ns),
+        until_expiry: matches!(notice, Notice::AtExpiry { .. }),
         exposure_median: median(&exposures).unwrap_or(0.0),
-        blast_radius: windows.iter().map(|window| window.blast_radius).sum(),
+        blast_radius: windows.iter().map(|window| window.blast_radius).max().unwrap_or(0),
         windows: views,
     })
 }
 
-fn promise(variant: &Variant) -> String {
-    match expect::notice(&variant.method) {
+fn promise(notice: Notice, lifetime_ns: Option<u64>) -> String {
+    match notice {
         Notice::Immediate => "next request".to_owned(),
         Notice::Within { period, what } => format!("{what} {}", duration(period.as_nanos() as f64)),
-        Notice::AtExpiry { leeway } if leeway.is_zero() => "token expiry".to_owned(),
-        Notice::AtExpiry { leeway } => format!("token expiry + {} leeway", duration(leeway.as_nanos() as f64)),
+        Notice::AtExpiry { leeway } => {
+            let lifetime = lifetime_ns.map_or_else(String::new, |ns| format!(", {} here", duration(ns as f64)));
+            let leeway = match leeway.as_nanos() {
+                0 => String::new(),
+                ns => format!(", + {} leeway", duration(ns as f64)),
+            };
+            format!("token expiry{lifetime}{leeway}")
+        }
         Notice::Nothing => "nothing to revoke".to_owned(),
+    }
+}
+
+fn promise_ns(notice: Notice, lifetime_ns: Option<u64>) -> Option<u64> {
+    let nanoseconds = |duration: std::time::Duration| u64::try_from(duration.as_nanos()).ok();
+    match notice {
+        Notice::Immediate => Some(0),
+        Notice::Within { period, .. } => nanoseconds(period),
+        Notice::AtExpiry { leeway } => lifetime_ns?.checked_add(nanoseconds(leeway)?),
+        Notice::Nothing => None,
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::cell::{Cell, Estimate};
 use super::cost::{CpuPerRequest, Operations, WireBytes, cpu, operations, pooled_estimate, wire};
-use super::trials::{Load, Trials, pairing, resampler};
+use super::trials::{Load, Trials, duty, pairing, resampler};
 use crate::plan::{ConnectionKind, Plan, ThroughputPlan};
 use crate::stats::ratio_of_pairs;
 
@@ -24,6 +24,8 @@ pub struct ThroughputSummary {
     pub trials: usize,
     /// Trials not counted.
     pub trials_invalid: usize,
+    /// Share of the trials' time that the case was under load, from 0 to 1; other cases had the rest.
+    pub duty: Cell<f64>,
     /// Accepted requests per second.
     pub per_s: Estimate,
     /// Typical ratio to the baseline of the same round: the median of the rounds' ratios.
@@ -69,6 +71,7 @@ pub(super) fn summarise<'a>(
         samples: loads.iter().map(|load| load.result.outcomes.accepted).sum(),
         trials: loads.len(),
         trials_invalid: trials.invalid_of(variant, measurement).count(),
+        duty: duty(loads),
         per_s,
         ratio_to_baseline,
         server_cpu_ns_per_request: cpu(loads, draws.as_ref(), &pairing),

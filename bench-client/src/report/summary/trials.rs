@@ -13,6 +13,8 @@ use crate::stats::{Distribution, Grouping, Resampler};
 pub(crate) struct Load<'a> {
     pub(crate) start: u32,
     pub(crate) round: u32,
+    /// From the trial's begin to its end, other cases' slices included.
+    pub(crate) elapsed_ns: u64,
     pub(crate) result: &'a LoadResult,
     pub(crate) latency: Distribution,
     pub(crate) service_time: Distribution,
@@ -60,6 +62,7 @@ impl<'a> Trials<'a> {
                 let load = Load {
                     start: record.start,
                     round: record.round,
+                    elapsed_ns: record.elapsed_ns,
                     result,
                     latency: decode("latency", &result.latency)?,
                     service_time: decode("service time", &result.service_time)?,
@@ -111,11 +114,31 @@ impl<'a> Trials<'a> {
         }
     }
 
-    /// What intervals are drawn over: nested as soon as any case saw more than one start.
-    pub(crate) fn grouping(&self) -> Option<Grouping> {
-        let of_cases = self.loads.values().filter_map(|loads| resampler(loads, self.plan.seed));
-        of_cases.map(|resampler| resampler.grouping()).min_by_key(|grouping| *grouping != Grouping::StartsThenRounds)
+    /// What intervals are drawn over: nested as soon as any case saw more than one start; and the fewest clusters that
+    /// any case with an interval drew.
+    pub(crate) fn clusters(&self) -> Option<(Grouping, usize)> {
+        let of_cases = || self.loads.values().filter_map(|loads| clusters(loads));
+        let grouping = of_cases().map(|(grouping, _)| grouping).min_by_key(|it| *it != Grouping::StartsThenRounds)?;
+        let fewest = of_cases().filter(|(it, _)| *it == grouping).map(|(_, clusters)| clusters).min()?;
+        Some((grouping, fewest))
     }
+}
+
+/// What an interval over these trials draws, and how many of it; `None` when there is no interval.
+pub(crate) fn clusters(loads: &[Load<'_>]) -> Option<(Grouping, usize)> {
+    let starts: std::collections::BTreeSet<u32> = loads.iter().map(|load| load.start).collect();
+    match (starts.len(), loads.len()) {
+        (_, 0 | 1) => None,
+        (1, rounds) => Some((Grouping::Rounds, rounds)),
+        (starts, _) => Some((Grouping::StartsThenRounds, starts)),
+    }
+}
+
+/// Share of a case's time that it was under load; the rest went to the slices of other cases.
+pub(crate) fn duty(loads: &[Load<'_>]) -> Cell<f64> {
+    let sum = |of: fn(&Load<'_>) -> u64| loads.iter().map(|load| of(load) as f64).sum::<f64>();
+    let (measured, elapsed) = (sum(|load| load.result.measured_ns), sum(|load| load.elapsed_ns));
+    Cell::or_blank((elapsed > 0.0).then(|| measured / elapsed), "the records do not say how long the trials took")
 }
 
 /// The drawings for a case's trials.
