@@ -155,6 +155,28 @@ pub struct ClientRegistration {
     pub token_endpoint_auth_method: Option<ClientSecretMethod>,
 }
 
+impl ClientRegistration {
+    /// A resource server: it introspects (RFC 7662 §2.1) and asks for no tokens.
+    pub fn resource_server(name: &str) -> Self {
+        Self { may_introspect: true, ..Self::service(name, &[]) }
+    }
+
+    /// A service that asks for tokens of its own by client credentials (RFC 6749 §4.4). Without scopes it may ask for none.
+    pub fn service(name: &str, scopes: &[&str]) -> Self {
+        let asks_for_tokens = !scopes.is_empty();
+        Self {
+            name: name.to_owned(),
+            confidential: true,
+            grant_types: if asks_for_tokens { vec!["client_credentials".to_owned()] } else { Vec::new() },
+            redirect_uris: Vec::new(),
+            scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
+            may_introspect: false,
+            access_token_lifetime: None,
+            token_endpoint_auth_method: None,
+        }
+    }
+}
+
 /// How a client secret travels (RFC 6749 §2.3.1, names of RFC 7591 §2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ClientSecretMethod {

@@ -209,14 +209,8 @@ async fn oauth2_lines(
 ) -> anyhow::Result<Vec<String>> {
     let endpoints = metadata(server, base).await?;
     let service = server.register_client(&ClientRegistration {
-        name: "demo service".to_owned(),
-        confidential: true,
-        grant_types: vec!["client_credentials".to_owned()],
-        redirect_uris: Vec::new(),
-        scopes: vec![READ_SCOPE.to_owned()],
         may_introspect: true,
-        access_token_lifetime: None,
-        token_endpoint_auth_method: None,
+        ..ClientRegistration::service("demo service", &[READ_SCOPE])
     })?;
     let secret = service.client_secret.context("a confidential client was given no secret")?;
     let pair = format!("{}:{}", service.client_id, secret.expose());

@@ -142,18 +142,11 @@ impl TokenIssuer {
         let ready = running.ready().clone();
         let root = reqwest::Certificate::from_pem(&std::fs::read(&ready.ca_file)?)?;
         let control = reqwest::Client::builder().unix_socket(ready.control.clone()).build()?;
-        let register = |name: &str, may_introspect: bool| ClientRegistration {
-            name: name.to_owned(),
-            confidential: true,
-            grant_types: vec!["client_credentials".to_owned()],
-            redirect_uris: Vec::new(),
-            scopes: vec![READ_SCOPE.to_owned()],
-            may_introspect,
-            access_token_lifetime: None,
-            token_endpoint_auth_method: None,
-        };
         let mut clients = Vec::new();
-        for registration in [register("caller", false), register("resource server", true)] {
+        for registration in [
+            ClientRegistration::service("caller", &[READ_SCOPE]),
+            ClientRegistration::resource_server("resource server"),
+        ] {
             let answer = control.post("http://control/clients").json(&registration).send().await?;
             clients.push(answer.error_for_status()?.json::<RegisteredClient>().await?);
         }

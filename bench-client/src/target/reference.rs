@@ -214,16 +214,7 @@ impl Authorization {
 
     /// Registers the resource server as a client that may introspect, and says how it is to trust this issuer.
     async fn trust(&self, transport: Transport) -> Result<TrustedIssuer, String> {
-        let registration = ClientRegistration {
-            name: "resource server".to_owned(),
-            confidential: true,
-            grant_types: Vec::new(),
-            redirect_uris: Vec::new(),
-            scopes: Vec::new(),
-            may_introspect: true,
-            access_token_lifetime: None,
-            token_endpoint_auth_method: None,
-        };
+        let registration = ClientRegistration::resource_server("resource server");
         let client = self.server.control.register(&registration).await?;
         let secret = client.client_secret.ok_or("the introspecting client was registered without a secret")?;
         let client_secret_file = self.server.state.path().join("introspection-secret");
@@ -243,16 +234,8 @@ impl Authorization {
         if let Some(client) = self.find(|(of, _)| *of == lifetime) {
             return Ok(client);
         }
-        let registration = ClientRegistration {
-            name: "load client".to_owned(),
-            confidential: true,
-            grant_types: vec!["client_credentials".to_owned()],
-            redirect_uris: Vec::new(),
-            scopes: vec![READ_SCOPE.to_owned()],
-            may_introspect: false,
-            access_token_lifetime: lifetime,
-            token_endpoint_auth_method: None,
-        };
+        let service = ClientRegistration::service("load client", &[READ_SCOPE]);
+        let registration = ClientRegistration { access_token_lifetime: lifetime, ..service };
         let client = self.server.control.register(&registration).await?;
         self.clients.lock().expect("nobody panics while holding it").push((lifetime, client.clone()));
         Ok(client)

@@ -103,17 +103,7 @@ impl Trusted {
             BuildError::Config(remedy.to_owned())
         })?;
         check_agreement(config, server)?;
-        let registration = ClientRegistration {
-            name: "resource server".to_owned(),
-            confidential: true,
-            grant_types: Vec::new(),
-            redirect_uris: Vec::new(),
-            scopes: Vec::new(),
-            may_introspect: true,
-            access_token_lifetime: None,
-            token_endpoint_auth_method: None,
-        };
-        let registered = server.register_client(&registration);
+        let registered = server.register_client(&ClientRegistration::resource_server("resource server"));
         let client = registered.map_err(|error| BuildError::Config(format!("registering to introspect: {error}")))?;
         let is_https = server.issuer().starts_with("https:");
         Ok(Self {

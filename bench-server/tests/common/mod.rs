@@ -72,7 +72,9 @@ impl Server {
         let control = reqwest::Client::builder().unix_socket(ready.control.clone()).build().expect("a client");
         let mut server = Self { running: Some(running), control, root, oauth_client: None, state };
         if has_authorization_server {
-            server.oauth_client = Some(server.register_client(&client_credentials(&[READ_SCOPE, "write"])).await);
+            server.oauth_client = Some(
+                server.register_client(&ClientRegistration::service("acceptance tests", &[READ_SCOPE, "write"])).await,
+            );
         }
         server
     }
@@ -303,19 +305,6 @@ impl Answer {
     pub fn assert_alert(&self, alert: &str) {
         let Self::Refused(error) = self else { panic!("answered: {self:?}") };
         assert!(error.contains(alert), "expected {alert}: {error}");
-    }
-}
-
-pub fn client_credentials(scopes: &[&str]) -> ClientRegistration {
-    ClientRegistration {
-        name: "acceptance tests".into(),
-        confidential: true,
-        grant_types: vec!["client_credentials".into()],
-        redirect_uris: Vec::new(),
-        scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
-        may_introspect: false,
-        access_token_lifetime: None,
-        token_endpoint_auth_method: None,
     }
 }
 

@@ -45,16 +45,7 @@ impl Issuer {
         let meter = Arc::new(Meter::default());
         let config = AuthorizationServerConfig::default();
         let server = AuthorizationServer::build(&config, &issuer, clock.clone(), Arc::default()).unwrap();
-        let app = server.register_client(&ClientRegistration {
-            name: "app".to_owned(),
-            confidential: true,
-            grant_types: vec!["client_credentials".to_owned()],
-            redirect_uris: Vec::new(),
-            scopes: vec!["read".to_owned()],
-            may_introspect: false,
-            access_token_lifetime: None,
-            token_endpoint_auth_method: None,
-        });
+        let app = server.register_client(&ClientRegistration::service("app", &["read"]));
         let (server, replaced) = (Arc::new(server), Replaced::default());
         serve(listener, server.clone(), replaced.clone());
         let now = Mutex::new(clock.now());
@@ -320,16 +311,7 @@ fn each_thread_has_connections_of_its_own() {
 #[tokio::test]
 async fn a_remote_issuer_is_trusted_with_a_secret_from_a_file() {
     let issuer = Issuer::new();
-    let registered = issuer.server.register_client(&ClientRegistration {
-        name: "remote resource server".to_owned(),
-        confidential: true,
-        grant_types: Vec::new(),
-        redirect_uris: Vec::new(),
-        scopes: Vec::new(),
-        may_introspect: true,
-        access_token_lifetime: None,
-        token_endpoint_auth_method: None,
-    });
+    let registered = issuer.server.register_client(&ClientRegistration::resource_server("remote resource server"));
     let registered = registered.unwrap();
     let file = issuer.state.path().join("secret");
     fs::write(&file, format!("{}\n", registered.client_secret.unwrap().expose())).unwrap();
