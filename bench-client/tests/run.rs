@@ -318,7 +318,7 @@ fn a_killed_run_leaves_no_server_and_can_be_finished() {
     assert_eq!(servers.len(), 3, "one per variant: {servers:?}");
     for server in &servers {
         // Nothing of the configuration is in the arguments, which every user of the machine can read.
-        assert_eq!(server.arguments()[1..], ["serve", "--supervised"]);
+        assert_eq!(server.arguments()[1..], ["serve", "--supervised", "--temporary-state"]);
     }
     kill_process(client.pid(), Signal::KILL).unwrap();
     assert_eq!(client.exit_code(), None, "a signal ended it");

@@ -30,10 +30,12 @@ pub struct ServeArgs {
     /// Serve every method at once and print curl lines to try them
     #[arg(long)]
     pub demo: bool,
-    /// Read one line of JSON configuration from stdin, print one line of JSON when ready, stop when stdin ends and then
-    /// remove the state folder: nobody is left who could
+    /// Read one line of JSON configuration from stdin, print one line of JSON when ready, stop when stdin ends
     #[arg(long)]
     pub supervised: bool,
+    /// The state folder is temporary: remove it when stdin ends, since then nobody is left who could
+    #[arg(long, requires = "supervised")]
+    pub temporary_state: bool,
     /// Port of the demo; 0 lets the system choose
     #[arg(long, value_name = "PORT", default_value_t = 0, conflicts_with_all = ["config", "supervised"])]
     pub port: u16,
@@ -60,12 +62,12 @@ pub fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
         None => (read_line(), true),
     };
     match config {
-        Ok(config) => runtime.block_on(run(config, supervised)),
+        Ok(config) => runtime.block_on(run(config, supervised, args.temporary_state)),
         Err(message) => Ok(wrong_configuration(&message)),
     }
 }
 
-async fn run(config: ServerConfig, supervised: bool) -> anyhow::Result<ExitCode> {
+async fn run(config: ServerConfig, supervised: bool, temporary_state: bool) -> anyhow::Result<ExitCode> {
     // Before the start: a signal that comes meanwhile stops the server right after it.
     let mut signals = Signals::new()?;
     let state_dir = config.state_dir.clone();
@@ -86,7 +88,10 @@ async fn run(config: ServerConfig, supervised: bool) -> anyhow::Result<ExitCode>
         signals.any().await;
     }
     server.stop().await;
-    if orphaned && let Err(error) = std::fs::remove_dir_all(&state_dir) {
+    if orphaned
+        && temporary_state
+        && let Err(error) = std::fs::remove_dir_all(&state_dir)
+    {
         // The supervisor may have been faster, if it lives.
         tracing::debug!(%error, state_dir = %state_dir.display(), "the state folder is not removed");
     }
@@ -149,7 +154,8 @@ fn log_to_stderr() {
     use tracing_subscriber::EnvFilter;
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
     // Fails when the caller has set up logging already: then that one is used.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).try_init();
+    let _ =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).log_internal_errors(false).try_init();
 }
 
 fn read_file(file: &Path) -> Result<ServerConfig, String> {

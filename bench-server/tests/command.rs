@@ -30,7 +30,7 @@ fn program(arguments: &[&str]) -> (Child, ChildStdin, BufReader<ChildStdout>) {
 }
 
 fn supervised(config: &str) -> (Child, ChildStdin, BufReader<ChildStdout>) {
-    let (child, mut stdin, stdout) = program(&["--supervised"]);
+    let (child, mut stdin, stdout) = program(&["--supervised", "--temporary-state"]);
     writeln!(stdin, "{config}").expect("sent");
     (child, stdin, stdout)
 }
@@ -63,6 +63,17 @@ fn a_supervised_server_ends_with_its_stdin() {
     let mut rest = String::new();
     stdout.read_to_string(&mut rest).expect("text");
     assert_eq!(rest, "", "one line and nothing else");
+}
+
+#[test]
+fn a_state_folder_that_is_not_temporary_is_kept() {
+    let state = tempfile::tempdir().expect("a folder");
+    let (child, mut stdin, mut stdout) = program(&["--supervised"]);
+    writeln!(stdin, "{}", config(state.path(), "127.0.0.1:0")).expect("sent");
+    let ready = ready(&mut stdout);
+    drop(stdin);
+    assert_eq!(ended(child).0, Some(0));
+    assert!(ready.ca_file.exists());
 }
 
 #[test]

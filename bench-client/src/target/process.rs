@@ -43,7 +43,8 @@ impl Launcher {
     /// # Errors
     /// The operating system's, when it does not tell the program's path.
     pub fn this_program() -> io::Result<Self> {
-        Ok(Self { program: std::env::current_exe()?, arguments: vec!["serve".to_owned(), "--supervised".to_owned()] })
+        let arguments = ["serve", "--supervised", "--temporary-state"].map(str::to_owned).to_vec();
+        Ok(Self { program: std::env::current_exe()?, arguments })
     }
 }
 

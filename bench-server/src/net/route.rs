@@ -152,10 +152,11 @@ impl Site {
             return self.protected(route, &head, caller).await;
         }
         let Some(server) = &self.authorization_server else { return self.unknown(&head, caller).await };
-        let request = match collect(body).await {
+        let mut request = match collect(body).await {
             Ok(form) => Request::from_parts(head, form),
             Err(answer) => return answer,
         };
+        request.extensions_mut().insert(caller.connection.peer); // for the limits on guessing, which count by address
         match server.handle(&request).await {
             Some(answer) => answer.map(Full::new),
             None => self.unknown(&request.into_parts().0, caller).await,
@@ -183,26 +184,32 @@ impl Site {
         }
     }
 
-    /// Nothing is there, but only a caller who authenticates learns that. Neither timed nor counted: it belongs to no
-    /// variant.
+    /// Nothing is there, but only a caller who authenticates learns that. With one protected route that route's method
+    /// decides; with several nobody does, for a credential must not be shown to a verifier that it was not meant for
+    /// (RFC 8725 §3.12), and every caller is challenged. Counted like any request: guesses may come this way too.
     async fn unknown(&self, head: &Parts, caller: &Caller) -> Answer {
-        let request = auth::Request { head, connection: &caller.connection, now: self.clock.now() };
-        let mut schemes = Vec::new();
-        let mut refusal = None;
-        for route in self.routes.iter().filter(|route| route.is_protected()) {
-            match (route.method.authenticate(&request).await, route.scheme) {
-                (Ok(_), _) => return problem::problem(StatusCode::NOT_FOUND, None, None),
-                (Err(Rejection::Missing), Some(scheme)) if schemes.contains(&scheme) => {}
-                (Err(Rejection::Missing), Some(scheme)) => schemes.push(scheme),
-                (Err(rejection), _) => {
-                    refusal.get_or_insert_with(|| problem::refusal(&rejection, route.scheme, &route.scope));
+        let not_found = || problem::problem(StatusCode::NOT_FOUND, None, None);
+        let protected: Vec<&Route> = self.routes.iter().filter(|route| route.is_protected()).collect();
+        let [route] = protected.as_slice() else {
+            let mut schemes = Vec::new();
+            for scheme in protected.iter().filter_map(|route| route.scheme) {
+                if !schemes.contains(&scheme) {
+                    schemes.push(scheme);
                 }
             }
-        }
-        match refusal {
-            Some(answer) => answer,
-            None if schemes.is_empty() => problem::problem(StatusCode::NOT_FOUND, None, None),
-            None => problem::challenges(&schemes),
+            return if schemes.is_empty() { not_found() } else { problem::challenges(&schemes) };
+        };
+        let request = auth::Request { head, connection: &caller.connection, now: self.clock.now() };
+        self.meter.requests.add();
+        match route.method.authenticate(&request).await {
+            Ok(_) => {
+                self.meter.accepted.add();
+                not_found()
+            }
+            Err(rejection) => {
+                self.meter.rejected(rejection.reason());
+                problem::refusal(&rejection, route.scheme, &route.scope)
+            }
         }
     }
 }

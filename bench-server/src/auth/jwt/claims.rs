@@ -63,6 +63,8 @@ impl<'de> Visitor<'de> for ClaimsVisitor {
                 "exp" => once(&mut exp, members.next_value_seed(NumericDate)?)?,
                 "nbf" => once(&mut nbf, members.next_value_seed(NumericDate)?)?,
                 "iat" => once(&mut iat, members.next_value_seed(NumericDate)?)?,
+                // Bound to a key that nobody proves to hold here: not a bearer token (RFC 7800 §3.1, RFC 8705 §3).
+                "cnf" => return Err(A::Error::custom("the token is bound to a key")),
                 _ => {
                     others.insert(name)?;
                     members.next_value_seed(Skip::member())?;
@@ -177,7 +179,8 @@ mod tests {
 
     #[test]
     fn a_complete_set_is_read_without_copies() {
-        let text = with("cnf", r#"{"jkt":"x"}"#);
+        assert!(read(&with("cnf", r#"{"jkt":"x"}"#)).is_err(), "bound to a key");
+        let text = with("other", r#"{"a":"x"}"#);
         let claims = read(&text).unwrap();
         assert!(claims.for_us && matches!(claims.sub, Cow::Borrowed("app-1")));
         assert_eq!((claims.exp, claims.nbf, claims.iat), (Duration::from_secs(200), None, Duration::from_secs(100)));

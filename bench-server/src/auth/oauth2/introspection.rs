@@ -36,6 +36,8 @@ struct Answer {
     nbf: Option<f64>,
     token_type: Option<String>,
     jti: Option<String>,
+    /// Bound to a key that nobody proves to hold here (RFC 8705 §3.2): not a bearer token.
+    cnf: Option<serde::de::IgnoredAny>,
 }
 
 /// One audience or several (RFC 7519 §4.1.3).
@@ -155,6 +157,7 @@ impl Introspection {
         }
         if answer.token_type.is_some_and(|kind| !kind.eq_ignore_ascii_case("Bearer"))
             || answer.iss.is_some_and(|iss| iss != *self.issuer)
+            || answer.cnf.is_some()
             || !answer.aud.is_some_and(|aud| aud.contains(AUDIENCE))
         {
             return invalid(Cause::Claims);

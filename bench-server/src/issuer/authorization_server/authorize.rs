@@ -292,7 +292,8 @@ impl AuthorizationServer {
         now: UnixTime,
     ) -> Result<Option<(Arc<User>, u64)>, (StatusCode, Duration)> {
         let (user, stored) = self.users.to_check(name);
-        let who = (user.as_ref().map(|(user, _)| user.name.clone()).unwrap_or_default(), peer);
+        // By the name as it was presented, known or not: a count that only existing names have would tell them apart.
+        let who = (opaque::hex(&opaque::digest(name)), peer);
         self.logins.check(&who, now).map_err(|wait| (StatusCode::TOO_MANY_REQUESTS, wait))?;
         let busy = |_| (StatusCode::SERVICE_UNAVAILABLE, HASH_WAIT);
         let turn = tokio::time::timeout(HASH_WAIT, self.hashing.acquire()).await.map_err(busy)?;

@@ -219,9 +219,8 @@ impl Clients {
         let presented = presented(request, form)?;
         let (Presented::Secret(_, id, _) | Presented::None(id)) = &presented;
         let client = self.find(id);
-        // Unknown identifiers share one count per address: names that do not exist take no memory.
-        let name = client.as_ref().map_or("", |client| &client.id).to_owned();
-        let who = (name, peer(request));
+        // By the identifier as it was presented, known or not: a count that only existing ones have would tell them apart.
+        let who = (opaque::hex(&opaque::digest(id)), peer(request));
         self.throttle.check(&who, now).map_err(OAuthError::throttled)?;
         let authentic = |client: &Arc<Client>| match &presented {
             Presented::Secret(method, _, secret) => {

@@ -113,6 +113,7 @@ impl Tokens {
         }
         if found.spent {
             code.grant.revoke();
+            drop(state); // writing a log may block, and must not while everybody waits for the lock
             tracing::warn!(client_id = redemption.client_id, "authorization code replayed: its grant is revoked");
             return Err(invalid_grant("the code was used before"));
         }
@@ -164,6 +165,7 @@ impl Tokens {
         }
         if !bool::from(opaque::digest(&presented.secret).ct_eq(&family.current)) {
             family.grant.revoke();
+            drop(state);
             tracing::warn!(client_id, "refresh token replayed: its grant is revoked");
             return Err(invalid_grant("the refresh token was used before"));
         }

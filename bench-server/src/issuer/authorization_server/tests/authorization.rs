@@ -179,6 +179,22 @@ async fn wrong_passwords_and_unknown_users_look_the_same() {
 }
 
 #[tokio::test]
+async fn the_throttle_does_not_tell_which_users_exist() {
+    let fixture = Fixture::new();
+    let query = query(&fixture.app, &[]);
+    let mut browser = Browser::new(&fixture);
+    browser.get(&format!("/authorize?{query}")).await;
+    let path = format!("/login?{query}");
+    for i in 0..25 {
+        let name = format!("nobody-{i}");
+        browser.submit(&path, &[("username", name.as_str()), ("password", "x")]).await;
+    }
+    let unknown = browser.submit(&path, &[("username", "somebody"), ("password", "x")]).await;
+    let known = browser.submit(&path, &[("username", "alice"), ("password", "x")]).await;
+    assert_eq!((unknown.status, &unknown.body), (known.status, &known.body));
+}
+
+#[tokio::test]
 async fn guessing_passwords_is_throttled() {
     let fixture = Fixture::new();
     let query = query(&fixture.app, &[]);
