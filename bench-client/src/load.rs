@@ -16,7 +16,8 @@ use bench_server::contract::{HttpVersion, Transport};
 use rustls_pki_types::CertificateDer;
 
 pub use self::caller::{Answer, Caller};
-pub use self::session::Session;
+pub use self::schedule::Profile;
+pub use self::session::{OpenLoop, Session};
 pub use self::tally::Tally;
 use crate::outcome::Outcome;
 
@@ -28,6 +29,7 @@ mod request;
 mod response;
 mod schedule;
 mod session;
+mod slice;
 mod slot;
 mod tally;
 #[cfg(test)]
@@ -62,6 +64,9 @@ pub enum LoadError {
         /// Why.
         message: String,
     },
+    /// The operating system has no timer left.
+    #[error("no timer for the schedule: {0}; raise the limit of open files")]
+    Timer(#[source] std::io::Error),
     /// A credential cannot be presented.
     #[error("credential {id}: {message}")]
     Credential {

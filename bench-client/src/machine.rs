@@ -11,11 +11,17 @@ mod portable;
 #[cfg(not(target_os = "linux"))]
 use portable as platform;
 
+mod timer;
+
+use std::cell::Cell;
+
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+pub use timer::Timer;
 
 /// The machine that a run was made on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,7 +107,14 @@ pub fn thread_cpu_ns() -> u64 {
 /// # Errors
 /// The operating system's; `Unsupported` where a thread cannot be bound.
 pub fn pin_current_thread(cpu: usize) -> std::io::Result<()> {
-    platform::pin_current_thread(cpu)
+    platform::pin_current_thread(cpu)?;
+    BOUND.set(true);
+    Ok(())
+}
+
+thread_local! {
+    /// Whether [`pin_current_thread`] has bound this thread.
+    static BOUND: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Jiffies that the hypervisor took, and jiffies in all, since boot; the share between two readings is the steal.

@@ -6,6 +6,7 @@
 mod bounds;
 mod expected;
 
+use std::fmt;
 use std::time::Duration;
 
 use bench_server::contract::{AuthorizationServerConfig, HttpVersion, MethodConfig, Transport};
@@ -94,8 +95,8 @@ pub enum MeasurementKind {
 pub struct LatencyPlan {
     /// When requests are due.
     pub model: ArrivalModel,
-    /// Requests per second.
-    pub rate_per_s: f64,
+    /// How many requests are due.
+    pub rate: LoadRate,
     /// Connections; also the most requests in flight over HTTP/1.1.
     pub connections: usize,
     /// Connection per request, or kept.
@@ -108,6 +109,55 @@ pub struct LatencyPlan {
     pub slice: Duration,
     /// Slices per trial.
     pub slices: u32,
+}
+
+/// How much load an open loop offers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LoadRate {
+    /// As written.
+    PerSecond(Rate),
+    /// This share of what the variant carried in the plan's throughput measurement of the same start, over 0.
+    ShareOfCapacity(f64),
+}
+
+impl fmt::Display for LoadRate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PerSecond(Rate::Steady(rate)) => write!(f, "{rate}/s"),
+            Self::PerSecond(Rate::Ramp { from, to }) => write!(f, "{from}/s rising to {to}/s"),
+            Self::PerSecond(Rate::Steps(rates)) => {
+                let rates: Vec<String> = rates.iter().map(f64::to_string).collect();
+                write!(f, "{}/s in steps", rates.join(", "))
+            }
+            Self::ShareOfCapacity(share) => write!(f, "{} % of capacity", share * 100.0),
+        }
+    }
+}
+
+impl fmt::Display for Objective {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // 99.9 and not 99.900 000 000 000 01
+        let percent = (self.quantile * 1e6).round() / 1e4;
+        write!(f, "p{percent} at most {}", humantime::format_duration(self.latency))
+    }
+}
+
+/// Requests per second over the time of a trial, each rate over 0.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rate {
+    /// The same all the time.
+    Steady(f64),
+    /// Changing evenly.
+    Ramp {
+        /// At the beginning.
+        from: f64,
+        /// At the end.
+        to: f64,
+    },
+    /// One after the other, each for the same time.
+    Steps(Vec<f64>),
 }
 
 /// How arrivals are spaced.
@@ -135,7 +185,7 @@ pub enum ConnectionKind {
 /// Settings of a closed-loop measurement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ThroughputPlan {
-    /// Connections, each with one request in flight.
+    /// Connections, each with one request in flight; also the most requests in flight while the capacity is searched.
     pub connections: usize,
     /// Connection per request, or kept.
     pub connection: ConnectionKind,
@@ -147,6 +197,24 @@ pub struct ThroughputPlan {
     pub slice: Duration,
     /// Slices per trial.
     pub slices: u32,
+    /// What a capacity is searched at, once per start; absent means saturation only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objective: Option<Objective>,
+}
+
+/// An objective for latency, and how finely the highest rate that keeps it is searched.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Objective {
+    /// Share of requests that must keep it, over 0 and below 1: 0.99 for "p99".
+    pub quantile: f64,
+    /// Highest latency from the intended time.
+    #[serde(with = "humantime_serde")]
+    pub latency: Duration,
+    /// Length of one trial of a rate.
+    #[serde(with = "humantime_serde")]
+    pub trial: Duration,
+    /// The search ends when the upper bound exceeds the lower one by no more than this share, over 0.
+    pub width: f64,
 }
 
 /// Settings of a revocation measurement. It runs once per start, all its cases at the same time.

@@ -278,7 +278,7 @@ fn checks_fail_when_they_should() {
             }
         }
     });
-    assert_eq!(hurried, ["throughput: mean service time × throughput = connections"]);
+    assert_eq!(hurried, ["throughput: mean latency × throughput = connections, in every trial"]);
 }
 
 #[test]

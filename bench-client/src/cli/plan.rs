@@ -94,9 +94,9 @@ fn measurements(plan: &Plan) -> Table {
         let (sent, trial, warmup) = match &measurement.kind {
             MeasurementKind::Latency(load) => (
                 format!(
-                    "{} arrivals, {}/s over {} {} connections",
+                    "{} arrivals, {} over {} {} connections",
                     word(&load.model),
-                    load.rate_per_s,
+                    load.rate,
                     load.connections,
                     word(&load.connection)
                 ),
@@ -104,7 +104,14 @@ fn measurements(plan: &Plan) -> Table {
                 humantime::format_duration(load.warmup).to_string(),
             ),
             MeasurementKind::Throughput(load) => (
-                format!("as fast as answers come, {} {} connections", load.connections, word(&load.connection)),
+                {
+                    let mut sent =
+                        format!("as fast as answers come, {} {} connections", load.connections, word(&load.connection));
+                    if let Some(objective) = &load.objective {
+                        let _ = write!(sent, "; then the highest rate with {objective} is searched");
+                    }
+                    sent
+                },
                 slices(load.slices, load.slice),
                 humantime::format_duration(load.warmup).to_string(),
             ),

@@ -183,6 +183,7 @@ mod tests {
         let empty = EncodedHistogram::encode(&new_histogram());
         LoadResult {
             measured_ns: 1_000_000_000,
+            in_flight_ns: 0,
             requested_rate_per_s: Some(1000.0),
             dropped: 0,
             outcomes: Outcomes { accepted: 1000, ..Outcomes::default() },
@@ -198,6 +199,8 @@ mod tests {
             client_cpu_ns: 950_000_000,
             server_cpu_ns: None,
             server: Counters { requests: 1000, accepted: 1000, ..Counters::default() },
+            parts: Vec::new(),
+            capacity: None,
             validation: empty,
             steal: Some(0.001),
         }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use bench_server::contract::{ApiKeyConfig, HttpVersion, MethodConfig, StoreKind, Transport};
 
 use crate::plan::{
-    ArrivalModel, Case, ConnectionKind, LatencyPlan, Measurement, MeasurementKind, Plan, PoolPlan, RevocationPlan,
-    ThroughputPlan, Variant,
+    ArrivalModel, Case, ConnectionKind, LatencyPlan, LoadRate, Measurement, MeasurementKind, Plan, PoolPlan, Rate,
+    RevocationPlan, ThroughputPlan, Variant,
 };
 use crate::record::{Measured, RECORD_VERSION, Record, RevocationResult};
 
@@ -26,7 +26,7 @@ pub(super) fn plan() -> Plan {
     let slice = Duration::from_millis(100);
     let latency = LatencyPlan {
         model: ArrivalModel::Poisson,
-        rate_per_s: 1000.0,
+        rate: LoadRate::PerSecond(Rate::Steady(1000.0)),
         connections: 16,
         connection: ConnectionKind::Reused,
         warmup: Duration::from_millis(30),
@@ -39,6 +39,7 @@ pub(super) fn plan() -> Plan {
         warmup: Duration::from_millis(20),
         slice,
         slices: 2,
+        objective: None,
     };
     let revocation = RevocationPlan {
         trials: 8,

@@ -89,11 +89,18 @@ async fn measure(
     for server in servers.iter_mut() {
         prepare(plan, start, label, server, pace).await?;
     }
+    let mut capacities = start.capacities.clone();
     for round in &start.rounds {
+        let place = load::Place {
+            round: round.number,
+            start: start.number,
+            seed: plan.seed,
+            first: round.number.is_multiple_of(plan.rounds_per_start()),
+        };
         for group in &round.groups {
             let name = &group.measurement.name;
             pace.stage(&format!("{label}: {name}, round {} of {}", round.number + 1, plan.rounds));
-            for record in load::trials(group, round.number, start.number, plan.seed, servers, pace).await? {
+            for record in load::trials(group, &place, &mut capacities, servers, pace).await? {
                 folder.append(&record)?;
             }
         }

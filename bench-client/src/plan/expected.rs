@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bench_server::contract::{AccessTokenFormat, Algorithm, MethodConfig, PasswordHash};
 
-use super::{Measurement, MeasurementKind, Plan, Variant};
+use super::{Measurement, MeasurementKind, Objective, Plan, Variant};
 
 /// One server process, from its execution until it accepts connections, keys made.
 const PROCESS_START: Duration = Duration::from_millis(150);
@@ -47,7 +47,10 @@ impl Plan {
             let cases = u32::try_from(self.cases_of(measurement).count()).unwrap_or(u32::MAX);
             let (warmup, slice, slices) = match &measurement.kind {
                 MeasurementKind::Latency(plan) => (plan.warmup, plan.slice, plan.slices),
-                MeasurementKind::Throughput(plan) => (plan.warmup, plan.slice, plan.slices),
+                MeasurementKind::Throughput(plan) => {
+                    expected.load += plan.objective.map_or(Duration::ZERO, |objective| objective.search() * cases);
+                    (plan.warmup, plan.slice, plan.slices)
+                }
                 MeasurementKind::Revocation(plan) => {
                     expected.revocation += SETTING_UP * cases + plan.phase + plan.watch;
                     continue;
@@ -67,6 +70,13 @@ impl Plan {
     /// The cases of a measurement.
     pub fn cases_of<'a>(&'a self, measurement: &'a Measurement) -> impl Iterator<Item = &'a super::Case> {
         self.cases.iter().filter(|case| case.measurement == measurement.name)
+    }
+}
+
+impl Objective {
+    /// How long the search of one capacity takes: some six rates, three or four trials each.
+    pub fn search(&self) -> Duration {
+        self.trial * 20
     }
 }
 

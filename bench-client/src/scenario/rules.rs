@@ -12,7 +12,9 @@ use super::measurement::{Selection, WrittenMeasurement};
 use super::reader::{Places, Problems};
 use super::suggest;
 use super::value::show;
-use crate::plan::{BASELINE, ConnectionKind, MeasurementKind, RevocationPlan, Variant};
+use crate::plan::{
+    BASELINE, ConnectionKind, LatencyPlan, LoadRate, Measurement, MeasurementKind, RevocationPlan, Variant,
+};
 
 /// Checks the scenario as a whole.
 pub(super) fn check(scenario: &Scenario, problems: &Problems) {
@@ -37,6 +39,46 @@ pub(super) fn check(scenario: &Scenario, problems: &Problems) {
     for measurement in &scenario.measurements {
         check_selection(scenario, measurement, problems);
         check_measurement(scenario, measurement, problems);
+        check_share(scenario, measurement, problems);
+    }
+}
+
+/// A load that is a share of a capacity needs one measurement that finds it, for each of its variants.
+fn check_share(scenario: &Scenario, written: &WrittenMeasurement, problems: &Problems) {
+    let Some(MeasurementKind::Latency(LatencyPlan { rate: LoadRate::ShareOfCapacity(_), .. })) =
+        written.measurement.as_ref().map(|measurement| &measurement.kind)
+    else {
+        return;
+    };
+    let (place, at) = (place(written), written.places.of("load"));
+    let throughputs: Vec<&WrittenMeasurement> = scenario
+        .measurements
+        .iter()
+        .filter(|other| matches!(&other.measurement, Some(Measurement { kind: MeasurementKind::Throughput(_), .. })))
+        .collect();
+    let [throughput] = throughputs.as_slice() else {
+        problems.error(
+            at,
+            format!(
+                "{place}: load is a share_of_capacity, and {} measurements of kind \"throughput\" find capacities; have \
+                 exactly one, or write rate_per_s",
+                throughputs.len()
+            ),
+        );
+        return;
+    };
+    for variant in scenario.selected(written) {
+        if scenario.selected(throughput).all(|measured| measured.name != variant.name) {
+            problems.error(
+                at,
+                format!(
+                    "{place}: load is a share_of_capacity, but {} does not measure variant \"{}\"; add it there, or leave \
+                     it out here",
+                    self::place(throughput),
+                    variant.name
+                ),
+            );
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bench_server::contract::{AccessTokenFormat, Algorithm, MethodConfig, PasswordHash, TokenValidation};
 
 use super::*;
-use crate::plan::{Measurement, MeasurementKind, RevocationPlan};
+use crate::plan::{LoadRate, Measurement, MeasurementKind, Rate, RevocationPlan};
 
 const COMPARE: &str = include_str!("../../../scenarios/compare.toml");
 
@@ -277,7 +277,7 @@ fn set_changes_what_it_names() {
     let changed =
         set("measurement.latency.load.rate_per_s", "500").expect("an unnamed measurement is called by its kind");
     let MeasurementKind::Latency(latency) = &changed.measurements[0].kind else { panic!() };
-    assert!((latency.rate_per_s - 500.0).abs() < f64::EPSILON);
+    assert_eq!(latency.rate, LoadRate::PerSecond(Rate::Steady(500.0)));
     assert_eq!(set("server.http", "\"2\"").expect("fits").http, HttpVersion::Http2);
     assert_ne!(set("seed", "43").expect("fits").hash(), plan(COMPARE).hash());
     assert_eq!(set("seed", "42").expect("fits").hash(), plan(COMPARE).hash());
@@ -360,4 +360,90 @@ fn a_plan_survives_its_way_through_a_file() {
     let read: Plan = serde_json::from_str(&json).expect("its own form");
     assert_eq!(read, plan);
     assert_eq!(read.hash(), plan.hash());
+}
+
+/// The plan of [`SMALL`] with that `load` in its first measurement, or the messages.
+fn with_load(load: &str) -> Result<LoadRate, Vec<String>> {
+    let line = SMALL.lines().find(|line| line.starts_with("load = ")).expect("it has one");
+    let text = SMALL.replace(line, &format!("load = {{ {load}, connections = 2, warmup = \"0s\", measure = \"1s\" }}"));
+    match resolve(Path::new("test.toml"), &text, &Overrides::default()) {
+        Ok(resolved) => match &resolved.plan.measurements[0].kind {
+            MeasurementKind::Latency(latency) => Ok(latency.rate.clone()),
+            other => panic!("{other:?}"),
+        },
+        Err(problems) => Err(problems.iter().map(|problem| problem.message.clone()).collect()),
+    }
+}
+
+#[test]
+fn a_load_is_steady_a_ramp_or_steps() {
+    assert_eq!(with_load("rate_per_s = 100"), Ok(LoadRate::PerSecond(Rate::Steady(100.0))));
+    let ramp = Rate::Ramp { from: 100.0, to: 2500.5 };
+    assert_eq!(with_load("rate_per_s = { from = 100, to = 2500.5 }"), Ok(LoadRate::PerSecond(ramp)));
+    let steps = Rate::Steps(vec![100.0, 300.0]);
+    assert_eq!(with_load("rate_per_s = [100, 300]"), Ok(LoadRate::PerSecond(steps)));
+}
+
+#[test]
+fn mistakes_in_a_load_are_told_with_the_remedy() {
+    for (load, message) in [
+        ("rate_per_s = []", "load.rate_per_s is a list; write at least one rate"),
+        ("rate_per_s = [100, 0]", "load.rate_per_s is a list; an open load needs a number over 0"),
+        (
+            "rate_per_s = [1, 2, 3]",
+            "has 3 steps, which 10 slices of 100ms cannot share evenly; change measure or slice",
+        ),
+        ("rate_per_s = { from = 100 }", "load.rate_per_s.to is missing; write for instance to = 5_000"),
+        ("rate_per_s = { from = 0, to = 1 }", "load.rate_per_s.from is 0; an open load needs a number over 0"),
+        ("share_of_capacity = 0", "load.share_of_capacity is 0; write a share of the capacity from 0.01 to 2"),
+        ("share_of_capacity = 0.5, rate_per_s = 5", "load.rate_per_s goes with a load without share_of_capacity"),
+        (
+            "share_of_capacity = 0.5",
+            "load is a share_of_capacity, and 0 measurements of kind \"throughput\" find capacities",
+        ),
+    ] {
+        let problems = with_load(load).expect_err(load);
+        assert!(problems.iter().any(|problem| problem.contains(message)), "{load}: {problems:#?}");
+    }
+}
+
+#[test]
+fn a_share_of_capacity_needs_the_capacity_of_each_of_its_variants() {
+    let text = |variants: &str| {
+        let line = SMALL.lines().find(|line| line.starts_with("load = ")).expect("it has one");
+        let load = "load = { share_of_capacity = 0.7, connections = 2, warmup = \"0s\", measure = \"1s\" }";
+        SMALL.replace(line, load)
+            + &format!(
+                "\n[[measurement]]\nkind = \"throughput\"\nconnections = 8\nwarmup = \"0s\"\nmeasure = \"1s\"\n\
+                 variants = [{variants}]\nobjective = {{ p99_9 = \"10ms\" }}\n"
+            )
+    };
+    let resolved = resolve(Path::new("test.toml"), &text("\"jwt\""), &Overrides::default()).expect("both are measured");
+    let throughput = resolved.plan.measurement("throughput").expect("it is there");
+    let MeasurementKind::Throughput(throughput) = &throughput.kind else { panic!("{throughput:?}") };
+    let objective = throughput.objective.expect("it has one");
+    assert_eq!((objective.quantile, objective.latency), (0.999, Duration::from_millis(10)));
+    assert_eq!(objective.to_string(), "p99.9 at most 10ms");
+    let problems = resolve(Path::new("test.toml"), &text("\"none\""), &Overrides::default()).expect_err("one is not");
+    assert!(problems[0].message.contains("does not measure variant \"jwt\""), "{problems:#?}");
+}
+
+#[test]
+fn an_objective_has_one_percentile() {
+    let text = |objective: &str| {
+        format!(
+            "{SMALL}\n[[measurement]]\nkind = \"throughput\"\nconnections = 8\nwarmup = \"0s\"\nmeasure = \"1s\"\n\
+             objective = {{ {objective} }}\n"
+        )
+    };
+    for (objective, message) in [
+        ("", "objective has 0 percentiles; write one, like { p99 = \"10ms\" }"),
+        ("p50 = \"1ms\", p99 = \"10ms\"", "objective has 2 percentiles; write one"),
+        ("p98 = \"1ms\"", "objective.p98 is no key here"),
+        ("p99 = \"0s\"", "objective.p99 is \"0s\"; write a time over 0"),
+        ("p99 = \"1ms\", width = 2", "objective.width is 2; write a number from 0.005 to 1"),
+    ] {
+        let problems = resolve(Path::new("test.toml"), &text(objective), &Overrides::default()).expect_err(objective);
+        assert!(problems.iter().any(|problem| problem.message.contains(message)), "{objective}: {problems:#?}");
+    }
 }

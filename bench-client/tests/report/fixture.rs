@@ -7,8 +7,8 @@ use std::time::Duration;
 use bench_client::machine::Machine;
 use bench_client::outcome::Outcomes;
 use bench_client::plan::{
-    ArrivalModel, Case, ConnectionKind, LatencyPlan, Measurement, MeasurementKind, Plan, PoolPlan, RevocationPlan,
-    ThroughputPlan, Variant,
+    ArrivalModel, Case, ConnectionKind, LatencyPlan, LoadRate, Measurement, MeasurementKind, Plan, PoolPlan, Rate,
+    RevocationPlan, ThroughputPlan, Variant,
 };
 use bench_client::record::{
     EncodedHistogram, LoadResult, Measured, RECORD_VERSION, Record, RevocationResult, RevocationWindow, new_histogram,
@@ -124,7 +124,7 @@ fn measurements() -> Vec<Measurement> {
         name: name.to_owned(),
         kind: MeasurementKind::Latency(LatencyPlan {
             model: ArrivalModel::Poisson,
-            rate_per_s,
+            rate: LoadRate::PerSecond(Rate::Steady(rate_per_s)),
             connections: 16,
             connection: ConnectionKind::Reused,
             warmup: Duration::from_millis(300),
@@ -140,6 +140,7 @@ fn measurements() -> Vec<Measurement> {
             warmup: Duration::from_millis(200),
             slice,
             slices,
+            objective: None,
         }),
     };
     let revocation = |name: &str, trials, probe_ms| Measurement {
@@ -196,10 +197,11 @@ fn load(cost: &Cost, measurement: &Measurement, start: u32, round: u32) -> LoadR
     let (measured, requests, latency, service, requested) = match &measurement.kind {
         MeasurementKind::Latency(plan) => {
             let measured = plan.slice * plan.slices;
-            let requests = (plan.rate_per_s * measured.as_secs_f64()) as u64;
+            let LoadRate::PerSecond(Rate::Steady(rate_per_s)) = plan.rate else { unreachable!("all are steady") };
+            let requests = (rate_per_s * measured.as_secs_f64()) as u64;
             let median = (BASELINE_P50_NS + cost.validation_ns) * weather;
             let latency = histogram(requests, median, 0.12);
-            (measured, requests, latency, histogram(requests, median * 0.97, 0.1), Some(plan.rate_per_s))
+            (measured, requests, latency, histogram(requests, median * 0.97, 0.1), Some(rate_per_s))
         }
         MeasurementKind::Throughput(plan) => {
             let measured = plan.slice * plan.slices;
@@ -217,8 +219,15 @@ fn load(cost: &Cost, measurement: &Measurement, start: u32, round: u32) -> LoadR
         96.. if cost.per_hundred[1] == n => requests - requests * (100 - n) / 100,
         n => requests * n / 100,
     });
+    let in_flight = match &measurement.kind {
+        MeasurementKind::Throughput(plan) => plan.connections as f64,
+        _ => requests as f64 / measured.as_secs_f64() * BASELINE_P50_NS / 1e9,
+    };
     LoadResult {
         measured_ns: measured.as_nanos() as u64,
+        in_flight_ns: (in_flight * measured.as_nanos() as f64) as u64,
+        parts: Vec::new(),
+        capacity: None,
         requested_rate_per_s: requested,
         dropped: 0,
         outcomes: Outcomes { accepted: requests, ..Outcomes::default() },

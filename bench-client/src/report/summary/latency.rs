@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::cell::{Cell, Estimate};
 use super::cost::{CpuPerRequest, Operations, WireBytes, cpu, operations, wire};
-use super::trials::{Pairing, Trials, duty, pairing, resampler};
+use super::trials::{Load, Pairing, Trials, duty, pairing, resampler};
 use crate::plan::{ArrivalModel, BASELINE, ConnectionKind, LatencyPlan, Plan};
 use crate::stats::{Distribution, Pool, Resampler};
 
@@ -19,7 +19,7 @@ pub struct LatencySummary {
     pub connection: ConnectionKind,
     /// Connections.
     pub connections: usize,
-    /// Requests per second that the schedule asked for.
+    /// Requests per second that the schedules asked for, on average.
     pub rate_per_s_requested: f64,
     /// Requests per second that were answered.
     pub rate_per_s_achieved: f64,
@@ -99,6 +99,15 @@ pub struct CurvePoint {
     pub baseline_ns: f64,
 }
 
+/// What the schedules asked for over the trials, each as long as it was measured.
+fn requested(loads: &[Load<'_>]) -> f64 {
+    let (due, seconds) = loads.iter().fold((0.0, 0.0), |(due, seconds), load| {
+        let measured = load.result.measured_ns as f64 / 1e9;
+        (due + load.result.requested_rate_per_s.unwrap_or_default() * measured, seconds + measured)
+    });
+    if seconds > 0.0 { due / seconds } else { 0.0 }
+}
+
 const QUANTILES: [f64; 4] = [0.5, 0.9, 0.99, 0.999];
 const NAMES: [&str; 4] = ["p50", "p90", "p99", "p99.9"];
 
@@ -122,7 +131,7 @@ pub(super) fn summarise<'a>(
         model: settings.model,
         connection: settings.connection,
         connections: settings.connections,
-        rate_per_s_requested: settings.rate_per_s,
+        rate_per_s_requested: requested(loads),
         rate_per_s_achieved: if seconds > 0.0 { answered as f64 / seconds } else { 0.0 },
         dropped: loads.iter().map(|load| load.result.dropped).sum(),
         samples: latency.total(),
