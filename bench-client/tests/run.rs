@@ -277,7 +277,8 @@ fn a_run_comes_to_its_end_with_every_record() {
 
     for record in &run.records {
         let (Measured::Latency(result) | Measured::Throughput(result)) = &record.measured else { continue };
-        assert_eq!(result.measured_ns, 60_000_000, "{}", record.case);
+        // Slices last until their requests are answered.
+        assert!(result.measured_ns >= 60_000_000, "{}: {}", record.case, result.measured_ns);
         assert!(result.answered > 0 && result.client_cpu_ns > 0, "{}", record.case);
         assert_eq!(result.server.accepted, result.answered, "{}", record.case);
         assert!(result.server_cpu_ns.as_ref().unwrap()["resource"] > 0, "{}", record.case);
