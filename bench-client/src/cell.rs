@@ -15,6 +15,13 @@ pub enum Cell<T> {
     },
 }
 
+/// An error is a reason.
+impl<T> From<Result<T, String>> for Cell<T> {
+    fn from(result: Result<T, String>) -> Self {
+        result.map_or_else(Self::blank, Self::Known)
+    }
+}
+
 impl<T> Cell<T> {
     /// An absent value.
     pub fn blank(reason: impl Into<String>) -> Self {

@@ -14,12 +14,12 @@ mod window;
 
 use std::sync::atomic::AtomicBool;
 
-use crate::machine::{Machine, pin_current_thread, raise_open_files_limit};
+use crate::machine::{KeptAwake, Machine, Spinners, pin_current_thread, raise_open_files_limit};
 use crate::plan::{MeasurementKind, Plan};
 use crate::progress::Progress;
 use crate::record::Record;
 use crate::run::{RunError, RunFolder};
-use crate::target::TargetError;
+use crate::target::{Launcher, TargetError};
 use pace::Pace;
 use start::Server;
 
@@ -70,6 +70,7 @@ pub fn execute(
         return Ok(());
     }
     prepare_machine(plan, machine)?;
+    let _awake = keep_awake(machine)?; // until this returns
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -99,6 +100,20 @@ fn prepare_machine(plan: &Plan, machine: &Machine) -> Result<(), MeasureError> {
     let limit = raise_open_files_limit()
         .map_err(|error| MeasureError::Machine(format!("the limit of open files cannot be raised: {error}")))?;
     enough_files(files_needed(plan), limit)
+}
+
+/// Keeps the processors awake that are used, if `machine` says so, as long as the result lives.
+///
+/// # Errors
+/// [`MeasureError::Machine`]: `run.json` already says that they are.
+pub(crate) fn keep_awake(machine: &Machine) -> Result<Option<Spinners>, MeasureError> {
+    if machine.keep_awake != KeptAwake::On {
+        return Ok(None);
+    }
+    let started = Launcher::this_program().and_then(|this| Spinners::start(&this.program, &machine.used_cpus()));
+    started.map(Some).map_err(|error| {
+        MeasureError::Machine(format!("cores cannot be kept awake: {error}; run with --set keep_awake=false"))
+    })
 }
 
 fn enough_files(needed: usize, limit: u64) -> Result<(), MeasureError> {

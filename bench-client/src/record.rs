@@ -11,6 +11,8 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Deserializer, Serializer, V2Serializer};
 use serde::{Deserialize, Serialize};
 
+use crate::cell::Cell;
+use crate::machine::{TcpCounts, Usage};
 use crate::outcome::Outcomes;
 
 /// Version of the record's form; a reader refuses others.
@@ -102,9 +104,24 @@ pub struct LoadResult {
     pub server: Counters,
     /// Time inside the authenticator call, as the resource server recorded it.
     pub validation: EncodedHistogram,
+    /// What else the server processes used, by role, and the load client under [`CLIENT_ROLE`]. Empty in records made
+    /// before this was looked at.
+    #[serde(default)]
+    pub usage: BTreeMap<String, Usage>,
+    /// What the kernel counted on the client's TCP connections, over the whole trial.
+    #[serde(default = "not_recorded")]
+    pub tcp: Cell<TcpCounts>,
     /// Share of the machine's processor time that the hypervisor took, from 0 to 1; absent where unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steal: Option<f64>,
+}
+
+/// The load client in [`LoadResult::usage`], beside the roles of the target's processes.
+pub const CLIENT_ROLE: &str = "client";
+
+/// What a record says of something that was not looked at when it was made.
+fn not_recorded<T>() -> Cell<T> {
+    Cell::blank("not recorded: an earlier version made this record")
 }
 
 /// What a revocation trial measured.

@@ -17,7 +17,9 @@ use tokio::sync::Mutex;
 use super::schedule::{Schedule, wait_until};
 use super::slot::{Slot, Wire};
 use super::{Endpoint, LoadError, PATIENCE, Tally, http2};
+use crate::cell::Cell;
 use crate::credential::{Pool, rng};
+use crate::machine::TcpReading;
 use crate::outcome::{Outcome, Transport};
 use crate::plan::{ArrivalModel, ConnectionKind};
 
@@ -128,6 +130,11 @@ impl Session {
         join_until(end + self.patience, workers).await;
 
         self.finish(connections, length, before, tally);
+    }
+
+    /// What the kernel has counted so far on the connections that are open, of all slices and of what came before them.
+    pub fn tcp(&self) -> Cell<TcpReading> {
+        self.wire.connector.traffic.tcp().into()
     }
 
     /// Generators for the schedule and for the credentials of the next slice.

@@ -1,10 +1,19 @@
 //! Linux: what /proc and /sys tell (proc(5)), and the scheduler's system calls.
 
-use std::collections::BTreeMap;
+mod awake;
+mod perf;
+mod task;
+mod tcp;
+
 use std::fs;
 use std::io;
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+pub(super) use awake::{cpu_quota, set_idle_policy};
+pub(super) use perf::{Instructions, available as instructions_available};
+pub(super) use task::{cpu_ns, own_sampled_cpu, own_switches, peak_rss_bytes, sampled_cpu, switches};
+pub(super) use tcp::tcp_counts;
 
 /// Processors that the calling thread may use, in rising order.
 pub(super) fn allowed_cpus() -> Vec<usize> {
@@ -26,9 +35,7 @@ pub(super) fn cpu_model() -> String {
 
 pub(super) fn memory_bytes() -> u64 {
     let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    field(&text, "MemTotal")
-        .and_then(|value| value.trim_end_matches("kB").trim().parse::<u64>().ok())
-        .map_or(0, |kib| kib * 1024)
+    field(&text, "MemTotal").and_then(task::kib).unwrap_or(0)
 }
 
 pub(super) fn os() -> String {
@@ -63,35 +70,6 @@ fn field<'t>(text: &'t str, key: &str) -> Option<&'t str> {
         let (name, value) = line.split_once(':')?;
         (name.trim() == key).then(|| value.trim())
     })
-}
-
-/// The threads' scheduler accounts, in nanoseconds; where the kernel keeps none (then the file is missing or all zeros)
-/// the process's account, in clock ticks, under the thread id that is the process's own.
-pub(super) fn process_cpu_ns(pid: u32) -> Option<BTreeMap<u32, u64>> {
-    let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
-    let exact: BTreeMap<u32, u64> = threads
-        .flatten() // a thread that ended while its folder was listed
-        .filter_map(|thread| {
-            let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;
-            let ns = text.split_ascii_whitespace().next()?.parse().ok()?;
-            Some((thread.file_name().to_str()?.parse().ok()?, ns))
-        })
-        .collect();
-    if exact.values().any(|ns| *ns > 0) {
-        return Some(exact);
-    }
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let ns = stat_ticks(&stat)? * (1_000_000_000 / rustix::param::clock_ticks_per_second());
-    Some(BTreeMap::from([(pid, ns)]))
-}
-
-/// `utime` + `stime`, fields 14 and 15 of `/proc/PID/stat`. Field 2 is the program's name in brackets and may itself
-/// hold blanks and brackets, so counting begins behind the last one.
-fn stat_ticks(stat: &str) -> Option<u64> {
-    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
-    let user: u64 = fields.next()?.parse().ok()?;
-    let system: u64 = fields.next()?.parse().ok()?;
-    Some(user + system)
 }
 
 pub(super) fn pin_current_thread(cpu: usize) -> io::Result<()> {
@@ -135,13 +113,6 @@ mod tests {
         assert_eq!(parse_steal(text), Some((80, 360)));
         assert_eq!(parse_steal("cpu  10 20 30 40\n"), None); // a kernel too old to tell
         assert_eq!(parse_steal("intr 5\n"), None);
-    }
-
-    #[test]
-    fn a_program_name_with_blanks_and_brackets_does_not_move_the_fields() {
-        let stat = "42 (a b) (c)) S 1 42 42 0 -1 4194304 100 0 0 0 250 50 0 0 20 0 4 0 12345 0 0\n";
-        assert_eq!(stat_ticks(stat), Some(300));
-        assert_eq!(stat_ticks("42 (x) S 1 2"), None);
     }
 
     #[test]

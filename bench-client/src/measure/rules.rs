@@ -199,6 +199,8 @@ mod tests {
             server_cpu_ns: None,
             server: Counters { requests: 1000, accepted: 1000, ..Counters::default() },
             validation: empty,
+            usage: Default::default(),
+            tcp: crate::cell::Cell::blank("not looked at"),
             steal: Some(0.001),
         }
     }

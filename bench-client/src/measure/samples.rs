@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bench_server::contract::{ApiKeyConfig, HttpVersion, MethodConfig, StoreKind, Transport};
 
+use crate::machine::KeepAwake;
 use crate::plan::{
     ArrivalModel, Case, ConnectionKind, LatencyPlan, Measurement, MeasurementKind, Plan, PoolPlan, RevocationPlan,
     ThroughputPlan, Variant,
@@ -58,6 +59,7 @@ pub(super) fn plan() -> Plan {
         transport: Transport::Tls13,
         http: HttpVersion::Http1,
         pin: false,
+        keep_awake: KeepAwake::Auto,
         quick: false,
         variants: vec![
             variant("none", MethodConfig::None),
