@@ -11,6 +11,7 @@
 pub mod cell;
 pub mod cli;
 pub mod credential;
+pub mod doctor;
 pub mod load;
 pub mod machine;
 pub mod measure;

@@ -99,6 +99,18 @@ pub fn steal_jiffies() -> Option<(u64, u64)> {
     platform::steal_jiffies()
 }
 
+/// Fewest jiffies whose stolen share is worth telling: one more or less then changes it by less than one per cent.
+const STEAL_JIFFIES_MIN: u64 = 100;
+
+/// The share of the machine's time that the hypervisor took between two readings of [`steal_jiffies`], from 0 to 1. Taken
+/// over whole trials, for over single slices the account is too coarse: one jiffy is 10 ms. For the same reason that of a
+/// short time is unknown.
+pub fn steal_share(before: Option<(u64, u64)>, after: Option<(u64, u64)>) -> Option<f64> {
+    let ((taken_before, all_before), (taken, all)) = before.zip(after)?;
+    let all = all.saturating_sub(all_before);
+    (all >= STEAL_JIFFIES_MIN).then(|| taken.saturating_sub(taken_before) as f64 / all as f64)
+}
+
 /// Whether instructions can be counted here.
 ///
 /// # Errors
@@ -163,6 +175,14 @@ mod tests {
             x = std::hint::black_box(x.wrapping_mul(31).wrapping_add(7));
         }
         20_000_000
+    }
+
+    #[test]
+    fn steal_is_a_share_of_the_time_between_and_unknown_over_a_short_one() {
+        assert_eq!(steal_share(Some((5, 1000)), Some((8, 1200))), Some(0.015));
+        assert_eq!(steal_share(Some((5, 1000)), Some((6, 1099))), None);
+        assert_eq!(steal_share(Some((5, 1000)), Some((5, 1100))), Some(0.0));
+        assert_eq!(steal_share(None, Some((5, 1200))), None);
     }
 
     #[test]

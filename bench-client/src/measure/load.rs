@@ -13,13 +13,10 @@ use super::start::Server;
 use super::{MeasureError, check_alive};
 use crate::cell::Cell;
 use crate::load::{Session, Tally};
-use crate::machine::{Account, TcpCounts, TcpReading, Usage, steal_jiffies};
+use crate::machine::{Account, TcpCounts, TcpReading, Usage, steal_jiffies, steal_share};
 use crate::plan::{ArrivalModel, Case, ConnectionKind, MeasurementKind};
 use crate::record::{CLIENT_ROLE, EncodedHistogram, LoadResult, Measured, RECORD_VERSION, Record};
 use crate::target::TargetError;
-
-/// Fewest jiffies whose stolen share is worth telling: one more or less then changes it by less than one per cent.
-const STEAL_JIFFIES_MIN: u64 = 100;
 
 /// Settings of a measurement under load, whichever its loop.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -241,14 +238,6 @@ fn tcp_counts(before: Cell<TcpReading>, after: Cell<TcpReading>) -> Cell<TcpCoun
     before.and_then(|before| after.and_then(|after| after.since(before).into()))
 }
 
-/// The share of the machine's time that the hypervisor took between two readings. Taken over the whole trial, for over
-/// single slices the account is too coarse: one jiffy is 10 ms. For the same reason a short trial's share is unknown.
-fn steal_share(before: Option<(u64, u64)>, after: Option<(u64, u64)>) -> Option<f64> {
-    let ((taken_before, all_before), (taken, all)) = before.zip(after)?;
-    let all = all.saturating_sub(all_before);
-    (all >= STEAL_JIFFIES_MIN).then(|| taken.saturating_sub(taken_before) as f64 / all as f64)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -266,14 +255,6 @@ mod tests {
         );
         let both = BTreeMap::from([role("resource", known()), role("authorization", gone)]);
         assert_eq!(cpu_by_role(&both), None);
-    }
-
-    #[test]
-    fn steal_is_a_share_of_the_time_between_and_unknown_over_a_short_one() {
-        assert_eq!(steal_share(Some((5, 1000)), Some((8, 1200))), Some(0.015));
-        assert_eq!(steal_share(Some((5, 1000)), Some((6, 1099))), None);
-        assert_eq!(steal_share(Some((5, 1000)), Some((5, 1100))), Some(0.0));
-        assert_eq!(steal_share(None, Some((5, 1200))), None);
     }
 
     #[test]
