@@ -7,6 +7,7 @@ mod tcp;
 
 use std::fs;
 use std::io;
+use std::path::Path;
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
@@ -48,10 +49,12 @@ pub(super) fn os() -> String {
     format!("{name}, {} {}", kernel.sysname().to_string_lossy(), kernel.release().to_string_lossy())
 }
 
-/// The processor's hypervisor flag says whether; firmware tables and the guest's clock sources say which.
+/// The processor's hypervisor flag says whether, and `/sys/hypervisor` or the device tree where processors have no such
+/// flag; firmware tables and the guest's clock sources say which.
 pub(super) fn hypervisor() -> Option<String> {
     let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    if !field(&text, "flags")?.split_ascii_whitespace().any(|flag| flag == "hypervisor") {
+    let by_system = || Path::new("/sys/hypervisor/type").exists() || Path::new("/proc/device-tree/hypervisor").exists();
+    if !has_hypervisor_flag(&text) && !by_system() {
         return None;
     }
     let clocks =
@@ -62,6 +65,10 @@ pub(super) fn hypervisor() -> Option<String> {
     let maker = fs::read_to_string("/sys/class/dmi/id/sys_vendor").unwrap_or_default();
     let parts: Vec<&str> = kind.into_iter().chain(Some(maker.trim()).filter(|maker| !maker.is_empty())).collect();
     Some(if parts.is_empty() { "unknown".to_owned() } else { parts.join(", ") })
+}
+
+fn has_hypervisor_flag(cpuinfo: &str) -> bool {
+    field(cpuinfo, "flags").is_some_and(|flags| flags.split_ascii_whitespace().any(|flag| flag == "hypervisor"))
 }
 
 /// The value of the first `key : value` line.
@@ -113,6 +120,13 @@ mod tests {
         assert_eq!(parse_steal(text), Some((80, 360)));
         assert_eq!(parse_steal("cpu  10 20 30 40\n"), None); // a kernel too old to tell
         assert_eq!(parse_steal("intr 5\n"), None);
+    }
+
+    #[test]
+    fn a_virtual_machine_is_told_by_a_whole_flag() {
+        assert!(has_hypervisor_flag("processor\t: 0\nflags\t\t: fpu x2apic hypervisor lahf_lm\n"));
+        assert!(!has_hypervisor_flag("flags\t\t: fpu nohypervisor\n"));
+        assert!(!has_hypervisor_flag("Features\t: fp asimd\n"));
     }
 
     #[test]
