@@ -192,8 +192,10 @@ pub fn spin_until_stdin_closes(cpus: &[usize], mut ready: impl io::Write) -> Res
                 pin_current_thread(cpu).map_err(|error| error.to_string()).and_then(|()| platform::set_idle_policy());
             let goes_on = prepared.is_ok();
             let _ = told.send(prepared);
-            while goes_on {
-                std::hint::spin_loop();
+            if goes_on {
+                loop {
+                    std::hint::spin_loop();
+                }
             }
         };
         let name = format!("awake-{cpu}");
