@@ -4,6 +4,12 @@
 //! An idle core goes to sleep, and on a virtual machine waking it up takes the hypervisor tens of microseconds: most of the
 //! latency of a request that finds everybody idle. Between microseconds of authentication that is noise.
 //!
+//! SCHED_IDLE ranks threads within one scheduling group: a control group, or a session where the kernel groups by
+//! session (sched(7), "The autogroup feature"). So the threads stay in the client's and the servers' group, where they
+//! weigh next to nothing and give way at once. In a group of their own they would be owed a share of the processor like
+//! any other. The price: beside *other* groups that want the processor they use up their own group's share, so a machine
+//! that is busy with other work had better let its cores sleep.
+//!
 //! The threads are a process of their own, so that neither the client's nor the servers' processor time has them in it,
 //! and so that they end with the client however it ends: their stdin closes. They never run with normal priority: where
 //! the policy cannot be had, cores are left to sleep and every report says so.
@@ -149,7 +155,8 @@ impl Spinners {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .process_group(0) // Ctrl-C is for the client, which ends this when it is done
+            // Ctrl-C is for the client, which ends this when it is done. A new session would be a new scheduling group.
+            .process_group(0)
             .spawn()?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let this = Self(child);
