@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 
 pub use expected::ExpectedStart;
 
+use crate::machine::KeepAwake;
+
 /// The variant that every cost is a distance from.
 pub const BASELINE: &str = "none";
 
@@ -36,6 +38,9 @@ pub struct Plan {
     pub http: HttpVersion,
     /// Whether server and client are bound to processors of their own, where there are two or more.
     pub pin: bool,
+    /// Whether the processors that are used are kept from sleeping.
+    #[serde(default, skip_serializing_if = "KeepAwake::is_auto")]
+    pub keep_awake: KeepAwake,
     /// Whether this is the shortened form of the scenario.
     pub quick: bool,
     /// What is compared; the baseline first.
@@ -267,6 +272,11 @@ impl Plan {
     /// The measurement of that name.
     pub fn measurement(&self, name: &str) -> Option<&Measurement> {
         self.measurements.iter().find(|measurement| measurement.name == name)
+    }
+
+    /// Whether any measurement is of latency.
+    pub fn measures_latency(&self) -> bool {
+        self.measurements.iter().any(|measurement| matches!(measurement.kind, MeasurementKind::Latency(_)))
     }
 
     /// Rounds between two restarts of the servers.

@@ -11,10 +11,12 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Deserializer, Serializer, V2Serializer};
 use serde::{Deserialize, Serialize};
 
+use crate::cell::Cell;
+use crate::machine::{TcpCounts, Usage};
 use crate::outcome::Outcomes;
 
 /// Version of the record's form; a reader refuses others.
-pub const RECORD_VERSION: u32 = 1;
+pub const RECORD_VERSION: u32 = 2;
 
 /// One case in one round (for revocation: in one start).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -110,6 +112,10 @@ pub struct LoadResult {
     /// Closed loop with an objective, in the first round of a start: the highest rate that keeps it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity: Option<Capacity>,
+    /// What else the server processes used, by role, and the load client under [`CLIENT_ROLE`].
+    pub usage: BTreeMap<String, Usage>,
+    /// What the kernel counted on the client's TCP connections, over the whole trial.
+    pub tcp: Cell<TcpCounts>,
     /// Share of the machine's processor time that the hypervisor took, from 0 to 1; absent where unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steal: Option<f64>,
@@ -169,6 +175,9 @@ impl Record {
         }
     }
 }
+
+/// The load client in [`LoadResult::usage`], beside the roles of the target's processes.
+pub const CLIENT_ROLE: &str = "client";
 
 /// What a revocation trial measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

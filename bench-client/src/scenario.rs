@@ -26,6 +26,7 @@ use self::measurement::{Selection, WrittenMeasurement};
 use self::reader::{Found, Problems, Section};
 use self::value::{flag, one_of, text, whole};
 use self::variant::WrittenVariant;
+use crate::machine::KeepAwake;
 use crate::plan::{BASELINE, Case, Plan, PoolPlan, Variant};
 
 /// A mistake in a scenario, or advice about it.
@@ -153,6 +154,7 @@ struct Scenario {
     transport: Transport,
     http: HttpVersion,
     pin: bool,
+    keep_awake: KeepAwake,
     variants: Vec<WrittenVariant>,
     measurements: Vec<WrittenMeasurement>,
 }
@@ -171,6 +173,7 @@ impl Scenario {
         let analysis = section.or("analysis", String::new(), text).trim().to_owned();
         let seed = section.or("seed", DEFAULT_SEED, whole(0..=u64::MAX));
         let (starts, rounds) = read_rounds(&mut section);
+        let keep_awake = section.optional("keep_awake", flag).map_or(KeepAwake::Auto, KeepAwake::from);
         let (transport, http, pin) = read_server(&mut section);
         let pool = variant::read_pool(section.table("pool"), DEFAULT_POOL);
         let variants = section.tables("variant").into_iter().enumerate();
@@ -178,7 +181,7 @@ impl Scenario {
         let measurements = section.tables("measurement").into_iter().enumerate();
         let measurements = measurements.map(|(i, (at, table))| measurement::read(i + 1, at, table, problems)).collect();
         section.finish();
-        Self { analysis, seed, starts, rounds, transport, http, pin, variants, measurements }
+        Self { analysis, seed, starts, rounds, transport, http, pin, keep_awake, variants, measurements }
     }
 
     /// The variants that a measurement is about, the baseline first; those that could not be read left out.
@@ -222,6 +225,7 @@ impl Scenario {
             transport: self.transport,
             http: self.http,
             pin: self.pin,
+            keep_awake: self.keep_awake,
             quick: false,
             variants: self.ordered().cloned().collect(),
             measurements,

@@ -13,7 +13,7 @@ use std::time::Duration;
 use bench_server::contract::{Issued, ServerConfig, Telemetry};
 
 use crate::load::Endpoint;
-use crate::machine::{Machine, ProcessCpu};
+use crate::machine::Machine;
 use crate::plan::{Plan, Variant};
 
 pub use process::Launcher;
@@ -124,9 +124,9 @@ impl Target {
         self.reference.telemetry().await.map_err(|message| self.request(message))
     }
 
-    /// Processor time by role; `None` where the platform does not tell.
-    pub fn cpu(&self) -> Option<BTreeMap<String, ProcessCpu>> {
-        self.reference.cpu()
+    /// The ids of its processes by role, for the accounts of [`crate::machine::Account`].
+    pub fn processes(&self) -> BTreeMap<String, Vec<u32>> {
+        self.reference.processes()
     }
 
     /// Whether all processes still run.

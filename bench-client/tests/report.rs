@@ -7,7 +7,8 @@ mod schema;
 
 use std::path::Path;
 
-use bench_client::record::EncodedHistogram;
+use bench_client::machine::{KeptAwake, SampledCpu};
+use bench_client::record::{EncodedHistogram, Measured};
 use bench_client::report::{self, Cell, ClaimVerdict, Format, Report};
 use bench_client::run::LoadedRun;
 
@@ -85,6 +86,83 @@ fn figures_are_those_that_were_put_in() {
     assert!(revocation.max.high_ns.expect("closed") <= 10.0e9);
     let both_roles = report.summary.variant("oauth2-opaque").and_then(|it| it.latency.known()).expect("measured");
     assert_eq!(both_roles.server_cpu_ns_per_request.known().expect("accounted").by_role.len(), 2);
+}
+
+#[test]
+fn resources_are_those_that_were_put_in_and_modes_share_the_exact_time() {
+    let report = Report::new(&fixture::run());
+    let of = |variant: &str| {
+        let found = report.summary.variant(variant).and_then(|it| it.throughput.known()).expect("measured");
+        found.resources.clone()
+    };
+    let value = |cell: &Cell<report::Estimate>| cell.known().expect("accounted").value;
+    let found = of("jwt-es256");
+    let whole = value(&found.server.cpu_ns_per_request);
+    near(value(&found.server.user_ns_per_request), whole / 4.0, 1e-6);
+    near(value(&found.server.system_ns_per_request), whole * 0.75, 1e-6);
+    near(value(&found.server.switches_voluntary_per_request), 0.5, 1e-3);
+    assert_eq!(value(&found.server.switches_involuntary_per_request), 0.0, "counted, and there were none");
+    near(value(&found.server.instructions_per_request), fixture::SERVER_INSTRUCTIONS as f64, 1e-9);
+    near(value(&found.client.instructions_per_request), fixture::CLIENT_INSTRUCTIONS as f64, 1e-9);
+    near(value(&found.client.cpu_ns_per_request), 7_000.0, 1e-9);
+    assert_eq!(found.server.peak_rss_bytes, Cell::Known(fixture::PEAK_RSS));
+    let tcp = found.tcp_per_request.known().expect("counted");
+    assert_eq!(
+        (tcp.bytes_sent, tcp.bytes_received, tcp.segments_sent, tcp.segments_received),
+        (525.0, 260.0, 2.0, 1.0)
+    );
+    assert_eq!(of("oauth2-opaque").server.peak_rss_bytes, Cell::Known(2 * fixture::PEAK_RSS), "two processes");
+}
+
+#[test]
+fn what_the_machine_did_not_tell_is_blank_with_its_reason() {
+    let mut run = fixture::run();
+    for record in &mut run.records {
+        let (Measured::Latency(load) | Measured::Throughput(load)) = &mut record.measured else { continue };
+        match record.variant.as_str() {
+            "mtls" => load.usage.get_mut("resource").expect("there").instructions = Cell::blank("no hardware counters"),
+            "jwt-hs256" => load.tcp = Cell::blank("connections closed"),
+            "none" => {
+                let sampled = SampledCpu { user_ns: 10_000_000, system_ns: 20_000_000 };
+                load.usage.get_mut("resource").expect("there").sampled = Cell::Known(sampled);
+            }
+            "api-key-memory" => load.usage.clear(),
+            _ => {}
+        }
+    }
+    let report = Report::new(&run);
+    let resources = |variant: &str| {
+        let variant = report.summary.variant(variant).expect("in the fixture");
+        variant.throughput.known().expect("measured").resources.clone()
+    };
+    assert_eq!(resources("mtls").server.instructions_per_request.reason(), Some("no hardware counters"));
+    assert!(resources("mtls").client.instructions_per_request.known().is_some());
+    assert_eq!(resources("jwt-hs256").tcp_per_request.reason(), Some("connections closed"));
+    let few = resources("none").server;
+    assert!(few.user_ns_per_request.reason().is_some_and(|reason| reason.contains("too few clock ticks")));
+    assert!(few.cpu_ns_per_request.known().is_some());
+    assert_eq!(resources("api-key-memory").server.peak_rss_bytes.reason(), Some("not recorded in this run"));
+    let html = page(&run);
+    assert!(html.contains("no hardware counters") && html.contains("too few clock ticks"));
+}
+
+#[test]
+fn every_report_says_whether_cores_were_kept_awake() {
+    let texts = |run: &LoadedRun| {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        report::write(run, folder.path(), &[Format::Markdown, Format::Json]).expect("a report");
+        let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).expect("written");
+        [page(run), read("report.md"), report::terminal(run), read("summary.json")]
+    };
+    let mut run = fixture::run();
+    for text in &texts(&run)[..3] {
+        assert!(text.contains("cores kept awake") && !text.contains("not kept awake"), "{text}");
+    }
+    run.header.machine.keep_awake = KeptAwake::off("the scheduler refuses");
+    for text in &texts(&run)[..3] {
+        assert!(text.contains("cores not kept awake: the scheduler refuses"), "{text}");
+    }
+    assert!(texts(&run)[3].contains("the scheduler refuses"));
 }
 
 #[test]

@@ -13,6 +13,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use bench_client::machine::KeptAwake;
 use bench_client::plan::{MeasurementKind, Plan};
 use bench_client::record::{Measured, Record};
 use bench_client::run::{LoadedRun, RunFolder};
@@ -237,8 +238,46 @@ impl Process {
     }
 }
 
-fn wait_until_gone(servers: &[Process]) {
-    wait_for("the servers' end", || !servers.iter().any(Process::runs));
+/// Children of a run: its server processes, and what keeps cores awake where that is on.
+struct Children {
+    servers: Vec<Process>,
+    spinners: Vec<Process>,
+}
+
+impl Children {
+    fn of(client: Pid) -> Self {
+        let is_server = |child: &Process| child.arguments().get(1).is_some_and(|verb| verb == "serve");
+        let (servers, spinners) = Process::children_of(client).into_iter().partition(is_server);
+        Self { servers, spinners }
+    }
+
+    /// That nothing but spinning with the lowest of policies is done beside serving, where cores are kept awake at all.
+    fn assert_idle_policy(&self, run: &LoadedRun) {
+        let expected = usize::from(run.header.machine.keep_awake == KeptAwake::On);
+        assert_eq!(self.spinners.len(), expected, "{:?}: {:?}", run.header.machine.keep_awake, self.spinners);
+        for spinner in &self.spinners {
+            assert_eq!(spinner.arguments()[1], "keep-awake");
+            // All threads but the first, which waits for the end: policy 5 is SCHED_IDLE (proc_pid_stat(5), field 41).
+            let mut policies: Vec<String> = fs::read_dir(format!("/proc/{}/task", spinner.pid))
+                .unwrap()
+                .flatten()
+                .map(|thread| fs::read_to_string(thread.path().join("stat")).unwrap())
+                .map(|stat| stat.rsplit_once(')').unwrap().1.split_whitespace().nth(38).unwrap().to_owned())
+                .collect();
+            policies.sort();
+            assert_eq!(policies[0], "0");
+            assert_eq!(policies.len(), 1 + run.header.machine.used_cpus().len());
+            assert!(policies[1..].iter().all(|policy| policy == "5"), "{policies:?}");
+        }
+    }
+
+    fn all(&self) -> Vec<Process> {
+        self.servers.iter().chain(&self.spinners).cloned().collect()
+    }
+}
+
+fn wait_until_gone(children: &[Process]) {
+    wait_for("the children's end", || !children.iter().any(Process::runs));
 }
 
 /// Every (case, round) that the plan asks for.
@@ -282,6 +321,20 @@ fn a_run_comes_to_its_end_with_every_record() {
         assert!(result.answered > 0 && result.client_cpu_ns > 0, "{}", record.case);
         assert_eq!(result.server.accepted, result.answered, "{}", record.case);
         assert!(result.server_cpu_ns.as_ref().unwrap()["resource"] > 0, "{}", record.case);
+        assert_eq!(result.usage.keys().collect::<Vec<_>>(), ["client", "resource"], "{}", record.case);
+        for (role, usage) in &result.usage {
+            let switches = usage.switches.known().unwrap();
+            assert!(switches.voluntary + switches.involuntary > 0, "{}: {role}", record.case);
+            assert!(usage.sampled.known().is_some(), "{}: {role}", record.case);
+            assert!(usage.peak_rss_bytes.known().is_some_and(|bytes| *bytes > 1 << 20), "{}: {role}", record.case);
+            // Counted, or absent with a reason: 0 would be a lie.
+            assert_ne!(usage.instructions.known(), Some(&0), "{}: {role}", record.case);
+        }
+        // Kept connections: the kernel counted what the client wrote, and sent nothing else.
+        let tcp = result.tcp.known().unwrap();
+        assert_eq!(tcp.bytes_sent - tcp.bytes_retransmitted, result.bytes_sent, "{}", record.case);
+        assert_eq!(tcp.bytes_received, result.bytes_received, "{}", record.case);
+        assert!(tcp.segments_sent > 0 && tcp.segments_received > 0, "{}", record.case);
         assert_eq!(result.validation.decode().unwrap().len(), result.answered, "{}", record.case);
         let lookups = if record.variant == "api-key-memory" { result.answered } else { 0 };
         assert_eq!(result.server.store_lookups, lookups, "{}", record.case);
@@ -315,15 +368,16 @@ fn a_killed_run_leaves_no_server_and_can_be_finished() {
     let stage = Stage::set();
     let mut client = stage.begin();
     stage.wait_for_a_record(&mut client);
-    let servers = Process::children_of(client.pid());
-    assert_eq!(servers.len(), 3, "one per variant: {servers:?}");
-    for server in &servers {
+    let children = Children::of(client.pid());
+    assert_eq!(children.servers.len(), 3, "one per variant: {:?}", children.servers);
+    children.assert_idle_policy(&stage.load());
+    for server in &children.servers {
         // Nothing of the configuration is in the arguments, which every user of the machine can read.
         assert_eq!(server.arguments()[1..], ["serve", "--supervised", "--temporary-state"]);
     }
     kill_process(client.pid(), Signal::KILL).unwrap();
     assert_eq!(client.exit_code(), None, "a signal ended it");
-    wait_until_gone(&servers);
+    wait_until_gone(&children.all());
     stage.assert_nothing_left();
     stage.report_and_resume(&stage.records_text());
 }
@@ -333,11 +387,12 @@ fn ctrl_c_ends_a_run_cleanly_and_it_can_be_finished() {
     let stage = Stage::set();
     let mut client = stage.begin();
     stage.wait_for_a_record(&mut client);
-    let servers = Process::children_of(client.pid());
-    assert!(!servers.is_empty());
+    let children = Children::of(client.pid());
+    assert!(!children.servers.is_empty());
     kill_process(client.pid(), Signal::INT).unwrap();
     assert_eq!(client.exit_code(), Some(3), "{}", stage.stderr());
-    assert!(!servers.iter().any(Process::runs), "the client waits for its servers: {servers:?}");
+    let children = children.all();
+    assert!(!children.iter().any(Process::runs), "the client waits for its children: {children:?}");
     stage.assert_nothing_left();
     let records = stage.records_text();
     assert!(records.ends_with('\n'), "a clean end tears no line");
@@ -349,13 +404,14 @@ fn a_server_that_dies_ends_the_run_and_keeps_its_records() {
     let stage = Stage::set();
     let mut client = stage.begin();
     stage.wait_for_a_record(&mut client);
-    let servers = Process::children_of(client.pid());
-    let victim = servers.first().expect("servers run");
+    let children = Children::of(client.pid());
+    let victim = children.servers.first().expect("servers run");
     kill_process(Pid::from_raw(victim.pid).unwrap(), Signal::KILL).unwrap();
     assert_eq!(client.exit_code(), Some(3));
     let stderr = stage.stderr();
     assert!(stderr.contains("ended in the middle of the run") && stderr.contains("signal: 9"), "{stderr}");
-    assert!(!servers.iter().any(Process::runs), "{servers:?}");
+    let children = children.all();
+    assert!(!children.iter().any(Process::runs), "{children:?}");
     let records = stage.records_text();
     assert!(!stage.load().records.is_empty());
     stage.report_and_resume(&records);

@@ -10,6 +10,7 @@ use comfy_table::{ContentArrangement, Table};
 
 use super::scenarios::{Changes, prepare};
 use super::{Exit, fail, print};
+use crate::machine::KeepAwake;
 use crate::plan::{MeasurementKind, Plan, Variant};
 
 /// Widest line.
@@ -60,6 +61,11 @@ fn describe(plan: &Plan) -> String {
         plan.rounds_per_start(),
         if plan.pin { ", bound to processors" } else { "" }
     ));
+    match plan.keep_awake {
+        KeepAwake::Auto => {}
+        KeepAwake::On => line("cores are kept awake, where that can be had".to_owned()),
+        KeepAwake::Off => line("cores are left to sleep".to_owned()),
+    }
     let start = plan.expected_start();
     line(format!(
         "about {}: per start {} to start the servers and issue credentials (estimated), {} warm-up, {} load, {} revocation",

@@ -18,7 +18,9 @@ use super::schedule::{Profile, Schedule};
 use super::slice::{EXTENSION_MAX, Slice};
 use super::slot::{Slot, Wire};
 use super::{Endpoint, LoadError, PATIENCE, Tally, http2};
+use crate::cell::Cell;
 use crate::credential::{Pool, rng};
+use crate::machine::TcpReading;
 use crate::machine::Timer;
 use crate::outcome::{Outcome, Transport};
 use crate::plan::{ArrivalModel, ConnectionKind};
@@ -130,6 +132,11 @@ impl Session {
 
         slice.finish(Instant::now());
         self.finish(connections, before, tally);
+    }
+
+    /// What the kernel has counted so far on the connections that are open, of all slices and of what came before them.
+    pub fn tcp(&self) -> Cell<TcpReading> {
+        self.wire.connector.traffic.tcp().into()
     }
 
     /// Generators for the schedule and for the credentials of the next slice.

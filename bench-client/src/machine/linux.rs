@@ -1,10 +1,20 @@
 //! Linux: what /proc and /sys tell (proc(5)), and the scheduler's system calls.
 
-use std::collections::BTreeMap;
+mod awake;
+mod perf;
+mod task;
+mod tcp;
+
 use std::fs;
 use std::io;
+use std::path::Path;
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+pub(super) use awake::{cpu_quota, set_idle_policy};
+pub(super) use perf::{Instructions, available as instructions_available};
+pub(super) use task::{cpu_ns, own_sampled_cpu, own_switches, peak_rss_bytes, sampled_cpu, switches};
+pub(super) use tcp::tcp_counts;
 
 /// Processors that the calling thread may use, in rising order.
 pub(super) fn allowed_cpus() -> Vec<usize> {
@@ -26,9 +36,7 @@ pub(super) fn cpu_model() -> String {
 
 pub(super) fn memory_bytes() -> u64 {
     let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    field(&text, "MemTotal")
-        .and_then(|value| value.trim_end_matches("kB").trim().parse::<u64>().ok())
-        .map_or(0, |kib| kib * 1024)
+    field(&text, "MemTotal").and_then(task::kib).unwrap_or(0)
 }
 
 pub(super) fn os() -> String {
@@ -41,10 +49,12 @@ pub(super) fn os() -> String {
     format!("{name}, {} {}", kernel.sysname().to_string_lossy(), kernel.release().to_string_lossy())
 }
 
-/// The processor's hypervisor flag says whether; firmware tables and the guest's clock sources say which.
+/// The processor's hypervisor flag says whether, and `/sys/hypervisor` or the device tree where processors have no such
+/// flag; firmware tables and the guest's clock sources say which.
 pub(super) fn hypervisor() -> Option<String> {
     let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    if !field(&text, "flags")?.split_ascii_whitespace().any(|flag| flag == "hypervisor") {
+    let by_system = || Path::new("/sys/hypervisor/type").exists() || Path::new("/proc/device-tree/hypervisor").exists();
+    if !has_hypervisor_flag(&text) && !by_system() {
         return None;
     }
     let clocks =
@@ -57,41 +67,16 @@ pub(super) fn hypervisor() -> Option<String> {
     Some(if parts.is_empty() { "unknown".to_owned() } else { parts.join(", ") })
 }
 
+fn has_hypervisor_flag(cpuinfo: &str) -> bool {
+    field(cpuinfo, "flags").is_some_and(|flags| flags.split_ascii_whitespace().any(|flag| flag == "hypervisor"))
+}
+
 /// The value of the first `key : value` line.
 fn field<'t>(text: &'t str, key: &str) -> Option<&'t str> {
     text.lines().find_map(|line| {
         let (name, value) = line.split_once(':')?;
         (name.trim() == key).then(|| value.trim())
     })
-}
-
-/// The threads' scheduler accounts, in nanoseconds; where the kernel keeps none (then the file is missing or all zeros)
-/// the process's account, in clock ticks, under the thread id that is the process's own.
-pub(super) fn process_cpu_ns(pid: u32) -> Option<BTreeMap<u32, u64>> {
-    let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
-    let exact: BTreeMap<u32, u64> = threads
-        .flatten() // a thread that ended while its folder was listed
-        .filter_map(|thread| {
-            let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;
-            let ns = text.split_ascii_whitespace().next()?.parse().ok()?;
-            Some((thread.file_name().to_str()?.parse().ok()?, ns))
-        })
-        .collect();
-    if exact.values().any(|ns| *ns > 0) {
-        return Some(exact);
-    }
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let ns = stat_ticks(&stat)? * (1_000_000_000 / rustix::param::clock_ticks_per_second());
-    Some(BTreeMap::from([(pid, ns)]))
-}
-
-/// `utime` + `stime`, fields 14 and 15 of `/proc/PID/stat`. Field 2 is the program's name in brackets and may itself
-/// hold blanks and brackets, so counting begins behind the last one.
-fn stat_ticks(stat: &str) -> Option<u64> {
-    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
-    let user: u64 = fields.next()?.parse().ok()?;
-    let system: u64 = fields.next()?.parse().ok()?;
-    Some(user + system)
 }
 
 pub(super) fn pin_current_thread(cpu: usize) -> io::Result<()> {
@@ -138,10 +123,10 @@ mod tests {
     }
 
     #[test]
-    fn a_program_name_with_blanks_and_brackets_does_not_move_the_fields() {
-        let stat = "42 (a b) (c)) S 1 42 42 0 -1 4194304 100 0 0 0 250 50 0 0 20 0 4 0 12345 0 0\n";
-        assert_eq!(stat_ticks(stat), Some(300));
-        assert_eq!(stat_ticks("42 (x) S 1 2"), None);
+    fn a_virtual_machine_is_told_by_a_whole_flag() {
+        assert!(has_hypervisor_flag("processor\t: 0\nflags\t\t: fpu x2apic hypervisor lahf_lm\n"));
+        assert!(!has_hypervisor_flag("flags\t\t: fpu nohypervisor\n"));
+        assert!(!has_hypervisor_flag("Features\t: fp asimd\n"));
     }
 
     #[test]

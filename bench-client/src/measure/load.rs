@@ -12,14 +12,12 @@ use super::remaining::Group;
 use super::rules;
 use super::start::Server;
 use super::{MeasureError, check_alive};
+use crate::cell::Cell;
 use crate::load::{OpenLoop, Profile, Session, Tally};
-use crate::machine::{ProcessCpu, steal_jiffies, thread_cpu_ns};
+use crate::machine::{Account, TcpCounts, TcpReading, Usage, steal_jiffies, steal_share};
 use crate::plan::{ArrivalModel, Case, ConnectionKind, LoadRate, MeasurementKind, Objective, Rate};
-use crate::record::{EncodedHistogram, LoadResult, Measured, RECORD_VERSION, Record, SchedulePart};
+use crate::record::{CLIENT_ROLE, EncodedHistogram, LoadResult, Measured, RECORD_VERSION, Record, SchedulePart};
 use crate::target::TargetError;
-
-/// Fewest jiffies whose stolen share is worth telling: one more or less then changes it by less than one per cent.
-const STEAL_JIFFIES_MIN: u64 = 100;
 
 /// Settings of a measurement under load, whichever its loop.
 #[derive(Debug, Clone, PartialEq)]
@@ -237,8 +235,11 @@ struct Trial<'p> {
     counters: Counters,
     /// One for each part of the schedule, at least one.
     parts: Vec<Tally>,
-    client_cpu_ns: u64,
-    server_cpu_ns: Option<BTreeMap<String, u64>>,
+    /// The load client's account, and those of the server's processes by role.
+    client: Account,
+    servers: BTreeMap<String, Account>,
+    /// What the kernel had counted on the connections at the beginning.
+    tcp: Cell<TcpReading>,
     /// Jiffies that the hypervisor had taken, and all jiffies, at the beginning.
     steal: Option<(u64, u64)>,
 }
@@ -252,7 +253,9 @@ impl<'p> Trial<'p> {
         offered: Option<Offered>,
         servers: &[Server<'_>],
     ) -> Result<Self, TargetError> {
-        let telemetry = servers[server].target.telemetry().await?;
+        let Server { target, session, .. } = &servers[server];
+        let telemetry = target.telemetry().await?;
+        let accounts = target.processes().into_iter().map(|(role, pids)| (role, Account::of_processes(&pids)));
         Ok(Self {
             case,
             server,
@@ -261,8 +264,9 @@ impl<'p> Trial<'p> {
             started: Instant::now(),
             counters: telemetry.counters,
             parts: (0..load.parts()).map(|_| Tally::new()).collect(),
-            client_cpu_ns: 0,
-            server_cpu_ns: Some(BTreeMap::new()),
+            client: Account::of_calling_thread(),
+            servers: accounts.collect(),
+            tcp: session.as_ref().expect(HAS_SESSION).tcp(),
             steal: steal_jiffies(),
         })
     }
@@ -273,14 +277,14 @@ impl<'p> Trial<'p> {
         if load.is_open() && self.offered.is_none() {
             return; // nothing can be offered; the record will say why
         }
-        let session = server.session.as_mut().expect("a case under load has a session");
+        let session = server.session.as_mut().expect(HAS_SESSION);
         let part = (pass as usize * self.parts.len()) / load.slices as usize;
         let offset = load.slice * pass;
-        let server_cpu = server.target.cpu();
-        let client_cpu = thread_cpu_ns();
+        self.servers.values_mut().for_each(Account::begin_slice);
+        self.client.begin_slice(); // last, and ended first: looking at the servers is not its work
         load.drive(session, self.offered.as_ref(), offset, load.slice, &mut self.parts[part]).await;
-        self.client_cpu_ns += thread_cpu_ns() - client_cpu;
-        add_cpu(&mut self.server_cpu_ns, server_cpu, server.target.cpu());
+        self.client.end_slice();
+        self.servers.values_mut().for_each(Account::end_slice);
     }
 
     /// The trial's record.
@@ -295,6 +299,10 @@ impl<'p> Trial<'p> {
             }
             _ => Vec::new(),
         };
+        let tcp = tcp_counts(self.tcp, server.session.as_ref().expect(HAS_SESSION).tcp());
+        let client_cpu_ns = *self.client.cpu_ns().known().expect("a thread can always read its own clock");
+        let server_cpu_ns = cpu_by_role(&self.servers);
+        let usage = usage_by_role(self.client, self.servers);
         let tally = self.parts.into_iter().reduce(Tally::merged).expect("there is at least one");
         let result = LoadResult {
             measured_ns: tally.measured.as_nanos() as u64,
@@ -311,12 +319,14 @@ impl<'p> Trial<'p> {
             bytes_received: tally.bytes_received,
             handshakes_full: tally.handshakes_full,
             handshakes_resumed: tally.handshakes_resumed,
-            client_cpu_ns: self.client_cpu_ns,
-            server_cpu_ns: self.server_cpu_ns,
+            client_cpu_ns,
+            server_cpu_ns,
             server: telemetry.counters.since(&self.counters),
             validation: EncodedHistogram::from_text(telemetry.validation),
             parts,
             capacity: None,
+            usage,
+            tcp,
             steal: steal_share(self.steal, steal_jiffies()),
         };
         let late = if load.is_open() { rules::tail(&tally.lateness) } else { Duration::ZERO };
@@ -343,28 +353,20 @@ impl<'p> Trial<'p> {
     }
 }
 
-/// Adds what a slice cost each role; unknown once is unknown for the trial.
-fn add_cpu(
-    sum: &mut Option<BTreeMap<String, u64>>,
-    before: Option<BTreeMap<String, ProcessCpu>>,
-    after: Option<BTreeMap<String, ProcessCpu>>,
-) {
-    let (Some(total), Some(before), Some(after)) = (sum.as_mut(), before, after) else {
-        *sum = None;
-        return;
-    };
-    for (role, cpu) in after {
-        let spent = before.get(&role).map_or(0, |before| cpu.since(before));
-        *total.entry(role).or_default() += spent;
-    }
+const HAS_SESSION: &str = "a case under load has a session";
+
+/// Processor time by role; unknown for one is unknown for the variant.
+fn cpu_by_role(accounts: &BTreeMap<String, Account>) -> Option<BTreeMap<String, u64>> {
+    accounts.iter().map(|(role, account)| Some((role.clone(), *account.cpu_ns().known()?))).collect()
 }
 
-/// The share of the machine's time that the hypervisor took between two readings. Taken over the whole trial, for over
-/// single slices the account is too coarse: one jiffy is 10 ms. For the same reason a short trial's share is unknown.
-fn steal_share(before: Option<(u64, u64)>, after: Option<(u64, u64)>) -> Option<f64> {
-    let ((taken_before, all_before), (taken, all)) = before.zip(after)?;
-    let all = all.saturating_sub(all_before);
-    (all >= STEAL_JIFFIES_MIN).then(|| taken.saturating_sub(taken_before) as f64 / all as f64)
+fn usage_by_role(client: Account, servers: BTreeMap<String, Account>) -> BTreeMap<String, Usage> {
+    let accounts = servers.into_iter().chain([(CLIENT_ROLE.to_owned(), client)]);
+    accounts.map(|(role, account)| (role, account.close())).collect()
+}
+
+fn tcp_counts(before: Cell<TcpReading>, after: Cell<TcpReading>) -> Cell<TcpCounts> {
+    before.and_then(|before| after.and_then(|after| after.since(before).into()))
 }
 
 #[cfg(test)]
@@ -372,22 +374,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn unknown_once_is_unknown_for_the_trial() {
-        let known = || Some(BTreeMap::from([("resource".to_owned(), ProcessCpu::default())]));
-        let mut sum = Some(BTreeMap::new());
-        add_cpu(&mut sum, known(), known());
-        assert_eq!(sum, Some(BTreeMap::from([("resource".to_owned(), 0)])));
-        add_cpu(&mut sum, None, known());
-        add_cpu(&mut sum, known(), known());
-        assert_eq!(sum, None);
-    }
-
-    #[test]
-    fn steal_is_a_share_of_the_time_between_and_unknown_over_a_short_one() {
-        assert_eq!(steal_share(Some((5, 1000)), Some((8, 1200))), Some(0.015));
-        assert_eq!(steal_share(Some((5, 1000)), Some((6, 1099))), None);
-        assert_eq!(steal_share(Some((5, 1000)), Some((5, 1100))), Some(0.0));
-        assert_eq!(steal_share(None, Some((5, 1200))), None);
+    fn unknown_for_one_role_is_unknown_for_the_variant() {
+        let known = || Account::of_processes(&[]);
+        let mut gone = Account::of_processes(&[u32::MAX]); // beyond the largest pid that any Linux hands out
+        gone.begin_slice();
+        gone.end_slice();
+        let role = |name: &str, account| (name.to_owned(), account);
+        assert_eq!(
+            cpu_by_role(&BTreeMap::from([role("resource", known())])),
+            Some(BTreeMap::from([("resource".to_owned(), 0)]))
+        );
+        let both = BTreeMap::from([role("resource", known()), role("authorization", gone)]);
+        assert_eq!(cpu_by_role(&both), None);
     }
 
     #[test]

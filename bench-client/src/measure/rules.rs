@@ -202,6 +202,8 @@ mod tests {
             parts: Vec::new(),
             capacity: None,
             validation: empty,
+            usage: Default::default(),
+            tcp: crate::cell::Cell::blank("not looked at"),
             steal: Some(0.001),
         }
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bench_server::contract::{ApiKeyConfig, HttpVersion, MethodConfig, StoreKind, Transport};
 
+use crate::machine::KeepAwake;
 use crate::plan::{
     ArrivalModel, Case, ConnectionKind, LatencyPlan, LoadRate, Measurement, MeasurementKind, Plan, PoolPlan, Rate,
     RevocationPlan, ThroughputPlan, Variant,
@@ -59,6 +60,7 @@ pub(super) fn plan() -> Plan {
         transport: Transport::Tls13,
         http: HttpVersion::Http1,
         pin: false,
+        keep_awake: KeepAwake::Auto,
         quick: false,
         variants: vec![
             variant("none", MethodConfig::None),

@@ -33,6 +33,7 @@ struct Page<'a> {
     comparison: Sortable,
     latency: Sortable,
     operations: Sortable,
+    resources: Sortable,
     revocation: Sortable,
     figures: Vec<Figure>,
     checks: Vec<CheckRow<'a>>,
@@ -122,7 +123,7 @@ pub(crate) fn render(run: &LoadedRun, report: &Report) -> Result<String, ReportE
         quick: summary.quick,
         analysis: summary.analysis.split("\n\n").collect(),
         date: summary.started_at.strftime("%-d %B %Y, %H:%M UTC").to_string(),
-        machine: machine(report),
+        machine: byline(report),
         sentences: headline::sentences(summary),
         smallest_regression: headline::smallest_regression(summary),
         intervals: headline::intervals(summary),
@@ -134,6 +135,7 @@ pub(crate) fn render(run: &LoadedRun, report: &Report) -> Result<String, ReportE
         comparison: sortable(&view::comparison(summary)),
         latency: sortable(&view::latency(summary)),
         operations: sortable(&view::operations(summary)),
+        resources: sortable(&view::resources(summary)),
         revocation: sortable(&view::revocation(summary)),
         figures,
         checks: checks(report),
@@ -244,9 +246,10 @@ fn checks(report: &Report) -> Vec<CheckRow<'_>> {
         .collect()
 }
 
-fn machine(report: &Report) -> String {
+/// On what, and whether its cores were kept awake: no latency means much without.
+pub(crate) fn byline(report: &Report) -> String {
     let machine = &report.summary.machine;
-    format!("{} × {}", machine.cpus, machine.cpu_model)
+    format!("{} × {}, {}", machine.cpus, machine.cpu_model, machine.keep_awake.words())
 }
 
 /// Machine and settings: what a reader must know to compare this run with another.
@@ -267,6 +270,7 @@ pub(crate) fn facts(run: &LoadedRun, report: &Report) -> Vec<(&'static str, Stri
         ("System", format!("{}, {}", machine.os, machine.arch)),
         ("Hypervisor", machine.hypervisor.clone().unwrap_or_else(|| "none seen".to_owned())),
         ("Binding", bound),
+        ("Sleep", machine.keep_awake.words()),
         ("Transport", format!("{}, {}", transport(plan.transport), http(plan.http))),
         ("Rounds", format!("{} of {} planned, in {} starts", summary.rounds, summary.rounds_planned, summary.starts)),
         ("Seed", summary.seed.to_string()),

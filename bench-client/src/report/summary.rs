@@ -4,6 +4,7 @@
 
 mod cost;
 mod latency;
+mod resources;
 mod revocation;
 mod throughput;
 mod trials;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use cost::{CpuPerRequest, Operations, WireBytes};
 pub use latency::{AddedLatency, CurvePoint, LatencySummary, Percentiles, ValidationTime};
+pub use resources::{Resources, Side, TcpPerRequest};
 pub use revocation::{Bracket, RevocationSummary, WindowView};
 pub use throughput::ThroughputSummary;
 use trials::clusters;
@@ -121,6 +123,16 @@ impl VariantSummary {
     /// that leaves the core idle, most of what the system accounts is falling asleep and waking up.
     pub(crate) fn cpu_at_saturation(&self) -> Cell<CpuPerRequest> {
         self.throughput.and_then(|throughput| throughput.server_cpu_ns_per_request.clone())
+    }
+
+    /// What a request takes, with the measurement that says so: at saturation for the same reason, under the schedule
+    /// where there is nothing else.
+    pub(crate) fn resources(&self) -> Cell<(&str, &Resources)> {
+        match (self.throughput.known(), self.latency.known()) {
+            (Some(throughput), _) => Cell::Known((&throughput.measurement, &throughput.resources)),
+            (None, Some(latency)) => Cell::Known((&latency.measurement, &latency.resources)),
+            (None, None) => Cell::blank(self.latency.reason().unwrap_or_default()),
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bench_server::contract::{HttpVersion, MethodConfig, Transport};
 
 use super::*;
+use crate::machine::{KeepAwake, KeptAwake};
 use crate::plan::{Case, ConnectionKind, Measurement, MeasurementKind, PoolPlan, RevocationPlan, Variant};
 use crate::record::{Measured, RECORD_VERSION, RevocationResult};
 
@@ -18,6 +19,7 @@ fn plan() -> Plan {
         transport: Transport::Plaintext,
         http: HttpVersion::Http1,
         pin: false,
+        keep_awake: KeepAwake::Auto,
         quick: false,
         variants: vec![Variant {
             name: "none".to_owned(),
@@ -61,6 +63,7 @@ fn header() -> Header {
             hypervisor: None,
             server_cpus: vec![],
             client_cpu: None,
+            keep_awake: KeptAwake::off("not asked for"),
         },
         servers: Default::default(),
     }

@@ -115,6 +115,17 @@ fn omitted_options_get_their_documented_values() {
     let MeasurementKind::Latency(latency) = &plan.measurements[0].kind else { panic!() };
     assert_eq!((latency.slice, latency.slices), (Duration::from_millis(100), 10));
     assert_eq!((plan.seed, plan.pin, plan.scenario.as_str()), (DEFAULT_SEED, true, "test"));
+    assert_eq!(plan.keep_awake, KeepAwake::Auto);
+}
+
+#[test]
+fn keeping_cores_awake_is_left_to_the_machine_unless_written() {
+    assert_eq!(set("keep_awake", "true").map(|plan| plan.keep_awake), Ok(KeepAwake::On));
+    assert_eq!(set("keep_awake", "false").map(|plan| plan.keep_awake), Ok(KeepAwake::Off));
+    let hash = |value| set("keep_awake", value).expect("no mistakes").hash();
+    assert_ne!(hash("true"), hash("false"));
+    let found = problems(&format!("keep_awake = \"yes\"\n{SMALL}"));
+    assert_eq!(found, ["dir/test.toml:1:14: keep_awake is \"yes\"; write true or false, without quotes"]);
 }
 
 #[test]

@@ -28,7 +28,7 @@ use super::control::Control;
 use super::oauth::{Issuer, principal};
 use super::process::{Launcher, Process};
 use crate::load::Endpoint;
-use crate::machine::{Machine, ProcessCpu};
+use crate::machine::Machine;
 use crate::plan::{Plan, Variant};
 
 /// Names of the processes' roles, in `run.json` and in records.
@@ -146,10 +146,8 @@ impl Reference {
         self.resource.control.take_telemetry().await
     }
 
-    pub(super) fn cpu(&self) -> Option<BTreeMap<String, ProcessCpu>> {
-        self.servers()
-            .map(|(role, server)| Some((role.to_owned(), ProcessCpu::of(server.process.ready.pid)?)))
-            .collect()
+    pub(super) fn processes(&self) -> BTreeMap<String, Vec<u32>> {
+        self.servers().map(|(role, server)| (role.to_owned(), vec![server.process.ready.pid])).collect()
     }
 
     pub(super) fn check_alive(&mut self) -> Result<(), String> {

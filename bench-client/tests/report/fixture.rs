@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use bench_client::machine::Machine;
+use bench_client::cell::Cell;
+use bench_client::machine::{KeepAwake, KeptAwake, Machine, SampledCpu, Switches, TcpCounts, Usage};
 use bench_client::outcome::Outcomes;
 use bench_client::plan::{
     ArrivalModel, Case, ConnectionKind, LatencyPlan, LoadRate, Measurement, MeasurementKind, Plan, PoolPlan, Rate,
@@ -191,6 +192,22 @@ fn weather(start: u32, round: u32) -> f64 {
     [1.0, 1.03, 0.97][start as usize % 3] * [1.0, 1.01][round as usize % 2]
 }
 
+/// Instructions per request.
+pub(crate) const SERVER_INSTRUCTIONS: u64 = 30_000;
+pub(crate) const CLIENT_INSTRUCTIONS: u64 = 9_000;
+/// Peak of each process.
+pub(crate) const PEAK_RSS: u64 = 12 << 20;
+
+/// What a process used: a quarter of its time in user mode, a voluntary switch for every second request.
+fn usage(requests: u64, cpu_ns: u64, instructions: u64) -> Usage {
+    Usage {
+        switches: Cell::Known(Switches { voluntary: requests / 2, involuntary: 0 }),
+        instructions: Cell::Known(instructions * requests),
+        sampled: Cell::Known(SampledCpu { user_ns: cpu_ns / 4, system_ns: cpu_ns - cpu_ns / 4 }),
+        peak_rss_bytes: Cell::Known(PEAK_RSS),
+    }
+}
+
 fn load(cost: &Cost, measurement: &Measurement, start: u32, round: u32) -> LoadResult {
     let weather = weather(start, round);
     let cpu_ns = (BASELINE_CPU_NS + cost.cpu_ns) * weather;
@@ -223,6 +240,13 @@ fn load(cost: &Cost, measurement: &Measurement, start: u32, round: u32) -> LoadR
         MeasurementKind::Throughput(plan) => plan.connections as f64,
         _ => requests as f64 / measured.as_secs_f64() * BASELINE_P50_NS / 1e9,
     };
+    let server_cpu_ns = match &cost.method {
+        MethodConfig::OAuth2(_) => BTreeMap::from([
+            ("resource".to_owned(), (cpu_ns * 0.7 * requests as f64) as u64),
+            ("authorization".to_owned(), (cpu_ns * 0.3 * requests as f64) as u64),
+        ]),
+        _ => BTreeMap::from([("resource".to_owned(), (cpu_ns * requests as f64) as u64)]),
+    };
     LoadResult {
         measured_ns: measured.as_nanos() as u64,
         in_flight_ns: (in_flight * measured.as_nanos() as f64) as u64,
@@ -241,12 +265,19 @@ fn load(cost: &Cost, measurement: &Measurement, start: u32, round: u32) -> LoadR
         handshakes_full: 0,
         handshakes_resumed: 0,
         client_cpu_ns: 7_000 * requests,
-        server_cpu_ns: Some(match &cost.method {
-            MethodConfig::OAuth2(_) => BTreeMap::from([
-                ("resource".to_owned(), (cpu_ns * 0.7 * requests as f64) as u64),
-                ("authorization".to_owned(), (cpu_ns * 0.3 * requests as f64) as u64),
-            ]),
-            _ => BTreeMap::from([("resource".to_owned(), (cpu_ns * requests as f64) as u64)]),
+        usage: server_cpu_ns
+            .iter()
+            .map(|(role, ns)| (role.clone(), usage(requests, *ns, SERVER_INSTRUCTIONS)))
+            .chain([("client".to_owned(), usage(requests, 7_000 * requests, CLIENT_INSTRUCTIONS))])
+            .collect(),
+        server_cpu_ns: Some(server_cpu_ns),
+        tcp: Cell::Known(TcpCounts {
+            bytes_sent: cost.bytes_sent * requests,
+            bytes_received: 260 * requests,
+            bytes_retransmitted: 0,
+            segments_sent: 2 * requests,
+            segments_received: requests,
+            segments_retransmitted: 0,
         }),
         server: Counters {
             requests,
@@ -365,6 +396,7 @@ fn make() -> LoadedRun {
         transport: Transport::Tls13,
         http: HttpVersion::Http1,
         pin: true,
+        keep_awake: KeepAwake::Auto,
         quick: false,
         variants,
         measurements,
@@ -393,6 +425,7 @@ fn make() -> LoadedRun {
                 hypervisor: Some("KVM".to_owned()),
                 server_cpus: vec![0],
                 client_cpu: Some(1),
+                keep_awake: KeptAwake::On,
             },
             servers: BTreeMap::new(),
         },

@@ -365,3 +365,32 @@ async fn each_connection_presents_its_own_certificate() {
     assert!(tally.outcomes.rejected[&RejectReason::TlsAlert] > 10);
     assert_eq!((tally.outcomes.accepted, tally.outcomes.failed.len()), (0, 0));
 }
+
+/// The kernel's account of a session under a closed loop, and what the session itself counted.
+#[cfg(target_os = "linux")]
+async fn kernel_and_own_counts(kind: ConnectionKind) -> (Cell<crate::machine::TcpCounts>, Tally) {
+    let endpoint = serve(PLAIN, honest).await;
+    let mut session = session(endpoint, 4, 2).await;
+    let before = session.tcp();
+    let tally = loop_until(&mut session, 20, 2, kind).await;
+    let after = session.tcp();
+    (before.and_then(|before| after.and_then(|after| after.since(before).into())), tally)
+}
+
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn the_kernel_counts_the_same_bytes_on_kept_connections() {
+    let (kernel, own) = kernel_and_own_counts(REUSED).await;
+    let kernel = kernel.known().copied().expect("Linux tells");
+    assert_eq!(kernel.bytes_sent - kernel.bytes_retransmitted, own.bytes_sent);
+    assert_eq!(kernel.bytes_received, own.bytes_received);
+    assert!(kernel.segments_sent > 0);
+}
+
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn connections_that_closed_leave_no_account() {
+    let (kernel, own) = kernel_and_own_counts(ConnectionKind::Fresh).await;
+    assert!(own.connections_opened > 20);
+    assert!(kernel.reason().is_some_and(|reason| reason.contains("closed")), "{kernel:?}");
+}

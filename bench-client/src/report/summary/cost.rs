@@ -85,7 +85,7 @@ fn cpu_of(load: &Load<'_>) -> Option<(f64, f64)> {
 }
 
 /// Sum of the numerators over the sum of the denominators, trial `i` counted `weights[i]` times.
-fn pooled(parts: &[(f64, f64)], weights: &[u32]) -> Option<f64> {
+pub(super) fn pooled(parts: &[(f64, f64)], weights: &[u32]) -> Option<f64> {
     let (mut above, mut below) = (0.0, 0.0);
     for ((numerator, denominator), weight) in parts.iter().zip(weights) {
         above += numerator * f64::from(*weight);

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::cell::{Cell, Estimate};
 use super::cost::{CpuPerRequest, Operations, WireBytes, cpu, operations, wire};
+use super::resources::{Resources, resources};
 use super::trials::{Load, Pairing, Trials, duty, pairing, resampler};
 use crate::plan::{ArrivalModel, BASELINE, ConnectionKind, LatencyPlan, Plan};
 use crate::stats::{Distribution, Pool, Resampler};
@@ -51,6 +52,8 @@ pub struct LatencySummary {
     pub operations_per_request: Cell<Operations>,
     /// What went over TCP per answered request, TLS included.
     pub wire_bytes_per_request: Cell<WireBytes>,
+    /// What else a request takes on both sides.
+    pub resources: Resources,
     /// Full TLS handshakes that the client saw while it measured.
     pub handshakes_full: u64,
     /// Resumed TLS handshakes that the client saw while it measured.
@@ -153,6 +156,7 @@ pub(super) fn summarise<'a>(
         server_cpu_ns_per_request: cpu(loads, draws.as_ref(), &pairing),
         operations_per_request: operations(loads),
         wire_bytes_per_request: wire(loads),
+        resources: resources(loads, draws.as_ref()),
         handshakes_full: loads.iter().map(|load| load.result.handshakes_full).sum(),
         handshakes_resumed: loads.iter().map(|load| load.result.handshakes_resumed).sum(),
     }
