@@ -11,11 +11,15 @@ mod portable;
 #[cfg(not(target_os = "linux"))]
 use portable as platform;
 
+mod family;
+
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+pub use family::Family;
 
 /// The machine that a run was made on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -248,13 +248,19 @@ fn failures(spoil: impl FnOnce(&mut LoadedRun)) -> Vec<String> {
 
 #[test]
 fn checks_fail_when_they_should() {
-    let lookups = failures(|run| fixture::load_mut(run, "api-key-sqlite/latency").server.store_lookups -= 20);
+    let lookups = failures(|run| {
+        fixture::load_mut(run, "api-key-sqlite/latency").server.as_mut().expect("told").store_lookups -= 20
+    });
     assert_eq!(lookups, ["api-key-sqlite: one store lookup per request"]);
-    let stateless = failures(|run| fixture::load_mut(run, "jwt-rs256/throughput").server.store_lookups = 1);
+    let stateless =
+        failures(|run| fixture::load_mut(run, "jwt-rs256/throughput").server.as_mut().expect("told").store_lookups = 1);
     assert_eq!(stateless, ["jwt-rs256: no store lookup on kept connections"]);
-    let cached = failures(|run| fixture::load_mut(run, "oauth2-opaque-cached/latency").server.cache_hits -= 1);
+    let cached = failures(|run| {
+        fixture::load_mut(run, "oauth2-opaque-cached/latency").server.as_mut().expect("told").cache_hits -= 1
+    });
     assert_eq!(cached, ["oauth2-opaque-cached: a request hits the cache or looks up"]);
-    let unverified = failures(|run| fixture::load_mut(run, "jwt-es256/latency").server.verify_calls -= 1);
+    let unverified =
+        failures(|run| fixture::load_mut(run, "jwt-es256/latency").server.as_mut().expect("told").verify_calls -= 1);
     assert_eq!(unverified, ["jwt-es256: one signature check per request"]);
     let uncounted = failures(|run| fixture::load_mut(run, "mtls/throughput").answered += 1);
     assert_eq!(uncounted, ["client and server count the same answers"]);

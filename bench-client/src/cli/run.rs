@@ -8,6 +8,7 @@ use super::scenarios::{Changes, Ready, prepare};
 use super::{Exit, fail, interrupt, remark};
 use crate::machine::Machine;
 use crate::measure::{self, MeasureError};
+use crate::plan::Plan;
 use crate::progress;
 use crate::record::Record;
 use crate::run::{Build, Header, RUN_VERSION, RunFolder};
@@ -59,7 +60,7 @@ pub(super) fn run(args: &Args) -> Exit {
 }
 
 fn begin(scenario: Ready, args: &Args, interrupted: &AtomicBool) -> Exit {
-    let machine = Machine::detect(scenario.plan.pin);
+    let machine = machine(&scenario.plan);
     let header = Header {
         version: RUN_VERSION,
         scenario_text: scenario.text,
@@ -82,11 +83,20 @@ fn resume(path: &Path, json: bool, interrupted: &AtomicBool) -> Exit {
         Err(error) => return fail(Exit::Input, error),
     };
     run.warnings.iter().for_each(|warning| remark(format_args!("warning: {warning}")));
-    let machine = Machine::detect(run.header.plan.pin);
+    let machine = machine(&run.header.plan);
     if let Err(message) = same_conditions(&run.header, &machine, &Build::current()) {
         return fail(Exit::Input, format_args!("{}: {message}", path.display()));
     }
     measure(folder, &run.header, &run.records, json, interrupted)
+}
+
+/// This machine, bound as the plan says. The processes of a server of the user's are not the run's to bind.
+fn machine(plan: &Plan) -> Machine {
+    let machine = Machine::detect(plan.pin);
+    match plan.target {
+        Some(_) => Machine { server_cpus: Vec::new(), ..machine },
+        None => machine,
+    }
 }
 
 /// Whether a run may go on here: its records are compared with each other, so they must come from one machine and from

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 
+use super::family::Entry;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// Processors that the calling thread may use, in rising order.
@@ -85,6 +86,24 @@ pub(super) fn process_cpu_ns(pid: u32) -> Option<BTreeMap<u32, u64>> {
     Some(BTreeMap::from([(pid, ns)]))
 }
 
+/// All processes that can be seen, those left out that have ended and wait to be reaped.
+pub(super) fn processes() -> io::Result<Vec<Entry>> {
+    let folders = fs::read_dir("/proc")?.flatten();
+    let numbered = folders.filter_map(|folder| folder.file_name().to_str()?.parse::<u32>().ok());
+    // One may end while the list is read.
+    Ok(numbered.filter_map(|pid| parse_entry(pid, &fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)).collect())
+}
+
+/// Fields 2 (name), 3 (state), 4 (parent) and 22 (begin) of `/proc/PID/stat`.
+fn parse_entry(pid: u32, stat: &str) -> Option<Entry> {
+    let (before, after) = stat.rsplit_once(')')?;
+    let name = before.split_once('(')?.1.to_owned();
+    let fields: Vec<&str> = after.split_ascii_whitespace().collect();
+    let ended = matches!(*fields.first()?, "Z" | "X");
+    let entry = Entry { pid, parent: fields.get(1)?.parse().ok()?, began: fields.get(19)?.parse().ok()?, name };
+    (!ended).then_some(entry)
+}
+
 /// `utime` + `stime`, fields 14 and 15 of `/proc/PID/stat`. Field 2 is the program's name in brackets and may itself
 /// hold blanks and brackets, so counting begins behind the last one.
 fn stat_ticks(stat: &str) -> Option<u64> {
@@ -142,6 +161,15 @@ mod tests {
         let stat = "42 (a b) (c)) S 1 42 42 0 -1 4194304 100 0 0 0 250 50 0 0 20 0 4 0 12345 0 0\n";
         assert_eq!(stat_ticks(stat), Some(300));
         assert_eq!(stat_ticks("42 (x) S 1 2"), None);
+    }
+
+    #[test]
+    fn a_process_is_read_with_its_parent_and_begin() {
+        let fields = "S 7 42 42 0 -1 4194304 100 0 0 0 250 50 0 0 20 0 4 0 12345 0 0";
+        let entry = parse_entry(42, &format!("42 (a b) (c)) {fields}\n")).expect("complete");
+        assert_eq!((entry.pid, entry.parent, entry.began, entry.name.as_str()), (42, 7, 12345, "a b) (c)"));
+        assert!(parse_entry(42, &format!("42 (x) {}\n", fields.replace('S', "Z"))).is_none(), "it has ended");
+        assert!(parse_entry(42, "42 (x) S 1 2").is_none());
     }
 
     #[test]

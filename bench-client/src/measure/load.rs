@@ -122,8 +122,8 @@ struct Trial<'p> {
     server: usize,
     started_at: jiff::Timestamp,
     started: Instant,
-    /// The server's counters at the beginning.
-    counters: Counters,
+    /// The server's counters at the beginning, where it tells them.
+    counters: Option<Counters>,
     tally: Tally,
     client_cpu_ns: u64,
     server_cpu_ns: Option<BTreeMap<String, u64>>,
@@ -140,7 +140,7 @@ impl<'p> Trial<'p> {
             server,
             started_at: jiff::Timestamp::now(),
             started: Instant::now(),
-            counters: telemetry.counters,
+            counters: telemetry.map(|telemetry| telemetry.counters),
             tally: Tally::new(),
             client_cpu_ns: 0,
             server_cpu_ns: Some(BTreeMap::new()),
@@ -190,8 +190,8 @@ impl<'p> Trial<'p> {
             handshakes_resumed: tally.handshakes_resumed,
             client_cpu_ns: self.client_cpu_ns,
             server_cpu_ns: self.server_cpu_ns,
-            server: telemetry.counters.since(&self.counters),
-            validation: EncodedHistogram::from_text(telemetry.validation),
+            server: telemetry.as_ref().zip(self.counters.as_ref()).map(|(end, begin)| end.counters.since(begin)),
+            validation: telemetry.map(|telemetry| EncodedHistogram::from_text(telemetry.validation)),
             steal: steal_share(self.steal, steal_jiffies()),
         };
         let late = if open.is_some() { rules::tail(&tally.lateness) } else { Duration::ZERO };

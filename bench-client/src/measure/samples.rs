@@ -12,9 +12,9 @@ use crate::record::{Measured, RECORD_VERSION, Record, RevocationResult};
 
 /// Two starts of two rounds: `none` and `a` under latency and revocation, `none` alone under throughput.
 pub(super) fn plan() -> Plan {
-    let variant = |name: &str, method| Variant {
+    let variant = |name: &str, method: MethodConfig| Variant {
         name: name.to_owned(),
-        method,
+        method: method.into(),
         authorization_server: None,
         pool: PoolPlan { count: 10, zipf_exponent: 1.0 },
     };
@@ -59,6 +59,7 @@ pub(super) fn plan() -> Plan {
         http: HttpVersion::Http1,
         pin: false,
         quick: false,
+        target: None,
         variants: vec![
             variant("none", MethodConfig::None),
             variant("a", MethodConfig::ApiKey(ApiKeyConfig { store: StoreKind::Memory, cache: None })),

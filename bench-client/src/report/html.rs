@@ -254,6 +254,9 @@ pub(crate) fn facts(run: &LoadedRun, report: &Report) -> Vec<(&'static str, Stri
     let (summary, machine) = (&report.summary, &report.summary.machine);
     let plan = &run.header.plan;
     let bound = match (machine.server_cpus.as_slice(), machine.client_cpu) {
+        ([], Some(client)) if summary.target.is_some() => {
+            format!("client on processor {client}; where the target's processes run is theirs")
+        }
         ([], _) | (_, None) => "not bound to processors: server and client compete".to_owned(),
         (servers, Some(client)) => {
             let servers: Vec<String> = servers.iter().map(ToString::to_string).collect();
@@ -267,6 +270,7 @@ pub(crate) fn facts(run: &LoadedRun, report: &Report) -> Vec<(&'static str, Stri
         ("System", format!("{}, {}", machine.os, machine.arch)),
         ("Hypervisor", machine.hypervisor.clone().unwrap_or_else(|| "none seen".to_owned())),
         ("Binding", bound),
+        ("Target", summary.target.clone().unwrap_or_else(|| "the reference server".to_owned())),
         ("Transport", format!("{}, {}", transport(plan.transport), http(plan.http))),
         ("Rounds", format!("{} of {} planned, in {} starts", summary.rounds, summary.rounds_planned, summary.starts)),
         ("Seed", summary.seed.to_string()),

@@ -239,7 +239,7 @@ fn load(cost: &Cost, measurement: &Measurement, start: u32, round: u32) -> LoadR
             ]),
             _ => BTreeMap::from([("resource".to_owned(), (cpu_ns * requests as f64) as u64)]),
         }),
-        server: Counters {
+        server: Some(Counters {
             requests,
             accepted: requests,
             store_lookups: lookups,
@@ -248,8 +248,8 @@ fn load(cost: &Cost, measurement: &Measurement, start: u32, round: u32) -> LoadR
             hash_calls: hashes,
             introspections,
             ..Counters::default()
-        },
-        validation: histogram(requests, cost.validation_ns * weather, 0.08),
+        }),
+        validation: Some(histogram(requests, cost.validation_ns * weather, 0.08)),
         steal: Some(0.0),
     }
 }
@@ -303,7 +303,7 @@ fn make() -> LoadedRun {
         .iter()
         .map(|cost| Variant {
             name: cost.name.to_owned(),
-            method: cost.method.clone(),
+            method: cost.method.clone().into(),
             authorization_server: match &cost.method {
                 MethodConfig::OAuth2(OAuth2Config { validation: TokenValidation::Jwt { algorithm }, .. }) => {
                     Some(AuthorizationServerConfig {
@@ -356,6 +356,7 @@ fn make() -> LoadedRun {
         transport: Transport::Tls13,
         http: HttpVersion::Http1,
         pin: true,
+        target: None,
         quick: false,
         variants,
         measurements,
