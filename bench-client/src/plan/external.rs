@@ -144,6 +144,16 @@ impl CredentialSource {
     pub fn is_single(&self) -> bool {
         matches!(self, Self::Env { .. } | Self::Certificate { .. })
     }
+
+    /// Whether nobody says for whom the server takes their bearer. Of files that is known when they are read.
+    pub fn lacks_principal(&self) -> bool {
+        match self {
+            Self::Env { principal, .. }
+            | Self::Certificate { principal, .. }
+            | Self::TokenRequest(TokenRequest { principal, .. }) => principal.is_none(),
+            Self::File(_) | Self::Folder(_) => false,
+        }
+    }
 }
 
 /// How access tokens are asked for.

@@ -12,11 +12,11 @@ use bench_server::contract::{HttpVersion, Transport};
 use reqwest::Url;
 
 use self::field::{content, placeholders, statuses, variant_url};
-use super::document::Value;
+use super::document::{At, Value};
 use super::reader::Section;
 use super::value::{flag, one_of, text, whole};
 use crate::plan::{Accepted, Convention, ExternalMethod, HeaderField, MethodWord, Slot, TargetPlan, TargetProcesses};
-use crate::plan::{CredentialSource, Template};
+use crate::plan::{CredentialSource, Revoke, Template};
 
 /// Keys of a variant that only a server of the user's has, and where they belong.
 pub(super) const KEYS: &[(&str, &str)] = &[
@@ -28,7 +28,8 @@ pub(super) const KEYS: &[(&str, &str)] = &[
     ("revoke", "[target]"),
 ];
 
-const RELEVANT_TO_METHODS: &[(&str, &str)] = &[
+/// Where each of them belongs among the methods.
+const BELONGS: &[(&str, &str)] = &[
     ("header", "methods \"api-key\", \"jwt\" and \"oauth2\""),
     ("credentials", "a method that authenticates"),
     ("rejected", "a method that authenticates"),
@@ -64,9 +65,12 @@ pub(super) fn read(mut section: Section<'_>, folder: &Path) -> Target {
     }
     let http = section.or("http", HttpVersion::Http1, one_of(VERSIONS));
     let pin = section.or("pin", true, flag);
-    let pid = section.optional("pid", whole(1..=u32::MAX));
-    let process = section.optional("process", content);
-    if section.has("pid") && section.has("process") {
+    let pid = section.optional("pid", whole(1..=u32::MAX)).map(TargetProcesses::Pid);
+    let process = section.optional("process", content).map(TargetProcesses::Process);
+    // What the command line says replaces what the file says, as everywhere.
+    let (set_pid, set_process) = (section.at("pid"), section.at("process"));
+    let (set_pid, set_process) = (matches!(set_pid, At::Argument(_)), matches!(set_process, At::Argument(_)));
+    if section.has("pid") && section.has("process") && set_pid == set_process {
         section.error("process", "process and pid both name the target's processes; write one of them");
     }
     let accepted = read_accepted(&mut section, Accepted { status: vec![200], body_contains: None });
@@ -76,7 +80,7 @@ pub(super) fn read(mut section: Section<'_>, folder: &Path) -> Target {
     let plan = url.as_ref().map(|url| TargetPlan {
         url: url.to_string(),
         roots: roots.map(Into::into),
-        processes: pid.map(TargetProcesses::Pid).or(process.map(TargetProcesses::Process)),
+        processes: if set_process { process.or(pid) } else { pid.or(process) },
         folder: folder.to_owned(),
     });
     Target { plan, url, transport: if plaintext { Transport::Plaintext } else { tls }, http, pin, accepted, rejected }
@@ -84,57 +88,55 @@ pub(super) fn read(mut section: Section<'_>, folder: &Path) -> Target {
 
 /// What a variant says of the target beyond name, method and pool.
 pub(super) fn read_method(section: &mut Section<'_>, method: MethodWord, target: &Target) -> Option<ExternalMethod> {
-    let url = match (section.has("url"), &target.url) {
-        (true, base) => variant_url(section, base.as_ref()),
-        (false, base) => base.clone(),
+    let url = match section.has("url") {
+        true => variant_url(section, target.url.as_ref()),
+        false => target.url.clone(),
     };
     let accepted = read_accepted(section, target.accepted.clone());
-    let this = format!("method \"{}\"", method.name());
-    if method == MethodWord::None {
-        if names_principal(&accepted) {
-            section.error(
-                "accepted",
-                "accepted.body_contains holds {principal}, but no principal is known without a credential; write what \
-                 this route answers",
-            );
-        }
-        section.misplaced(RELEVANT_TO_METHODS, &this);
-        let convention = Convention { header: None, accepted, rejected: target.rejected.clone() };
-        return Some(ExternalMethod { method, url: url?.to_string(), convention, credentials: None, revoke: None });
+    let external = match method {
+        MethodWord::None => read_open_route(section, accepted, target.rejected.clone()),
+        _ => read_protected_route(section, method, accepted, target.rejected.clone()),
+    };
+    section.misplaced(BELONGS, &format!("method \"{}\"", method.name()));
+    let (convention, credentials, revoke) = external?;
+    Some(ExternalMethod { method, url: url?.to_string(), convention, credentials, revoke })
+}
+
+type Route = (Convention, Option<CredentialSource>, Option<Revoke>);
+
+fn read_open_route(section: &mut Section<'_>, accepted: Accepted, rejected: Vec<u16>) -> Option<Route> {
+    if names_principal(&accepted) {
+        section.error(
+            "accepted",
+            "accepted.body_contains holds {principal}, but without a credential there is none; write what this route \
+             answers",
+        );
     }
-    let rejected = read_rejected(section, target.rejected.clone());
+    Some((Convention { header: None, accepted, rejected }, None, None))
+}
+
+fn read_protected_route(
+    section: &mut Section<'_>,
+    method: MethodWord,
+    accepted: Accepted,
+    rejected: Vec<u16>,
+) -> Option<Route> {
+    let rejected = read_rejected(section, rejected);
     apart(section, &accepted, &rejected);
     let header = match method {
-        MethodWord::Basic | MethodWord::Mtls => {
-            section.misplaced(RELEVANT_TO_METHODS, &this);
-            None
-        }
-        _ => read_header(section, method),
+        MethodWord::Basic | MethodWord::Mtls => Some(None),
+        _ => read_header(section, method).map(Some),
     };
     let credentials = credentials::read(section, method);
-    if let Some(source) = credentials.as_ref().filter(|_| names_principal(&accepted)) {
-        let principal = match source {
-            CredentialSource::Env { principal, .. } | CredentialSource::Certificate { principal, .. } => {
-                principal.is_some()
-            }
-            CredentialSource::TokenRequest(request) => request.principal.is_some(),
-            // Known when the file is read.
-            CredentialSource::File(_) | CredentialSource::Folder(_) => true,
-        };
-        if !principal {
-            section.error(
-                "credentials",
-                "credentials says no principal, which accepted.body_contains asks for; add principal = \"…\"",
-            );
-        }
+    let unknown = |source: &CredentialSource| method != MethodWord::Basic && source.lacks_principal();
+    if names_principal(&accepted) && credentials.as_ref().is_some_and(unknown) {
+        section.error(
+            "credentials",
+            "credentials says no principal, which accepted.body_contains asks for; add principal = \"…\"",
+        );
     }
     let revoke = revoke::read(section);
-    let needs_header = !matches!(method, MethodWord::Basic | MethodWord::Mtls);
-    if needs_header && header.is_none() {
-        return None; // that is noted
-    }
-    let convention = Convention { header, accepted, rejected };
-    Some(ExternalMethod { method, url: url?.to_string(), convention, credentials: Some(credentials?), revoke })
+    Some((Convention { header: header?, accepted, rejected }, Some(credentials?), revoke))
 }
 
 /// `header = "X-API-Key: {credential}"`. Bearer tokens have one by their standard (RFC 6750 §2.1).
@@ -162,7 +164,8 @@ fn read_accepted(section: &mut Section<'_>, default: Accepted) -> Accepted {
     let accepted = Accepted {
         status: table.or("status", default.status, statuses),
         body_contains: table
-            .optional("body_contains", placeholders(&[Slot::Principal], "only {principal} can stand here")),
+            .optional("body_contains", placeholders(&[Slot::Principal], "only {principal} can stand here"))
+            .or(default.body_contains),
     };
     table.finish();
     accepted
