@@ -5,6 +5,8 @@
 mod credentials;
 mod field;
 mod revoke;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 
@@ -135,7 +137,11 @@ fn read_protected_route(
             "credentials says no principal, which accepted.body_contains asks for; add principal = \"…\"",
         );
     }
-    let revoke = revoke::read(section);
+    let revoke = section.has("revoke").then(|| revoke::read(section));
+    let revoke = match revoke {
+        Some(None) => return None, // what was written is mistaken; that is noted
+        given => given.flatten(),
+    };
     Some((Convention { header: header?, accepted, rejected }, Some(credentials?), revoke))
 }
 
@@ -178,8 +184,11 @@ fn read_rejected(section: &mut Section<'_>, default: Vec<u16>) -> Vec<u16> {
     rejected
 }
 
-/// One status cannot mean both.
+/// One status cannot mean both. Who wrote neither has inherited what was judged already.
 fn apart(section: &Section<'_>, accepted: &Accepted, rejected: &[u16]) {
+    if !section.has("accepted") && !section.has("rejected") {
+        return;
+    }
     if let Some(both) = accepted.status.iter().find(|status| rejected.contains(status)) {
         let key = if section.has("accepted") { "accepted" } else { "rejected" };
         section.error(key, format!("{key}: status {both} both accepts and rejects; remove it from one of the two"));

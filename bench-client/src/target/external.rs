@@ -8,6 +8,8 @@ mod http;
 mod probe;
 mod revoke;
 mod supply;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

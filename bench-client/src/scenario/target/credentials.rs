@@ -100,10 +100,10 @@ fn read_token_request(mut table: Section<'_>) -> Option<TokenRequest> {
 
 /// A template whose only places are variables. What was written is not repeated: it may be a secret.
 fn from_environment(table: &mut Section<'_>, key: &'static str, example: &str) -> Option<Template> {
-    let written = table.required(key, example, text)?;
-    let found = Template::parse(&written).and_then(|template| {
+    let written = table.required(key, example, |value| Ok(text(value)))?;
+    let found = written.and_then(|written| Template::parse(&written)).and_then(|template| {
         let variables = template.slots().all(|slot| matches!(slot, Slot::Variable(_)));
-        if variables && !written.is_empty() { Ok(template) } else { Err("write text or ${NAME}".to_owned()) }
+        if variables && !template.text().is_empty() { Ok(template) } else { Err("write text or ${NAME}".to_owned()) }
     });
     found.map_err(|remedy| table.error(key, format!("{key}: {remedy}"))).ok()
 }

@@ -6,7 +6,7 @@ use bench_server::contract::{Issued, Material, Secret};
 use super::http::Http;
 use super::supply::{Supply, nobody};
 use crate::load::{Caller, Endpoint};
-use crate::outcome::{Outcome, RejectReason};
+use crate::outcome::{Outcome, RejectReason, Transport};
 use crate::plan::ConnectionKind;
 
 /// Tries the variant with the load engine, the same that will measure it.
@@ -36,7 +36,8 @@ pub(super) async fn probe(endpoint: &Endpoint, supply: &Supply, http: &Http) -> 
 async fn must_reject(endpoint: &Endpoint, credential: &Issued, what: &str, http: &Http) -> Result<(), String> {
     match call(endpoint, credential).await? {
         Outcome::Rejected(RejectReason::InvalidCredential | RejectReason::Forbidden | RejectReason::TlsAlert) => Ok(()),
-        Outcome::Accepted => Err(format!(
+        // Whom the answer names does not matter: the status let it in.
+        Outcome::Accepted | Outcome::Failed(Transport::WrongPrincipal) => Err(format!(
             "{what} was accepted: nothing is validated here, so nothing would be measured; protect the route"
         )),
         _ => {

@@ -238,3 +238,28 @@ fn pair(certificate: &Path, key: &Path, id: String, principal: String) -> Result
     let material = Material::Certificate { chain_pem: read(certificate)?, key_pem: Secret::new(read(key)?) };
     Ok(Issued { id, principal, material })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn certificates_come_in_pairs_by_name() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        assert!(certificates(folder.path()).expect_err("it is empty").contains("no NAME.pem"));
+        for name in ["b", "a"] {
+            fs::write(folder.path().join(format!("{name}.pem")), format!("chain {name}")).expect("writable");
+        }
+        fs::write(folder.path().join("a.key"), "key a").expect("writable");
+        let error = certificates(folder.path()).expect_err("b has no key");
+        assert!(error.contains("b.key"), "{error}");
+        fs::write(folder.path().join("b.key"), "key b").expect("writable");
+        let found = certificates(folder.path()).expect("two pairs");
+        let names: Vec<&str> = found.iter().map(|credential| credential.principal.as_str()).collect();
+        assert_eq!(names, ["a", "b"]);
+        let material = Material::Certificate { chain_pem: "chain b".to_owned(), key_pem: Secret::new("key b") };
+        assert_eq!(found[1].material, material);
+    }
+}
