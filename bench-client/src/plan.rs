@@ -77,7 +77,7 @@ pub enum Method {
     /// A server of the user's.
     External {
         /// What is known of it.
-        external: ExternalMethod,
+        external: Box<ExternalMethod>,
     },
 }
 

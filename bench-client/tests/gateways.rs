@@ -75,6 +75,8 @@ impl Stage {
             fcntl_setfd(socket, FdFlags::empty()).unwrap();
         }
         let log = fs::File::create(self.folder.path().join("gateway.log")).unwrap();
+        // Where Debian puts servers, and users other than root do not look.
+        command.env("PATH", format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default()));
         let gateway = command.current_dir(self.state()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
         let gateway = gateway.expect("the gateway is installed: scripts/test does that");
         self.gateway.insert(gateway).id()

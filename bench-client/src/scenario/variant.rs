@@ -108,7 +108,7 @@ pub(super) fn read(
             let external = target::read_method(&mut section, method, target);
             section.misplaced(BELONGS, "[target]");
             section.ignore(target::KEYS.iter().map(|(key, _)| *key));
-            external.map(|external| (Method::External { external }, None))
+            external.map(|external| (Method::External { external: Box::new(external) }, None))
         }
         (None, _) => {
             section.ignore(BELONGS.iter().chain(target::KEYS).map(|(key, _)| *key));

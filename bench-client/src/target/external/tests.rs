@@ -197,7 +197,7 @@ async fn tokens_are_asked_for_one_by_one() {
         .attach(answer, async |attached| attached.expect("attached").take(30).await)
         .await
         .expect("all are given");
-    let distinct: BTreeSet<String> = tokens.iter().map(|token| environment::presented(token)).collect();
+    let distinct: BTreeSet<String> = tokens.iter().map(environment::presented).collect();
     assert_eq!((tokens.len(), distinct.len()), (30, 30));
     assert!(tokens.iter().all(|token| token.principal == "me" && !token.id.contains("token0")));
 }
