@@ -264,13 +264,13 @@ pub(crate) fn facts(run: &LoadedRun, report: &Report) -> Vec<(&'static str, Stri
         }
     };
     let build = &summary.build;
-    vec![
+    let target = summary.target.iter().map(|url| ("Target", url.clone()));
+    let facts = [
         ("Processor", format!("{} ({} logical)", machine.cpu_model, machine.cpus)),
         ("Memory", format!("{} GiB", format::number(machine.memory_bytes as f64 / 1_073_741_824.0))),
         ("System", format!("{}, {}", machine.os, machine.arch)),
         ("Hypervisor", machine.hypervisor.clone().unwrap_or_else(|| "none seen".to_owned())),
         ("Binding", bound),
-        ("Target", summary.target.clone().unwrap_or_else(|| "the reference server".to_owned())),
         ("Transport", format!("{}, {}", transport(plan.transport), http(plan.http))),
         ("Rounds", format!("{} of {} planned, in {} starts", summary.rounds, summary.rounds_planned, summary.starts)),
         ("Seed", summary.seed.to_string()),
@@ -280,7 +280,8 @@ pub(crate) fn facts(run: &LoadedRun, report: &Report) -> Vec<(&'static str, Stri
             format!("{}{}", build.revision, if build.dirty { ", with changes that are not committed" } else { "" }),
         ),
         ("Build", format!("authbench {}, {}, profile {}", build.version, build.rustc, build.profile)),
-    ]
+    ];
+    target.chain(facts).collect()
 }
 
 fn transport(transport: Transport) -> &'static str {

@@ -14,11 +14,13 @@ use bench_server::contract::{HttpVersion, Transport};
 use reqwest::Url;
 
 use self::field::{content, placeholders, statuses, variant_url};
-use super::document::{At, Value};
+use super::document::At;
 use super::reader::Section;
 use super::value::{flag, one_of, text, whole};
-use crate::plan::{Accepted, Convention, ExternalMethod, HeaderField, MethodWord, Slot, TargetPlan, TargetProcesses};
-use crate::plan::{CredentialSource, Revoke, Template};
+use crate::plan::{
+    Accepted, Convention, CredentialSource, ExternalMethod, HeaderField, MethodWord, Revoke, Slot, TargetPlan,
+    TargetProcesses, Template,
+};
 
 /// Keys of a variant that only a server of the user's has, and where they belong.
 pub(super) const KEYS: &[(&str, &str)] = &[
@@ -62,9 +64,6 @@ pub(super) fn read(mut section: Section<'_>, folder: &Path) -> Target {
         section.error("transport", "transport goes with an https url, and url is http; remove it");
     }
     let roots = section.optional("roots", content);
-    if plaintext && roots.is_some() {
-        section.error("roots", "roots goes with an https url, and url is http; remove it");
-    }
     let http = section.or("http", HttpVersion::Http1, one_of(VERSIONS));
     let pin = section.or("pin", true, flag);
     let pid = section.optional("pid", whole(1..=u32::MAX)).map(TargetProcesses::Pid);
@@ -197,9 +196,4 @@ fn apart(section: &Section<'_>, accepted: &Accepted, rejected: &[u16]) {
 
 fn names_principal(accepted: &Accepted) -> bool {
     accepted.body_contains.as_ref().is_some_and(|text| text.slots().next().is_some())
-}
-
-/// A table that may be left out, told from a wrong value.
-fn is_table(value: &Value) -> Result<bool, String> {
-    Ok(matches!(value, Value::Table(_)))
 }

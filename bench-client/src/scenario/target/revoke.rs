@@ -8,7 +8,6 @@ use super::super::document::Value;
 use super::super::reader::Section;
 use super::super::value::text;
 use super::field::{content, header, statuses};
-use super::is_table;
 use crate::plan::{HeaderField, Revoke, RevokeRequest, Slot, Template};
 
 /// Fields whose values are secret by their definition.
@@ -83,28 +82,28 @@ fn read_headers(table: &mut Section<'_>) -> Option<Vec<HeaderField>> {
     fields.map_err(|message| table.error("header", message)).ok()
 }
 
+/// Nothing of what was written is repeated.
 fn read_form(table: &mut Section<'_>) -> Option<BTreeMap<String, Template>> {
-    if table.has("form") && table.optional("form", is_table) == Some(false) {
-        table.error("form", "form must be a table like { token = \"{credential}\" }");
-        return None;
-    }
-    let written = table.or("form", BTreeMap::new(), |value| match value {
-        Value::Table(fields) => Ok(fields.iter().map(|(name, (_, item))| (name.clone(), item.value.clone())).collect()),
-        _ => Ok(BTreeMap::new()),
+    let written = table.optional("form", |value| match value {
+        Value::Table(fields) => Ok(Some(fields.clone())),
+        _ => Ok(None),
     });
-    let fields: Result<BTreeMap<String, Template>, String> = written
-        .into_iter()
-        .map(|(name, value)| {
-            let template = text(&value).and_then(|text| Template::parse(&text));
-            let template = template.map_err(|remedy| format!("form.{name}: {remedy}"))?;
-            let secret = ["secret", "password", "assertion"].iter().any(|word| name.contains(word));
-            if secret && template.slots().next().is_none() {
-                return Err(format!("form.{name} {STORED}"));
-            }
-            Ok((name, template))
-        })
-        .collect();
+    let fields = match written {
+        None => Ok(BTreeMap::new()),
+        Some(None) => Err("form must be a table like { token = \"{credential}\" }".to_owned()),
+        Some(Some(fields)) => fields.into_iter().map(|(name, (_, item))| form_field(name, &item.value)).collect(),
+    };
     fields.map_err(|message| table.error("form", message)).ok()
+}
+
+fn form_field(name: String, value: &Value) -> Result<(String, Template), String> {
+    let template = text(value).and_then(|text| Template::parse(&text));
+    let template = template.map_err(|remedy| format!("form.{name}: {remedy}"))?;
+    let secret = ["secret", "password", "assertion"].iter().any(|word| name.contains(word));
+    if secret && template.slots().next().is_none() {
+        return Err(format!("form.{name} {STORED}"));
+    }
+    Ok((name, template))
 }
 
 /// Program and arguments. Arguments can be read by every user of the machine, so no secret may be among them.

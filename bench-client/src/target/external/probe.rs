@@ -18,7 +18,7 @@ pub(super) async fn probe(endpoint: &Endpoint, supply: &Supply, http: &Http) -> 
     if call(endpoint, &credential).await? != Outcome::Accepted {
         let seen = http.ask(endpoint, &credential).await;
         return Err(format!(
-            "a request that should be accepted was not: credential {} {seen}; accepted is {}",
+            "a request that should be accepted was not (credential {}): {seen}; accepted is {}",
             credential.id,
             accepted(endpoint)
         ));
