@@ -15,6 +15,7 @@ mod portable;
 #[cfg(not(target_os = "linux"))]
 use portable as platform;
 
+mod family;
 mod timer;
 
 use std::cell::Cell;
@@ -25,6 +26,7 @@ use serde::{Deserialize, Serialize};
 
 pub use account::{Account, SampledCpu, Switches, Usage};
 pub use awake::{KeepAwake, KeptAwake, Spinners, idle_policy, spin_until_stdin_closes};
+pub use family::Family;
 pub use tcp::{Ends, TcpCounts, TcpReading};
 pub use timer::Timer;
 

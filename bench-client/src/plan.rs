@@ -5,6 +5,8 @@
 
 mod bounds;
 mod expected;
+mod external;
+mod template;
 
 use std::fmt;
 use std::time::Duration;
@@ -13,6 +15,11 @@ use bench_server::contract::{AuthorizationServerConfig, HttpVersion, MethodConfi
 use serde::{Deserialize, Serialize};
 
 pub use expected::ExpectedStart;
+pub use external::{
+    Accepted, Convention, CredentialSource, ExternalMethod, HeaderField, MethodWord, Revoke, RevokeRequest, TargetPlan,
+    TargetProcesses, TokenRequest,
+};
+pub use template::{Slot, Template};
 
 use crate::machine::KeepAwake;
 
@@ -28,6 +35,9 @@ pub struct Plan {
     pub analysis: String,
     /// Seed of every random choice: order, schedule, credentials, phases.
     pub seed: u64,
+    /// The server of the user's that is measured; absent means the reference server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<TargetPlan>,
     /// Lives of the server processes; intervals are taken over them.
     pub starts: u32,
     /// Passes over all cases, in all; a multiple of `starts`.
@@ -56,12 +66,67 @@ pub struct Plan {
 pub struct Variant {
     /// Name, unique; what a row of a table is about.
     pub name: String,
-    /// The resource server's side.
-    pub method: MethodConfig,
+    /// How its server authenticates.
+    pub method: Method,
     /// The authorization server, in a process of its own; for `oauth2` only.
     pub authorization_server: Option<AuthorizationServerConfig>,
     /// The credentials in use.
     pub pool: PoolPlan,
+}
+
+/// How a variant's server authenticates.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Method {
+    /// The reference server, configured so.
+    Reference(MethodConfig),
+    /// A server of the user's.
+    External {
+        /// What is known of it.
+        external: Box<ExternalMethod>,
+    },
+}
+
+impl Method {
+    /// The method's word.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Reference(method) => method.name(),
+            Self::External { external } => external.method.name(),
+        }
+    }
+
+    /// The resource server's configuration, where it is the reference server.
+    pub fn reference(&self) -> Option<&MethodConfig> {
+        match self {
+            Self::Reference(method) => Some(method),
+            Self::External { .. } => None,
+        }
+    }
+
+    /// What is known of a server of the user's.
+    pub fn external(&self) -> Option<&ExternalMethod> {
+        match self {
+            Self::Reference(_) => None,
+            Self::External { external } => Some(external),
+        }
+    }
+
+    /// Whether nobody authenticates.
+    pub fn is_none(&self) -> bool {
+        self.name() == "none"
+    }
+
+    /// Whether connections present the credential, rather than requests.
+    pub fn is_mtls(&self) -> bool {
+        self.name() == "mtls"
+    }
+}
+
+impl From<MethodConfig> for Method {
+    fn from(method: MethodConfig) -> Self {
+        Self::Reference(method)
+    }
 }
 
 /// A population of credentials and how use is spread over it.

@@ -98,14 +98,16 @@ pub struct LoadResult {
     pub handshakes_resumed: u64,
     /// Processor time of the client, user and system.
     pub client_cpu_ns: u64,
-    /// Processor time of the variant's server processes by role (`resource`, `authorization`), user and system, as the
+    /// Processor time of the variant's server processes by role (`resource`, `authorization`, `target`), user and system, as the
     /// operating system accounts it; absent where it cannot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_cpu_ns: Option<BTreeMap<String, u64>>,
-    /// What the resource server counted during the trial.
-    pub server: Counters,
-    /// Time inside the authenticator call, as the resource server recorded it.
-    pub validation: EncodedHistogram,
+    /// What the resource server counted during the trial; absent where the server does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<Counters>,
+    /// Time inside the authenticator call, as the resource server recorded it; absent where the server does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation: Option<EncodedHistogram>,
     /// Open loop whose rate changes: its parts, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<SchedulePart>,

@@ -8,6 +8,7 @@ mod schema;
 use std::path::Path;
 
 use bench_client::machine::{KeptAwake, SampledCpu};
+use bench_client::plan::{Accepted, Convention, ExternalMethod, Method, MethodWord, TargetPlan};
 use bench_client::record::{EncodedHistogram, Measured};
 use bench_client::report::{self, Cell, ClaimVerdict, Format, Report};
 use bench_client::run::LoadedRun;
@@ -141,7 +142,7 @@ fn what_the_machine_did_not_tell_is_blank_with_its_reason() {
     let few = resources("none").server;
     assert!(few.user_ns_per_request.reason().is_some_and(|reason| reason.contains("too few clock ticks")));
     assert!(few.cpu_ns_per_request.known().is_some());
-    assert_eq!(resources("api-key-memory").server.peak_rss_bytes.reason(), Some("not recorded in this run"));
+    assert_eq!(resources("api-key-memory").server.peak_rss_bytes.reason(), Some("CPU accounting not available"));
     let html = page(&run);
     assert!(html.contains("no hardware counters") && html.contains("too few clock ticks"));
 }
@@ -326,13 +327,19 @@ fn failures(spoil: impl FnOnce(&mut LoadedRun)) -> Vec<String> {
 
 #[test]
 fn checks_fail_when_they_should() {
-    let lookups = failures(|run| fixture::load_mut(run, "api-key-sqlite/latency").server.store_lookups -= 20);
+    let lookups = failures(|run| {
+        fixture::load_mut(run, "api-key-sqlite/latency").server.as_mut().expect("told").store_lookups -= 20
+    });
     assert_eq!(lookups, ["api-key-sqlite: one store lookup per request"]);
-    let stateless = failures(|run| fixture::load_mut(run, "jwt-rs256/throughput").server.store_lookups = 1);
+    let stateless =
+        failures(|run| fixture::load_mut(run, "jwt-rs256/throughput").server.as_mut().expect("told").store_lookups = 1);
     assert_eq!(stateless, ["jwt-rs256: no store lookup on kept connections"]);
-    let cached = failures(|run| fixture::load_mut(run, "oauth2-opaque-cached/latency").server.cache_hits -= 1);
+    let cached = failures(|run| {
+        fixture::load_mut(run, "oauth2-opaque-cached/latency").server.as_mut().expect("told").cache_hits -= 1
+    });
     assert_eq!(cached, ["oauth2-opaque-cached: a request hits the cache or looks up"]);
-    let unverified = failures(|run| fixture::load_mut(run, "jwt-es256/latency").server.verify_calls -= 1);
+    let unverified =
+        failures(|run| fixture::load_mut(run, "jwt-es256/latency").server.as_mut().expect("told").verify_calls -= 1);
     assert_eq!(unverified, ["jwt-es256: one signature check per request"]);
     let uncounted = failures(|run| fixture::load_mut(run, "mtls/throughput").answered += 1);
     assert_eq!(uncounted, ["client and server count the same answers"]);
@@ -525,6 +532,70 @@ fn the_summary_is_what_its_schema_says_and_reads_back() {
     other["variants"][0]["surprise"] = true.into();
     let problems = schema::problems(&serde_json::from_str(text).expect("JSON"), &other);
     assert_eq!(problems.len(), 1, "the check would not notice a new key: {problems:?}");
+}
+
+/// The fixture as a server of the user's would have left it: three variants, nothing told, no process named.
+fn foreign() -> LoadedRun {
+    let mut run = fixture::run();
+    let (plan, kept) = (&mut run.header.plan, ["none", "api-key-memory", "mtls"]);
+    plan.target = Some(TargetPlan {
+        url: "https://gateway.test/whoami".to_owned(),
+        roots: None,
+        processes: None,
+        folder: "/".into(),
+    });
+    plan.variants.retain(|variant| kept.contains(&variant.name.as_str()));
+    plan.cases.retain(|case| kept.contains(&case.variant.as_str()));
+    for variant in &mut plan.variants {
+        let method = match variant.name.as_str() {
+            "none" => MethodWord::None,
+            "mtls" => MethodWord::Mtls,
+            _ => MethodWord::ApiKey,
+        };
+        let accepted = Accepted { status: vec![200], body_contains: None };
+        let convention = Convention { header: None, accepted, rejected: vec![401] };
+        let url = "https://gateway.test/whoami".to_owned();
+        let external = ExternalMethod { method, url, convention, credentials: None, revoke: None };
+        variant.method = Method::External { external: Box::new(external) };
+    }
+    run.records.retain(|record| kept.contains(&record.variant.as_str()));
+    for record in &mut run.records {
+        if let Measured::Latency(result) | Measured::Throughput(result) = &mut record.measured {
+            (result.server, result.validation, result.server_cpu_ns) = (None, None, None);
+        }
+    }
+    run
+}
+
+#[test]
+fn what_a_foreign_server_does_not_tell_is_blank_and_not_zero() {
+    const NOT_TOLD: Option<&str> = Some("not told by a foreign server");
+    let run = foreign();
+    let report = Report::new(&run);
+    let key = report.summary.variant("api-key-memory").expect("kept");
+    let latency = key.latency.known().expect("it was measured");
+    assert_eq!(latency.validation_ns.p50.reason(), NOT_TOLD);
+    assert_eq!(latency.operations_per_request.reason(), NOT_TOLD);
+    assert!(latency.server_cpu_ns_per_request.reason().expect("no process").contains("the scenario names none"));
+    assert!(latency.latency_added_ns.p50.known().is_some(), "what the client sees needs nobody to tell");
+    let revocation = key.revocation.known().expect("it was measured");
+    assert_eq!((revocation.promise.as_str(), revocation.promise_ns), ("not told by a foreign server", None));
+
+    assert_eq!(report::failed_checks(&run), Vec::<String>::new());
+    let names: Vec<&str> = report.checks.iter().map(|check| check.name.as_str()).collect();
+    assert!(names.iter().all(|name| !name.contains("lookup") && !name.contains("noticed")), "{names:?}");
+    for claim in report.claims.iter().filter(|claim| ["Identifies", "Stateless validation"].contains(&&*claim.aspect)) {
+        assert_eq!(claim.verdict, ClaimVerdict::NotMeasured, "{claim:?}");
+    }
+    assert_eq!(report.summary.target.as_deref(), Some("https://gateway.test/whoami"));
+    let text = include_str!("../../docs/summary.schema.json");
+    let json = serde_json::to_value(&report).expect("plain data");
+    let problems = schema::problems(&serde_json::from_str(text).expect("JSON"), &json);
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    report::write(&run, folder.path(), &ALL).expect("every format can be written");
+    assert!(page(&run).contains("gateway.test"));
 }
 
 #[test]

@@ -80,6 +80,9 @@ fn begin(scenario: Ready, args: &Args, interrupted: &AtomicBool) -> Exit {
 /// This machine, with all that the plan leaves to it decided.
 fn machine_for(plan: &Plan) -> Machine {
     let mut machine = Machine::detect(plan.pin);
+    if plan.target.is_some() {
+        machine.server_cpus.clear(); // the processes of a server of the user's are not the run's to bind
+    }
     machine.decide_keep_awake(plan.keep_awake, plan.measures_latency());
     if let (KeepAwake::On, KeptAwake::Off { .. }) = (plan.keep_awake, &machine.keep_awake) {
         remark(format_args!("warning: {}", machine.keep_awake.words()));

@@ -9,6 +9,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use super::family::Entry;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 pub(super) use awake::{cpu_quota, set_idle_policy};
@@ -79,6 +80,24 @@ fn field<'t>(text: &'t str, key: &str) -> Option<&'t str> {
     })
 }
 
+/// All processes that can be seen, those left out that have ended and wait to be reaped.
+pub(super) fn processes() -> io::Result<Vec<Entry>> {
+    let folders = fs::read_dir("/proc")?.flatten();
+    let numbered = folders.filter_map(|folder| folder.file_name().to_str()?.parse::<u32>().ok());
+    // One may end while the list is read.
+    Ok(numbered.filter_map(|pid| parse_entry(pid, &fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)).collect())
+}
+
+/// Fields 2 (name), 3 (state), 4 (parent) and 22 (begin) of `/proc/PID/stat`.
+fn parse_entry(pid: u32, stat: &str) -> Option<Entry> {
+    let (before, after) = stat.rsplit_once(')')?;
+    let name = before.split_once('(')?.1.to_owned();
+    let fields: Vec<&str> = after.split_ascii_whitespace().collect();
+    let ended = matches!(*fields.first()?, "Z" | "X");
+    let entry = Entry { pid, parent: fields.get(1)?.parse().ok()?, began: fields.get(19)?.parse().ok()?, name };
+    (!ended).then_some(entry)
+}
+
 pub(super) fn pin_current_thread(cpu: usize) -> io::Result<()> {
     let refused = |source: io::Error| {
         io::Error::new(source.kind(), format!("cannot bind the calling thread to processor {cpu}: {source}"))
@@ -127,6 +146,15 @@ mod tests {
         assert!(has_hypervisor_flag("processor\t: 0\nflags\t\t: fpu x2apic hypervisor lahf_lm\n"));
         assert!(!has_hypervisor_flag("flags\t\t: fpu nohypervisor\n"));
         assert!(!has_hypervisor_flag("Features\t: fp asimd\n"));
+    }
+
+    #[test]
+    fn a_process_is_read_with_its_parent_and_begin() {
+        let fields = "S 7 42 42 0 -1 4194304 100 0 0 0 250 50 0 0 20 0 4 0 12345 0 0";
+        let entry = parse_entry(42, &format!("42 (a b) (c)) {fields}\n")).expect("complete");
+        assert_eq!((entry.pid, entry.parent, entry.began, entry.name.as_str()), (42, 7, 12345, "a b) (c)"));
+        assert!(parse_entry(42, &format!("42 (x) {}\n", fields.replace('S', "Z"))).is_none(), "it has ended");
+        assert!(parse_entry(42, "42 (x) S 1 2").is_none());
     }
 
     #[test]

@@ -98,3 +98,7 @@ pub(super) fn pin_current_thread(cpu: usize) -> io::Result<()> {
 pub(super) fn steal_jiffies() -> Option<(u64, u64)> {
     None
 }
+
+pub(super) fn processes() -> io::Result<Vec<super::family::Entry>> {
+    Err(io::Error::from(io::ErrorKind::Unsupported))
+}

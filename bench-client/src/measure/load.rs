@@ -231,8 +231,8 @@ struct Trial<'p> {
     offered: Option<Offered>,
     started_at: jiff::Timestamp,
     started: Instant,
-    /// The server's counters at the beginning.
-    counters: Counters,
+    /// The server's counters at the beginning, where it tells them.
+    counters: Option<Counters>,
     /// One for each part of the schedule, at least one.
     parts: Vec<Tally>,
     /// The load client's account, and those of the server's processes by role.
@@ -262,7 +262,7 @@ impl<'p> Trial<'p> {
             offered,
             started_at: jiff::Timestamp::now(),
             started: Instant::now(),
-            counters: telemetry.counters,
+            counters: telemetry.map(|telemetry| telemetry.counters),
             parts: (0..load.parts()).map(|_| Tally::new()).collect(),
             client: Account::of_calling_thread(),
             servers: accounts.collect(),
@@ -321,8 +321,8 @@ impl<'p> Trial<'p> {
             handshakes_resumed: tally.handshakes_resumed,
             client_cpu_ns,
             server_cpu_ns,
-            server: telemetry.counters.since(&self.counters),
-            validation: EncodedHistogram::from_text(telemetry.validation),
+            server: telemetry.as_ref().zip(self.counters.as_ref()).map(|(end, begin)| end.counters.since(begin)),
+            validation: telemetry.map(|telemetry| EncodedHistogram::from_text(telemetry.validation)),
             parts,
             capacity: None,
             usage,
@@ -357,6 +357,9 @@ const HAS_SESSION: &str = "a case under load has a session";
 
 /// Processor time by role; unknown for one is unknown for the variant.
 fn cpu_by_role(accounts: &BTreeMap<String, Account>) -> Option<BTreeMap<String, u64>> {
+    if accounts.is_empty() {
+        return None; // nobody said which processes are the target's
+    }
     accounts.iter().map(|(role, account)| Some((role.clone(), *account.cpu_ns().known()?))).collect()
 }
 

@@ -13,9 +13,9 @@ use crate::record::{Measured, RECORD_VERSION, Record, RevocationResult};
 
 /// Two starts of two rounds: `none` and `a` under latency and revocation, `none` alone under throughput.
 pub(super) fn plan() -> Plan {
-    let variant = |name: &str, method| Variant {
+    let variant = |name: &str, method: MethodConfig| Variant {
         name: name.to_owned(),
-        method,
+        method: method.into(),
         authorization_server: None,
         pool: PoolPlan { count: 10, zipf_exponent: 1.0 },
     };
@@ -62,6 +62,7 @@ pub(super) fn plan() -> Plan {
         pin: false,
         keep_awake: KeepAwake::Auto,
         quick: false,
+        target: None,
         variants: vec![
             variant("none", MethodConfig::None),
             variant("a", MethodConfig::ApiKey(ApiKeyConfig { store: StoreKind::Memory, cache: None })),

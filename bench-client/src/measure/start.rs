@@ -46,7 +46,8 @@ pub(super) async fn carry_out(
     let label = format!("start {} of {}", start.planned + 1, plan.starts);
     let variants = start.variants(plan);
     pace.check()?;
-    pace.stage(&format!("{label}: starting the servers of {} variants", variants.len()));
+    let doing = if plan.target.is_some() { "trying the target with" } else { "starting the servers of" };
+    pace.stage(&format!("{label}: {doing} {} variants", variants.len()));
     let launched = launch(plan, machine, &variants);
     let mut servers = pace.during(Duration::ZERO, launched).await?;
     let measured = measure(plan, start, &label, &mut servers, folder, pace).await;

@@ -9,6 +9,8 @@ use super::{Measurement, MeasurementKind, Objective, Plan, Variant};
 
 /// One server process, from its execution until it accepts connections, keys made.
 const PROCESS_START: Duration = Duration::from_millis(150);
+/// Asking a server of the user's whether it accepts and rejects as the scenario says.
+const PROBE: Duration = Duration::from_millis(50);
 /// Opening the connections of a case and issuing the credentials that a revocation uses.
 const SETTING_UP: Duration = Duration::from_millis(50);
 /// Beside a slice's length: what is still out drains, and the next case's turn begins.
@@ -82,14 +84,15 @@ impl Objective {
 
 /// Starting a variant's processes and issuing its pool.
 fn start_up(variant: &Variant) -> Duration {
+    let Some(method) = variant.method.reference() else { return PROBE };
     let processes = if variant.authorization_server.is_some() { 2 } else { 1 };
     let count = u32::try_from(variant.pool.count).unwrap_or(u32::MAX);
-    PROCESS_START * processes + issuing(variant).saturating_mul(count)
+    PROCESS_START * processes + issuing(variant, method).saturating_mul(count)
 }
 
 /// Issuing one credential, to the nearest power of ten or so on a processor of 2024: signing, hashing, or a request to
 /// the token endpoint is what it takes.
-fn issuing(variant: &Variant) -> Duration {
+fn issuing(variant: &Variant, method: &MethodConfig) -> Duration {
     let signing = |algorithm| match algorithm {
         Algorithm::RS256 | Algorithm::PS256 => Duration::from_micros(1_000),
         Algorithm::ES384 => Duration::from_micros(300),
@@ -97,7 +100,7 @@ fn issuing(variant: &Variant) -> Duration {
         Algorithm::HS256 => Duration::from_micros(10),
     };
     let token_request = Duration::from_micros(500);
-    match &variant.method {
+    match method {
         MethodConfig::None => Duration::ZERO,
         MethodConfig::ApiKey(_) => Duration::from_micros(20),
         MethodConfig::Basic(basic) => match basic.hash {

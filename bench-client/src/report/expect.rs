@@ -5,7 +5,7 @@ use std::time::Duration;
 use bench_server::contract::{AccessTokenFormat, Algorithm, MethodConfig, PasswordHash, StoreKind, TokenValidation};
 
 use super::format;
-use crate::plan::Variant;
+use crate::plan::{Method, Variant};
 
 /// How many store lookups a request costs on a kept connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,10 +39,13 @@ pub(crate) enum Notice {
     },
     /// There is no credential.
     Nothing,
+    /// A server of the user's does not tell.
+    Untold,
 }
 
 /// What the variant's lookups must be.
-pub(crate) fn lookups(method: &MethodConfig) -> Lookups {
+pub(crate) fn lookups(method: &Method) -> Lookups {
+    let Some(method) = method.reference() else { return Lookups::Open };
     match method {
         MethodConfig::ApiKey(config) if config.cache.is_some() => Lookups::CacheOrOne,
         MethodConfig::ApiKey(_) => Lookups::One,
@@ -58,7 +61,12 @@ pub(crate) fn lookups(method: &MethodConfig) -> Lookups {
 }
 
 /// When the variant must notice a revocation.
-pub(crate) fn notice(method: &MethodConfig) -> Notice {
+pub(crate) fn notice(method: &Method) -> Notice {
+    let method = match method {
+        Method::Reference(method) => method,
+        Method::External { .. } if method.is_none() => return Notice::Nothing,
+        Method::External { .. } => return Notice::Untold,
+    };
     let cache = |cache: &Option<bench_server::contract::CacheConfig>| {
         cache.map_or(Notice::Immediate, |cache| Notice::Within { period: cache.ttl, what: "cache lifetime" })
     };
@@ -79,8 +87,8 @@ pub(crate) fn notice(method: &MethodConfig) -> Notice {
 }
 
 /// Lifetime of the entries of the variant's cache of accepted credentials, where it has one.
-pub(crate) fn cache_lifetime(method: &MethodConfig) -> Option<Duration> {
-    let cache = match method {
+pub(crate) fn cache_lifetime(method: &Method) -> Option<Duration> {
+    let cache = match method.reference()? {
         MethodConfig::ApiKey(config) => config.cache,
         MethodConfig::Basic(config) => config.cache,
         MethodConfig::OAuth2(config) => match config.validation {
@@ -93,10 +101,10 @@ pub(crate) fn cache_lifetime(method: &MethodConfig) -> Option<Duration> {
 }
 
 /// Whether every request verifies exactly one signature or MAC.
-pub(crate) fn verifies_each(method: &MethodConfig) -> bool {
-    match method {
-        MethodConfig::Jwt(_) => true,
-        MethodConfig::OAuth2(config) => matches!(config.validation, TokenValidation::Jwt { .. }),
+pub(crate) fn verifies_each(method: &Method) -> bool {
+    match method.reference() {
+        Some(MethodConfig::Jwt(_)) => true,
+        Some(MethodConfig::OAuth2(config)) => matches!(config.validation, TokenValidation::Jwt { .. }),
         _ => false,
     }
 }
@@ -107,7 +115,11 @@ pub(crate) fn describe(variant: &Variant) -> String {
     let cached = |cache: &Option<bench_server::contract::CacheConfig>| {
         cache.map_or_else(String::new, |cache| format!(", cached for {}", time(cache.ttl)))
     };
-    match &variant.method {
+    let method = match &variant.method {
+        Method::Reference(method) => method,
+        Method::External { external } => return external.describe(),
+    };
+    match method {
         MethodConfig::None => "no authentication".to_owned(),
         MethodConfig::ApiKey(config) => {
             let store = match config.store {

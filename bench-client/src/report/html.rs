@@ -257,6 +257,9 @@ pub(crate) fn facts(run: &LoadedRun, report: &Report) -> Vec<(&'static str, Stri
     let (summary, machine) = (&report.summary, &report.summary.machine);
     let plan = &run.header.plan;
     let bound = match (machine.server_cpus.as_slice(), machine.client_cpu) {
+        ([], Some(client)) if summary.target.is_some() => {
+            format!("client on processor {client}; where the target's processes run is theirs")
+        }
         ([], _) | (_, None) => "not bound to processors: server and client compete".to_owned(),
         (servers, Some(client)) => {
             let servers: Vec<String> = servers.iter().map(ToString::to_string).collect();
@@ -264,7 +267,8 @@ pub(crate) fn facts(run: &LoadedRun, report: &Report) -> Vec<(&'static str, Stri
         }
     };
     let build = &summary.build;
-    vec![
+    let target = summary.target.iter().map(|url| ("Target", url.clone()));
+    let facts = [
         ("Processor", format!("{} ({} logical)", machine.cpu_model, machine.cpus)),
         ("Memory", format!("{} GiB", format::number(machine.memory_bytes as f64 / 1_073_741_824.0))),
         ("System", format!("{}, {}", machine.os, machine.arch)),
@@ -280,7 +284,8 @@ pub(crate) fn facts(run: &LoadedRun, report: &Report) -> Vec<(&'static str, Stri
             format!("{}{}", build.revision, if build.dirty { ", with changes that are not committed" } else { "" }),
         ),
         ("Build", format!("authbench {}, {}, profile {}", build.version, build.rustc, build.profile)),
-    ]
+    ];
+    target.chain(facts).collect()
 }
 
 fn transport(transport: Transport) -> &'static str {

@@ -9,7 +9,6 @@ mod revocation;
 mod throughput;
 mod trials;
 
-use bench_server::contract::MethodConfig;
 use serde::{Deserialize, Serialize};
 
 pub use cost::{CpuPerRequest, Operations, WireBytes};
@@ -31,6 +30,9 @@ use crate::stats::{Grouping, detectable_change, median};
 /// Version of `summary.json`; raised whenever a reader of the old form would misread the new one.
 pub const SUMMARY_VERSION: u32 = 1;
 
+/// Why what only the reference server counts is blank for another.
+pub(crate) const NOT_TOLD: &str = "not told by a foreign server";
+
 /// The run in figures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
@@ -44,6 +46,9 @@ pub struct Summary {
     pub started_at: jiff::Timestamp,
     /// Hash of the plan: runs with equal hashes measured the same.
     pub plan_hash: String,
+    /// URL of the server of the user's that was measured; absent means the reference server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
     /// Seed of every random choice.
     pub seed: u64,
     /// Whether the scenario was shortened.
@@ -183,6 +188,7 @@ impl Summary {
             analysis: plan.analysis.trim().to_owned(),
             started_at: run.header.started_at,
             plan_hash: run.header.plan_hash.clone(),
+            target: plan.target.as_ref().map(|target| target.url.clone()),
             seed: plan.seed,
             quick: plan.quick,
             starts: distinct(run.records.iter().map(|record| record.start)),
@@ -236,8 +242,8 @@ fn credentials_in_use(plan: &Plan, variant: &Variant) -> usize {
             MeasurementKind::Revocation(_) => None,
         })
         .max();
-    match (&variant.method, most_kept) {
-        (MethodConfig::Mtls(_), Some(connections)) => variant.pool.count.min(connections),
+    match most_kept {
+        Some(connections) if variant.method.is_mtls() => variant.pool.count.min(connections),
         _ => variant.pool.count,
     }
 }

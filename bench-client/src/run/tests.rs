@@ -14,6 +14,7 @@ fn plan() -> Plan {
         scenario: "test".to_owned(),
         analysis: String::new(),
         seed: 1,
+        target: None,
         starts: 2,
         rounds: 2,
         transport: Transport::Plaintext,
@@ -23,7 +24,7 @@ fn plan() -> Plan {
         quick: false,
         variants: vec![Variant {
             name: "none".to_owned(),
-            method: MethodConfig::None,
+            method: MethodConfig::None.into(),
             authorization_server: None,
             pool: PoolPlan { count: 1, zipf_exponent: 0.1 + 0.2 },
         }],

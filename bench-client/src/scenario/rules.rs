@@ -13,7 +13,8 @@ use super::reader::{Places, Problems};
 use super::suggest;
 use super::value::show;
 use crate::plan::{
-    BASELINE, ConnectionKind, LatencyPlan, LoadRate, Measurement, MeasurementKind, RevocationPlan, Variant,
+    BASELINE, ConnectionKind, CredentialSource, ExternalMethod, LatencyPlan, LoadRate, Measurement, MeasurementKind,
+    RevocationPlan, Variant,
 };
 
 /// Checks the scenario as a whole.
@@ -25,14 +26,14 @@ pub(super) fn check(scenario: &Scenario, problems: &Problems) {
         problems.error(At::File(0), "no [[measurement]]: nothing would be measured; add one, like kind = \"latency\"");
     }
     for variant in &scenario.variants {
-        if let Some(Variant { name, method: MethodConfig::Mtls(_), .. }) = &variant.variant
+        if let Some(Variant { name, method, .. }) = &variant.variant
+            && method.is_mtls()
             && scenario.transport == Transport::Plaintext
         {
+            let (found, remedy) = plaintext(scenario);
             problems.error(
                 variant.places.of("method"),
-                format!(
-                    "variant \"{name}\": method is \"mtls\", but [server] transport is \"plaintext\"; write \"tls1.3\""
-                ),
+                format!("variant \"{name}\": method is \"mtls\", but {found}; {remedy}"),
             );
         }
     }
@@ -82,6 +83,14 @@ fn check_share(scenario: &Scenario, written: &WrittenMeasurement, problems: &Pro
     }
 }
 
+/// How the scenario says plaintext, and how it would say TLS.
+fn plaintext(scenario: &Scenario) -> (&'static str, &'static str) {
+    match scenario.target {
+        None => ("[server] transport is \"plaintext\"", "write \"tls1.3\""),
+        Some(_) => ("[target] url is http", "write https"),
+    }
+}
+
 fn unique<'a>(word: &str, named: impl Iterator<Item = (Option<&'a str>, &'a Places)>, problems: &Problems) {
     let mut seen = BTreeSet::new();
     for (name, places) in named {
@@ -107,7 +116,7 @@ fn check_baseline(scenario: &Scenario, problems: &Problems) {
             format!("variant \"{BASELINE}\" is missing: every cost is a distance from that baseline; {remedy}"),
         ),
         Some(written) => match &written.variant {
-            Some(variant) if variant.method != MethodConfig::None => problems.error(
+            Some(variant) if !variant.method.is_none() => problems.error(
                 written.places.of("method"),
                 format!(
                     "variant \"{BASELINE}\": method is \"{}\", but \"{BASELINE}\" is the baseline; rename this variant \
@@ -167,14 +176,14 @@ fn check_measurement(scenario: &Scenario, written: &WrittenMeasurement, problems
             problems.error(
                 at,
                 format!(
-                    "{place}: connection is \"resumed\", but [server] transport is \"plaintext\", which has no TLS \
-                     session to resume; write \"fresh\""
+                    "{place}: connection is \"resumed\", but {}, which has no TLS session to resume; write \"fresh\"",
+                    plaintext(scenario).0
                 ),
             );
         }
         let mtls: Vec<&str> = variants
             .iter()
-            .filter(|variant| matches!(variant.method, MethodConfig::Mtls(_)))
+            .filter(|variant| matches!(variant.method.reference(), Some(MethodConfig::Mtls(_))))
             .map(|variant| variant.name.as_str())
             .collect();
         if !mtls.is_empty() {
@@ -194,7 +203,12 @@ fn check_revocation(plan: &RevocationPlan, written: &WrittenMeasurement, variant
     let place = place(written);
     for variant in variants {
         let name = &variant.name;
-        if let (Some(lifetime), MethodConfig::Jwt(JwtConfig { rules, .. })) = (plan.lifetime, &variant.method)
+        if let Some(external) = variant.method.external().filter(|_| !variant.method.is_none()) {
+            check_external(external, name, plan, written, problems);
+            continue;
+        }
+        if let (Some(lifetime), Some(MethodConfig::Jwt(JwtConfig { rules, .. }))) =
+            (plan.lifetime, variant.method.reference())
             && lifetime > rules.max_lifetime
         {
             problems.error(
@@ -231,12 +245,48 @@ fn check_revocation(plan: &RevocationPlan, written: &WrittenMeasurement, variant
     }
 }
 
+/// A server of the user's must be told how to take a credential back, and must have some to spare.
+fn check_external(
+    external: &ExternalMethod,
+    name: &str,
+    plan: &RevocationPlan,
+    written: &WrittenMeasurement,
+    problems: &Problems,
+) {
+    let place = place(written);
+    let leave_out = format!("or leave the variant out: variants = {{ except = [\"{name}\"] }}");
+    if external.revoke.is_none() {
+        problems.error(
+            written.places.of("variants"),
+            format!("{place}: variant \"{name}\" does not say how a credential is revoked; write revoke = {{ … }}, {leave_out}"),
+        );
+    }
+    if external.credentials.as_ref().is_some_and(CredentialSource::is_single) {
+        problems.error(
+            written.places.of("variants"),
+            format!(
+                "{place}: variant \"{name}\" has one credential, but {} are revoked and one more is watched; write \
+                 credentials = {{ file = … }}, {leave_out}",
+                plan.trials
+            ),
+        );
+    }
+    if plan.lifetime.is_some() {
+        problems.error(
+            written.places.of("lifetime"),
+            format!(
+                "{place}: lifetime is for tokens that the run issues, and variant \"{name}\" brings its own; remove it"
+            ),
+        );
+    }
+}
+
 /// Tokens and certificates of a pool are issued when a start begins and must outlive it.
 pub(super) fn check_lifetimes(scenario: &Scenario, start: Duration, problems: &Problems) {
     for written in &scenario.variants {
         let Some(variant) = &written.variant else { continue };
         if let Some(lifetime) = variant.credential_lifetime().filter(|lifetime| *lifetime < start) {
-            let key = if matches!(variant.method, MethodConfig::Mtls(_)) { "certificate_lifetime" } else { "lifetime" };
+            let key = if variant.method.is_mtls() { "certificate_lifetime" } else { "lifetime" };
             problems.warn(
                 written.places.of(key),
                 format!(

@@ -11,8 +11,9 @@ use bench_server::contract::{
 
 use super::document::{At, Table};
 use super::reader::{Places, Problems, Section};
+use super::target::{self, Target};
 use super::value::{duration_in, name, number, one_of, positive, show, text, token_lifetime, whole};
-use crate::plan::{PoolPlan, Variant};
+use crate::plan::{CredentialSource, ExternalMethod, Method, MethodWord, PoolPlan, Variant};
 
 /// A variant as it was written.
 pub(super) struct WrittenVariant {
@@ -24,23 +25,13 @@ pub(super) struct WrittenVariant {
     pub(super) variant: Option<Variant>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Method {
-    None,
-    ApiKey,
-    Basic,
-    Jwt,
-    OAuth2,
-    Mtls,
-}
-
-const METHODS: &[(&str, Method)] = &[
-    ("none", Method::None),
-    ("api-key", Method::ApiKey),
-    ("basic", Method::Basic),
-    ("jwt", Method::Jwt),
-    ("oauth2", Method::OAuth2),
-    ("mtls", Method::Mtls),
+const METHODS: &[(&str, MethodWord)] = &[
+    ("none", MethodWord::None),
+    ("api-key", MethodWord::ApiKey),
+    ("basic", MethodWord::Basic),
+    ("jwt", MethodWord::Jwt),
+    ("oauth2", MethodWord::OAuth2),
+    ("mtls", MethodWord::Mtls),
 ];
 
 const ALGORITHMS: &[(&str, Algorithm)] = &[
@@ -88,47 +79,64 @@ pub(super) fn read_pool(section: Option<Section<'_>>, default: PoolPlan) -> Pool
     pool
 }
 
-/// Reads a variant; `ordinal` names it while its name is not known.
-pub(super) fn read(ordinal: usize, at: At, table: Table, pool: PoolPlan, problems: &Problems) -> WrittenVariant {
+/// Reads a variant, of `target` where there is one; `ordinal` names it while its name is not known.
+pub(super) fn read(
+    ordinal: usize,
+    at: At,
+    table: Table,
+    target: Option<&Target>,
+    pool: PoolPlan,
+    problems: &Problems,
+) -> WrittenVariant {
     let mut section = Section::new(format!("variant {ordinal}"), at, table, problems);
     let name = section.required("name", "\"jwt-es256\"", name);
     if let Some(name) = &name {
         section.rename(format!("variant \"{name}\""));
     }
     let method = section.required("method", "\"api-key\"", one_of(METHODS));
+    let own_pool = section.has("pool");
     // Nobody authenticates against the baseline, so it needs no more than one caller unless told.
-    let pool = if method == Some(Method::None) { PoolPlan { count: 1, ..pool } } else { pool };
+    let pool = if method == Some(MethodWord::None) { PoolPlan { count: 1, ..pool } } else { pool };
     let pool = read_pool(section.table("pool"), pool);
-    let options = match method {
-        Some(method) => read_options(&mut section, method),
-        None => {
-            section.ignore(BELONGS.iter().map(|(key, _)| *key));
+    let options = match (method, target) {
+        (Some(method), None) => {
+            let options = read_options(&mut section, method).map(|(method, server)| (method.into(), server));
+            section.misplaced(target::KEYS, "the reference server");
+            options
+        }
+        (Some(method), Some(target)) => {
+            let external = target::read_method(&mut section, method, target);
+            section.misplaced(BELONGS, "[target]");
+            section.ignore(target::KEYS.iter().map(|(key, _)| *key));
+            external.map(|external| (Method::External { external: Box::new(external) }, None))
+        }
+        (None, _) => {
+            section.ignore(BELONGS.iter().chain(target::KEYS).map(|(key, _)| *key));
             None
         }
     };
     let places = section.finish();
-    let variant = name.clone().zip(options).map(|(name, (method, authorization_server))| Variant {
-        name,
-        method,
-        authorization_server,
-        pool,
+    let variant = name.clone().zip(options).map(|(name, (method, authorization_server))| {
+        let single = |external: &ExternalMethod| external.credentials.as_ref().is_some_and(CredentialSource::is_single);
+        let single = method.external().is_some_and(single) && !own_pool;
+        let pool = if single { PoolPlan { count: 1, ..pool } } else { pool };
+        Variant { name, method, authorization_server, pool }
     });
     WrittenVariant { name, places, variant }
 }
 
 type Options = (MethodConfig, Option<AuthorizationServerConfig>);
 
-fn read_options(section: &mut Section<'_>, method: Method) -> Option<Options> {
+fn read_options(section: &mut Section<'_>, method: MethodWord) -> Option<Options> {
     let options = match method {
-        Method::None => Some((MethodConfig::None, None)),
-        Method::ApiKey => read_api_key(section),
-        Method::Basic => read_basic(section),
-        Method::Jwt => read_jwt(section),
-        Method::OAuth2 => return read_oauth2(section),
-        Method::Mtls => read_mtls(section),
+        MethodWord::None => Some((MethodConfig::None, None)),
+        MethodWord::ApiKey => read_api_key(section),
+        MethodWord::Basic => read_basic(section),
+        MethodWord::Jwt => read_jwt(section),
+        MethodWord::OAuth2 => return read_oauth2(section),
+        MethodWord::Mtls => read_mtls(section),
     };
-    let (word, _) = METHODS.iter().find(|(_, each)| *each == method).expect("every method has a word");
-    section.misplaced(BELONGS, &format!("method \"{word}\""));
+    section.misplaced(BELONGS, &format!("method \"{}\"", method.name()));
     options
 }
 

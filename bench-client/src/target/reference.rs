@@ -82,7 +82,7 @@ impl Reference {
             clock: ClockMode::System,
             authorization_server: None,
         };
-        let mut method = variant.method.clone();
+        let mut method = variant.method.reference().ok_or("it is not the reference server's")?.clone();
         let mut authorization = None;
         if let MethodConfig::OAuth2(config) = &mut method {
             let settings = variant
@@ -293,6 +293,7 @@ fn endpoint(ready: &Ready, plan: &Plan) -> Result<Endpoint, String> {
         http: plan.http,
         roots: roots(ready, plan.transport)?,
         path: PATH.to_owned(),
+        convention: None,
     })
 }
 

@@ -279,7 +279,7 @@ fn load(cost: &Cost, measurement: &Measurement, start: u32, round: u32) -> LoadR
             segments_received: requests,
             segments_retransmitted: 0,
         }),
-        server: Counters {
+        server: Some(Counters {
             requests,
             accepted: requests,
             store_lookups: lookups,
@@ -288,8 +288,8 @@ fn load(cost: &Cost, measurement: &Measurement, start: u32, round: u32) -> LoadR
             hash_calls: hashes,
             introspections,
             ..Counters::default()
-        },
-        validation: histogram(requests, cost.validation_ns * weather, 0.08),
+        }),
+        validation: Some(histogram(requests, cost.validation_ns * weather, 0.08)),
         steal: Some(0.0),
     }
 }
@@ -343,7 +343,7 @@ fn make() -> LoadedRun {
         .iter()
         .map(|cost| Variant {
             name: cost.name.to_owned(),
-            method: cost.method.clone(),
+            method: cost.method.clone().into(),
             authorization_server: match &cost.method {
                 MethodConfig::OAuth2(OAuth2Config { validation: TokenValidation::Jwt { algorithm }, .. }) => {
                     Some(AuthorizationServerConfig {
@@ -397,6 +397,7 @@ fn make() -> LoadedRun {
         http: HttpVersion::Http1,
         pin: true,
         keep_awake: KeepAwake::Auto,
+        target: None,
         quick: false,
         variants,
         measurements,

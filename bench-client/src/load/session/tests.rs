@@ -227,14 +227,19 @@ async fn every_kind_of_answer_is_counted_as_what_it_is() {
     let mut tally = Tally::new();
     let length = Duration::from_millis(60);
     open_loop(&mut session, ArrivalModel::Constant, 1000.0, length, 1, &mut tally).await;
-    assert_eq!(tally.outcomes.accepted, 10);
-    assert_eq!(tally.outcomes.rejected[&RejectReason::InvalidCredential], 10);
-    assert_eq!(tally.outcomes.rejected[&RejectReason::Unavailable], 10);
-    assert_eq!(failed(&tally, Transport::WrongPrincipal), 10);
-    assert_eq!(failed(&tally, Transport::Closed), 10);
-    assert_eq!(failed(&tally, Transport::Protocol), 10);
-    assert_eq!((tally.answered, tally.latency.len()), (40, 10));
-    assert_eq!(tally.connections_opened, 20, "closed and confused connections were replaced");
+    // 60 requests, and what fell due until they were answered: the kinds follow one another in a circle.
+    let sent = tally.outcomes.accepted + tally.outcomes.unexpected();
+    assert!(sent >= 60, "{sent}");
+    let kind = |number: u64| (sent + 5 - number) / 6;
+    assert_eq!(failed(&tally, Transport::WrongPrincipal), kind(0));
+    assert_eq!(tally.outcomes.rejected[&RejectReason::InvalidCredential], kind(1));
+    assert_eq!(tally.outcomes.rejected[&RejectReason::Unavailable], kind(2));
+    assert_eq!(failed(&tally, Transport::Closed), kind(3));
+    assert_eq!(failed(&tally, Transport::Protocol), kind(4));
+    assert_eq!((tally.outcomes.accepted, tally.latency.len()), (kind(5), kind(5)));
+    assert_eq!(tally.answered, sent - kind(3) - kind(4));
+    // A connection is replaced by the next request.
+    assert!(tally.connections_opened.abs_diff(kind(3) + kind(4)) <= 1, "closed and confused ones were replaced");
 }
 
 #[tokio::test]
@@ -341,8 +346,8 @@ async fn http2_connections_that_the_server_ends_are_replaced() {
     let length = Duration::from_millis(50);
     open_loop(&mut session, ArrivalModel::Constant, 1000.0, length, 1, &mut tally).await;
     assert_eq!(tally.outcomes.rejected[&RejectReason::InsufficientScope], 1);
-    assert_eq!(tally.outcomes.unexpected() + tally.outcomes.accepted, 50);
-    assert!(tally.outcomes.accepted >= 47, "{:?}", tally.outcomes);
+    let sent = tally.outcomes.unexpected() + tally.outcomes.accepted;
+    assert!(sent >= 50 && tally.outcomes.accepted >= sent - 3, "{:?}", tally.outcomes);
     assert_eq!(tally.connections_opened, 1);
 }
 

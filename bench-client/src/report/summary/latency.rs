@@ -147,7 +147,7 @@ pub(super) fn summarise<'a>(
             Pool::new(lateness).percentiles(&[0.99])[0].map(|ns| ns as f64),
             thin_tail("p99"),
         ),
-        validation_ns: validation(variant, &Pool::new(loads.iter().map(|load| &load.validation)), draws.as_ref()),
+        validation_ns: validation(variant, loads, draws.as_ref()),
         latency_added_ns: match &pairing {
             Cell::Known(pairing) => added(pairing),
             Cell::Blank { blank } => AddedLatency { p50: Cell::blank(blank), p99: Cell::blank(blank) },
@@ -181,11 +181,15 @@ fn thin_tail(name: &str) -> String {
     format!("fewer than 10 samples beyond {name}")
 }
 
-fn validation(variant: &str, pool: &Pool, draws: Option<&Resampler>) -> ValidationTime {
+fn validation(variant: &str, loads: &[Load<'_>], draws: Option<&Resampler>) -> ValidationTime {
+    let blank = |reason: &str| ValidationTime { p50: Cell::blank(reason), p99: Cell::blank(reason) };
     if variant == BASELINE {
-        return ValidationTime { p50: Cell::blank("nothing is validated"), p99: Cell::blank("nothing is validated") };
+        return blank("nothing is validated");
     }
-    let Percentiles { p50, p99, .. } = percentiles(pool, draws);
+    let Some(told) = loads.iter().map(|load| load.validation.as_ref()).collect::<Option<Vec<_>>>() else {
+        return blank(super::NOT_TOLD);
+    };
+    let Percentiles { p50, p99, .. } = percentiles(&Pool::new(told), draws);
     ValidationTime { p50, p99 }
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::cell::{Cell, Estimate};
-use super::cost::{NO_ACCOUNTING, pooled, pooled_estimate};
+use super::cost::{no_accounting, pooled, pooled_estimate};
 use super::trials::Load;
 use crate::machine::{SampledCpu, TcpCounts, Usage};
 use crate::record::CLIENT_ROLE;
@@ -91,7 +91,7 @@ fn side(
         per_request(parts)
     };
     let cpu = each(loads, |load| {
-        let ns = cpu_ns(load).ok_or_else(|| NO_ACCOUNTING.to_owned())?;
+        let ns = cpu_ns(load).ok_or_else(|| no_accounting(loads).to_owned())?;
         Ok((ns as f64, load.result.answered as f64))
     });
     let modes = each(loads, |load| {
@@ -121,7 +121,7 @@ fn each<T>(loads: &[Load<'_>], figure: impl Fn(&Load<'_>) -> Result<T, String>) 
 fn of_roles(load: &Load<'_>, whose: fn(&str) -> bool, count: impl Fn(&Usage) -> Cell<u64>) -> Result<u64, String> {
     let mut roles = load.result.usage.iter().filter(|(role, _)| whose(role)).peekable();
     if roles.peek().is_none() {
-        return Err("not recorded in this run".to_owned());
+        return Err(no_accounting(std::slice::from_ref(load)).to_owned());
     }
     roles.try_fold(0, |sum, (_, usage)| match count(usage) {
         Cell::Known(n) => Ok(sum + n),
