@@ -32,7 +32,7 @@ fn baseline(transport: Transport, http: HttpVersion) -> ListenerConfig {
 }
 
 fn api_key() -> MethodConfig {
-    MethodConfig::ApiKey(ApiKeyConfig { store: StoreKind::Memory, cache: None })
+    MethodConfig::ApiKey(ApiKeyConfig::new(StoreKind::Memory))
 }
 
 fn config(state_dir: &Path, listeners: Vec<ListenerConfig>) -> ServerConfig {
@@ -282,14 +282,7 @@ async fn a_connection_remembers_no_credential() {
 /// HTTP/1 and GOAWAY over HTTP/2. A new connection is refused in its handshake.
 #[tokio::test]
 async fn a_connection_ends_when_its_certificate_is_revoked() {
-    let method = || {
-        MethodConfig::Mtls(MtlsConfig {
-            crl_reload: Duration::from_millis(20),
-            crl_validity: MtlsConfig::default_crl_validity(),
-            certificate_lifetime: MtlsConfig::default_certificate_lifetime(),
-            trust_domain: MtlsConfig::default_trust_domain(),
-        })
-    };
+    let method = || MethodConfig::Mtls(MtlsConfig::new(Duration::from_millis(20)));
     for transport in [Transport::Tls12, Transport::Tls13] {
         for http in VERSIONS {
             let server = Server::start_with(vec![serving(transport, http, method())], None).await;

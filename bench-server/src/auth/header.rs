@@ -8,8 +8,10 @@ use http::request::Parts;
 
 use super::{Cause, Rejection};
 
-/// Longest bearer token looked at, in bytes: refused before base64, JSON or cryptography (RFC 8725bis).
-pub const MAX_TOKEN: usize = 8 * 1024;
+/// Longest bearer token looked at, in bytes: refused before base64, JSON or cryptography (RFC 8725bis). It covers the
+/// longest that [`JwtConfig::CLAIMS_BYTES`](crate::config::JwtConfig::CLAIMS_BYTES) makes under any algorithm, and stays
+/// within the limit for a whole header block.
+pub const MAX_TOKEN: usize = 24 * 1024;
 
 /// The value of a field that may occur once.
 ///

@@ -15,6 +15,7 @@ use super::{BuildError, Environment, Principal, Rejection, Request, header};
 use crate::config::{AccessTokenFormat, Algorithm, OAuth2Config, TokenValidation, TrustedIssuer};
 use crate::contract::{ClientRegistration, Secret};
 use crate::issuer::authorization_server::AuthorizationServer;
+use crate::store::distance::Distance;
 
 mod discovery;
 mod http;
@@ -70,6 +71,7 @@ impl OAuth2 {
                 trusted.own_tokens,
                 (&trusted.client_id, &trusted.client_secret),
                 cache,
+                Distance::new("introspection_delay", config.introspection_delay)?,
             )?)),
             TokenValidation::Jwt { algorithm: Algorithm::HS256 } => {
                 let remedy = "validation: HS256 keys cannot be published; use an asymmetric algorithm";

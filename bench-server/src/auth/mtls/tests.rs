@@ -38,13 +38,7 @@ struct Fixture {
 }
 
 fn config() -> MtlsConfig {
-    MtlsConfig {
-        // The tests reload by hand.
-        crl_reload: HOUR,
-        crl_validity: DAY,
-        certificate_lifetime: DAY,
-        trust_domain: "authbench.test".to_owned(),
-    }
+    MtlsConfig::new(HOUR) // the tests reload by hand
 }
 
 fn fixture() -> Fixture {
