@@ -20,7 +20,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::auth::{BuildError, Environment, Method};
 use crate::clock::Clock;
-use crate::config::{ListenerConfig, MethodConfig, MtlsConfig, ServerConfig, Transport};
+use crate::config::{ChainLength, ListenerConfig, MethodConfig, MtlsConfig, ServerConfig, Transport};
 use crate::contract::{Ready, ReadyListener};
 use crate::control::{Administration, ControlSocket};
 use crate::issuer::authorization_server::AuthorizationServer;
@@ -216,6 +216,7 @@ impl Server {
             &config.state_dir.join("server-ca"),
             clock.clone(),
             MtlsConfig::default_crl_validity(),
+            ChainLength::default(),
         )
         .map_err(|error| StartError::state("open the server's certificate authority", error))?;
         let certificate = server_certificate(&authority, &config)?;
