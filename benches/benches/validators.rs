@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bench_server::contract::{
     AUDIENCE, AccessTokenFormat, Algorithm, ApiKeyConfig, BasicConfig, CacheConfig, DenyListConfig, JwtConfig,
-    MethodConfig, MtlsConfig, OAuth2Config, PasswordHash, StoreKind, TokenRules, TokenValidation,
+    MethodConfig, MtlsConfig, OAuth2Config, PasswordHash, StoreKind, TokenValidation,
 };
 use benches::{Subject, TokenIssuer};
 use criterion::{Criterion, criterion_group, criterion_main};

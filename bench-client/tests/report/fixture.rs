@@ -17,7 +17,7 @@ use bench_client::run::{Build, Header, LoadedRun, RUN_VERSION};
 use bench_server::contract::{
     AccessTokenFormat, Algorithm, ApiKeyConfig, AuthorizationServerConfig, BasicConfig, CacheConfig, Counters,
     DenyListConfig, HttpVersion, JwtConfig, MethodConfig, MtlsConfig, OAuth2Config, PasswordHash, StoreKind,
-    TokenRules, TokenValidation, Transport, TrustedIssuer,
+    TokenRules, TokenValidation, Transport,
 };
 
 pub(crate) const STARTS: u32 = 3;

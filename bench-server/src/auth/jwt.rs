@@ -83,6 +83,7 @@ impl Jwt {
                 issuer: format!("https://issuer.authbench.test/{name}").into(),
                 algorithm: config.algorithm,
                 rules: config.rules,
+                max_token: config.claims_bytes.map_or(header::MAX_TOKEN, |_| header::MAX_LONG_TOKEN),
             },
             lifetime: config.lifetime,
             claims_bytes: config.claims_bytes,
@@ -94,7 +95,7 @@ impl Jwt {
     }
 
     pub(crate) fn authenticate(&self, request: &Request<'_>) -> Result<Principal, Rejection> {
-        let token = header::bearer(request.head)?;
+        let token = header::bearer_up_to(request.head, self.validator.max_token)?;
         self.validator.check(token, &self.keys, request.now, &self.meter, |claims| {
             if let Some(local) = &self.local {
                 self.meter.store_lookups.add();
@@ -432,7 +433,7 @@ mod tests {
                 .map(|one| {
                     assert_eq!(*call(&jwt, environment.clock.now(), one).unwrap().id, *one.principal);
                     let Material::Bearer { token } = &one.material else { panic!("a bearer token was issued") };
-                    assert!(token.expose().len() <= header::MAX_TOKEN);
+                    assert!(token.expose().len() <= header::MAX_LONG_TOKEN);
                     let payload = token.expose().split('.').nth(1).unwrap();
                     base64::prelude::BASE64_URL_SAFE_NO_PAD.decode(payload).unwrap().len()
                 })

@@ -78,7 +78,12 @@ impl OAuth2 {
                 return Err(BuildError::Config(remedy.to_owned()));
             }
             TokenValidation::Jwt { algorithm } => Validation::Jwt {
-                validator: Validator { issuer: trusted.issuer.into(), algorithm, rules: config.rules },
+                validator: Validator {
+                    issuer: trusted.issuer.into(),
+                    algorithm,
+                    rules: config.rules,
+                    max_token: header::MAX_TOKEN,
+                },
                 keys: Keys::new(discovery, trusted.http, meter),
             },
         };
