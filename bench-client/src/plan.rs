@@ -11,7 +11,7 @@ use std::time::Duration;
 use bench_server::contract::{AuthorizationServerConfig, HttpVersion, MethodConfig, Transport};
 use serde::{Deserialize, Serialize};
 
-pub use expected::ExpectedStart;
+pub use expected::{ExpectedStart, expected_filling};
 
 /// The variant that every cost is a distance from.
 pub const BASELINE: &str = "none";

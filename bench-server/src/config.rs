@@ -167,7 +167,7 @@ pub struct ApiKeyConfig {
 }
 
 impl ApiKeyConfig {
-    /// Largest `store_population`. In memory they take about 3 GB, in SQLite as much on disk.
+    /// Largest `store_population`: 3 GB in memory, or 2 GB in an SQLite file.
     pub const MAX_POPULATION: usize = 10_000_000;
 
     /// A store that is at hand and holds what is issued, read for every request.
@@ -373,7 +373,7 @@ pub struct DenyListConfig {
 }
 
 impl DenyListConfig {
-    /// Largest `population`: about 1 GB in memory.
+    /// Largest `population`: 1 GB in memory, and as much in the list's SQLite file.
     pub const MAX_POPULATION: usize = 10_000_000;
 
     /// A list that is empty at first.
@@ -474,7 +474,7 @@ pub struct MtlsConfig {
 }
 
 impl MtlsConfig {
-    /// Largest `crl_population`: a CRL of 36 MB, which each revocation signs anew.
+    /// Largest `crl_population`: a CRL of 35 MB, which each revocation signs anew.
     pub const MAX_CRL_POPULATION: usize = 1_000_000;
 
     /// CRLs looked at every `crl_reload`, and all else by default.

@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::auth::jwt::required_claims_bytes;
 pub use crate::config::*;
 pub use crate::credential::password::check_costs;
 

@@ -80,7 +80,7 @@ impl Jwt {
             keys: signing.key_set(),
             signing: Arc::new(signing),
             validator: Validator {
-                issuer: format!("https://issuer.authbench.test/{name}").into(),
+                issuer: issuer(name),
                 algorithm: config.algorithm,
                 rules: config.rules,
                 max_token: config.claims_bytes.map_or(header::MAX_TOKEN, |_| header::MAX_LONG_TOKEN),
@@ -159,6 +159,18 @@ impl Jwt {
     }
 }
 
+/// `iss` of a profile's tokens.
+fn issuer(profile: &str) -> Arc<str> {
+    format!("https://issuer.authbench.test/{profile}").into()
+}
+
+/// Bytes of JSON that the claims which RFC 9068 §2.2 requires take in the tokens of a profile, at most: what is asked for
+/// by [`JwtConfig::claims_bytes`] is on top of them.
+pub fn required_claims_bytes(profile: &str, scope: &str) -> usize {
+    let (scope, time) = (scope.to_owned(), u64::from(u32::MAX)); // ten digits, as until the year 2286
+    Order { iss: issuer(profile), scope, iat: time, exp: time, entitlements: Vec::new() }.required_bytes()
+}
+
 /// What all tokens of one request share.
 struct Order {
     iss: Arc<str>,
@@ -187,11 +199,14 @@ struct AccessToken<'a> {
 impl Order {
     /// Gives the claims sets of all tokens this length, in bytes of JSON.
     fn fill_up(&mut self, claims_bytes: usize) {
-        // Identifiers differ from token to token, their lengths do not.
+        self.entitlements = entitlements::filling(claims_bytes.saturating_sub(self.required_bytes()));
+    }
+
+    /// Length of the claims sets as they are now. Identifiers differ from token to token, their lengths do not.
+    fn required_bytes(&self) -> usize {
         let jti = "0".repeat(32);
         let claims = serde_json::to_vec(&self.claims(&format!("{SUBJECT_PREFIX}{jti}"), &jti));
-        let required = claims.expect("strings and numbers are JSON").len();
-        self.entitlements = entitlements::filling(claims_bytes.saturating_sub(required));
+        claims.expect("strings and numbers are JSON").len()
     }
 
     fn claims<'a>(&'a self, sub: &'a str, jti: &'a str) -> AccessToken<'a> {
@@ -442,6 +457,7 @@ mod tests {
             lengths[0]
         };
         let required = length(None).await;
+        assert_eq!(required, required_claims_bytes("jwt-eddsa", "read"));
         assert!((200..400).contains(&required), "{required}");
         for exactly in [required, required + entitlements::LEAST, 512, 1024, 4095, 16_384] {
             assert_eq!(length(Some(exactly)).await, exactly);

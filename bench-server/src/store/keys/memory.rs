@@ -14,7 +14,8 @@ use crate::credential::digest::{Digest, DigestState};
 #[derive(Default)]
 pub(crate) struct MemoryKeys(RwLock<Tables>);
 
-/// Both tables point to the same records and hold no copy of what they are searched by: a key takes 270 bytes in all.
+/// Both tables point to the same records and hold no copy of what they are searched by: a key takes about 310
+/// bytes in all.
 #[derive(Default)]
 struct Tables {
     by_digest: HashSet<ByDigest, DigestState>,
