@@ -63,16 +63,19 @@ impl OAuth2 {
         let discovery = Arc::new(Discovery::new(&trusted.issuer, trusted.http.clone())?);
         let meter = environment.meter.clone();
         let validation = match config.validation {
-            TokenValidation::Opaque { cache } => Validation::Opaque(Box::new(Introspection::new(
-                &trusted.issuer,
-                discovery,
-                trusted.http,
-                meter,
-                trusted.own_tokens,
-                (&trusted.client_id, &trusted.client_secret),
-                cache,
-                Distance::new("introspection_delay", config.introspection_delay)?,
-            )?)),
+            TokenValidation::Opaque { cache } => {
+                let distance = Distance::new("introspection_delay", config.introspection_delay)?;
+                let introspection = Introspection::new(
+                    &trusted.issuer,
+                    discovery,
+                    trusted.http,
+                    meter,
+                    trusted.own_tokens,
+                    (&trusted.client_id, &trusted.client_secret),
+                    cache,
+                )?;
+                Validation::Opaque(Box::new(introspection.away_by(distance)))
+            }
             TokenValidation::Jwt { algorithm: Algorithm::HS256 } => {
                 let remedy = "validation: HS256 keys cannot be published; use an asymmetric algorithm";
                 return Err(BuildError::Config(remedy.to_owned()));

@@ -18,6 +18,9 @@ mod timer;
 pub(crate) struct Distance(Duration);
 
 impl Distance {
+    /// At hand.
+    pub(crate) const NONE: Self = Self(Duration::ZERO);
+
     /// Checks a delay; `option` is what the configuration calls it.
     ///
     /// # Errors

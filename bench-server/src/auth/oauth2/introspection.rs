@@ -84,7 +84,6 @@ impl Introspection {
         own_tokens: bool,
         (client_id, client_secret): (&str, &Secret),
         cache: Option<CacheConfig>,
-        distance: Distance,
     ) -> Result<Self, BuildError> {
         Ok(Self {
             issuer: issuer.into(),
@@ -92,11 +91,16 @@ impl Introspection {
             http,
             meter,
             own_tokens,
-            distance,
+            distance: Distance::NONE,
             authorization: client_secret_basic(client_id, client_secret),
             cache: cache.map(|cache| TtlCache::new(&cache, DigestState::default())).transpose()?,
             logged: AtomicU64::new(0),
         })
+    }
+
+    /// The same, with the authorization server further away.
+    pub(super) fn away_by(self, distance: Distance) -> Self {
+        Self { distance, ..self }
     }
 
     /// The principal that a token stands for.
