@@ -14,7 +14,7 @@ use std::time::Duration;
 use bench_server::contract::{AuthorizationServerConfig, HttpVersion, MethodConfig, Transport};
 use serde::{Deserialize, Serialize};
 
-pub use expected::ExpectedStart;
+pub use expected::{ExpectedStart, expected_filling};
 pub use external::{
     Accepted, Convention, CredentialSource, ExternalMethod, HeaderField, MethodWord, Revoke, RevokeRequest, TargetPlan,
     TargetProcesses, TokenRequest,

@@ -130,7 +130,11 @@ impl Stage {
 
     /// The run's folder, once it is there: `out` itself or the only folder in it.
     fn run(&self) -> Option<PathBuf> {
-        let out = self.folder.path().join("out");
+        self.run_in("out")
+    }
+
+    fn run_in(&self, out: &str) -> Option<PathBuf> {
+        let out = self.folder.path().join(out);
         let inside = fs::read_dir(&out).into_iter().flatten().flatten().map(|entry| entry.path());
         std::iter::once(out.clone()).chain(inside).find(|folder| folder.join("run.json").exists())
     }
@@ -362,6 +366,104 @@ fn a_run_comes_to_its_end_with_every_record() {
         let Measured::Revocation(result) = &record.measured else { panic!("{record:?}") };
         assert_eq!(result.not_applicable.as_deref(), Some("nothing to revoke"));
     }
+}
+
+/// New connections of every kind, and servers of every size.
+const CONNECTIONS: &str = r#"
+starts = 1
+rounds = 2
+pool = { count = 4 }
+
+[[variant]]
+name = "none"
+method = "none"
+
+[[variant]]
+name = "mtls"
+method = "mtls"
+crl_reload = "2s"
+crl_population = 500
+key = "Ed25519"
+chain_length = 3
+
+[[variant]]
+name = "api-key-far"
+method = "api-key"
+store = { kind = "memory", delay = "300us", population = 500 }
+
+[[variant]]
+name = "jwt-long"
+method = "jwt"
+algorithm = "RS256"
+claims_bytes = 16384
+denylist = { poll = "500ms", population = 500 }
+
+[[measurement]]
+kind = "throughput"
+name = "fresh"
+connection = "fresh"
+connections = 2
+warmup = "20ms"
+measure = "60ms"
+slice = "20ms"
+
+[[measurement]]
+kind = "throughput"
+name = "resumed"
+variants = ["api-key-far", "jwt-long"]
+connection = "resumed"
+connections = 2
+warmup = "20ms"
+measure = "60ms"
+slice = "20ms"
+
+[[measurement]]
+kind = "throughput"
+name = "reused"
+connections = 2
+warmup = "20ms"
+measure = "60ms"
+slice = "20ms"
+"#;
+
+#[test]
+fn client_and_server_count_the_same_connections_and_handshakes() {
+    let stage = Stage::set();
+    fs::write(stage.folder.path().join("connections.toml"), CONNECTIONS).unwrap();
+    for http in ["\"1.1\"", "\"2\""] {
+        let out = format!("out-{}", &http[1..2]);
+        let set = format!("server.http={http}");
+        let output = stage.finish(&["run", "connections.toml", "--out", &out, "--set", &set]);
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        let run = RunFolder::load(&stage.run_in(&out).expect("the run has a folder")).unwrap();
+        assert_complete(&run);
+        for record in &run.records {
+            let Measured::Throughput(result) = &record.measured else { panic!("{record:?}") };
+            let (client, case) = (result, &record.case);
+            let server = client.server.as_ref().expect("the reference server counts");
+            assert_eq!(client.outcomes.unexpected(), 0, "{case} over {http}: {record:?}");
+            assert!(client.answered > 0, "{case}");
+            assert_eq!(server.handshakes_full, client.handshakes_full, "{case} over {http}");
+            assert_eq!(server.handshakes_resumed, client.handshakes_resumed, "{case} over {http}");
+            let handshakes = client.handshakes_full + client.handshakes_resumed;
+            assert_eq!(server.connections_accepted, handshakes, "{case} over {http}");
+            let with_certificate = if record.variant == "mtls" { handshakes } else { 0 };
+            assert_eq!(server.handshakes_with_certificate, with_certificate, "{case} over {http}");
+            assert_eq!((server.handshakes_failed, server.handshakes_refused), (0, 0), "{case} over {http}");
+            match record.measurement.as_str() {
+                "fresh" => assert_eq!(client.handshakes_full, client.answered, "{case} over {http}"),
+                "resumed" => assert_eq!(client.handshakes_resumed, client.answered, "{case} over {http}"),
+                _ => assert_eq!(handshakes, 0, "{case} over {http}"),
+            }
+            if record.variant == "api-key-far" {
+                assert!(
+                    result.validation.as_ref().unwrap().decode().unwrap().min() >= 299_000,
+                    "the way to the store is included"
+                );
+            }
+        }
+    }
+    stage.assert_nothing_left();
 }
 
 #[test]

@@ -65,7 +65,7 @@ pub(super) fn plan() -> Plan {
         target: None,
         variants: vec![
             variant("none", MethodConfig::None),
-            variant("a", MethodConfig::ApiKey(ApiKeyConfig { store: StoreKind::Memory, cache: None })),
+            variant("a", MethodConfig::ApiKey(ApiKeyConfig::new(StoreKind::Memory))),
         ],
         measurements: vec![
             measurement("latency", MeasurementKind::Latency(latency)),

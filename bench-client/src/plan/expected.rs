@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use bench_server::contract::{AccessTokenFormat, Algorithm, MethodConfig, PasswordHash};
+use bench_server::contract::{
+    AccessTokenFormat, Algorithm, CertificateKey, MethodConfig, MtlsConfig, PasswordHash, StoreKind,
+};
 
 use super::{Measurement, MeasurementKind, Objective, Plan, Variant};
 
@@ -82,12 +84,38 @@ impl Objective {
     }
 }
 
+impl Variant {
+    /// Issuing the variant's pool: an estimate.
+    pub fn expected_issuing(&self) -> Duration {
+        self.method.reference().map_or(Duration::ZERO, |method| times(issuing(self, method), self.pool.count))
+    }
+}
+
+/// Filling a method's store, deny-list or CRL with its population when its server starts: an estimate.
+pub fn expected_filling(method: &MethodConfig) -> Duration {
+    match method {
+        MethodConfig::ApiKey(api_key) => match api_key.store {
+            StoreKind::Memory => times(Duration::from_nanos(1_500), api_key.store_population),
+            StoreKind::Sqlite => times(Duration::from_micros(6), api_key.store_population),
+        },
+        MethodConfig::Jwt(jwt) => {
+            let population = jwt.denylist.map_or(0, |denylist| denylist.population);
+            times(Duration::from_micros(3), population)
+        }
+        MethodConfig::Mtls(mtls) => times(Duration::from_micros(2), mtls.crl_population),
+        MethodConfig::None | MethodConfig::Basic(_) | MethodConfig::OAuth2(_) => Duration::ZERO,
+    }
+}
+
+fn times(one: Duration, count: usize) -> Duration {
+    one.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
 /// Starting a variant's processes and issuing its pool.
 fn start_up(variant: &Variant) -> Duration {
     let Some(method) = variant.method.reference() else { return PROBE };
     let processes = if variant.authorization_server.is_some() { 2 } else { 1 };
-    let count = u32::try_from(variant.pool.count).unwrap_or(u32::MAX);
-    PROCESS_START * processes + issuing(variant, method).saturating_mul(count)
+    PROCESS_START * processes + expected_filling(method) + variant.expected_issuing()
 }
 
 /// Issuing one credential, to the nearest power of ten or so on a processor of 2024: signing, hashing, or a request to
@@ -118,6 +146,7 @@ fn issuing(variant: &Variant, method: &MethodConfig) -> Duration {
             Some(AccessTokenFormat::Jwt { algorithm }) => token_request + signing(algorithm),
             _ => token_request,
         },
+        MethodConfig::Mtls(MtlsConfig { key: CertificateKey::Rsa2048, .. }) => Duration::from_millis(80),
         MethodConfig::Mtls(_) => Duration::from_micros(300),
     }
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use bench_server::contract::{AccessTokenFormat, Algorithm, MethodConfig, PasswordHash, StoreKind, TokenValidation};
+use bench_server::contract::{
+    AccessTokenFormat, Algorithm, CertificateKey, ChainLength, MethodConfig, PasswordHash, StoreKind, TokenValidation,
+};
 
 use super::format;
 use crate::plan::{Method, Variant};
@@ -115,6 +117,7 @@ pub(crate) fn describe(variant: &Variant) -> String {
     let cached = |cache: &Option<bench_server::contract::CacheConfig>| {
         cache.map_or_else(String::new, |cache| format!(", cached for {}", time(cache.ttl)))
     };
+    let away = |delay: Duration| if delay.is_zero() { String::new() } else { format!(", {} away", time(delay)) };
     let method = match &variant.method {
         Method::Reference(method) => method,
         Method::External { external } => return external.describe(),
@@ -126,7 +129,11 @@ pub(crate) fn describe(variant: &Variant) -> String {
                 StoreKind::Memory => "in memory",
                 StoreKind::Sqlite => "in SQLite",
             };
-            format!("SHA-256 digest looked up {store}{}", cached(&config.cache))
+            let among = match config.store_population {
+                0 => String::new(),
+                population => format!(" among {population}"),
+            };
+            format!("SHA-256 digest looked up {store}{among}{}{}", away(config.store_delay), cached(&config.cache))
         }
         MethodConfig::Basic(config) => {
             let hash = match config.hash {
@@ -142,12 +149,21 @@ pub(crate) fn describe(variant: &Variant) -> String {
         MethodConfig::Jwt(config) => {
             let revocation = config.denylist.map_or_else(
                 || "stateless".to_owned(),
-                |denylist| format!("deny-list polled every {}", time(denylist.poll)),
+                |denylist| {
+                    let of = match denylist.population {
+                        0 => String::new(),
+                        population => format!(" of {population}"),
+                    };
+                    format!("deny-list{of} polled every {}", time(denylist.poll))
+                },
             );
-            format!("{}, {revocation}", algorithm(config.algorithm))
+            let claims = config.claims_bytes.map_or_else(String::new, |bytes| format!(", {bytes} B of claims"));
+            format!("{}, {revocation}{claims}", algorithm(config.algorithm))
         }
         MethodConfig::OAuth2(config) => match &config.validation {
-            TokenValidation::Opaque { cache } => format!("opaque token, introspection{}", cached(cache)),
+            TokenValidation::Opaque { cache } => {
+                format!("opaque token, introspection{}{}", away(config.introspection_delay), cached(cache))
+            }
             TokenValidation::Jwt { algorithm: name } => {
                 let issued = variant.authorization_server.as_ref().map(|server| server.access_token);
                 debug_assert!(!matches!(issued, Some(AccessTokenFormat::Opaque)), "the plan keeps the two in step");
@@ -155,7 +171,21 @@ pub(crate) fn describe(variant: &Variant) -> String {
             }
         },
         MethodConfig::Mtls(config) => {
-            format!("client certificate, CRL reloaded every {}", time(config.crl_reload))
+            let key = match config.key {
+                CertificateKey::P256 => "",
+                CertificateKey::Rsa2048 => " with an RSA-2048 key",
+                CertificateKey::Ed25519 => " with an Ed25519 key",
+            };
+            let chain = match config.chain_length {
+                ChainLength::One => ", signed by the root",
+                ChainLength::Two => "",
+                ChainLength::Three => ", in a chain of 3",
+            };
+            let of = match config.crl_population {
+                0 => String::new(),
+                population => format!(" of {population}"),
+            };
+            format!("client certificate{key}{chain}, CRL{of} reloaded every {}", time(config.crl_reload))
         }
     }
 }

@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use bench_server::contract::{Algorithm, MethodConfig};
+use bench_server::contract::{Algorithm, CertificateKey, MethodConfig};
 
 use crate::plan::{MeasurementKind, Plan, RevocationPlan, Variant};
 
@@ -66,6 +66,7 @@ fn pool_limit(variant: &Variant) -> usize {
         MethodConfig::Basic(_) => 8,
         MethodConfig::OAuth2(_) => 200,
         MethodConfig::Jwt(jwt) if signed_with_rsa(jwt.algorithm) => 200,
+        MethodConfig::Mtls(mtls) if mtls.key == CertificateKey::Rsa2048 => 16,
         _ => 1_000,
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use bench_server::contract::{JwtConfig, MethodConfig, Transport};
+use bench_server::contract::{CertificateKey, JwtConfig, MethodConfig, READ_SCOPE, Transport, required_claims_bytes};
 
 use super::Scenario;
 use super::document::At;
@@ -12,6 +12,7 @@ use super::measurement::{Selection, WrittenMeasurement};
 use super::reader::{Places, Problems};
 use super::suggest;
 use super::value::show;
+use super::variant::WrittenVariant;
 use crate::plan::{
     BASELINE, ConnectionKind, CredentialSource, ExternalMethod, LatencyPlan, LoadRate, Measurement, MeasurementKind,
     RevocationPlan, Variant,
@@ -26,6 +27,7 @@ pub(super) fn check(scenario: &Scenario, problems: &Problems) {
         problems.error(At::File(0), "no [[measurement]]: nothing would be measured; add one, like kind = \"latency\"");
     }
     for variant in &scenario.variants {
+        check_variant(variant, problems);
         if let Some(Variant { name, method, .. }) = &variant.variant
             && method.is_mtls()
             && scenario.transport == Transport::Plaintext
@@ -280,6 +282,44 @@ fn check_external(
         );
     }
 }
+
+/// Options that a variant may have, but that will not do what they are for.
+fn check_variant(written: &WrittenVariant, problems: &Problems) {
+    let Some(variant) = &written.variant else { return };
+    let name = &variant.name;
+    let Some(method) = variant.method.reference() else { return };
+    match method {
+        MethodConfig::Mtls(mtls)
+            if mtls.key == CertificateKey::Rsa2048 && variant.expected_issuing() > LONG_ISSUING =>
+        {
+            problems.warn(
+                written.places.of("key"),
+                format!(
+                    "variant \"{name}\": key is \"RSA-2048\", and making the pool's {} keys takes about {} in each start; \
+                     write for instance pool = {{ count = 64 }}, since a connection keeps one certificate",
+                    variant.pool.count,
+                    show(Duration::from_secs(variant.expected_issuing().as_secs()))
+                ),
+            );
+        }
+        MethodConfig::Jwt(JwtConfig { claims_bytes: Some(bytes), .. }) => {
+            let required = required_claims_bytes(name, READ_SCOPE);
+            if *bytes < required {
+                problems.warn(
+                    written.places.of("claims_bytes"),
+                    format!(
+                        "variant \"{name}\": claims_bytes is {bytes}, but the claims that RFC 9068 requires take \
+                         {required}; tokens carry those alone"
+                    ),
+                );
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Whoever waits longer than this for credentials should know why.
+const LONG_ISSUING: Duration = Duration::from_secs(30);
 
 /// Tokens and certificates of a pool are issued when a start begins and must outlive it.
 pub(super) fn check_lifetimes(scenario: &Scenario, start: Duration, problems: &Problems) {

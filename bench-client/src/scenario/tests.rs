@@ -3,7 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use bench_server::contract::{AccessTokenFormat, Algorithm, MethodConfig, PasswordHash, TokenValidation};
+use bench_server::contract::{
+    AccessTokenFormat, Algorithm, ApiKeyConfig, CertificateKey, ChainLength, DenyListConfig, MethodConfig, MtlsConfig,
+    PasswordHash, StoreKind, TokenValidation,
+};
 
 use super::*;
 use crate::plan::{LoadRate, Measurement, MeasurementKind, Rate, RevocationPlan};
@@ -129,6 +132,147 @@ fn keeping_cores_awake_is_left_to_the_machine_unless_written() {
     assert_ne!(hash("true"), hash("false"));
     let found = problems(&format!("keep_awake = \"yes\"\n{SMALL}"));
     assert_eq!(found, ["dir/test.toml:1:14: keep_awake is \"yes\"; write true or false, without quotes"]);
+}
+
+/// A variant of its own beside those of `SMALL`; what it means.
+fn variant(method: &str, options: &str) -> MethodConfig {
+    let plan = plan(&format!("{SMALL}[[variant]]\nname = \"v\"\nmethod = \"{method}\"\n{options}\n"));
+    plan.variant("v").expect("given").method.reference().expect("there is no [target]").clone()
+}
+
+#[test]
+fn sizes_and_distances_reach_the_server() {
+    let MethodConfig::ApiKey(api_key) =
+        variant("api-key", "store = { kind = \"sqlite\", delay = \"200us\", population = 1_000_000 }")
+    else {
+        panic!()
+    };
+    let expected = ApiKeyConfig {
+        store_delay: Duration::from_micros(200),
+        store_population: 1_000_000,
+        ..ApiKeyConfig::new(StoreKind::Sqlite)
+    };
+    assert_eq!(api_key, expected);
+
+    let options = "algorithm = \"HS256\"\nclaims_bytes = 16384\ndenylist = { poll = \"500ms\", population = 7 }";
+    let MethodConfig::Jwt(jwt) = variant("jwt", options) else { panic!() };
+    assert_eq!(jwt.claims_bytes, Some(16_384));
+    assert_eq!(jwt.denylist, Some(DenyListConfig { poll: Duration::from_millis(500), population: 7 }));
+
+    let MethodConfig::OAuth2(oauth2) = variant("oauth2", "token = \"opaque\"\nintrospection_delay = \"1ms\"") else {
+        panic!()
+    };
+    assert_eq!(oauth2.introspection_delay, Duration::from_millis(1));
+
+    let options = "crl_reload = \"2s\"\ncrl_population = 100_000\nkey = \"Ed25519\"\nchain_length = 3";
+    let MethodConfig::Mtls(mtls) = variant("mtls", options) else { panic!() };
+    let written = (mtls.crl_population, mtls.key, mtls.chain_length);
+    assert_eq!(written, (100_000, CertificateKey::Ed25519, ChainLength::Three));
+    assert_eq!(variant("mtls", "crl_reload = \"2s\""), MethodConfig::Mtls(MtlsConfig::new(Duration::from_secs(2))));
+}
+
+#[test]
+fn wrong_sizes_and_distances_are_located() {
+    for (method, options, says) in [
+        (
+            "api-key",
+            "store = { kind = \"memory\", delay = \"11s\" }",
+            ":18:36: variant \"v\": store.delay is \"11s\"; write a time from \"0s\" to \"10s\"",
+        ),
+        (
+            "api-key",
+            "store = { kind = \"memory\", delay = 200 }",
+            ":18:36: variant \"v\": store.delay is 200; write a time in quotes",
+        ),
+        (
+            "api-key",
+            "store = { kind = \"memory\", population = 10_000_001 }",
+            ":18:41: variant \"v\": store.population is 10000001; write a whole number from 0 to 10000000",
+        ),
+        (
+            "api-key",
+            "store = { kind = \"memory\", popluation = 1 }",
+            "store.popluation is no key here; did you mean \"population\"?",
+        ),
+        (
+            "api-key",
+            "store = { kind = \"memory\" }\nclaims_bytes = 512",
+            ":19:1: variant \"v\": claims_bytes goes with method \"jwt\", not with method \"api-key\"; remove it",
+        ),
+        (
+            "jwt",
+            "algorithm = \"ES256\"\nclaims_bytes = 199",
+            ":19:16: variant \"v\": claims_bytes is 199; write a whole number from 200 to 16384",
+        ),
+        (
+            "jwt",
+            "algorithm = \"ES256\"\ndenylist = { poll = \"1s\", population = -1 }",
+            ":19:40: variant \"v\": denylist.population is -1; write a whole number from 0 to 10000000",
+        ),
+        (
+            "oauth2",
+            "token = \"opaque\"\nintrospection_delay = \"1m\"",
+            ":19:23: variant \"v\": introspection_delay is \"1m\"; write a time from \"0s\" to \"10s\"",
+        ),
+        (
+            "oauth2",
+            "token = \"jwt\"\nalgorithm = \"ES256\"\nintrospection_delay = \"1ms\"",
+            "introspection_delay goes with method \"oauth2\" with token = \"opaque\"",
+        ),
+        (
+            "mtls",
+            "crl_reload = \"2s\"\nkey = \"RSA\"",
+            ":19:7: variant \"v\": key is \"RSA\"; write one of \"P-256\", \"RSA-2048\", \"Ed25519\"",
+        ),
+        (
+            "mtls",
+            "crl_reload = \"2s\"\nchain_length = 4",
+            ":19:16: variant \"v\": chain_length is 4; write a whole number from 1 to 3",
+        ),
+        (
+            "mtls",
+            "crl_reload = \"2s\"\ncrl_population = 1_000_001",
+            "crl_population is 1000001; write a whole number from 0 to 1000000",
+        ),
+    ] {
+        one_problem(&format!("[[variant]]\nname = \"v\"\nmethod = \"{method}\"\n{options}\n"), &[says]);
+    }
+}
+
+#[test]
+fn what_takes_long_or_does_not_fit_is_warned_of() {
+    let warnings = |options: &str| -> Vec<String> {
+        let text = format!("{SMALL}[[variant]]\nname = \"v\"\n{options}\n");
+        resolved(&text).warnings.iter().map(ToString::to_string).collect()
+    };
+    let rsa = "method = \"mtls\"\ncrl_reload = \"2s\"\nkey = \"RSA-2048\"\n";
+    let found = warnings(rsa);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(
+        found[0].contains(":19:7: variant \"v\": key is \"RSA-2048\", and making the pool's 10000 keys"),
+        "{found:?}"
+    );
+    assert_eq!(warnings(&format!("{rsa}pool = {{ count = 64 }}")), Vec::<String>::new());
+    let jwt = "method = \"jwt\"\nalgorithm = \"ES256\"\nleeway = \"0s\"\nclaims_bytes = ";
+    let found = warnings(&format!("{jwt}200"));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains("claims_bytes is 200, but the claims that RFC 9068 requires take 2"), "{found:?}");
+    assert_eq!(warnings(&format!("{jwt}512")), Vec::<String>::new());
+}
+
+#[test]
+fn populations_and_rsa_keys_count_in_what_is_expected() {
+    let start_up = |method: &str, options: &str| {
+        let text =
+            format!("{SMALL}[[variant]]\nname = \"v\"\nmethod = \"{method}\"\npool = {{ count = 10 }}\n{options}\n");
+        plan(&text).expected_start().start_up
+    };
+    let store =
+        |population: u32| start_up("api-key", &format!("store = {{ kind = \"sqlite\", population = {population} }}"));
+    assert!(store(1_000_000) >= store(0) + Duration::from_secs(2));
+    let mtls = |key: &str| start_up("mtls", &format!("crl_reload = \"2s\"\nkey = \"{key}\""));
+    assert!(mtls("RSA-2048") > mtls("P-256") + Duration::from_millis(200));
+    assert_eq!(mtls("P-256"), mtls("Ed25519"));
 }
 
 #[test]

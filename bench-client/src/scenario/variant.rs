@@ -4,9 +4,9 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use bench_server::contract::{
-    AccessTokenFormat, Algorithm, ApiKeyConfig, AuthorizationServerConfig, BasicConfig, CacheConfig, DenyListConfig,
-    JwtConfig, MethodConfig, MtlsConfig, OAuth2Config, PasswordHash, StoreKind, TokenRules, TokenValidation,
-    TrustedIssuer, check_costs,
+    AccessTokenFormat, Algorithm, ApiKeyConfig, AuthorizationServerConfig, BasicConfig, CacheConfig, CertificateKey,
+    ChainLength, DenyListConfig, JwtConfig, LONGEST_DELAY, MethodConfig, MtlsConfig, OAuth2Config, PasswordHash,
+    StoreKind, TokenRules, TokenValidation, check_costs,
 };
 
 use super::document::{At, Table};
@@ -56,10 +56,15 @@ const BELONGS: &[(&str, &str)] = &[
     ("leeway", "method \"jwt\", and \"oauth2\" with token = \"jwt\""),
     ("max_lifetime", "method \"jwt\""),
     ("denylist", "method \"jwt\""),
+    ("claims_bytes", "method \"jwt\""),
+    ("introspection_delay", "method \"oauth2\" with token = \"opaque\""),
     ("crl_reload", "method \"mtls\""),
     ("crl_validity", "method \"mtls\""),
     ("certificate_lifetime", "method \"mtls\""),
     ("trust_domain", "method \"mtls\""),
+    ("crl_population", "method \"mtls\""),
+    ("key", "method \"mtls\""),
+    ("chain_length", "method \"mtls\""),
 ];
 
 /// A verified password is remembered no longer than this, whatever revokes it.
@@ -147,11 +152,18 @@ fn read_api_key(section: &mut Section<'_>) -> Option<Options> {
     }
     let store = section.table("store").and_then(|mut store| {
         let kind = store.required("kind", "\"memory\"", one_of(STORES));
+        let store_delay = store.or("delay", Duration::ZERO, delay);
+        let store_population = store.or("population", 0, whole(0..=ApiKeyConfig::MAX_POPULATION));
         store.finish();
-        kind
+        Some(ApiKeyConfig { store_delay, store_population, ..ApiKeyConfig::new(kind?) })
     });
     let cache = read_cache(section, DAY);
-    Some((MethodConfig::ApiKey(ApiKeyConfig { store: store?, cache }), None))
+    Some((MethodConfig::ApiKey(ApiKeyConfig { cache, ..store? }), None))
+}
+
+/// How far away a store or an issuer is.
+fn delay(value: &super::document::Value) -> Result<Duration, String> {
+    duration_in(Duration::ZERO..=LONGEST_DELAY)(value)
 }
 
 fn read_basic(section: &mut Section<'_>) -> Option<Options> {
@@ -223,11 +235,13 @@ fn read_jwt(section: &mut Section<'_>) -> Option<Options> {
     let leeway = section.or("leeway", rules.leeway, duration_in(Duration::ZERO..=LEEWAY_MAX));
     let denylist = section.table("denylist").and_then(|mut denylist| {
         let poll = denylist.required("poll", "\"1s\"", positive);
+        let population = denylist.or("population", 0, whole(0..=DenyListConfig::MAX_POPULATION));
         denylist.finish();
-        Some(DenyListConfig { poll: poll? })
+        Some(DenyListConfig { poll: poll?, population })
     });
+    let claims_bytes = section.optional("claims_bytes", whole(JwtConfig::CLAIMS_BYTES));
     let algorithm = section.required("algorithm", "\"ES256\"", one_of(ALGORITHMS))?;
-    let jwt = JwtConfig { algorithm, lifetime, rules: TokenRules { leeway, max_lifetime }, denylist };
+    let jwt = JwtConfig { algorithm, lifetime, rules: TokenRules { leeway, max_lifetime }, denylist, claims_bytes };
     Some((MethodConfig::Jwt(jwt), None))
 }
 
@@ -242,9 +256,11 @@ fn read_oauth2(section: &mut Section<'_>) -> Option<Options> {
     let standard = AuthorizationServerConfig::default();
     let access_token_lifetime = section.or("lifetime", standard.access_token_lifetime, token_lifetime);
     let mut rules = TokenRules::default();
+    let mut introspection_delay = Duration::ZERO;
     let (validation, access_token) = match token {
         Some(Token::Opaque) => {
             let cache = read_cache(section, DAY);
+            introspection_delay = section.or("introspection_delay", introspection_delay, delay);
             section.misplaced(BELONGS, "method \"oauth2\" with token = \"opaque\"");
             (TokenValidation::Opaque { cache }, AccessTokenFormat::Opaque)
         }
@@ -263,22 +279,28 @@ fn read_oauth2(section: &mut Section<'_>) -> Option<Options> {
             (TokenValidation::Jwt { algorithm }, AccessTokenFormat::Jwt { algorithm })
         }
         None => {
-            section.ignore(["cache", "algorithm", "leeway"]);
+            section.ignore(["cache", "algorithm", "leeway", "introspection_delay"]);
             section.misplaced(BELONGS, "method \"oauth2\"");
             return None;
         }
     };
-    let resource_server = OAuth2Config { validation, issuer: TrustedIssuer::InProcess, rules };
+    let resource_server = OAuth2Config { rules, introspection_delay, ..OAuth2Config::new(validation) };
     let authorization_server = AuthorizationServerConfig { access_token, access_token_lifetime, ..standard };
     Some((MethodConfig::OAuth2(resource_server), Some(authorization_server)))
 }
 
 fn read_mtls(section: &mut Section<'_>) -> Option<Options> {
+    const KEYS: &[(&str, CertificateKey)] =
+        &[("P-256", CertificateKey::P256), ("RSA-2048", CertificateKey::Rsa2048), ("Ed25519", CertificateKey::Ed25519)];
     let crl_reload = section.required("crl_reload", "\"2s\"", positive);
     let crl_validity = section.or("crl_validity", MtlsConfig::default_crl_validity(), seconds_to_a_day);
     let certificate_lifetime =
         section.or("certificate_lifetime", MtlsConfig::default_certificate_lifetime(), seconds_to_a_day);
     let trust_domain = section.or("trust_domain", MtlsConfig::default_trust_domain(), trust_domain);
+    let crl_population = section.or("crl_population", 0, whole(0..=MtlsConfig::MAX_CRL_POPULATION));
+    let key = section.or("key", CertificateKey::default(), one_of(KEYS));
+    let certificates = section.or("chain_length", ChainLength::default().into(), whole(1..=3_u8));
+    let chain_length = ChainLength::try_from(certificates).expect("the range is that of the type");
     let crl_reload = crl_reload?;
     if crl_reload > crl_validity / 4 {
         let (reload, quarter) = (show(crl_reload), show(crl_validity / 4));
@@ -290,7 +312,9 @@ fn read_mtls(section: &mut Section<'_>) -> Option<Options> {
             ),
         );
     }
-    Some((MethodConfig::Mtls(MtlsConfig { crl_reload, crl_validity, certificate_lifetime, trust_domain }), None))
+    let mtls =
+        MtlsConfig { crl_reload, crl_validity, certificate_lifetime, trust_domain, crl_population, key, chain_length };
+    Some((MethodConfig::Mtls(mtls), None))
 }
 
 /// X.509 counts whole seconds (RFC 5280 §4.1.2.5).

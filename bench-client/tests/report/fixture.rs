@@ -18,7 +18,7 @@ use bench_client::run::{Build, Header, LoadedRun, RUN_VERSION};
 use bench_server::contract::{
     AccessTokenFormat, Algorithm, ApiKeyConfig, AuthorizationServerConfig, BasicConfig, CacheConfig, Counters,
     DenyListConfig, HttpVersion, JwtConfig, MethodConfig, MtlsConfig, OAuth2Config, PasswordHash, StoreKind,
-    TokenRules, TokenValidation, Transport, TrustedIssuer,
+    TokenRules, TokenValidation, Transport,
 };
 
 pub(crate) const STARTS: u32 = 3;
@@ -59,7 +59,7 @@ fn cache() -> Option<CacheConfig> {
 }
 
 fn api_key(store: StoreKind, cache: Option<CacheConfig>) -> MethodConfig {
-    MethodConfig::ApiKey(ApiKeyConfig { store, cache })
+    MethodConfig::ApiKey(ApiKeyConfig { cache, ..ApiKeyConfig::new(store) })
 }
 
 fn basic(cache: Option<CacheConfig>) -> MethodConfig {
@@ -73,27 +73,22 @@ fn basic(cache: Option<CacheConfig>) -> MethodConfig {
 
 fn jwt(algorithm: Algorithm, denylist: Option<DenyListConfig>) -> MethodConfig {
     let rules = TokenRules { leeway: Duration::ZERO, ..TokenRules::default() };
-    MethodConfig::Jwt(JwtConfig { algorithm, lifetime: JwtConfig::default_lifetime(), rules, denylist })
+    MethodConfig::Jwt(JwtConfig { rules, denylist, ..JwtConfig::new(algorithm) })
 }
 
 fn oauth2(validation: TokenValidation) -> MethodConfig {
     let rules = TokenRules { leeway: Duration::ZERO, ..TokenRules::default() };
-    MethodConfig::OAuth2(OAuth2Config { validation, issuer: TrustedIssuer::InProcess, rules })
+    MethodConfig::OAuth2(OAuth2Config { rules, ..OAuth2Config::new(validation) })
 }
 
 fn mtls() -> MethodConfig {
-    MethodConfig::Mtls(MtlsConfig {
-        crl_reload: Duration::from_secs(2),
-        crl_validity: MtlsConfig::default_crl_validity(),
-        certificate_lifetime: MtlsConfig::default_certificate_lifetime(),
-        trust_domain: MtlsConfig::default_trust_domain(),
-    })
+    MethodConfig::Mtls(MtlsConfig::new(Duration::from_secs(2)))
 }
 
 #[rustfmt::skip]
 fn costs() -> Vec<Cost> {
     use Lives::{AtOnce, NotApplicable, UntilExpiry, Within};
-    let denylist = Some(DenyListConfig { poll: Duration::from_secs(1) });
+    let denylist = Some(DenyListConfig::new(Duration::from_secs(1)));
     let cost = |name, method, validation_ns, cpu_ns, ratio, per_hundred, bytes_sent, revocation| {
         Cost { name, method, validation_ns, cpu_ns, ratio, per_hundred, bytes_sent, revocation }
     };

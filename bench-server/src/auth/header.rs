@@ -11,6 +11,11 @@ use super::{Cause, Rejection};
 /// Longest bearer token looked at, in bytes: refused before base64, JSON or cryptography (RFC 8725bis).
 pub const MAX_TOKEN: usize = 8 * 1024;
 
+/// The same where a profile's own tokens are long: it covers the longest that
+/// [`JwtConfig::CLAIMS_BYTES`](crate::config::JwtConfig::CLAIMS_BYTES) makes under any algorithm, and stays within the
+/// limit for a whole header block.
+pub const MAX_LONG_TOKEN: usize = 24 * 1024;
+
 /// The value of a field that may occur once.
 ///
 /// # Errors
@@ -36,15 +41,23 @@ pub fn authorization<'a>(head: &'a Parts, scheme: &str) -> Result<Option<&'a str
     if used.eq_ignore_ascii_case(scheme) { Ok(Some(rest.trim_matches(' '))) } else { Err(Rejection::Missing) }
 }
 
-/// The bearer token of a request.
+/// The bearer token of a request, of at most [`MAX_TOKEN`] bytes.
+///
+/// # Errors
+/// As [`bearer_up_to`].
+pub fn bearer(head: &Parts) -> Result<&str, Rejection> {
+    bearer_up_to(head, MAX_TOKEN)
+}
+
+/// The bearer token of a request, of at most `longest` bytes.
 ///
 /// # Errors
 /// [`Rejection::Missing`] without one; [`Rejection::Ambiguous`] when one stands in the URL; [`Cause::Malformed`] when it
-/// is empty, over [`MAX_TOKEN`] or contains a space.
-pub fn bearer(head: &Parts) -> Result<&str, Rejection> {
+/// is empty, too long or contains a space.
+pub fn bearer_up_to(head: &Parts, longest: usize) -> Result<&str, Rejection> {
     refuse_credential_in_url(head)?;
     let token = authorization(head, "Bearer")?.ok_or(Rejection::Missing)?;
-    if token.is_empty() || token.len() > MAX_TOKEN || token.contains([' ', ',']) {
+    if token.is_empty() || token.len() > longest || token.contains([' ', ',']) {
         return Err(Rejection::Invalid(Cause::Malformed));
     }
     Ok(token)

@@ -13,12 +13,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
-use super::route::{Caller, Site};
+use super::route::{Caller, MAX_HEADER_BLOCK, Site};
 use crate::config::HttpVersion;
-
-/// Largest header block in bytes; a larger one is answered 431 (RFC 6585 §5). The other limit, the number of fields, is
-/// hyper's own 100 for HTTP/1 and `route`'s for HTTP/2.
-const MAX_HEADER_BLOCK: u32 = 32 * 1024;
 
 /// Longest wait for a complete header block over HTTP/1. hyper counts from the end of the previous answer, so this also
 /// ends connections that stay idle; it must outlast the pauses between two slices of a load client.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use ::http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, VARY};
 use ::http::request::Parts;
-use ::http::{HeaderValue, Method as Verb, Request, Response, StatusCode, Version};
+use ::http::{HeaderMap, HeaderValue, Method as Verb, Request, Response, StatusCode, Version};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Body;
@@ -22,6 +22,10 @@ use crate::clock::Clock;
 use crate::config::Profile;
 use crate::issuer::authorization_server::AuthorizationServer;
 use crate::telemetry::Meter;
+
+/// Largest header block in bytes; a larger one is answered 431 (RFC 6585 §5). hyper is told too, but over HTTP/1 it looks
+/// at what it has read so far, which may be twice as much.
+pub(super) const MAX_HEADER_BLOCK: u32 = 32 * 1024;
 
 /// Most fields in a request: the limit that hyper has for HTTP/1, here for HTTP/2 as well.
 const MAX_FIELDS: usize = 100;
@@ -142,7 +146,7 @@ impl Site {
             return problem::problem(StatusCode::FORBIDDEN, Some("client-identity-invalid"), None);
         }
         let (head, body) = request.into_parts();
-        if head.headers.len() > MAX_FIELDS {
+        if head.headers.len() > MAX_FIELDS || field_bytes(&head.headers) > MAX_HEADER_BLOCK as usize {
             return problem::fields_too_large();
         }
         if head.version == Version::HTTP_11 && head.headers.get_all(HOST).iter().count() != 1 {
@@ -212,6 +216,11 @@ impl Site {
             }
         }
     }
+}
+
+/// Size of the field lines as HTTP/1 writes them.
+fn field_bytes(fields: &HeaderMap) -> usize {
+    fields.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum()
 }
 
 async fn collect<B>(body: B) -> Result<Bytes, Answer>

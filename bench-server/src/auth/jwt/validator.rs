@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use super::claims::ClaimsRef;
-use crate::auth::{Cause, Rejection, header};
+use crate::auth::{Cause, Rejection};
 use crate::clock::UnixTime;
 use crate::config::{Algorithm, TokenRules};
 use crate::credential::jws::compact::{self, Compact, Header};
@@ -23,6 +23,8 @@ pub(crate) struct Validator {
     pub(crate) algorithm: Algorithm,
     /// Time rules.
     pub(crate) rules: TokenRules,
+    /// Longest token looked at, in bytes.
+    pub(crate) max_token: usize,
 }
 
 /// The claims of an accepted token.
@@ -78,7 +80,7 @@ impl Validator {
         meter: &Meter,
         accept: impl FnOnce(&ClaimsRef<'_>) -> Result<T, Rejection>,
     ) -> Result<T, Rejection> {
-        if token.len() > header::MAX_TOKEN {
+        if token.len() > self.max_token {
             return Err(Rejection::Invalid(Cause::Malformed));
         }
         let parts = Compact::split(token).ok_or(Rejection::Invalid(Cause::Malformed))?;

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::auth::header;
 use crate::config::AUDIENCE;
 use crate::credential::jws::{ALGORITHMS, SigningKey};
 
@@ -27,7 +28,7 @@ fn fixture(algorithm: Algorithm) -> Fixture {
     let rules = TokenRules { leeway: Duration::from_secs(LEEWAY), max_lifetime: Duration::from_secs(900) };
     Fixture {
         key: SigningKey::generate(algorithm).unwrap(),
-        validator: Validator { issuer: ISSUER.into(), algorithm, rules },
+        validator: Validator { issuer: ISSUER.into(), algorithm, rules, max_token: header::MAX_TOKEN },
         meter: Meter::default(),
     }
 }
