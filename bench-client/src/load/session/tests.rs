@@ -258,8 +258,8 @@ async fn connections_closed_between_slices_are_opened_again() {
     let mut session = session(endpoint, 1, 1).await;
     for expected in [0, 1, 1] {
         let mut tally = Tally::new();
-        // One arrival: the server closes behind it and does not announce that.
-        open_loop(&mut session, ArrivalModel::Constant, 100.0, Duration::from_millis(10), 1, &mut tally).await;
+        // One arrival (the next is due 200 ms later): the server closes behind it and does not announce that.
+        open_loop(&mut session, ArrivalModel::Constant, 5.0, Duration::from_millis(200), 1, &mut tally).await;
         assert_eq!((tally.outcomes.accepted, tally.outcomes.unexpected()), (1, 0));
         assert_eq!(tally.connections_opened, expected);
         // Until the end of the stream is here, as it is when another case had its slice in between.
