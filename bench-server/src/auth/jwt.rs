@@ -4,7 +4,8 @@
 //! deny-list that every validator polls; without one (stateless mode) a revoked token works until `exp`, at most
 //! [`TokenRules::max_lifetime`](crate::config::TokenRules) plus the leeway.
 
-pub(crate) mod claims;
+mod claims;
+mod trusted;
 mod validator;
 
 use std::fmt;
@@ -13,12 +14,14 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-pub(crate) use self::validator::{Claims, Validator};
+pub(crate) use self::claims::ClaimsRef;
+pub(crate) use self::trusted::TrustedKeys;
+pub(crate) use self::validator::Validator;
 use crate::auth::{AdminError, BuildError, Cause, Environment, Principal, Rejection, Request, header};
 use crate::clock::{Clock, UnixTime};
 use crate::config::{AUDIENCE, JwtConfig, TokenRules};
 use crate::contract::{IssueRequest, Issued, Material, Secret};
-use crate::credential::jws::{KeySet, SigningKey};
+use crate::credential::jws::SigningKey;
 use crate::store::denylist::{DenyList, LocalCopy, Revocation};
 use crate::store::file;
 use crate::telemetry::Meter;
@@ -38,7 +41,7 @@ const SUBJECT_PREFIX: &str = "app-";
 /// The method `jwt`: a profile's issuer and validator.
 pub struct Jwt {
     signing: Arc<SigningKey>,
-    keys: KeySet,
+    keys: TrustedKeys,
     validator: Validator,
     lifetime: Duration,
     revoked: Arc<DenyList>,
@@ -67,7 +70,7 @@ impl Jwt {
             }
         };
         Ok(Self {
-            keys: signing.key_set(),
+            keys: TrustedKeys::new(signing.key_set()),
             signing: Arc::new(signing),
             validator: Validator {
                 issuer: format!("https://issuer.authbench.test/{name}").into(),
@@ -96,11 +99,7 @@ impl Jwt {
                     }
                 }
             }
-            Ok(Principal {
-                id: claims.sub.as_ref().into(),
-                scopes: claims.scope.as_ref().into(),
-                credential_id: claims.jti.as_ref().into(),
-            })
+            Ok(claims.principal())
         })
     }
 
