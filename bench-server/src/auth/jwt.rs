@@ -6,6 +6,7 @@
 
 pub(crate) mod claims;
 mod entitlements;
+mod trusted;
 mod validator;
 
 use std::fmt;
@@ -14,12 +15,14 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-pub(crate) use self::validator::{Claims, Validator};
+pub(crate) use self::claims::ClaimsRef;
+pub(crate) use self::trusted::TrustedKeys;
+pub(crate) use self::validator::Validator;
 use crate::auth::{AdminError, BuildError, Cause, Environment, Principal, Rejection, Request, header};
 use crate::clock::{Clock, UnixTime};
 use crate::config::{AUDIENCE, DenyListConfig, JwtConfig, TokenRules};
 use crate::contract::{IssueRequest, Issued, Material, Secret};
-use crate::credential::jws::{KeySet, SigningKey};
+use crate::credential::jws::SigningKey;
 use crate::store::denylist::{DenyList, LocalCopy, Revocation};
 use crate::store::file;
 use crate::telemetry::Meter;
@@ -42,7 +45,7 @@ const SUBJECT_PREFIX: &str = "app-";
 /// The method `jwt`: a profile's issuer and validator.
 pub struct Jwt {
     signing: Arc<SigningKey>,
-    keys: KeySet,
+    keys: TrustedKeys,
     validator: Validator,
     lifetime: Duration,
     /// Length of the claims set of issued tokens.
@@ -77,7 +80,7 @@ impl Jwt {
             }
         };
         Ok(Self {
-            keys: signing.key_set(),
+            keys: TrustedKeys::new(signing.key_set()),
             signing: Arc::new(signing),
             validator: Validator {
                 issuer: issuer(name),
@@ -108,11 +111,7 @@ impl Jwt {
                     }
                 }
             }
-            Ok(Principal {
-                id: claims.sub.as_ref().into(),
-                scopes: claims.scope.as_ref().into(),
-                credential_id: claims.jti.as_ref().into(),
-            })
+            Ok(claims.principal())
         })
     }
 

@@ -97,10 +97,7 @@ impl OAuth2 {
         let token = header::bearer(request.head)?;
         match &self.0 {
             Validation::Opaque(introspection) => introspection.validate(token, request.now).await,
-            Validation::Jwt { validator, keys } => {
-                let claims = keys.validate(validator, token, request.now).await?;
-                Ok(Principal { id: claims.sub.into(), scopes: claims.scope.into(), credential_id: claims.jti.into() })
-            }
+            Validation::Jwt { validator, keys } => keys.validate(validator, token, request.now).await,
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use rustls::HandshakeKind;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
@@ -133,7 +134,7 @@ async fn connection(mut stream: TcpStream, peer: SocketAddr, listener: Arc<Liste
         return;
     }
     let Some(tls) = &listener.tls else {
-        let caller = Arc::new(caller(peer, None, false));
+        let caller = caller(peer, None, false);
         http::serve(&mut stream, listener.http[0], listener.site.clone(), caller, &mut stop).await;
         return linger(&mut stream, &mut stop).await;
     };
@@ -178,7 +179,7 @@ async fn connection(mut stream: TcpStream, peer: SocketAddr, listener: Arc<Liste
         }
     };
     let version = negotiated(session, &listener.http);
-    http::serve(&mut stream, version, listener.site.clone(), Arc::new(caller), &mut stop).await;
+    http::serve(&mut stream, version, listener.site.clone(), caller, &mut stop).await;
     linger(stream.get_mut().0, &mut stop).await;
 }
 
@@ -189,7 +190,7 @@ fn is_refusal(error: &io::Error) -> bool {
 }
 
 fn caller(peer: SocketAddr, client: Option<Arc<ClientIdentity>>, without_identity: bool) -> Caller {
-    Caller { connection: Connection { peer, client }, without_identity, closing: Notify::new() }
+    Caller { connection: Connection { peer, client }, without_identity, closing: AtomicBool::new(false) }
 }
 
 /// Says that nothing more will be sent, and reads until the client has noticed; see [`LINGER`].

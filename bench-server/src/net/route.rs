@@ -5,6 +5,7 @@
 //! [`Method::authenticate`] differs, and only it is timed.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ::http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, VARY};
@@ -13,9 +14,8 @@ use ::http::{HeaderMap, HeaderValue, Method as Verb, Request, Response, StatusCo
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Body;
-use serde::Serialize;
-use tokio::sync::Notify;
 
+use super::json;
 use super::problem::{self, Answer};
 use crate::auth::{self, Method, Principal, Rejection, Scheme};
 use crate::clock::Clock;
@@ -63,17 +63,8 @@ pub(crate) struct Caller {
     pub(crate) connection: auth::Connection,
     /// The client's certificate passed verification but carries no acceptable identity.
     pub(crate) without_identity: bool,
-    /// Told when the connection is to end after the answer in progress.
-    pub(crate) closing: Notify,
-}
-
-/// The resource: it names the principal, so that a caller sees for whom it was taken.
-#[derive(Serialize)]
-struct Resource<'a> {
-    method: &'a str,
-    principal: &'a str,
-    scopes: &'a str,
-    cred_id: &'a str,
+    /// Set when the connection is to end after the answer in progress.
+    pub(crate) closing: AtomicBool,
 }
 
 impl Route {
@@ -97,22 +88,22 @@ impl Route {
         if allowed { Ok(principal) } else { Err(Rejection::InsufficientScope) }
     }
 
-    fn resource(&self, principal: &Principal) -> Answer {
-        let mut body = Vec::with_capacity(192);
-        let resource = Resource {
-            method: self.name,
-            principal: &principal.id,
-            scopes: &principal.scopes,
-            cred_id: &principal.credential_id,
-        };
-        serde_json::to_writer(&mut body, &resource).expect("strings are JSON, and memory takes them");
-        let mut answer = Response::new(Full::new(Bytes::from(body)));
-        let headers = answer.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    /// The resource: it names the principal, so that a caller sees for whom it was taken. The answer's fields take the
+    /// place of the request's, which saves the allocation of a map.
+    fn resource(&self, principal: &Principal, mut fields: HeaderMap) -> Answer {
+        fields.clear();
+        fields.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(vary) = &self.vary {
-            headers.insert(VARY, vary.clone());
+            fields.insert(VARY, vary.clone());
         }
+        let mut answer = Response::new(Full::new(json::object(&[
+            ("method", self.name),
+            ("principal", &principal.id),
+            ("scopes", &principal.scopes),
+            ("cred_id", &principal.credential_id),
+        ])));
+        *answer.headers_mut() = fields;
         answer
     }
 }
@@ -128,7 +119,7 @@ impl Site {
         let version = request.version();
         let mut answer = self.decide(request, caller).await;
         if answer.headers().contains_key(CONNECTION) {
-            caller.closing.notify_one();
+            caller.closing.store(true, Ordering::Relaxed);
             if version >= Version::HTTP_2 {
                 // The field does not exist there (RFC 9113 §8.2.2); `closing` sends GOAWAY instead.
                 answer.headers_mut().remove(CONNECTION);
@@ -153,7 +144,7 @@ impl Site {
             return problem::problem(StatusCode::BAD_REQUEST, None, Some("one Host field is required")); // RFC 9112 §3.2
         }
         if let Some(route) = self.routes.iter().find(|route| route.path == head.uri.path()) {
-            return self.protected(route, &head, caller).await;
+            return self.protected(route, head, caller).await;
         }
         let Some(server) = &self.authorization_server else { return self.unknown(&head, caller).await };
         let mut request = match collect(body).await {
@@ -167,8 +158,8 @@ impl Site {
         }
     }
 
-    async fn protected(&self, route: &Route, head: &Parts, caller: &Caller) -> Answer {
-        let request = auth::Request { head, connection: &caller.connection, now: self.clock.now() };
+    async fn protected(&self, route: &Route, head: Parts, caller: &Caller) -> Answer {
+        let request = auth::Request { head: &head, connection: &caller.connection, now: self.clock.now() };
         self.meter.requests.add();
         let begun = Instant::now();
         let verdict = route.method.authenticate(&request).await;
@@ -178,7 +169,7 @@ impl Site {
             route.authorise(principal)
         });
         match verdict {
-            Ok(principal) if matches!(head.method, Verb::GET | Verb::HEAD) => route.resource(&principal),
+            Ok(principal) if matches!(head.method, Verb::GET | Verb::HEAD) => route.resource(&principal, head.headers),
             Ok(_) => problem::method_not_allowed(ALLOWED),
             Err(rejection) => {
                 self.meter.rejected(rejection.reason());
@@ -273,7 +264,7 @@ mod tests {
         Caller {
             connection: auth::Connection { peer: ([127, 0, 0, 1], 1).into(), client: None },
             without_identity: false,
-            closing: Notify::new(),
+            closing: AtomicBool::new(false),
         }
     }
 
