@@ -261,6 +261,11 @@ impl Children {
         assert_eq!(self.spinners.len(), expected, "{:?}: {:?}", run.header.machine.keep_awake, self.spinners);
         for spinner in &self.spinners {
             assert_eq!(spinner.arguments()[1], "keep-awake");
+            let grouped = fs::read_to_string("/proc/sys/kernel/sched_autogroup_enabled").unwrap_or_default();
+            if grouped.trim() == "1" {
+                let weight = fs::read_to_string(format!("/proc/{}/autogroup", spinner.pid)).unwrap();
+                assert!(weight.trim_end().ends_with("nice 19"), "{weight}");
+            }
             // All threads but the first, which waits for the end: policy 5 is SCHED_IDLE (proc_pid_stat(5), field 41).
             let mut policies: Vec<String> = fs::read_dir(format!("/proc/{}/task", spinner.pid))
                 .unwrap()

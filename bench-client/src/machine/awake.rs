@@ -4,18 +4,16 @@
 //! An idle core goes to sleep, and on a virtual machine waking it up takes the hypervisor tens of microseconds: most of the
 //! latency of a request that finds everybody idle. Between microseconds of authentication that is noise.
 //!
-//! SCHED_IDLE ranks threads within one scheduling group: a control group, or a session where the kernel groups by
-//! session (sched(7), "The autogroup feature"). So the threads stay in the client's and the servers' group, where they
-//! weigh next to nothing and give way at once. In a group of their own they would be owed a share of the processor like
-//! any other. The price: beside *other* groups that want the processor they use up their own group's share, so a machine
-//! that is busy with other work had better let its cores sleep.
+//! SCHED_IDLE ranks threads within one scheduling group. Where the kernel groups by session (sched(7), "The autogroup
+//! feature") the threads have a session of their own, of the least weight there is. In the client's session they would
+//! use up the share of processor time that it is owed beside other sessions: on a machine that was busy with other work
+//! that halved throughput, where now it costs nothing that could be measured.
 //!
 //! The threads are a process of their own, so that neither the client's nor the servers' processor time has them in it,
 //! and so that they end with the client however it ends: their stdin closes. They never run with normal priority: where
 //! the policy cannot be had, cores are left to sleep and every report says so.
 
 use std::io::{self, BufRead as _, BufReader, Read as _};
-use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -86,7 +84,11 @@ impl KeptAwake {
 impl Machine {
     /// Decides whether cores are kept awake here, and notes it. `latency`: whether that is measured.
     pub fn decide_keep_awake(&mut self, wish: KeepAwake, latency: bool) {
-        let available = || idle_policy().and_then(|()| platform::cpu_quota().map_or(Ok(()), Err));
+        let available = || {
+            idle_policy()?;
+            platform::may_leave_group()?;
+            platform::cpu_quota().map_or(Ok(()), Err)
+        };
         self.keep_awake = decide(wish, self.hypervisor.is_some(), latency, available);
     }
 
@@ -155,8 +157,6 @@ impl Spinners {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            // Ctrl-C is for the client, which ends this when it is done. A new session would be a new scheduling group.
-            .process_group(0)
             .spawn()?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let this = Self(child);
@@ -191,6 +191,8 @@ impl Drop for Spinners {
 /// When a thread cannot be bound to its processor or cannot have the policy. Then nothing spins any more once the caller
 /// has ended the process.
 pub fn spin_until_stdin_closes(cpus: &[usize], mut ready: impl io::Write) -> Result<(), String> {
+    // Ctrl-C, too, is for the client's session only; the client ends this when it is done.
+    platform::leave_group()?;
     let (told, tells) = std::sync::mpsc::channel();
     for &cpu in cpus {
         let told = told.clone();

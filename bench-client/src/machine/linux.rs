@@ -12,7 +12,7 @@ use std::path::Path;
 use super::family::Entry;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-pub(super) use awake::{cpu_quota, set_idle_policy};
+pub(super) use awake::{cpu_quota, leave_group, may_leave_group, set_idle_policy};
 pub(super) use perf::{Instructions, available as instructions_available};
 pub(super) use task::{cpu_ns, own_sampled_cpu, own_switches, peak_rss_bytes, sampled_cpu, switches};
 pub(super) use tcp::tcp_counts;

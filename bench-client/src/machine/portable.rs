@@ -63,6 +63,14 @@ pub(super) fn set_idle_policy() -> Result<(), String> {
     missing("there is no SCHED_IDLE")
 }
 
+pub(super) fn may_leave_group() -> Result<(), String> {
+    Ok(())
+}
+
+pub(super) fn leave_group() -> Result<(), String> {
+    Ok(())
+}
+
 pub(super) fn cpu_quota() -> Option<String> {
     None
 }

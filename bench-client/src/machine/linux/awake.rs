@@ -1,7 +1,10 @@
-//! The policy SCHED_IDLE (sched(7)), and limits on processor time that make spinning a bad idea (cgroups(7)).
+//! The policy SCHED_IDLE (sched(7)), the scheduling group that it counts in, and limits on processor time that make
+//! spinning a bad idea (cgroups(7)).
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use thread_priority::{
     NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy, thread_native_id,
@@ -20,6 +23,50 @@ pub(in crate::machine) fn set_idle_policy() -> Result<(), String> {
         Ok(other) => Err(failed(&other)),
         Err(error) => Err(failed(&error)),
     }
+}
+
+/// The weight of the calling process's session among sessions, as a nice value (sched(7), "The autogroup feature").
+const AUTOGROUP: &str = "/proc/self/autogroup";
+
+/// The least weight of a session.
+const NICEST: &str = "19";
+
+/// The kernel takes one weight in 100 ms from all users together.
+const WEIGHING: Duration = Duration::from_millis(100);
+
+/// How often to try, when others weigh their sessions too.
+const TRIES: u32 = 50;
+
+/// Whether the kernel groups threads by session.
+fn groups_by_session() -> bool {
+    fs::read_to_string("/proc/sys/kernel/sched_autogroup_enabled").is_ok_and(|text| text.trim() == "1")
+}
+
+/// Whether [`leave_group`] will do, as far as can be told without doing it.
+pub(in crate::machine) fn may_leave_group() -> Result<(), String> {
+    if !groups_by_session() {
+        return Ok(());
+    }
+    File::options().write(true).open(AUTOGROUP).map(drop).map_err(|error| unweighable(&error))
+}
+
+/// Begins a session of the least weight, so that what this process does is not charged to the session it came from.
+pub(in crate::machine) fn leave_group() -> Result<(), String> {
+    rustix::process::setsid().map_err(|error| format!("no session of its own: {error}"))?;
+    if !groups_by_session() {
+        return Ok(());
+    }
+    for _ in 1..TRIES {
+        match fs::write(AUTOGROUP, NICEST) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::sleep(WEIGHING),
+            weighed => return weighed.map_err(|error| unweighable(&error)),
+        }
+    }
+    fs::write(AUTOGROUP, NICEST).map_err(|error| unweighable(&error))
+}
+
+fn unweighable(error: &std::io::Error) -> String {
+    format!("{AUTOGROUP} cannot be written, so spinning would use up this session's share of processor time: {error}")
 }
 
 /// A limit on the processor time of this process's control group, which spinning would use up, in words.
