@@ -6,8 +6,8 @@
 //!
 //! SCHED_IDLE ranks threads within one scheduling group. Where the kernel groups by session (sched(7), "The autogroup
 //! feature") the threads have a session of their own, of the least weight there is. In the client's session they would
-//! use up the share of processor time that it is owed beside other sessions: on a machine that was busy with other work
-//! that halved throughput, where now it costs nothing that could be measured.
+//! use up the share of processor time that it is owed beside other sessions, which halves throughput on a machine that
+//! is busy with other work.
 //!
 //! The threads are a process of their own, so that neither the client's nor the servers' processor time has them in it,
 //! and so that they end with the client however it ends: their stdin closes. They never run with normal priority: where
