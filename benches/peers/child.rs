@@ -28,7 +28,11 @@ pub(crate) fn bound(cpu: usize, program: &str) -> Command {
 /// # Errors
 /// When it cannot be run or fails; with what it wrote to standard error.
 pub(crate) fn run(command: &mut Command) -> anyhow::Result<Finished> {
-    let program = format!("{:?}", command.get_args().nth(2).unwrap_or(command.get_program()));
+    let program = match command.get_program() {
+        bound if bound == "taskset" => command.get_args().nth(2).unwrap_or(bound),
+        program => program,
+    };
+    let program = program.to_string_lossy().into_owned();
     let mut stderr = tempfile::tempfile()?;
     let mut child = command
         .stdin(Stdio::null())

@@ -194,12 +194,12 @@ pub(crate) fn run_scenario(
     rest: &str,
 ) -> anyhow::Result<Vec<Value>> {
     let target = url.replace("/whoami", "/none");
-    let (roots, transport) = match carrier {
-        Carrier::Plaintext => ("", "plaintext"),
-        Carrier::Tls13 => ("roots = \"ca.pem\"\n", "tls1.3"),
+    let tls = match carrier {
+        Carrier::Plaintext => "",
+        Carrier::Tls13 => "roots = \"ca.pem\"\ntransport = \"tls1.3\"\n",
     };
     let scenario = format!(
-        "seed = 42\nstarts = 1\nrounds = {rounds}\n[target]\nurl = \"{target}\"\n{roots}transport = \"{transport}\"\n\
+        "seed = 42\nstarts = 1\nrounds = {rounds}\n[target]\nurl = \"{target}\"\n{tls}\
          http = \"1.1\"\npid = {server}\naccepted = {{ status = [200] }}\nrejected = {{ status = [401] }}\n\
          [[variant]]\nname = \"none\"\nmethod = \"none\"\naccepted = {{ body_contains = '\"principal\":\"anonymous\"' }}\n{}",
         rest.replace("method = \"api-key\"\n", &format!("method = \"api-key\"\nurl = \"{url}\"\n"))

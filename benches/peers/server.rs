@@ -1,8 +1,8 @@
 //! The server that every client meets: as cheap as an HTTP/1.1 server can be made here, so that the client is what is
 //! measured, and with delays of its own making that are known exactly.
 //!
-//! It takes any credential for good and names its bearer: the last [`NAME`] bytes of the `Authorization` field. Without
-//! one it answers 401, but for `/none`, where everybody is welcome.
+//! A credential is [`KEY`] and a name of [`NAME`] bytes, which the answer repeats. Anything else is answered 401, but for
+//! `/none`, where everybody is welcome.
 
 use std::cell::Cell;
 use std::io::{self, Write as _};
@@ -26,6 +26,12 @@ use tokio_rustls::TlsAcceptor;
 
 /// Bytes of a credential that name its bearer.
 pub(crate) const NAME: usize = 8;
+
+/// What every credential begins with.
+pub(crate) const KEY: &str = "ab_0123456789abcdef0123456789abcdef";
+
+/// What the `Authorization` field of a credential begins with.
+const FIELD: &str = "Bearer ab_0123456789abcdef0123456789abcdef";
 
 /// What the server does before it answers.
 #[derive(Debug, Clone, Copy, PartialEq, clap::Subcommand)]
@@ -174,7 +180,10 @@ impl Request {
         for field in request.headers.iter() {
             if field.name.eq_ignore_ascii_case("authorization") {
                 let end = field.value.as_ptr().addr() - bytes.as_ptr().addr() + field.value.len();
-                bearer = Bearer::Named(end.saturating_sub(NAME)..end);
+                bearer = match field.value.strip_prefix(FIELD.as_bytes()) {
+                    Some(name) if name.len() == NAME => Bearer::Named(end - NAME..end),
+                    _ => Bearer::Missing,
+                };
             } else if field.name.eq_ignore_ascii_case("connection") {
                 keep = !field.value.eq_ignore_ascii_case(b"close");
             }
@@ -219,10 +228,7 @@ impl Answer {
     }
 
     fn naming(&mut self, name: &[u8]) -> &[u8] {
-        // Not that long only if somebody sends a shorter field; then the answer names nobody.
-        if name.len() == NAME {
-            self.bytes[self.name..][..NAME].copy_from_slice(name);
-        }
+        self.bytes[self.name..][..NAME].copy_from_slice(name);
         &self.bytes
     }
 }

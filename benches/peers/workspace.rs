@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use tempfile::TempDir;
 
 use super::child::{self, Server};
-use super::server::{Behaviour, NAME};
+use super::server::{Behaviour, KEY, NAME};
 
 /// Processor of the servers.
 pub(crate) const SERVER_CPU: usize = 0;
@@ -117,7 +117,7 @@ impl Workspace {
 
 /// The credential of a number, and whom it names.
 pub(crate) fn credential(number: usize) -> String {
-    format!("ab_0123456789abcdef0123456789abcdef{}", bearer(number))
+    format!("{KEY}{}", bearer(number))
 }
 
 fn bearer(number: usize) -> String {
