@@ -25,7 +25,8 @@ impl Pool {
         assert!(!issued.is_empty(), "a pool needs at least one credential");
         let count = u32::try_from(issued.len()).expect("a pool holds fewer than 2^32 credentials");
         let weights = ranks(count, seed).into_iter().map(|rank| f64::from(rank).powf(-zipf_exponent)).collect();
-        let uses = WeightedAliasIndex::new(weights).expect("the plan's exponent is 0 or more, so weights are 1 or less");
+        let uses =
+            WeightedAliasIndex::new(weights).expect("the plan's exponent is 0 or more, so weights are 1 or less");
         Self { issued, uses }
     }
 

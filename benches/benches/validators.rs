@@ -6,12 +6,12 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use bench_server::contract::{
-    AUDIENCE, AccessTokenFormat, Algorithm, ApiKeyConfig, BasicConfig, CacheConfig, DenyListConfig, JwtConfig,
-    MethodConfig, MtlsConfig, OAuth2Config, PasswordHash, StoreKind, TokenValidation,
+    AccessTokenFormat, Algorithm, ApiKeyConfig, BasicConfig, CacheConfig, DenyListConfig, JwtConfig, MethodConfig,
+    MtlsConfig, OAuth2Config, PasswordHash, StoreKind, TokenValidation,
 };
-use benches::{Subject, TokenIssuer};
-use criterion::{Criterion, criterion_group, criterion_main};
-use futures_util::FutureExt as _;
+use benches::jws::{ALGORITHMS, Floor, Peer};
+use benches::{Subject, TokenIssuer, table};
+use criterion::{Criterion, criterion_group};
 use tokio::runtime::Runtime;
 
 /// A cache that no benchmark outlives.
@@ -23,9 +23,9 @@ fn runtime() -> Runtime {
 
 /// Times a validation that never waits: one poll, no runtime in the way.
 fn immediate(c: &mut Criterion, name: &str, subject: &Subject) {
-    let verdict = subject.validate().now_or_never().expect("this method never waits");
+    let verdict = subject.validate_at_once();
     assert!(verdict.is_ok(), "{name}: this would time a rejection: {verdict:?}");
-    c.bench_function(name, |b| b.iter(|| black_box(subject.validate().now_or_never())));
+    c.bench_function(name, |b| b.iter(|| black_box(subject.validate_at_once())));
 }
 
 /// Times a validation that leaves the thread: a hashing pool or another server.
@@ -83,18 +83,16 @@ fn basic(c: &mut Criterion) {
 
 fn jwt(c: &mut Criterion) {
     let runtime = runtime();
-    let algorithms = [
-        ("HS256", Algorithm::HS256),
-        ("RS256", Algorithm::RS256),
-        ("PS256", Algorithm::PS256),
-        ("ES256", Algorithm::ES256),
-        ("ES384", Algorithm::ES384),
-        ("EdDSA", Algorithm::EdDSA),
-    ];
-    for (name, algorithm) in algorithms {
-        let method = MethodConfig::Jwt(jwt_config(algorithm, None));
-        let (_dir, subject) = subject(&runtime, method, 1);
+    for algorithm in ALGORITHMS {
+        let name = format!("{algorithm:?}");
+        let (dir, subject) = subject(&runtime, MethodConfig::Jwt(jwt_config(algorithm, None)), 1);
+        let floor = Floor::of(&subject, dir.path(), algorithm).expect("a floor");
+        assert!(floor.verify(), "{name}: this would time a refusal");
         immediate(c, &format!("jwt/{name}"), &subject);
+        c.bench_function(&format!("jwt/floor/{name}"), |b| b.iter(|| black_box(floor.verify())));
+        let peer = Peer::of(&subject, dir.path(), algorithm).expect("a peer");
+        assert!(peer.decode(), "{name}: this would time a refusal");
+        c.bench_function(&format!("jwt/jsonwebtoken/{name}"), |b| b.iter(|| black_box(peer.decode())));
     }
     let denylist = Some(DenyListConfig::new(Duration::from_secs(1)));
     let (_dir, subject) = subject(&runtime, MethodConfig::Jwt(jwt_config(Algorithm::ES256, denylist)), 1);
@@ -133,44 +131,6 @@ fn mtls(c: &mut Criterion) {
     immediate(c, "mtls/kept-connection", &subject);
 }
 
-/// The peer that most Rust services use, on a token of ours and with the same claims checked.
-fn jsonwebtoken_decode(c: &mut Criterion) {
-    use jsonwebtoken::{DecodingKey, EncodingKey, Header, Validation};
-
-    #[derive(serde::Deserialize, serde::Serialize)]
-    struct Claims {
-        iss: String,
-        aud: String,
-        sub: String,
-        exp: u64,
-        iat: u64,
-        jti: String,
-    }
-
-    let secret = [7_u8; 32];
-    let now = std::time::UNIX_EPOCH.elapsed().expect("after 1970").as_secs();
-    let claims = Claims {
-        iss: "https://issuer.authbench.test/bench".into(),
-        aud: AUDIENCE.into(),
-        sub: "app-0".into(),
-        exp: now + 900,
-        iat: now,
-        jti: "0123456789abcdef".into(),
-    };
-    let algorithm = jsonwebtoken::Algorithm::HS256;
-    let token =
-        jsonwebtoken::encode(&Header::new(algorithm), &claims, &EncodingKey::from_secret(&secret)).expect("a token");
-    let key = DecodingKey::from_secret(&secret);
-    let mut validation = Validation::new(algorithm);
-    validation.set_audience(&[AUDIENCE]);
-    validation.set_issuer(&[&claims.iss]);
-    let verdict = jsonwebtoken::decode::<Claims>(&token, &key, &validation);
-    assert!(verdict.is_ok(), "this would time a rejection: {:?}", verdict.err());
-    c.bench_function("peer/jsonwebtoken/HS256", |b| {
-        b.iter(|| jsonwebtoken::decode::<Claims>(black_box(&token), &key, &validation).is_ok());
-    });
-}
-
 fn settings() -> Criterion {
     Criterion::default()
         .sample_size(20)
@@ -181,6 +141,17 @@ fn settings() -> Criterion {
 criterion_group! {
     name = validators;
     config = settings();
-    targets = none, api_key, basic, jwt, oauth2, mtls, jsonwebtoken_decode
+    targets = none, api_key, basic, jwt, oauth2, mtls
 }
-criterion_main!(validators);
+
+/// `cargo bench` ends with the table; `cargo bench -- table` prints nothing else.
+fn main() {
+    let wanted: Vec<_> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    if wanted != ["table"] {
+        validators();
+        Criterion::default().configure_from_args().final_summary();
+    }
+    if wanted.is_empty() || wanted == ["table"] {
+        table::print(&runtime()).expect("the table");
+    }
+}

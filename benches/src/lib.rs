@@ -1,6 +1,9 @@
 //! What the micro-benchmarks stand on: a method built as the server builds it, a credential it issued, and the request
 //! that presents it.
 
+pub mod jws;
+pub mod table;
+
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -22,8 +25,12 @@ use bench_server::contract::{
 };
 use bench_server::credential::x509::ClientIdentity;
 use bench_server::telemetry::Meter;
+use futures_util::FutureExt as _;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
+
+/// The profile that every method is built as.
+const PROFILE: &str = "bench";
 
 /// A validator with a credential that it accepts.
 pub struct Subject {
@@ -87,6 +94,17 @@ impl Subject {
         self.method.authenticate(&request).await
     }
 
+    /// [`Self::validate`] for a method that never waits: one poll, no runtime in the way.
+    ///
+    /// # Errors
+    /// As [`Self::validate`].
+    ///
+    /// # Panics
+    /// When the method waits.
+    pub fn validate_at_once(&self) -> Result<Principal, Rejection> {
+        self.validate().now_or_never().expect("this method never waits")
+    }
+
     /// The bearer token that is presented, where there is one.
     pub fn token(&self) -> Option<&str> {
         self.head.headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")
@@ -113,7 +131,8 @@ async fn build(state_dir: &Path, method: MethodConfig, ca_file: Option<&Path>) -
         authorization_server: None,
         ca_file: ca_file.map_or_else(|| state_dir.join("no-ca.pem"), Path::to_owned),
     };
-    let profile = Profile { name: "bench".into(), path: "/whoami".into(), scope: READ_SCOPE.into(), method };
+    std::fs::create_dir_all(state_dir)?;
+    let profile = Profile { name: PROFILE.into(), path: "/whoami".into(), scope: READ_SCOPE.into(), method };
     Ok((Method::build(&profile, &environment).await?, clock))
 }
 

@@ -37,7 +37,7 @@ fn string(text: &mut Vec<u8>, value: &str) {
 
 /// Whether a string stands in JSON as it is (RFC 8259 §7). No early exit, so that the compiler looks at many bytes at once.
 fn is_plain(value: &str) -> bool {
-    value.bytes().fold(true, |plain, byte| plain & (byte >= 0x20) & (byte != b'"') & (byte != b'\\'))
+    value.bytes().fold(true, |plain, byte| plain & !matches!(byte, 0..0x20 | b'"' | b'\\'))
 }
 
 #[cfg(test)]

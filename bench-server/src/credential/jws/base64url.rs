@@ -36,20 +36,21 @@ pub(crate) fn decode(text: &str, bytes: &mut Vec<u8>) -> Result<(), Fault> {
 
 /// Decodes one block; what it returns is zero unless a character is not of the alphabet.
 fn decode_block(characters: &[u8; CHARACTERS], bytes: &mut [u8; BYTES]) -> u8 {
-    let mut values = [0; CHARACTERS];
-    let mut foreign = 0;
-    for (value, character) in values.iter_mut().zip(characters) {
-        let character = *character;
-        // All ones where it holds. Ranges are tested by one comparison: what lies below wraps around.
-        let within = |first: u8, count: u8| u8::from(character.wrapping_sub(first) < count).wrapping_neg();
-        let upper = within(b'A', 26) & character.wrapping_sub(b'A');
-        let lower = within(b'a', 26) & character.wrapping_sub(b'a' - 26);
-        let digit = within(b'0', 10) & character.wrapping_add(52 - b'0');
-        let others = within(b'-', 1) & 62 | within(b'_', 1) & 63;
-        let known = within(b'A', 26) | within(b'a', 26) | within(b'0', 10) | within(b'-', 1) | within(b'_', 1);
-        *value = upper | lower | digit | others;
-        foreign |= !known;
+    /// No value has this bit.
+    const FOREIGN: u8 = 0x80;
+    let mut values = [FOREIGN; CHARACTERS];
+    for (value, &character) in values.iter_mut().zip(characters) {
+        // One selection after the other instead of `else if`: that is what becomes vector instructions. Ranges are tested
+        // by one comparison, for what lies below wraps around.
+        let (upper, lower) = (character.wrapping_sub(b'A'), character.wrapping_sub(b'a'));
+        let digit = character.wrapping_sub(b'0');
+        *value = if upper < 26 { upper } else { *value };
+        *value = if lower < 26 { lower + 26 } else { *value };
+        *value = if digit < 10 { digit + 52 } else { *value };
+        *value = if character == b'-' { 62 } else { *value };
+        *value = if character == b'_' { 63 } else { *value };
     }
+    let foreign = values.iter().fold(0, |all, value| all | value & FOREIGN);
     let (groups, _) = values.as_chunks::<8>();
     let (decoded, _) = bytes.as_chunks_mut::<6>();
     for (group, decoded) in groups.iter().zip(decoded) {
