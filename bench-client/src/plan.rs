@@ -5,6 +5,8 @@
 
 mod bounds;
 mod expected;
+mod price;
+mod sweep;
 
 use std::time::Duration;
 
@@ -12,6 +14,8 @@ use bench_server::contract::{AuthorizationServerConfig, HttpVersion, MethodConfi
 use serde::{Deserialize, Serialize};
 
 pub use expected::ExpectedStart;
+pub use price::{NotAPrice, Price};
+pub use sweep::{Coordinate, Metric, Point, ServerPlan, Sweep, SweptPath, SweptValue};
 
 /// The variant that every cost is a distance from.
 pub const BASELINE: &str = "none";
@@ -43,6 +47,12 @@ pub struct Plan {
     pub measurements: Vec<Measurement>,
     /// Variant × measurement.
     pub cases: Vec<Case>,
+    /// What varies between the points of a family.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sweeps: Vec<Sweep>,
+    /// What an hour of one processor core costs, where the scenario says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price_per_core_hour: Option<Price>,
 }
 
 /// A method with its options, served by processes of its own.
@@ -56,6 +66,12 @@ pub struct Variant {
     pub authorization_server: Option<AuthorizationServerConfig>,
     /// The credentials in use.
     pub pool: PoolPlan,
+    /// How its server is reached, where a sweep says so; otherwise as the plan says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<ServerPlan>,
+    /// Where it stands in the plan's sweeps, if any of them matters to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub point: Option<Point>,
 }
 
 /// A population of credentials and how use is spread over it.
@@ -72,6 +88,9 @@ pub struct PoolPlan {
 pub struct Measurement {
     /// Name, unique; by default the kind.
     pub name: String,
+    /// Where it stands in the plan's sweeps, if any of them matters to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub point: Option<Point>,
     /// The kind and its settings.
     #[serde(flatten)]
     pub kind: MeasurementKind,

@@ -69,9 +69,32 @@ fn describe(plan: &Plan) -> String {
         seconds(start.load),
         seconds(start.revocation)
     ));
+    if !plan.sweeps.is_empty() {
+        line(format!("\n{}", sweeps(plan)));
+    }
     line(format!("\n{}", variants(plan)));
     line(format!("\n{}", measurements(plan)));
     text
+}
+
+/// The points of every sweep, and how many `--quick` leaves out.
+fn sweeps(plan: &Plan) -> Table {
+    let mut table = table(["sweep", "values", "points", "drawn against it"]);
+    for sweep in &plan.sweeps {
+        let written = sweep.paths.first().map_or(0, |path| path.values.len());
+        let points = match (sweep.steps.len(), written) {
+            (run, written) if run == written => run.to_string(),
+            (run, written) => format!("{run} of {written} (quick)"),
+        };
+        let plot: Vec<String> = sweep.plot.iter().map(word).collect();
+        for (row, path) in sweep.paths.iter().enumerate() {
+            let values: Vec<String> = sweep.steps.iter().map(|step| path.values[*step].to_string()).collect();
+            // Paths below the first vary with it.
+            let once = |text: &str| if row == 0 { text.to_owned() } else { String::new() };
+            table.add_row([path.path.clone(), values.join(", "), once(&points), once(&plot.join(", "))]);
+        }
+    }
+    table
 }
 
 fn variants(plan: &Plan) -> Table {

@@ -11,8 +11,9 @@ use bench_server::contract::{
 
 use super::document::{At, Table};
 use super::reader::{Places, Problems, Section};
+use super::sweep::Steps;
 use super::value::{duration_in, name, number, one_of, positive, show, text, token_lifetime, whole};
-use crate::plan::{PoolPlan, Variant};
+use crate::plan::{PoolPlan, ServerPlan, Variant};
 
 /// A variant as it was written.
 pub(super) struct WrittenVariant {
@@ -20,6 +21,10 @@ pub(super) struct WrittenVariant {
     pub(super) name: Option<String>,
     /// Where its keys stand.
     pub(super) places: Places,
+    /// Where it stands in the sweeps.
+    pub(super) steps: Steps,
+    /// How its server is reached.
+    pub(super) server: ServerPlan,
     /// What it means, if all of it could be read.
     pub(super) variant: Option<Variant>,
 }
@@ -89,7 +94,14 @@ pub(super) fn read_pool(section: Option<Section<'_>>, default: PoolPlan) -> Pool
 }
 
 /// Reads a variant; `ordinal` names it while its name is not known.
-pub(super) fn read(ordinal: usize, at: At, table: Table, pool: PoolPlan, problems: &Problems) -> WrittenVariant {
+pub(super) fn read(
+    ordinal: usize,
+    at: At,
+    table: Table,
+    pool: PoolPlan,
+    server: ServerPlan,
+    problems: &Problems,
+) -> WrittenVariant {
     let mut section = Section::new(format!("variant {ordinal}"), at, table, problems);
     let name = section.required("name", "\"jwt-es256\"", name);
     if let Some(name) = &name {
@@ -112,8 +124,10 @@ pub(super) fn read(ordinal: usize, at: At, table: Table, pool: PoolPlan, problem
         method,
         authorization_server,
         pool,
+        server: None,
+        point: None,
     });
-    WrittenVariant { name, places, variant }
+    WrittenVariant { name, places, steps: Steps::new(), server, variant }
 }
 
 type Options = (MethodConfig, Option<AuthorizationServerConfig>);

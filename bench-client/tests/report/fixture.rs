@@ -122,6 +122,7 @@ fn seconds(seconds: u64) -> Duration {
 fn measurements() -> Vec<Measurement> {
     let latency = |name: &str, rate_per_s, slice, slices| Measurement {
         name: name.to_owned(),
+        point: None,
         kind: MeasurementKind::Latency(LatencyPlan {
             model: ArrivalModel::Poisson,
             rate_per_s,
@@ -134,6 +135,7 @@ fn measurements() -> Vec<Measurement> {
     };
     let throughput = |name: &str, connections, slice, slices| Measurement {
         name: name.to_owned(),
+        point: None,
         kind: MeasurementKind::Throughput(ThroughputPlan {
             connections,
             connection: ConnectionKind::Reused,
@@ -144,6 +146,7 @@ fn measurements() -> Vec<Measurement> {
     };
     let revocation = |name: &str, trials, probe_ms| Measurement {
         name: name.to_owned(),
+        point: None,
         kind: MeasurementKind::Revocation(RevocationPlan {
             trials,
             probe_interval: Duration::from_millis(probe_ms),
@@ -315,6 +318,8 @@ fn make() -> LoadedRun {
                 _ => None,
             },
             pool: PoolPlan { count: 1000, zipf_exponent: 1.0 },
+            server: None,
+            point: None,
         })
         .collect();
     let mut cases = Vec::new();
@@ -360,6 +365,8 @@ fn make() -> LoadedRun {
         variants,
         measurements,
         cases,
+        sweeps: Vec::new(),
+        price_per_core_hour: None,
     };
     LoadedRun {
         header: Header {
