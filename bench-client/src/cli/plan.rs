@@ -51,10 +51,11 @@ fn describe(plan: &Plan) -> String {
         line.lines().for_each(|line| text.extend([line.trim_end(), "\n"]));
     };
     line(format!("{}{}, plan {}", plan.scenario, if plan.quick { " (quick)" } else { "" }, &plan.hash()[..12]));
+    let servers: Vec<String> =
+        plan.servers().iter().map(|at| format!("{} over HTTP/{}", word(&at.transport), word(&at.http))).collect();
     line(format!(
-        "{} over HTTP/{}, seed {}, {} starts of {} rounds{}",
-        word(&plan.transport),
-        word(&plan.http),
+        "{}, seed {}, {} starts of {} rounds{}",
+        servers.join(" and "),
         plan.seed,
         plan.starts,
         plan.rounds_per_start(),
@@ -86,7 +87,7 @@ fn sweeps(plan: &Plan) -> Table {
             (run, written) if run == written => run.to_string(),
             (run, written) => format!("{run} of {written} (quick)"),
         };
-        let plot: Vec<String> = sweep.plot.iter().map(word).collect();
+        let plot: Vec<String> = sweep.plot.iter().map(|metric| metric.word().to_owned()).collect();
         for (row, path) in sweep.paths.iter().enumerate() {
             let values: Vec<String> = sweep.steps.iter().map(|step| path.values[*step].to_string()).collect();
             // Paths below the first vary with it.

@@ -117,6 +117,26 @@ pub enum Metric {
     BytesReceived,
 }
 
+impl Metric {
+    /// Every metric with its word in a scenario and in files.
+    pub const ALL: [(&'static str, Self); 9] = [
+        ("latency_p50", Self::LatencyP50),
+        ("latency_p99", Self::LatencyP99),
+        ("latency_added_p50", Self::LatencyAddedP50),
+        ("latency_added_p99", Self::LatencyAddedP99),
+        ("validation_p50", Self::ValidationP50),
+        ("server_cpu", Self::ServerCpu),
+        ("throughput", Self::Throughput),
+        ("bytes_sent", Self::BytesSent),
+        ("bytes_received", Self::BytesReceived),
+    ];
+
+    /// Its word.
+    pub fn word(self) -> &'static str {
+        Self::ALL.iter().find(|(_, metric)| *metric == self).map_or("", |(word, _)| word)
+    }
+}
+
 /// How a variant's server is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerPlan {
@@ -161,6 +181,17 @@ impl Plan {
         variant.server.unwrap_or(ServerPlan { transport: self.transport, http: self.http })
     }
 
+    /// Every way in which a server of the plan is reached, each once.
+    pub fn servers(&self) -> Vec<ServerPlan> {
+        let mut servers: Vec<ServerPlan> = Vec::new();
+        for server in self.variants.iter().map(|variant| self.server_of(variant)) {
+            if !servers.contains(&server) {
+                servers.push(server);
+            }
+        }
+        servers
+    }
+
     /// The baseline of a variant: the one whose server stands at the same point.
     pub fn baseline_of(&self, variant: &str) -> Option<&Variant> {
         let at = self.variant(variant)?.coordinates();
@@ -172,6 +203,14 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_metric_has_the_word_that_files_have() {
+        for (word, metric) in Metric::ALL {
+            assert_eq!(serde_json::to_value(metric).expect("a word"), word);
+            assert_eq!(metric.word(), word);
+        }
+    }
 
     #[test]
     fn values_have_a_place_and_a_word_without_spaces() {

@@ -20,18 +20,6 @@ const VARIANTS_MAX: usize = 256;
 /// More cases than this would take hours for a single round.
 pub(super) const CASES_MAX: usize = 1_000;
 
-const METRICS: &[(&str, Metric)] = &[
-    ("latency_p50", Metric::LatencyP50),
-    ("latency_p99", Metric::LatencyP99),
-    ("latency_added_p50", Metric::LatencyAddedP50),
-    ("latency_added_p99", Metric::LatencyAddedP99),
-    ("validation_p50", Metric::ValidationP50),
-    ("server_cpu", Metric::ServerCpu),
-    ("throughput", Metric::Throughput),
-    ("bytes_sent", Metric::BytesSent),
-    ("bytes_received", Metric::BytesReceived),
-];
-
 /// What most questions are about: what a caller waits for and what a request costs the server.
 const DEFAULT_PLOT: [Metric; 2] = [Metric::LatencyAddedP50, Metric::ServerCpu];
 
@@ -222,7 +210,7 @@ impl Sweeps {
 fn read(place: &str, at: At, mut table: Table, document: &Table, problems: &Problems) -> Option<Sweep> {
     let plot = table.remove_entry("plot").into_iter().collect();
     let mut section = Section::new(place, at, plot, problems);
-    let plot = section.or("plot", DEFAULT_PLOT.to_vec(), words(METRICS));
+    let plot = section.or("plot", DEFAULT_PLOT.to_vec(), words(&Metric::ALL));
     section.finish();
     let mut written: Vec<(String, At, Item)> = table.into_iter().map(|(path, (at, item))| (path, at, item)).collect();
     written.sort_by_key(|(_, at, _)| *at);

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::super::cell::{Cell, Estimate};
 use super::cost::{CpuPerRequest, Operations, WireBytes, cpu, operations, wire};
 use super::trials::{Pairing, Trials, duty, pairing, resampler};
-use crate::plan::{ArrivalModel, BASELINE, ConnectionKind, LatencyPlan, Plan};
+use crate::plan::{ArrivalModel, ConnectionKind, LatencyPlan, Plan, Variant};
 use crate::stats::{Distribution, Pool, Resampler};
 
 /// A variant under an open loop.
@@ -135,7 +135,11 @@ pub(super) fn summarise<'a>(
             Pool::new(lateness).percentiles(&[0.99])[0].map(|ns| ns as f64),
             thin_tail("p99"),
         ),
-        validation_ns: validation(variant, &Pool::new(loads.iter().map(|load| &load.validation)), draws.as_ref()),
+        validation_ns: validation(
+            plan.variant(variant),
+            &Pool::new(loads.iter().map(|load| &load.validation)),
+            draws.as_ref(),
+        ),
         latency_added_ns: match &pairing {
             Cell::Known(pairing) => added(pairing),
             Cell::Blank { blank } => AddedLatency { p50: Cell::blank(blank), p99: Cell::blank(blank) },
@@ -164,12 +168,12 @@ fn percentiles(pool: &Pool, draws: Option<&Resampler>) -> Percentiles {
     Percentiles { p50, p90, p99, p99_9 }
 }
 
-fn thin_tail(name: &str) -> String {
+pub(super) fn thin_tail(name: &str) -> String {
     format!("fewer than 10 samples beyond {name}")
 }
 
-fn validation(variant: &str, pool: &Pool, draws: Option<&Resampler>) -> ValidationTime {
-    if variant == BASELINE {
+fn validation(variant: Option<&Variant>, pool: &Pool, draws: Option<&Resampler>) -> ValidationTime {
+    if variant.is_some_and(Variant::is_baseline) {
         return ValidationTime { p50: Cell::blank("nothing is validated"), p99: Cell::blank("nothing is validated") };
     }
     let Percentiles { p50, p99, .. } = percentiles(pool, draws);
