@@ -332,23 +332,12 @@ fn make() -> LoadedRun {
             let per_start = ROUNDS / STARTS;
             for round in (0..ROUNDS).filter(|round| !revocation || round % per_start == 0) {
                 let start = round / per_start;
-                records.push(Record {
-                    version: RECORD_VERSION,
-                    case: id.clone(),
-                    variant: cost.name.to_owned(),
-                    measurement: measurement.name.clone(),
-                    round,
-                    start,
-                    started_at: jiff::Timestamp::UNIX_EPOCH,
-                    elapsed_ns: 1_000 * MS,
-                    measured: match &measurement.kind {
-                        MeasurementKind::Latency(_) => Measured::Latency(load(cost, measurement, start, round)),
-                        MeasurementKind::Throughput(_) => Measured::Throughput(load(cost, measurement, start, round)),
-                        MeasurementKind::Revocation(plan) => Measured::Revocation(revocations(cost, plan, start)),
-                    },
-                    invalid: Vec::new(),
-                    warnings: Vec::new(),
-                });
+                let measured = match &measurement.kind {
+                    MeasurementKind::Latency(_) => Measured::Latency(load(cost, measurement, start, round)),
+                    MeasurementKind::Throughput(_) => Measured::Throughput(load(cost, measurement, start, round)),
+                    MeasurementKind::Revocation(plan) => Measured::Revocation(revocations(cost, plan, start)),
+                };
+                records.push(record(cases.last().expect("pushed above"), start, round, measured));
             }
         }
     }
@@ -368,6 +357,59 @@ fn make() -> LoadedRun {
         sweeps: Vec::new(),
         price_per_core_hour: None,
     };
+    loaded(plan, records)
+}
+
+fn record(case: &Case, start: u32, round: u32, measured: Measured) -> Record {
+    Record {
+        version: RECORD_VERSION,
+        case: case.id.clone(),
+        variant: case.variant.clone(),
+        measurement: case.measurement.clone(),
+        round,
+        start,
+        started_at: jiff::Timestamp::UNIX_EPOCH,
+        elapsed_ns: 1_000 * MS,
+        measured,
+        invalid: Vec::new(),
+        warnings: Vec::new(),
+    }
+}
+
+/// A run of a scenario's text under load, in which a variant adds so many nanoseconds of latency, validation and CPU in
+/// a start.
+pub(crate) fn run_of(text: &str, added_ns: impl Fn(&Variant, u32) -> f64) -> LoadedRun {
+    let resolved = bench_client::scenario::resolve("made-up.toml".as_ref(), text, &Default::default());
+    let plan = resolved.unwrap_or_else(|problems| panic!("{problems:#?}")).plan;
+    let mut records = Vec::new();
+    for case in &plan.cases {
+        let variant = plan.variant(&case.variant).expect("planned");
+        let measurement = plan.measurement(&case.measurement).expect("planned");
+        for round in 0..plan.rounds {
+            let start = round / plan.rounds_per_start();
+            let ns = added_ns(variant, start);
+            let cost = Cost {
+                name: "made up",
+                method: variant.method.clone(),
+                validation_ns: ns,
+                cpu_ns: ns,
+                ratio: BASELINE_CPU_NS / (BASELINE_CPU_NS + ns),
+                per_hundred: [0; 5],
+                bytes_sent: 300,
+                revocation: Lives::NotApplicable,
+            };
+            let load = load(&cost, measurement, start, round);
+            let measured = match &measurement.kind {
+                MeasurementKind::Throughput(_) => Measured::Throughput(load),
+                _ => Measured::Latency(load),
+            };
+            records.push(record(case, start, round, measured));
+        }
+    }
+    loaded(plan, records)
+}
+
+fn loaded(plan: Plan, records: Vec<Record>) -> LoadedRun {
     LoadedRun {
         header: Header {
             version: RUN_VERSION,
