@@ -80,24 +80,23 @@ pub(super) fn title(sweep: &SweepSummary) -> String {
     format!("{} against {}", words(sweep.metric).title, sweep.key)
 }
 
-/// The answers: where lines cross, or that none do.
+/// The answers: where lines cross, and against what none do.
 pub(crate) fn sentences(summary: &Summary) -> Vec<String> {
-    let of_panel = |sweep: &SweepSummary, panel: &SweepPanel| {
-        let crossing: Vec<String> = panel
-            .crossings
-            .iter()
-            .filter(|pair| !pair.crossings.found.is_empty())
-            .map(|pair| crossing_words(sweep, pair))
-            .collect();
-        let intro = format!("{}{}", title(sweep), circumstances(panel));
-        match (panel.crossings.first(), crossing.as_slice()) {
-            (None, _) => None,
-            (Some(_), []) => Some(format!("{intro}: no two lines cross within the range measured.")),
-            (Some(_), found) => Some(format!("{intro}: {}.", found.join("; "))),
+    let (mut sentences, mut without) = (Vec::new(), Vec::new());
+    for (sweep, panel) in summary.sweeps.iter().flat_map(|sweep| sweep.panels.iter().map(move |panel| (sweep, panel))) {
+        let crossing = panel.crossings.iter().filter(|pair| !pair.crossings.found.is_empty());
+        let crossing: Vec<String> = crossing.map(|pair| crossing_words(sweep, pair)).collect();
+        let subject = format!("{}{}", title(sweep), circumstances(panel));
+        if !crossing.is_empty() {
+            sentences.push(format!("{subject}: {}.", crossing.join("; ")));
+        } else if !panel.crossings.is_empty() {
+            without.push(subject);
         }
-    };
-    let panels = summary.sweeps.iter().flat_map(|sweep| sweep.panels.iter().map(move |panel| (sweep, panel)));
-    panels.filter_map(|(sweep, panel)| of_panel(sweep, panel)).collect()
+    }
+    if !without.is_empty() {
+        sentences.push(format!("No two lines cross within the range measured: {}.", without.join("; ")));
+    }
+    sentences
 }
 
 fn circumstances(panel: &SweepPanel) -> String {

@@ -208,7 +208,8 @@ impl Sweeps {
 
 /// Reads one sweep; `place` names it in messages.
 fn read(place: &str, at: At, mut table: Table, document: &Table, problems: &Problems) -> Option<Sweep> {
-    let plot = table.remove_entry("plot").into_iter().collect();
+    let plot: Table = table.remove_entry("plot").into_iter().collect();
+    let plot_at = plot.get("plot").map(|(at, _)| *at);
     let mut section = Section::new(place, at, plot, problems);
     let plot = section.or("plot", DEFAULT_PLOT.to_vec(), words(&Metric::ALL));
     section.finish();
@@ -250,6 +251,11 @@ fn read(place: &str, at: At, mut table: Table, document: &Table, problems: &Prob
     for late in (1..steps).filter(|late| (0..*late).any(|early| step(early) == step(*late))) {
         let Item { at, value } = &first.values[late];
         problems.error(*at, format!("{place}: {value} makes a point that is there already; remove it"));
+    }
+    let is_axis = |path: &Path| path.values.iter().all(|item| swept(&item.value).position().is_some());
+    if let (Some(at), false) = (plot_at, paths.iter().any(is_axis)) {
+        problems
+            .error(at, format!("{place}: plot needs an axis, and no key here holds only numbers or times; remove it"));
     }
     Some(Sweep { at, paths, steps, plot })
 }

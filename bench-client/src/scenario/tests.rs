@@ -487,6 +487,7 @@ mod sweeps {
         one(&format!("{ttl} = [\"1s\", \"1000ms\"]"), "21:34", &["\"1000ms\" makes a point that is there already"]);
         one(&format!("{ttl} = [\"1s\"]\n[[sweep]]\n{ttl} = [\"2s\"]"), "23:1", &["is swept twice"]);
         one(&format!("{ttl} = [\"1s\"]\nplot = [\"cpu\"]"), "22:8", &["sweep 1: plot is a list", "\"server_cpu\""]);
+        one("\"server.http\" = [\"2\"]\nplot = [\"server_cpu\"]", "22:1", &["plot needs an axis"]);
         one("plot = [\"server_cpu\"]", "20:1", &["it sweeps nothing"]);
     }
 

@@ -100,7 +100,8 @@ impl Reference {
             transport: server.transport,
             http: vec![server.http],
             profiles: vec![Profile {
-                name: variant.name.clone(),
+                // Tokens and answers name the profile: all points of a sweep have the same.
+                name: variant.family().to_owned(),
                 path: PATH.to_owned(),
                 scope: READ_SCOPE.to_owned(),
                 method,
@@ -110,7 +111,7 @@ impl Reference {
         let config = ServerConfig { listeners: vec![listener], ..base };
         let resource = Server::start(launcher, RESOURCE, config).await?;
         let endpoint = endpoint(&resource.process.ready, server)?;
-        Ok(Self { endpoint, profile: variant.name.clone(), resource, authorization })
+        Ok(Self { endpoint, profile: variant.family().to_owned(), resource, authorization })
     }
 
     pub(super) async fn configuration(&self) -> Result<BTreeMap<String, ServerConfig>, String> {

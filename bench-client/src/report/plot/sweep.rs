@@ -212,13 +212,13 @@ fn varying<DB: DrawingBackend>(
     (across, up): (&Across, &Scale),
     (ink, stroke): (RGBColor, &[f64]),
 ) -> DrawnAs<DB, Option<Point>> {
-    /// Pieces of a stretch between two points: where heights are logarithmic, what is straight is drawn bent.
-    const PIECES: u32 = 16;
+    // Where heights are logarithmic, what is straight is drawn bent.
+    let pieces = if up.is_log() { 16 } else { 1 };
     let known: Vec<(f64, f64)> = line.known().map(|(at, estimate)| (at, estimate.value)).collect();
     let mut path: Vec<Point> = Vec::new();
     for pair in known.windows(2) {
-        for piece in 0..=PIECES {
-            let at = spacing.between(f64::from(piece) / f64::from(PIECES), pair[0].0, pair[1].0);
+        for piece in 0..=pieces {
+            let at = spacing.between(f64::from(piece) / f64::from(pieces), pair[0].0, pair[1].0);
             let height = interpolate(pair, at.clamp(pair[0].0, pair[1].0), spacing).unwrap_or(pair[1].1);
             path.push((across.at(at), up.at(height)));
         }

@@ -50,7 +50,8 @@ pub struct SweepPanel {
     pub at: Vec<String>,
     /// The lines, in the scenario's order.
     pub lines: Vec<SweepLine>,
-    /// Each pair of lines that can cross: at least one is no constant, and none is the baseline.
+    /// Each pair of lines that can cross: at least one is no constant, and none is the baseline. None where bytes are
+    /// counted.
     pub crossings: Vec<LineCrossings>,
 }
 
@@ -126,10 +127,8 @@ fn axes(plan: &Plan) -> Vec<Axis<'_>> {
     let mut places: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     for (number, sweep) in plan.sweeps.iter().enumerate() {
         let Some(path) = leading(sweep) else { continue };
-        places
-            .entry(&path.key)
-            .or_default()
-            .extend(sweep.steps.iter().filter_map(|step| path.values[*step].position()));
+        // As written: a shortened run is drawn on the axis of the whole one.
+        places.entry(&path.key).or_default().extend(path.values.iter().filter_map(SweptValue::position));
         let time = path.values.iter().all(|value| matches!(value, SweptValue::Time(_)));
         let quantity = if time { Quantity::TimeNs } else { Quantity::Number };
         match axes.iter_mut().find(|axis| axis.key == path.key && axis.quantity == quantity) {
@@ -243,6 +242,10 @@ fn panels<'a>(plan: &'a Plan, trials: &Trials<'a>, axis: &Axis<'_>, metric: Metr
             continue;
         }
         let case = Case { id: &case.id, variant, measurement };
+        // What only other sweeps vary is no line to compare with: it would be one flat line for each of their points.
+        if case.position(plan, axis).is_none() && variant.coordinates().iter().any(|at| !is_of_server(at)) {
+            continue;
+        }
         let at = case.circumstances(axis);
         match cases.iter_mut().find(|(known, _)| *known == at) {
             Some((_, cases)) => cases.push(case),
@@ -256,6 +259,12 @@ fn panels<'a>(plan: &'a Plan, trials: &Trials<'a>, axis: &Axis<'_>, metric: Metr
 /// Figures that the baseline does not have.
 fn is_distance(metric: Metric) -> bool {
     matches!(metric, Metric::LatencyAddedP50 | Metric::LatencyAddedP99 | Metric::ValidationP50)
+}
+
+/// Figures of which a reader asks where one variant becomes the better one. Bytes are what a format makes of its content:
+/// lines that differ by a byte would cross wherever names have other lengths.
+fn is_price(metric: Metric) -> bool {
+    !matches!(metric, Metric::BytesSent | Metric::BytesReceived)
 }
 
 /// A figure as a function of how often each trial counts.
@@ -383,7 +392,7 @@ fn panel<'a>(
     let mut found = Vec::new();
     for (i, first) in lines.iter().enumerate() {
         for second in &lines[i + 1..] {
-            if !(first.0.baseline || second.0.baseline) {
+            if is_price(metric) && !(first.0.baseline || second.0.baseline) {
                 found.extend(cross(first, second, axis.spacing));
             }
         }
