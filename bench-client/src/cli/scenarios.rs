@@ -18,11 +18,10 @@ pub(super) struct Shipped {
 }
 
 /// All scenarios that ship.
-pub(super) const SHIPPED: &[Shipped] = &[Shipped {
-    name: "compare",
-    file: "scenarios/compare.toml",
-    text: include_str!("../../../scenarios/compare.toml"),
-}];
+pub(super) const SHIPPED: &[Shipped] = &[
+    Shipped { name: "compare", file: "scenarios/compare.toml", text: include_str!("../../../scenarios/compare.toml") },
+    Shipped { name: "cost", file: "scenarios/cost.toml", text: include_str!("../../../scenarios/cost.toml") },
+];
 
 /// What the command line changes in a scenario.
 #[derive(Debug, clap::Args)]
@@ -107,6 +106,19 @@ mod tests {
             assert_eq!(resolved.warnings, []);
             assert_eq!(resolved.plan.scenario, shipped.name);
             assert!(!resolved.plan.analysis.is_empty(), "{} gives no reason", shipped.file);
+        }
+    }
+
+    #[test]
+    fn shipped_scenarios_take_minutes_and_their_quick_forms_less_than_one() {
+        for shipped in SHIPPED {
+            let expected = |quick: bool| {
+                let overrides = Overrides { quick, ..Overrides::default() };
+                let resolved = scenario::resolve(shipped.file.as_ref(), shipped.text, &overrides);
+                resolved.expect(shipped.file).plan.expected_duration().as_secs()
+            };
+            assert!(expected(false) < 360, "{} takes {} s", shipped.name, expected(false));
+            assert!(expected(true) < 60, "{} --quick takes {} s", shipped.name, expected(true));
         }
     }
 
