@@ -20,7 +20,18 @@ pub(super) struct Shipped {
 /// All scenarios that ship.
 pub(super) const SHIPPED: &[Shipped] = &[
     Shipped { name: "compare", file: "scenarios/compare.toml", text: include_str!("../../../scenarios/compare.toml") },
+    Shipped {
+        name: "break-even",
+        file: "scenarios/break-even.toml",
+        text: include_str!("../../../scenarios/break-even.toml"),
+    },
     Shipped { name: "cost", file: "scenarios/cost.toml", text: include_str!("../../../scenarios/cost.toml") },
+    Shipped {
+        name: "wire-size",
+        file: "scenarios/wire-size.toml",
+        text: include_str!("../../../scenarios/wire-size.toml"),
+    },
+    Shipped { name: "scale", file: "scenarios/scale.toml", text: include_str!("../../../scenarios/scale.toml") },
 ];
 
 /// What the command line changes in a scenario.
