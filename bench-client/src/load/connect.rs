@@ -1,10 +1,11 @@
 //! Connections: TCP with its bytes counted, TLS on top where asked for, and what every handshake turned out to be.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use rustls::{ClientConfig, HandshakeKind};
@@ -16,6 +17,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::tls;
 use super::{Endpoint, LoadError};
+use crate::machine::{Ends, TcpReading};
 use crate::outcome::{Outcome, RejectReason, Transport};
 
 /// Opens connections to one endpoint.
@@ -53,8 +55,7 @@ impl Connector {
         let unreachable = |source| ConnectError { outcome: Outcome::Failed(Transport::Connect), source };
         let tcp = TcpStream::connect(self.address).await.map_err(unreachable)?;
         tcp.set_nodelay(true).map_err(unreachable)?;
-        self.traffic.opened.add(1);
-        let tcp = Counted { tcp, traffic: Arc::clone(&self.traffic) };
+        let tcp = Counted::new(tcp, &self.traffic).map_err(unreachable)?;
         let Some(config) = tls else { return Ok(Stream::Plaintext(tcp)) };
         let failed = |source: io::Error| ConnectError {
             outcome: if tls::refuses_client(&source) {
@@ -86,6 +87,8 @@ pub(super) struct Traffic {
     opened: Count,
     full: Count,
     resumed: Count,
+    /// The connections that are open, which the kernel can be asked about.
+    open: Mutex<BTreeSet<Ends>>,
 }
 
 /// A reading of [`Traffic`].
@@ -104,6 +107,15 @@ pub(super) struct Totals {
 }
 
 impl Traffic {
+    /// What the kernel has counted on the connections that are open.
+    ///
+    /// # Errors
+    /// Why it does not tell.
+    pub(super) fn tcp(&self) -> Result<TcpReading, String> {
+        let open: Vec<Ends> = self.open.lock().expect(NO_PANIC).iter().copied().collect();
+        TcpReading::of(&open, self.opened.get())
+    }
+
     pub(super) fn totals(&self) -> Totals {
         Totals {
             sent: self.sent.get(),
@@ -133,7 +145,25 @@ impl Count {
 /// A TCP stream whose bytes are counted, TLS records and handshakes included.
 pub(super) struct Counted {
     tcp: TcpStream,
+    ends: Ends,
     traffic: Arc<Traffic>,
+}
+
+const NO_PANIC: &str = "nobody panics while holding it";
+
+impl Counted {
+    fn new(tcp: TcpStream, traffic: &Arc<Traffic>) -> io::Result<Self> {
+        let ends = Ends { local: tcp.local_addr()?, remote: tcp.peer_addr()? };
+        traffic.opened.add(1);
+        traffic.open.lock().expect(NO_PANIC).insert(ends);
+        Ok(Self { tcp, ends, traffic: Arc::clone(traffic) })
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.traffic.open.lock().expect(NO_PANIC).remove(&self.ends);
+    }
 }
 
 impl AsyncRead for Counted {

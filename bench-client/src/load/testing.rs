@@ -167,6 +167,7 @@ pub(super) async fn serve(setup: Setup<'_>, handler: impl Fn(&Seen<'_>) -> Reply
         http: setup.http,
         roots: setup.pki.map(|pki| pki.ca.der().clone()).into_iter().collect(),
         path: "/whoami".to_owned(),
+        convention: None,
     }
 }
 

@@ -3,12 +3,16 @@
 
 use std::time::Duration;
 
-use bench_server::contract::{AccessTokenFormat, Algorithm, MethodConfig, PasswordHash};
+use bench_server::contract::{
+    AccessTokenFormat, Algorithm, CertificateKey, MethodConfig, MtlsConfig, PasswordHash, StoreKind,
+};
 
-use super::{Measurement, MeasurementKind, Plan, Variant};
+use super::{Measurement, MeasurementKind, Objective, Plan, Variant};
 
 /// One server process, from its execution until it accepts connections, keys made.
 const PROCESS_START: Duration = Duration::from_millis(150);
+/// Asking a server of the user's whether it accepts and rejects as the scenario says.
+const PROBE: Duration = Duration::from_millis(50);
 /// Opening the connections of a case and issuing the credentials that a revocation uses.
 const SETTING_UP: Duration = Duration::from_millis(50);
 /// Beside a slice's length: what is still out drains, and the next case's turn begins.
@@ -47,7 +51,10 @@ impl Plan {
             let cases = u32::try_from(self.cases_of(measurement).count()).unwrap_or(u32::MAX);
             let (warmup, slice, slices) = match &measurement.kind {
                 MeasurementKind::Latency(plan) => (plan.warmup, plan.slice, plan.slices),
-                MeasurementKind::Throughput(plan) => (plan.warmup, plan.slice, plan.slices),
+                MeasurementKind::Throughput(plan) => {
+                    expected.load += plan.objective.map_or(Duration::ZERO, |objective| objective.search() * cases);
+                    (plan.warmup, plan.slice, plan.slices)
+                }
                 MeasurementKind::Revocation(plan) => {
                     expected.revocation += SETTING_UP * cases + plan.phase + plan.watch;
                     continue;
@@ -70,16 +77,50 @@ impl Plan {
     }
 }
 
+impl Objective {
+    /// How long the search of one capacity takes: some six rates, three or four trials each.
+    pub fn search(&self) -> Duration {
+        self.trial * 20
+    }
+}
+
+impl Variant {
+    /// Issuing the variant's pool: an estimate.
+    pub fn expected_issuing(&self) -> Duration {
+        self.method.reference().map_or(Duration::ZERO, |method| times(issuing(self, method), self.pool.count))
+    }
+}
+
+/// Filling a method's store, deny-list or CRL with its population when its server starts: an estimate.
+pub fn expected_filling(method: &MethodConfig) -> Duration {
+    match method {
+        MethodConfig::ApiKey(api_key) => match api_key.store {
+            StoreKind::Memory => times(Duration::from_nanos(1_500), api_key.store_population),
+            StoreKind::Sqlite => times(Duration::from_micros(6), api_key.store_population),
+        },
+        MethodConfig::Jwt(jwt) => {
+            let population = jwt.denylist.map_or(0, |denylist| denylist.population);
+            times(Duration::from_micros(3), population)
+        }
+        MethodConfig::Mtls(mtls) => times(Duration::from_micros(2), mtls.crl_population),
+        MethodConfig::None | MethodConfig::Basic(_) | MethodConfig::OAuth2(_) => Duration::ZERO,
+    }
+}
+
+fn times(one: Duration, count: usize) -> Duration {
+    one.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
 /// Starting a variant's processes and issuing its pool.
 fn start_up(variant: &Variant) -> Duration {
+    let Some(method) = variant.method.reference() else { return PROBE };
     let processes = if variant.authorization_server.is_some() { 2 } else { 1 };
-    let count = u32::try_from(variant.pool.count).unwrap_or(u32::MAX);
-    PROCESS_START * processes + issuing(variant).saturating_mul(count)
+    PROCESS_START * processes + expected_filling(method) + variant.expected_issuing()
 }
 
 /// Issuing one credential, to the nearest power of ten or so on a processor of 2024: signing, hashing, or a request to
 /// the token endpoint is what it takes.
-fn issuing(variant: &Variant) -> Duration {
+fn issuing(variant: &Variant, method: &MethodConfig) -> Duration {
     let signing = |algorithm| match algorithm {
         Algorithm::RS256 | Algorithm::PS256 => Duration::from_micros(1_000),
         Algorithm::ES384 => Duration::from_micros(300),
@@ -87,7 +128,7 @@ fn issuing(variant: &Variant) -> Duration {
         Algorithm::HS256 => Duration::from_micros(10),
     };
     let token_request = Duration::from_micros(500);
-    match &variant.method {
+    match method {
         MethodConfig::None => Duration::ZERO,
         MethodConfig::ApiKey(_) => Duration::from_micros(20),
         MethodConfig::Basic(basic) => match basic.hash {
@@ -105,6 +146,7 @@ fn issuing(variant: &Variant) -> Duration {
             Some(AccessTokenFormat::Jwt { algorithm }) => token_request + signing(algorithm),
             _ => token_request,
         },
+        MethodConfig::Mtls(MtlsConfig { key: CertificateKey::Rsa2048, .. }) => Duration::from_millis(80),
         MethodConfig::Mtls(_) => Duration::from_micros(300),
     }
 }

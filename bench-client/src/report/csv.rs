@@ -62,6 +62,7 @@ fn heads(column: &Column) -> Vec<String> {
         ("cpu_per_million", _) => "_core_seconds".to_owned(),
         (_, "µs") => "_us".to_owned(),
         (_, "ms") => "_ms".to_owned(),
+        (_, "MiB") => "_mib".to_owned(),
         (_, "µs/request") => "_us_per_request".to_owned(),
         (_, "% of none") => "_percent".to_owned(),
         (_, "req/s") => "_per_s".to_owned(),

@@ -9,10 +9,11 @@ use super::document::{self, At, Item, Table, Value};
 use super::measurement::{self, WrittenMeasurement};
 use super::reader::{Problems, Section};
 use super::suggest;
+use super::target::Target;
 use super::value::{duration, words};
 use super::variant::{self, WrittenVariant};
 use super::{DEFAULT_POOL, read_server};
-use crate::plan::{BASELINE, Coordinate, Metric, Point, SweptPath, SweptValue};
+use crate::plan::{BASELINE, Coordinate, Metric, Point, ServerPlan, SweptPath, SweptValue};
 
 /// More variants than this are surely a slip: the server processes of a start run at the same time.
 const VARIANTS_MAX: usize = 256;
@@ -92,7 +93,12 @@ impl Sweeps {
     }
 
     /// Reads every variant at every point that matters to it.
-    pub(super) fn variants(&self, document: &Table, problems: &Problems) -> Vec<WrittenVariant> {
+    pub(super) fn variants(
+        &self,
+        document: &Table,
+        target: Option<&Target>,
+        problems: &Problems,
+    ) -> Vec<WrittenVariant> {
         let mut variants = Vec::new();
         for (index, table) in document::tables(document, "variant").enumerate() {
             let name = document::text(table, "name").unwrap_or_default();
@@ -106,10 +112,13 @@ impl Sweeps {
             };
             for steps in self.points(matters, VARIANTS_MAX, "variants", problems) {
                 let mut section = Section::new("", At::File(0), self.document_at(document, &steps, matters), problems);
-                let server = read_server(&mut section).0;
+                let server = match target {
+                    Some(target) => ServerPlan { transport: target.transport, http: target.http },
+                    None => read_server(&mut section).0,
+                };
                 let pool = variant::read_pool(section.table("pool"), DEFAULT_POOL);
                 let Some((at, table)) = section.tables("variant").into_iter().nth(index) else { continue };
-                let mut written = variant::read(index + 1, at, table, pool, server, problems);
+                let mut written = variant::read(index + 1, at, table, target, pool, server, problems);
                 if let (Some(variant), Some(point)) = (&mut written.variant, self.point(name, &steps, matters)) {
                     variant.name = point_name(&point);
                     variant.server = self.sweeps_server().then_some(server);
@@ -273,6 +282,12 @@ fn read_path(path: &str, at: At, item: &Item, document: &Table) -> Result<Path, 
         return Err(vec![(item.at, format!("\"{path}\" has no value; write at least one, or remove it"))]);
     }
     let (of, key) = belongs(path).map_err(|message| vec![(at, message)])?;
+    if of == Of::Server && document.contains_key("target") {
+        return Err(vec![(
+            at,
+            format!("\"{path}\" is of the reference server, and [target] stands in its place; remove it"),
+        )]);
+    }
     let unfit: Vec<(At, String)> = values
         .iter()
         .filter(|item| matches!(item.value, Value::List(_) | Value::Table(_) | Value::Datetime(_)))
@@ -310,7 +325,7 @@ fn belongs(path: &str) -> Result<(Of, String), String> {
         ["server", "http" | "transport"] => Ok((Of::Server, path.to_owned())),
         ["server", ..] => Err(format!("\"{path}\" is the whole run's; of [server] sweep \"http\" or \"transport\"")),
         ["pool", _, ..] => Ok((Of::Pool, path.to_owned())),
-        ["seed" | "starts" | "rounds" | "analysis" | "price_per_core_hour", ..] => {
+        ["seed" | "starts" | "rounds" | "analysis" | "keep_awake" | "price_per_core_hour" | "target", ..] => {
             Err(format!("\"{path}\" is the whole run's and cannot be swept; make runs of their own with --set"))
         }
         [first, ..] => Err(format!("\"{path}\" leads nowhere; {}", suggest::remedy(first, ROOTS))),

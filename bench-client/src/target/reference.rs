@@ -28,7 +28,7 @@ use super::control::Control;
 use super::oauth::{Issuer, principal};
 use super::process::{Launcher, Process};
 use crate::load::Endpoint;
-use crate::machine::{Machine, ProcessCpu};
+use crate::machine::Machine;
 use crate::plan::{Plan, ServerPlan, Variant};
 
 /// Names of the processes' roles, in `run.json` and in records.
@@ -83,7 +83,7 @@ impl Reference {
             clock: ClockMode::System,
             authorization_server: None,
         };
-        let mut method = variant.method.clone();
+        let mut method = variant.method.reference().ok_or("it is not the reference server's")?.clone();
         let mut authorization = None;
         if let MethodConfig::OAuth2(config) = &mut method {
             let settings = variant
@@ -148,10 +148,8 @@ impl Reference {
         self.resource.control.take_telemetry().await
     }
 
-    pub(super) fn cpu(&self) -> Option<BTreeMap<String, ProcessCpu>> {
-        self.servers()
-            .map(|(role, server)| Some((role.to_owned(), ProcessCpu::of(server.process.ready.pid)?)))
-            .collect()
+    pub(super) fn processes(&self) -> BTreeMap<String, Vec<u32>> {
+        self.servers().map(|(role, server)| (role.to_owned(), vec![server.process.ready.pid])).collect()
     }
 
     pub(super) fn check_alive(&mut self) -> Result<(), String> {
@@ -297,6 +295,7 @@ fn endpoint(ready: &Ready, server: ServerPlan) -> Result<Endpoint, String> {
         http: server.http,
         roots: roots(ready, server.transport)?,
         path: PATH.to_owned(),
+        convention: None,
     })
 }
 

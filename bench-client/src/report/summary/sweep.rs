@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::super::cell::{Cell, Estimate};
-use super::cost::{NO_ACCOUNTING, cpu_of, pooled};
+use super::NOT_TOLD;
+use super::cost::{cpu_of, no_accounting, pooled};
 use super::latency::thin_tail;
 use super::throughput::accepted_in;
 use super::trials::{Load, Trials, pairing};
@@ -319,8 +320,11 @@ fn figure<'a>(trials: &Trials<'a>, metric: Metric, case: &Case<'a>) -> Cell<Figu
         Metric::LatencyP99 => percentile(latency(), 0.99, "p99"),
         Metric::LatencyAddedP50 => added(0.5, "p50"),
         Metric::LatencyAddedP99 => added(0.99, "p99"),
-        Metric::ValidationP50 => percentile(Pool::new(loads.iter().map(|load| &load.validation)), 0.5, "p50"),
-        Metric::ServerCpu => ratio(cpu_of, NO_ACCOUNTING),
+        Metric::ValidationP50 => match loads.iter().map(|load| load.validation.as_ref()).collect::<Option<Vec<_>>>() {
+            Some(told) => percentile(Pool::new(told), 0.5, "p50"),
+            None => Cell::blank(NOT_TOLD),
+        },
+        Metric::ServerCpu => ratio(cpu_of, no_accounting(loads)),
         Metric::Throughput => ratio(|load| Some(accepted_in(load)), "nothing was measured"),
         Metric::BytesSent => {
             ratio(|load| Some((load.result.bytes_sent as f64, load.result.answered as f64)), "nothing was measured")
