@@ -6,6 +6,8 @@
 mod bounds;
 mod expected;
 mod external;
+mod price;
+mod sweep;
 mod template;
 
 use std::fmt;
@@ -19,6 +21,8 @@ pub use external::{
     Accepted, Convention, CredentialSource, ExternalMethod, HeaderField, MethodWord, Revoke, RevokeRequest, TargetPlan,
     TargetProcesses, TokenRequest,
 };
+pub use price::{NotAPrice, Price};
+pub use sweep::{Coordinate, Metric, Point, ServerPlan, Sweep, SweptPath, SweptValue};
 pub use template::{Slot, Template};
 
 use crate::machine::KeepAwake;
@@ -59,6 +63,12 @@ pub struct Plan {
     pub measurements: Vec<Measurement>,
     /// Variant × measurement.
     pub cases: Vec<Case>,
+    /// What varies between the points of a family.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sweeps: Vec<Sweep>,
+    /// What an hour of one processor core costs, where the scenario says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price_per_core_hour: Option<Price>,
 }
 
 /// A method with its options, served by processes of its own.
@@ -72,6 +82,12 @@ pub struct Variant {
     pub authorization_server: Option<AuthorizationServerConfig>,
     /// The credentials in use.
     pub pool: PoolPlan,
+    /// How its server is reached, where a sweep says so; otherwise as the plan says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<ServerPlan>,
+    /// Where it stands in the plan's sweeps, if any of them matters to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub point: Option<Point>,
 }
 
 /// How a variant's server authenticates.
@@ -143,6 +159,9 @@ pub struct PoolPlan {
 pub struct Measurement {
     /// Name, unique; by default the kind.
     pub name: String,
+    /// Where it stands in the plan's sweeps, if any of them matters to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub point: Option<Point>,
     /// The kind and its settings.
     #[serde(flatten)]
     pub kind: MeasurementKind,

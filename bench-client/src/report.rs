@@ -19,6 +19,7 @@ mod markdown;
 mod plot;
 mod rank;
 mod summary;
+mod sweep;
 mod table;
 mod view;
 

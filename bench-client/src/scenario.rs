@@ -10,6 +10,7 @@ mod quick;
 mod reader;
 mod rules;
 mod suggest;
+mod sweep;
 mod target;
 mod value;
 mod variant;
@@ -25,11 +26,12 @@ use bench_server::contract::{HttpVersion, Transport};
 use self::document::{Argument, At, Table};
 use self::measurement::{Selection, WrittenMeasurement};
 use self::reader::{Found, Problems, Section};
+use self::sweep::Sweeps;
 use self::target::Target;
-use self::value::{flag, one_of, text, whole};
+use self::value::{flag, one_of, price, text, whole};
 use self::variant::WrittenVariant;
 use crate::machine::KeepAwake;
-use crate::plan::{BASELINE, Case, Plan, PoolPlan, TargetPlan, Variant};
+use crate::plan::{Case, Plan, PoolPlan, Price, ServerPlan, TargetPlan, Variant};
 
 /// A mistake in a scenario, or advice about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -162,13 +164,19 @@ struct Scenario {
     target: Option<TargetPlan>,
     starts: u32,
     rounds: u32,
-    transport: Transport,
-    http: HttpVersion,
+    server: ServerPlan,
     pin: bool,
     keep_awake: KeepAwake,
+    price_per_core_hour: Option<Price>,
+    sweeps: Sweeps,
+    /// One for each point of a swept variant.
     variants: Vec<WrittenVariant>,
+    /// One for each point of a swept measurement.
     measurements: Vec<WrittenMeasurement>,
 }
+
+/// A variant as it was written and as it is planned.
+type Readable<'a> = (&'a WrittenVariant, &'a Variant);
 
 /// A seed that nobody chose: the same for everyone, so that two runs of a scenario send the same requests.
 const DEFAULT_SEED: u64 = 42;
@@ -180,54 +188,70 @@ const DEFAULT_POOL: PoolPlan = PoolPlan { count: 10_000, zipf_exponent: 1.0 };
 
 impl Scenario {
     fn read(document: Table, folder: &Path, problems: &Problems) -> Self {
-        let mut section = Section::new("", At::File(0), document, problems);
+        let mut section = Section::new("", At::File(0), document.clone(), problems);
         let analysis = section.or("analysis", String::new(), text).trim().to_owned();
         let seed = section.or("seed", DEFAULT_SEED, whole(0..=u64::MAX));
         let target = read_target(&mut section, folder);
         let (starts, rounds) = read_rounds(&mut section, target.is_some());
         let keep_awake = section.optional("keep_awake", flag).map_or(KeepAwake::Auto, KeepAwake::from);
-        let (transport, http, pin) = match &target {
-            Some(target) => (target.transport, target.http, target.pin),
+        let (server, pin) = match &target {
+            Some(target) => (ServerPlan { transport: target.transport, http: target.http }, target.pin),
             None => read_server(&mut section),
         };
-        let pool = variant::read_pool(section.table("pool"), DEFAULT_POOL);
-        let variants = section.tables("variant").into_iter().enumerate();
-        let variants =
-            variants.map(|(i, (at, table))| variant::read(i + 1, at, table, target.as_ref(), pool, problems));
-        let variants = variants.collect();
-        let measurements = section.tables("measurement").into_iter().enumerate();
-        let measurements = measurements.map(|(i, (at, table))| measurement::read(i + 1, at, table, problems)).collect();
+        let price_per_core_hour = section.optional("price_per_core_hour", price);
+        let sweeps = Sweeps::read(section.tables("sweep"), &document, problems);
+        // Read at every point of the sweeps.
+        section.ignore(["pool", "variant", "measurement"]);
         section.finish();
+        let variants = sweeps.variants(&document, target.as_ref(), problems);
+        let measurements = sweeps.measurements(&document, problems);
         let target = target.and_then(|target| target.plan);
-        Self { analysis, seed, target, starts, rounds, transport, http, pin, keep_awake, variants, measurements }
+        Self {
+            analysis,
+            seed,
+            target,
+            starts,
+            rounds,
+            server,
+            pin,
+            keep_awake,
+            price_per_core_hour,
+            sweeps,
+            variants,
+            measurements,
+        }
     }
 
     /// The variants that a measurement is about, the baseline first; those that could not be read left out.
-    fn selected<'a>(&'a self, measurement: &'a WrittenMeasurement) -> impl Iterator<Item = &'a Variant> {
-        self.ordered().filter(|variant| {
-            let listed = |names: &[(At, String)]| names.iter().any(|(_, name)| *name == variant.name);
-            variant.name == BASELINE
-                || match &measurement.selection {
-                    Selection::All => true,
-                    Selection::Only(names) => listed(names),
-                    Selection::Except(names) => !listed(names),
-                }
+    fn selected<'a>(&'a self, measurement: &'a WrittenMeasurement) -> impl Iterator<Item = Readable<'a>> {
+        self.ordered().filter(|(written, variant)| {
+            let listed = |names: &[(At, String)]| names.iter().any(|(_, name)| name == variant.family());
+            sweep::meet(&written.steps, &measurement.steps)
+                && (variant.is_baseline()
+                    || match &measurement.selection {
+                        Selection::All => true,
+                        Selection::Only(names) => listed(names),
+                        Selection::Except(names) => !listed(names),
+                    })
         })
     }
 
     /// All variants that could be read: the baseline, then the others as they were written.
-    fn ordered(&self) -> impl Iterator<Item = &Variant> {
-        let readable = || self.variants.iter().filter_map(|written| written.variant.as_ref());
-        let baseline = readable().filter(|variant| variant.name == BASELINE);
-        baseline.chain(readable().filter(|variant| variant.name != BASELINE))
+    fn ordered(&self) -> impl Iterator<Item = Readable<'_>> {
+        let readable = || self.variants.iter().filter_map(|written| Some((written, written.variant.as_ref()?)));
+        let baseline = readable().filter(|(_, variant)| variant.is_baseline());
+        baseline.chain(readable().filter(|(_, variant)| !variant.is_baseline()))
     }
 
     fn plan(&self, name: &str, quick: bool) -> Plan {
+        let sweeps = self.sweeps.plan(quick);
+        let runs = |steps: &sweep::Steps| steps.iter().all(|(sweep, step)| sweeps[*sweep].steps.contains(step));
         let mut cases = Vec::new();
         let mut measurements = Vec::new();
-        for written in &self.measurements {
+        for written in self.measurements.iter().filter(|written| runs(&written.steps)) {
             let Some(measurement) = &written.measurement else { continue };
-            cases.extend(self.selected(written).map(|variant| Case {
+            let selected = self.selected(written).filter(|(variant, _)| runs(&variant.steps));
+            cases.extend(selected.map(|(_, variant)| Case {
                 id: format!("{}/{}", variant.name, measurement.name),
                 variant: variant.name.clone(),
                 measurement: measurement.name.clone(),
@@ -241,14 +265,20 @@ impl Scenario {
             target: self.target.clone(),
             starts: self.starts,
             rounds: self.rounds,
-            transport: self.transport,
-            http: self.http,
+            transport: self.server.transport,
+            http: self.server.http,
             pin: self.pin,
             keep_awake: self.keep_awake,
             quick: false,
-            variants: self.ordered().cloned().collect(),
+            variants: self
+                .ordered()
+                .filter(|(written, _)| runs(&written.steps))
+                .map(|(_, variant)| variant.clone())
+                .collect(),
             measurements,
             cases,
+            price_per_core_hour: self.price_per_core_hour.clone(),
+            sweeps: sweeps.clone(),
         };
         if quick {
             quick::shorten(&mut plan);
@@ -293,14 +323,18 @@ fn read_rounds(section: &mut Section<'_>, external: bool) -> (u32, u32) {
     (starts, rounds)
 }
 
-fn read_server(section: &mut Section<'_>) -> (Transport, HttpVersion, bool) {
+/// How the servers are reached, and whether they are bound to processors.
+fn read_server(section: &mut Section<'_>) -> (ServerPlan, bool) {
     const TRANSPORTS: &[(&str, Transport)] =
         &[("plaintext", Transport::Plaintext), ("tls1.2", Transport::Tls12), ("tls1.3", Transport::Tls13)];
     const VERSIONS: &[(&str, HttpVersion)] = &[("1.1", HttpVersion::Http1), ("2", HttpVersion::Http2)];
-    let Some(mut server) = section.table("server") else { return (Transport::Tls13, HttpVersion::Http1, true) };
-    let transport = server.or("transport", Transport::Tls13, one_of(TRANSPORTS));
-    let http = server.or("http", HttpVersion::Http1, one_of(VERSIONS));
+    const DEFAULT: ServerPlan = ServerPlan { transport: Transport::Tls13, http: HttpVersion::Http1 };
+    let Some(mut server) = section.table("server") else { return (DEFAULT, true) };
+    let plan = ServerPlan {
+        transport: server.or("transport", DEFAULT.transport, one_of(TRANSPORTS)),
+        http: server.or("http", DEFAULT.http, one_of(VERSIONS)),
+    };
     let pin = server.or("pin", true, flag);
     server.finish();
-    (transport, http, pin)
+    (plan, pin)
 }

@@ -4,6 +4,8 @@
 mod fixture;
 #[path = "report/schema.rs"]
 mod schema;
+#[path = "report/swept.rs"]
+mod swept;
 
 use std::path::Path;
 

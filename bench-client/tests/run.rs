@@ -472,6 +472,72 @@ fn client_and_server_count_the_same_connections_and_handshakes() {
     stage.assert_nothing_left();
 }
 
+/// Points of everything that can be swept: a variant, the server, and a measurement together with the variant.
+const SWEPT: &str = r#"
+analysis = "Is every point of a sweep measured?"
+starts = 1
+rounds = 2
+
+[[variant]]
+name = "none"
+method = "none"
+
+[[variant]]
+name = "api-key"
+method = "api-key"
+store = { kind = "sqlite" }
+pool = { count = 10 }
+
+[[measurement]]
+kind = "latency"
+load = { rate_per_s = 200, connections = 4, warmup = "0s", measure = "20ms" }
+
+[[sweep]]
+"variant.api-key.cache.ttl" = ["1ms", "1s"]
+"measurement.latency.load.rate_per_s" = [200, 400]
+
+[[sweep]]
+"server.http" = ["1.1", "2"]
+"#;
+
+#[test]
+fn every_point_of_a_sweep_is_measured_and_a_cut_run_is_finished() {
+    let stage = Stage::set();
+    fs::write(stage.folder.path().join("tiny.toml"), SWEPT).unwrap();
+    let output = stage.finish(&["run", "tiny.toml", "--out", "out"]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let run = stage.load();
+    assert_complete(&run);
+    let cases: BTreeSet<&str> = run.records.iter().map(|record| record.case.as_str()).collect();
+    assert_eq!(
+        cases.into_iter().collect::<Vec<_>>(),
+        [
+            "api-key@ttl=1ms,http=1.1/latency@rate_per_s=200",
+            "api-key@ttl=1ms,http=2/latency@rate_per_s=200",
+            "api-key@ttl=1s,http=1.1/latency@rate_per_s=400",
+            "api-key@ttl=1s,http=2/latency@rate_per_s=400",
+            "none@http=1.1/latency@rate_per_s=200",
+            "none@http=1.1/latency@rate_per_s=400",
+            "none@http=2/latency@rate_per_s=200",
+            "none@http=2/latency@rate_per_s=400",
+        ]
+    );
+    for record in &run.records {
+        let Measured::Latency(result) = &record.measured else { panic!("{record:?}") };
+        let rate = if record.case.ends_with("=400") { 400.0 } else { 200.0 };
+        assert_eq!(result.requested_rate_per_s, Some(rate), "{}", record.case);
+    }
+    for (variant, config) in &run.header.servers {
+        let http2 = config.listeners[0].http == [bench_server::contract::HttpVersion::Http2];
+        assert_eq!(http2, variant.contains("http=2"), "{variant}: {:?}", config.listeners[0].http);
+    }
+    // As if it had been killed after five records.
+    let text = stage.records_text();
+    let five: usize = text.split_inclusive('\n').take(5).map(str::len).sum();
+    fs::write(stage.run().unwrap().join("records.jsonl"), &text[..five]).unwrap();
+    stage.report_and_resume(&text[..five]);
+}
+
 #[test]
 fn a_killed_run_leaves_no_server_and_can_be_finished() {
     let stage = Stage::set();

@@ -52,10 +52,11 @@ fn describe(plan: &Plan) -> String {
         line.lines().for_each(|line| text.extend([line.trim_end(), "\n"]));
     };
     line(format!("{}{}, plan {}", plan.scenario, if plan.quick { " (quick)" } else { "" }, &plan.hash()[..12]));
+    let servers: Vec<String> =
+        plan.servers().iter().map(|at| format!("{} over HTTP/{}", word(&at.transport), word(&at.http))).collect();
     line(format!(
-        "{} over HTTP/{}, seed {}, {} starts of {} rounds{}",
-        word(&plan.transport),
-        word(&plan.http),
+        "{}, seed {}, {} starts of {} rounds{}",
+        servers.join(" and "),
         plan.seed,
         plan.starts,
         plan.rounds_per_start(),
@@ -78,9 +79,32 @@ fn describe(plan: &Plan) -> String {
         seconds(start.load),
         seconds(start.revocation)
     ));
+    if !plan.sweeps.is_empty() {
+        line(format!("\n{}", sweeps(plan)));
+    }
     line(format!("\n{}", variants(plan)));
     line(format!("\n{}", measurements(plan)));
     text
+}
+
+/// The points of every sweep, and how many `--quick` leaves out.
+fn sweeps(plan: &Plan) -> Table {
+    let mut table = table(["sweep", "values", "points", "drawn against it"]);
+    for sweep in &plan.sweeps {
+        let written = sweep.paths.first().map_or(0, |path| path.values.len());
+        let points = match (sweep.steps.len(), written) {
+            (run, written) if run == written => run.to_string(),
+            (run, written) => format!("{run} of {written} (quick)"),
+        };
+        let plot: Vec<String> = sweep.plot.iter().map(|metric| metric.word().to_owned()).collect();
+        for (row, path) in sweep.paths.iter().enumerate() {
+            let values: Vec<String> = sweep.steps.iter().map(|step| path.values[*step].to_string()).collect();
+            // Paths below the first vary with it.
+            let once = |text: &str| if row == 0 { text.to_owned() } else { String::new() };
+            table.add_row([path.path.clone(), values.join(", "), once(&points), once(&plot.join(", "))]);
+        }
+    }
+    table
 }
 
 /// What is sent where, when that is not a server of the run's own.

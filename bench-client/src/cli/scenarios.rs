@@ -21,6 +21,18 @@ pub(super) struct Shipped {
 pub(super) const SHIPPED: &[Shipped] = &[
     Shipped { name: "compare", file: "scenarios/compare.toml", text: include_str!("../../../scenarios/compare.toml") },
     Shipped {
+        name: "break-even",
+        file: "scenarios/break-even.toml",
+        text: include_str!("../../../scenarios/break-even.toml"),
+    },
+    Shipped { name: "cost", file: "scenarios/cost.toml", text: include_str!("../../../scenarios/cost.toml") },
+    Shipped {
+        name: "wire-size",
+        file: "scenarios/wire-size.toml",
+        text: include_str!("../../../scenarios/wire-size.toml"),
+    },
+    Shipped { name: "scale", file: "scenarios/scale.toml", text: include_str!("../../../scenarios/scale.toml") },
+    Shipped {
         name: "haproxy",
         file: "scenarios/gateways/haproxy.toml",
         text: include_str!("../../../scenarios/gateways/haproxy.toml"),
@@ -117,6 +129,19 @@ mod tests {
             assert_eq!(resolved.warnings, []);
             assert_eq!(resolved.plan.scenario, shipped.name);
             assert!(!resolved.plan.analysis.is_empty(), "{} gives no reason", shipped.file);
+        }
+    }
+
+    #[test]
+    fn shipped_scenarios_take_minutes_and_their_quick_forms_less_than_one() {
+        for shipped in SHIPPED {
+            let expected = |quick: bool| {
+                let overrides = Overrides { quick, ..Overrides::default() };
+                let resolved = scenario::resolve(shipped.file.as_ref(), shipped.text, &overrides);
+                resolved.expect(shipped.file).plan.expected_duration().as_secs()
+            };
+            assert!(expected(false) < 360, "{} takes {} s", shipped.name, expected(false));
+            assert!(expected(true) < 60, "{} --quick takes {} s", shipped.name, expected(true));
         }
     }
 

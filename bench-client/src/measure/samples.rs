@@ -18,6 +18,8 @@ pub(super) fn plan() -> Plan {
         method: method.into(),
         authorization_server: None,
         pool: PoolPlan { count: 10, zipf_exponent: 1.0 },
+        server: None,
+        point: None,
     };
     let case = |variant: &str, measurement: &str| Case {
         id: format!("{variant}/{measurement}"),
@@ -50,7 +52,7 @@ pub(super) fn plan() -> Plan {
         lifetime: None,
         connection: ConnectionKind::Reused,
     };
-    let measurement = |name: &str, kind| Measurement { name: name.to_owned(), kind };
+    let measurement = |name: &str, kind| Measurement { name: name.to_owned(), point: None, kind };
     Plan {
         scenario: "sample".to_owned(),
         analysis: String::new(),
@@ -79,6 +81,8 @@ pub(super) fn plan() -> Plan {
             case("none", "revocation"),
             case("a", "revocation"),
         ],
+        sweeps: Vec::new(),
+        price_per_core_hour: None,
     }
 }
 

@@ -58,6 +58,8 @@ fn heads(column: &Column) -> Vec<String> {
     let unit = match (column.key, column.unit) {
         // Windows are written in milliseconds.
         ("min" | "median" | "max" | "revocation_max", _) => "_ms".to_owned(),
+        ("price", _) => "_per_million_requests".to_owned(),
+        ("cpu_per_million", _) => "_core_seconds".to_owned(),
         (_, "µs") => "_us".to_owned(),
         (_, "ms") => "_ms".to_owned(),
         (_, "MiB") => "_mib".to_owned(),

@@ -8,9 +8,11 @@ use super::summary::{RevocationSummary, Summary, VariantSummary};
 use crate::plan::ConnectionKind;
 use crate::stats::{Grouping, median};
 
-/// Cheapest validation, highest throughput, shortest and longest window.
+/// Where lines cross; cheapest validation, highest throughput, shortest and longest window.
 pub(crate) fn sentences(summary: &Summary) -> Vec<String> {
-    vec![validation(summary), throughput(summary), revocation(summary)]
+    let mut sentences = super::sweep::sentences(summary);
+    sentences.extend([validation(summary), throughput(summary), revocation(summary)]);
+    sentences
 }
 
 fn validation(summary: &Summary) -> String {

@@ -9,7 +9,7 @@ use minijinja::{Environment, UndefinedBehavior};
 use serde::Serialize;
 
 use super::view::{self, Table};
-use super::{InvalidTrial, Report, ReportError, format, headline, plot};
+use super::{InvalidTrial, Report, ReportError, format, headline, plot, sweep};
 use crate::run::LoadedRun;
 
 /// All that the template names.
@@ -31,6 +31,7 @@ struct Page<'a> {
     guide: Vec<GuideRow<'a>>,
     guide_methods: [(&'static str, &'static str); 5],
     comparison: Sortable,
+    extras: Vec<Extra>,
     latency: Sortable,
     operations: Sortable,
     resources: Sortable,
@@ -47,10 +48,18 @@ struct Page<'a> {
     warnings: &'a [String],
 }
 
+/// A table that only some runs have.
+#[derive(Serialize)]
+struct Extra {
+    title: &'static str,
+    caption: String,
+    table: Sortable,
+}
+
 #[derive(Serialize)]
 struct Figure {
-    name: &'static str,
-    title: &'static str,
+    name: String,
+    title: String,
     caption: String,
     svg: Value,
 }
@@ -133,6 +142,7 @@ pub(crate) fn render(run: &LoadedRun, report: &Report) -> Result<String, ReportE
         guide: guide(report),
         guide_methods: super::claims::METHODS,
         comparison: sortable(&view::comparison(summary)),
+        extras: sweep::extras(summary).into_iter().map(extra).collect(),
         latency: sortable(&view::latency(summary)),
         operations: sortable(&view::operations(summary)),
         resources: sortable(&view::resources(summary)),
@@ -180,6 +190,10 @@ struct SortableCell {
     key: Option<String>,
     mark: Option<String>,
     reason: Option<String>,
+}
+
+fn extra(extra: sweep::Extra) -> Extra {
+    Extra { title: extra.title, caption: extra.caption, table: sortable(&extra.table) }
 }
 
 fn sortable(table: &Table) -> Sortable {
@@ -266,6 +280,8 @@ pub(crate) fn facts(run: &LoadedRun, report: &Report) -> Vec<(&'static str, Stri
             format!("servers on processor {}, client on processor {client}", servers.join(", "))
         }
     };
+    let servers: Vec<String> =
+        plan.servers().iter().map(|at| format!("{}, {}", transport(at.transport), http(at.http))).collect();
     let build = &summary.build;
     let target = summary.target.iter().map(|url| ("Target", url.clone()));
     let facts = [
@@ -275,7 +291,7 @@ pub(crate) fn facts(run: &LoadedRun, report: &Report) -> Vec<(&'static str, Stri
         ("Hypervisor", machine.hypervisor.clone().unwrap_or_else(|| "none seen".to_owned())),
         ("Binding", bound),
         ("Sleep", machine.keep_awake.words()),
-        ("Transport", format!("{}, {}", transport(plan.transport), http(plan.http))),
+        ("Transport", servers.join(" and ")),
         ("Rounds", format!("{} of {} planned, in {} starts", summary.rounds, summary.rounds_planned, summary.starts)),
         ("Seed", summary.seed.to_string()),
         ("Plan", summary.plan_hash.clone()),

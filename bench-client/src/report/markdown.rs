@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::view::{self, Entry, Footnotes, Table};
-use super::{Report, headline, plot};
+use super::{Report, headline, plot, sweep};
 use crate::run::LoadedRun;
 
 const INTO_STRING: &str = "writing to a string does not fail";
@@ -33,6 +33,11 @@ pub(crate) fn render(run: &LoadedRun, report: &Report) -> String {
     section(&mut out, &escape(&headline::intervals(summary)));
     for sentence in headline::smallest_regression(summary) {
         section(&mut out, &escape(&sentence));
+    }
+    for extra in sweep::extras(summary) {
+        section(&mut out, &format!("## {}", extra.title));
+        section(&mut out, &escape(&extra.caption));
+        table(&mut out, &extra.table);
     }
     for plot in plot::all(report) {
         section(&mut out, &format!("### {}", plot.title()));

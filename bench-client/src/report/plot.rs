@@ -6,6 +6,7 @@ mod bars;
 mod canvas;
 mod frontier;
 mod revocation;
+mod sweep;
 
 use std::path::Path;
 use std::sync::Once;
@@ -15,7 +16,7 @@ use plotters::prelude::{BitMapBackend, DrawingArea, DrawingBackend, IntoDrawingA
 use plotters::style::{FontStyle, register_font};
 
 use self::canvas::{Canvas, SCALE};
-use super::{Report, ReportError};
+use super::{Report, ReportError, sweep as words};
 
 /// A figure of a report.
 pub(crate) struct Plot<'a> {
@@ -30,6 +31,8 @@ enum Kind {
     Throughput,
     Revocation,
     Frontier,
+    /// The sweep of that number in the summary.
+    Sweep(usize),
 }
 
 /// What the figure stands on.
@@ -43,31 +46,36 @@ pub(crate) enum Ink {
 
 /// The figures that the run has data for, in reading order.
 pub(crate) fn all(report: &Report) -> Vec<Plot<'_>> {
+    let sweeps = (0..report.summary.sweeps.len()).map(Kind::Sweep);
     let kinds = [Kind::Frontier, Kind::Added, Kind::Cpu, Kind::Throughput, Kind::Revocation];
-    kinds.into_iter().map(|kind| Plot { report, kind }).filter(Plot::has_data).collect()
+    sweeps.chain(kinds).map(|kind| Plot { report, kind }).filter(Plot::has_data).collect()
 }
 
 impl Plot<'_> {
     /// File stem and anchor.
-    pub(crate) fn name(&self) -> &'static str {
-        match self.kind {
+    pub(crate) fn name(&self) -> String {
+        let fixed = match self.kind {
             Kind::Added => "added-latency",
             Kind::Cpu => "server-cpu",
             Kind::Throughput => "throughput",
             Kind::Revocation => "revocation",
             Kind::Frontier => "frontier",
-        }
+            Kind::Sweep(number) => return words::file_stem(&self.report.summary, number),
+        };
+        fixed.to_owned()
     }
 
     /// Title.
-    pub(crate) fn title(&self) -> &'static str {
-        match self.kind {
+    pub(crate) fn title(&self) -> String {
+        let fixed = match self.kind {
             Kind::Added => "Latency added to the baseline, by percentile",
             Kind::Cpu => "Server CPU per request at saturation",
             Kind::Throughput => "Throughput at saturation, relative to no authentication",
             Kind::Revocation => "How long revoked credentials lived on",
             Kind::Frontier => "The choice: how soon a revocation counts, against what a request costs",
-        }
+            Kind::Sweep(number) => return words::title(&self.report.summary.sweeps[number]),
+        };
+        fixed.to_owned()
     }
 
     /// What to read from it, from the data.
@@ -78,6 +86,7 @@ impl Plot<'_> {
             Kind::Throughput => bars::throughput_caption(&self.report.summary),
             Kind::Revocation => revocation::caption(&self.report.summary),
             Kind::Frontier => frontier::caption(&self.report.summary),
+            Kind::Sweep(number) => words::caption(&self.report.summary, &self.report.summary.sweeps[number]),
         }
     }
 
@@ -89,6 +98,7 @@ impl Plot<'_> {
             Kind::Throughput => !bars::throughput(summary).is_empty(),
             Kind::Revocation => !revocation::rows(summary).is_empty(),
             Kind::Frontier => !frontier::points(summary).is_empty(),
+            Kind::Sweep(_) => true,
         }
     }
 
@@ -101,6 +111,7 @@ impl Plot<'_> {
             Kind::Throughput => bars::height(bars::throughput(summary).len()),
             Kind::Revocation => revocation::height(summary),
             Kind::Frontier => frontier::HEIGHT,
+            Kind::Sweep(number) => sweep::height(&summary.sweeps[number]),
         };
         (canvas::WIDTH, height)
     }
@@ -116,6 +127,7 @@ impl Plot<'_> {
             Kind::Throughput => bars::draw_throughput(summary, &canvas),
             Kind::Revocation => revocation::draw(summary, &canvas),
             Kind::Frontier => frontier::draw(summary, &canvas),
+            Kind::Sweep(number) => sweep::draw(&summary.sweeps[number], &canvas),
         }?;
         area.present()
     }

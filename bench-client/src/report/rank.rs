@@ -110,6 +110,7 @@ mod tests {
     fn variant(name: &str) -> VariantSummary {
         VariantSummary {
             name: name.to_owned(),
+            family: None,
             method: "mtls".to_owned(),
             options: String::new(),
             credentials: 1,
@@ -117,6 +118,7 @@ mod tests {
             latency: super::super::Cell::blank("not here"),
             throughput: super::super::Cell::blank("not here"),
             revocation: super::super::Cell::blank("not here"),
+            price_per_million_requests: None,
         }
     }
 

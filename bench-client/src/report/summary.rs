@@ -6,6 +6,7 @@ mod cost;
 mod latency;
 mod resources;
 mod revocation;
+mod sweep;
 mod throughput;
 mod trials;
 
@@ -15,6 +16,7 @@ pub use cost::{CpuPerRequest, Operations, WireBytes};
 pub use latency::{AddedLatency, CurvePoint, LatencySummary, Percentiles, ValidationTime};
 pub use resources::{Resources, Side, TcpPerRequest};
 pub use revocation::{Bracket, RevocationSummary, WindowView};
+pub use sweep::{LineCrossings, Quantity, SweepLine, SweepPanel, SweepPoint, SweepSummary};
 pub use throughput::ThroughputSummary;
 use trials::clusters;
 pub(crate) use trials::{Load, Trials};
@@ -22,10 +24,10 @@ pub(crate) use trials::{Load, Trials};
 use super::cell::{Cell, Estimate};
 use super::expect;
 use crate::machine::Machine;
-use crate::plan::{BASELINE, ConnectionKind, LatencyPlan, MeasurementKind, Plan, ThroughputPlan, Variant};
+use crate::plan::{BASELINE, ConnectionKind, LatencyPlan, MeasurementKind, Plan, Price, ThroughputPlan, Variant};
 use crate::record::Measured;
 use crate::run::{Build, LoadedRun};
-use crate::stats::{Grouping, detectable_change, median};
+use crate::stats::{Grouping, Interval, detectable_change, median};
 
 /// Version of `summary.json`; raised whenever a reader of the old form would misread the new one.
 pub const SUMMARY_VERSION: u32 = 1;
@@ -75,6 +77,12 @@ pub struct Summary {
     pub smallest_regression: Vec<SmallestRegression>,
     /// One entry per variant, in the scenario's order.
     pub variants: Vec<VariantSummary>,
+    /// Figures against swept values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sweeps: Vec<SweepSummary>,
+    /// What an hour of one processor core costs, where the scenario says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price_per_core_hour: Option<Price>,
     /// Trials that were not counted.
     pub invalid: Vec<InvalidTrial>,
     /// What a reader should know.
@@ -107,6 +115,9 @@ pub struct DetectableChange {
 pub struct VariantSummary {
     /// Name.
     pub name: String,
+    /// The name as written, where a sweep makes several variants of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub family: Option<String>,
     /// Method.
     pub method: String,
     /// Options in words.
@@ -121,9 +132,17 @@ pub struct VariantSummary {
     pub throughput: Cell<ThroughputSummary>,
     /// After a revocation.
     pub revocation: Cell<RevocationSummary>,
+    /// What the processor time of a million requests at saturation costs, where the scenario has a price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price_per_million_requests: Option<Cell<Estimate>>,
 }
 
 impl VariantSummary {
+    /// Whether costs are distances from it.
+    pub fn is_baseline(&self) -> bool {
+        self.family.as_ref().unwrap_or(&self.name) == BASELINE
+    }
+
     /// Processor time per request at saturation: what a request costs a server that has work to do. Under a schedule
     /// that leaves the core idle, most of what the system accounts is falling asleep and waking up.
     pub(crate) fn cpu_at_saturation(&self) -> Cell<CpuPerRequest> {
@@ -163,6 +182,7 @@ impl Summary {
             .iter()
             .map(|variant| VariantSummary {
                 name: variant.name.clone(),
+                family: variant.point.as_ref().map(|point| point.family.clone()),
                 cache_lifetime_ns: expect::cache_lifetime(&variant.method)
                     .map(|lifetime| u64::try_from(lifetime.as_nanos()).unwrap_or(u64::MAX)),
                 method: variant.method.name().to_owned(),
@@ -179,7 +199,9 @@ impl Summary {
                 })
                 .and_then(|(name, settings)| throughput::summarise(plan, settings, trials, &variant.name, name)),
                 revocation: revocation::summarise(plan, trials, variant),
+                price_per_million_requests: None,
             })
+            .map(|variant| priced(variant, plan.price_per_core_hour.as_ref()))
             .collect();
         let clusters_drawn = trials.clusters();
         Self {
@@ -207,14 +229,16 @@ impl Summary {
             interval_clusters: clusters_drawn.map(|(_, clusters)| clusters),
             smallest_regression: smallest_regression(trials, plan, &variants),
             variants,
+            sweeps: sweep::summarise(plan, trials),
+            price_per_core_hour: plan.price_per_core_hour.clone(),
             invalid: trials.invalid().to_vec(),
             warnings: warnings(run),
         }
     }
 
-    /// The baseline, where the run has one.
+    /// The baseline, where the run has one; of a swept server, the first point's.
     pub fn baseline(&self) -> Option<&VariantSummary> {
-        self.variant(BASELINE)
+        self.variants.iter().find(|variant| variant.is_baseline())
     }
 
     /// The variant of that name.
@@ -224,8 +248,20 @@ impl Summary {
 
     /// All variants but the baseline.
     pub fn compared(&self) -> impl Iterator<Item = &VariantSummary> {
-        self.variants.iter().filter(|variant| variant.name != BASELINE)
+        self.variants.iter().filter(|variant| !variant.is_baseline())
     }
+}
+
+/// Puts a price on a variant's processor time.
+fn priced(variant: VariantSummary, price: Option<&Price>) -> VariantSummary {
+    let of = |price: &Price| {
+        variant.cpu_at_saturation().map(|cpu| {
+            let money = |cpu_ns: f64| price.per_million_requests(cpu_ns);
+            let interval = cpu.total.interval.map(|it| Interval { low: money(it.low), high: money(it.high) });
+            Estimate { value: money(cpu.total.value), interval }
+        })
+    };
+    VariantSummary { price_per_million_requests: price.map(of), ..variant }
 }
 
 /// Certificates are presented once per connection: on kept connections no more of them are in use than connections.

@@ -8,7 +8,7 @@ use comfy_table::{
 
 use super::checks::CheckVerdict;
 use super::view::{self, Column, Footnotes};
-use super::{Report, headline};
+use super::{Report, headline, sweep};
 
 /// Widest line.
 const WIDTH: u16 = 120;
@@ -58,6 +58,7 @@ pub(crate) fn terminal(report: &Report) -> String {
         writeln!(out, "  {mark}  {reason}").expect(INTO_STRING);
     }
     out.push('\n');
+    cost(report, &mut out);
     for note in headline::comparison_notes(summary) {
         writeln!(out, "{}", wrap(&note)).expect(INTO_STRING);
     }
@@ -74,13 +75,30 @@ pub(crate) fn terminal(report: &Report) -> String {
 
 const INTO_STRING: &str = "writing to a string does not fail";
 
+/// What a million requests cost, where the scenario has a price.
+fn cost(report: &Report, out: &mut String) {
+    const COLUMNS: [(&str, &str); 3] = [
+        ("cpu_per_million", "core seconds per\nmillion requests"),
+        ("throughput", "req/s of\none core"),
+        ("price", "per million\nrequests"),
+    ];
+    let (Some(data), Some(price)) = (sweep::cost(&report.summary), &report.summary.price_per_core_hour) else { return };
+    let mut notes = Footnotes::default();
+    let text = drawn(&data, &COLUMNS, &mut notes, 2, &["cpu_per_million"], &[]);
+    writeln!(out, "At {price} per core hour:\n\n{text}\n").expect(INTO_STRING);
+    for (mark, reason) in notes.list() {
+        writeln!(out, "  {mark}  {reason}").expect(INTO_STRING);
+    }
+    out.push('\n');
+}
+
 /// The first step that fits; the last one if none does.
 fn comparison(report: &Report, notes: &mut Footnotes) -> String {
     let data = view::comparison(&report.summary);
     let mut text = String::new();
     for (space, uncertain, omitted) in STEPS {
         *notes = Footnotes::default();
-        text = drawn(&data, notes, space, uncertain, omitted);
+        text = drawn(&data, &COLUMNS, notes, space, uncertain, omitted);
         if text.lines().all(|line| line.chars().count() <= usize::from(WIDTH)) {
             break;
         }
@@ -88,8 +106,15 @@ fn comparison(report: &Report, notes: &mut Footnotes) -> String {
     text
 }
 
-fn drawn(data: &view::Table, notes: &mut Footnotes, space: u16, uncertain: &[&str], omitted: &[&str]) -> String {
-    let picked: Vec<(usize, &Column, &str)> = COLUMNS
+fn drawn(
+    data: &view::Table,
+    columns: &[(&str, &'static str)],
+    notes: &mut Footnotes,
+    space: u16,
+    uncertain: &[&str],
+    omitted: &[&str],
+) -> String {
+    let picked: Vec<(usize, &Column, &str)> = columns
         .iter()
         .filter(|(key, _)| !omitted.contains(key))
         .filter_map(|(key, head)| {

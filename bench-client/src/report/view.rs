@@ -8,6 +8,7 @@ use super::checks::{Check, CheckVerdict};
 use super::claims::{Claim, METHODS};
 use super::format;
 use super::summary::{Bracket, LatencySummary, Resources, Side, Summary, TcpPerRequest, VariantSummary};
+use super::sweep;
 
 /// A table.
 #[derive(Debug, Clone, Serialize)]
@@ -63,11 +64,11 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    fn blank(reason: &str) -> Self {
+    pub(super) fn blank(reason: &str) -> Self {
         Self { blank: Some(reason.to_owned()), ..Self::default() }
     }
 
-    fn text(text: impl Into<String>) -> Self {
+    pub(super) fn text(text: impl Into<String>) -> Self {
         Self { text: text.into(), ..Self::default() }
     }
 }
@@ -85,7 +86,7 @@ fn figure(cell: &Cell<f64>, scale: f64) -> Entry {
     }
 }
 
-fn estimate(cell: &Cell<Estimate>, scale: f64) -> Entry {
+pub(super) fn estimate(cell: &Cell<Estimate>, scale: f64) -> Entry {
     match cell {
         Cell::Known(estimate) => Entry {
             text: format::estimate(estimate, scale),
@@ -366,9 +367,9 @@ pub(crate) fn verdict(verdict: &CheckVerdict) -> &'static str {
 }
 
 /// All tables.
-pub(crate) fn all(report: &Report) -> [Table; 7] {
+pub(crate) fn all(report: &Report) -> Vec<Table> {
     let summary = &report.summary;
-    [
+    let mut tables = vec![
         guide(&report.claims),
         comparison(summary),
         latency(summary),
@@ -376,7 +377,9 @@ pub(crate) fn all(report: &Report) -> [Table; 7] {
         resources(summary),
         revocation(summary),
         checks(&report.checks),
-    ]
+    ];
+    tables.extend(sweep::extras(summary).into_iter().map(|extra| extra.table));
+    tables
 }
 
 /// Reasons for blanks, each with a mark of its own: `a`, `b`, … in the order of their first use.

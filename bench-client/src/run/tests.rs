@@ -27,9 +27,12 @@ fn plan() -> Plan {
             method: MethodConfig::None.into(),
             authorization_server: None,
             pool: PoolPlan { count: 1, zipf_exponent: 0.1 + 0.2 },
+            server: None,
+            point: None,
         }],
         measurements: vec![Measurement {
             name: "revocation".to_owned(),
+            point: None,
             kind: MeasurementKind::Revocation(RevocationPlan {
                 trials: 1,
                 probe_interval: Duration::from_millis(1),
@@ -44,6 +47,8 @@ fn plan() -> Plan {
             variant: "none".to_owned(),
             measurement: "revocation".to_owned(),
         }],
+        sweeps: Vec::new(),
+        price_per_core_hour: None,
     }
 }
 

@@ -81,19 +81,36 @@ fn item(spanned: &Spanned<DeValue<'_>>, at: impl Fn(usize) -> At + Copy) -> Item
     Item { at: at(spanned.span().start), value }
 }
 
-/// Changes what an argument names: `variant.NAME.key`, `measurement.NAME.key`, or a path from the top. Tables on the way
-/// are made where they are missing.
+/// Changes what an argument names. The value replaces a sweep of that key, or of keys within it.
 pub(super) fn set(root: &mut Table, number: usize, argument: &Argument) -> Result<(), String> {
     let at = At::Argument(number);
     let value = match DeValue::parse(&argument.value) {
         Ok(value) => item(&value, |_| at).value,
         Err(_) => Value::Text(argument.value.clone()),
     };
-    let path: Vec<&str> = argument.key.split('.').collect();
+    stop_sweeping(root, &argument.key);
+    put(root, &argument.key, at, Item { at, value })
+}
+
+/// Takes a key and those within it out of all sweeps; a sweep that has no other goes with it.
+fn stop_sweeping(root: &mut Table, key: &str) {
+    let Some((_, Item { value: Value::List(sweeps), .. })) = root.get_mut("sweep") else { return };
+    sweeps.retain_mut(|sweep| {
+        let Value::Table(sweep) = &mut sweep.value else { return true };
+        let before = sweep.len();
+        sweep.retain(|path, _| path.strip_prefix(key).is_none_or(|rest| !(rest.is_empty() || rest.starts_with('.'))));
+        sweep.len() == before || sweep.keys().any(|path| path.contains('.'))
+    });
+}
+
+/// Puts a value where a path leads: `variant.NAME.key`, `measurement.NAME.key`, or a path from the top. Tables on the way
+/// are made where they are missing; `at` is the place of all keys that are.
+pub(super) fn put(root: &mut Table, path: &str, at: At, value: Item) -> Result<(), String> {
+    let path: Vec<&str> = path.split('.').collect();
     let (mut here, rest) = match path.as_slice() {
         [list @ ("variant" | "measurement"), name, rest @ ..] if !rest.is_empty() => (named(root, list, name)?, rest),
         [list @ ("variant" | "measurement"), ..] => {
-            return Err(format!("name one {list} and a key of it, like {list}.NAME.key=value"));
+            return Err(format!("name one {list} and a key of it, like {list}.NAME.key"));
         }
         rest => (root, rest),
     };
@@ -106,36 +123,61 @@ pub(super) fn set(root: &mut Table, number: usize, argument: &Argument) -> Resul
             other => return Err(format!("{} is {other}, which has no keys to set", rest[..=depth].join("."))),
         };
     }
-    here.insert((*last).to_owned(), (at, Item { at, value }));
+    here.insert((*last).to_owned(), (at, value));
     Ok(())
 }
 
-/// The table of that name in a list of tables. A measurement without a name is called by its kind.
+/// The tables of a `[[key]]` list.
+pub(super) fn tables<'a>(root: &'a Table, key: &str) -> impl Iterator<Item = &'a Table> {
+    let items = match root.get(key) {
+        Some((_, Item { value: Value::List(items), .. })) => items.as_slice(),
+        _ => &[],
+    };
+    items.iter().filter_map(|item| match &item.value {
+        Value::Table(table) => Some(table),
+        _ => None,
+    })
+}
+
+/// The table under a key, if there is one.
+pub(super) fn table_of<'a>(table: &'a Table, key: &str) -> Option<&'a Table> {
+    match &table.get(key)?.1.value {
+        Value::Table(inner) => Some(inner),
+        _ => None,
+    }
+}
+
+/// The text under a key, if there is one.
+pub(super) fn text<'a>(table: &'a Table, key: &str) -> Option<&'a str> {
+    match &table.get(key)?.1.value {
+        Value::Text(text) => Some(text),
+        _ => None,
+    }
+}
+
+/// The table of that name in a list of tables.
 fn named<'a>(root: &'a mut Table, list: &str, name: &str) -> Result<&'a mut Table, String> {
     let items = match root.get_mut(list) {
         Some((_, Item { value: Value::List(items), .. })) => items.as_mut_slice(),
         _ => &mut [],
     };
-    let names: Vec<String> = items.iter().filter_map(|item| name_of(&item.value).map(str::to_owned)).collect();
-    items
-        .iter_mut()
-        .find(|item| name_of(&item.value) == Some(name))
-        .and_then(|item| match &mut item.value {
-            Value::Table(table) => Some(table),
-            _ => None,
-        })
-        .ok_or_else(|| {
-            format!("no {list} is named \"{name}\"; {}", suggest::remedy(name, names.iter().map(String::as_str)))
-        })
+    let tables = items.iter_mut().filter_map(|item| match &mut item.value {
+        Value::Table(table) => Some(table),
+        _ => None,
+    });
+    let mut names = Vec::new();
+    for table in tables {
+        match name_of(table) {
+            Some(found) if found == name => return Ok(table),
+            found => names.extend(found.map(str::to_owned)),
+        }
+    }
+    Err(format!("no {list} is named \"{name}\"; {}", suggest::remedy(name, names.iter().map(String::as_str))))
 }
 
-fn name_of(value: &Value) -> Option<&str> {
-    let Value::Table(table) = value else { return None };
-    let (_, item) = table.get("name").or_else(|| table.get("kind"))?;
-    match &item.value {
-        Value::Text(name) => Some(name),
-        _ => None,
-    }
+/// What the table of a list is called. A measurement without a name is called by its kind.
+pub(super) fn name_of(table: &Table) -> Option<&str> {
+    text(table, if table.contains_key("name") { "name" } else { "kind" })
 }
 
 /// As a message shows a value: scalars as written, the others by their type.

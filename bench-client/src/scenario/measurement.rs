@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::document::{At, Table, Value};
 use super::reader::{Places, Problems, Section};
+use super::sweep::Steps;
 use super::value::{duration, name, names, number, one_of, positive, show, token_lifetime, whole};
 use crate::plan::{
     ArrivalModel, ConnectionKind, LatencyPlan, LoadRate, Measurement, MeasurementKind, Objective, Rate, RevocationPlan,
@@ -16,6 +17,8 @@ pub(super) struct WrittenMeasurement {
     pub(super) name: Option<String>,
     /// Where its keys stand.
     pub(super) places: Places,
+    /// Where it stands in the sweeps.
+    pub(super) steps: Steps,
     /// On which variants.
     pub(super) selection: Selection,
     /// What it means, if all of it could be read.
@@ -94,8 +97,8 @@ pub(super) fn read(ordinal: usize, at: At, table: Table, problems: &Problems) ->
         }
     };
     let places = section.finish();
-    let measurement = name.clone().zip(kind).map(|(name, kind)| Measurement { name, kind });
-    WrittenMeasurement { name, places, selection, measurement }
+    let measurement = name.clone().zip(kind).map(|(name, kind)| Measurement { name, point: None, kind });
+    WrittenMeasurement { name, places, steps: Steps::new(), selection, measurement }
 }
 
 fn read_selection(section: &mut Section<'_>) -> Selection {

@@ -3,6 +3,7 @@
 //!
 //! * one start with [`ROUNDS`] rounds: intervals are then over rounds, and the report says so;
 //! * a third ([`SHARE`]) of the slices and of the warm-up; the length of a slice, the rate and the connections stay;
+//! * of every sweep its ends and its middle;
 //! * pools of at most 1 000 credentials, fewer where issuing is slow;
 //! * at most [`TRIALS`] revocations per case, over a phase, lifetime and watch that are as short as the variants' own
 //!   TTLs and intervals let them be; for a server of the user's, which does not tell them, as written.
@@ -25,6 +26,14 @@ const PHASE: Duration = Duration::from_millis(500);
 /// From the latest revocation to the end of a token's life, and on to the end of the watch: something to see on either
 /// side of the change.
 const MARGIN: Duration = Duration::from_secs(1);
+
+/// The steps of a sweep of that many that are left: a line needs its ends, and a middle to show whether it is straight.
+pub(super) fn steps(written: usize) -> Vec<usize> {
+    let last = written.saturating_sub(1);
+    let mut steps = vec![0, last / 2, last];
+    steps.dedup();
+    steps
+}
 
 /// Shortens a plan.
 pub(super) fn shorten(plan: &mut Plan) {

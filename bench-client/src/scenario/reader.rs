@@ -38,6 +38,8 @@ impl Problems {
         let sorted = |found: RefCell<Found>| {
             let mut found = found.into_inner();
             found.sort();
+            // The points of a sweep share most of what was written, and its mistakes.
+            found.dedup();
             found
         };
         (sorted(self.errors), sorted(self.warnings))

@@ -11,6 +11,7 @@ use super::document::At;
 use super::measurement::{Selection, WrittenMeasurement};
 use super::reader::{Places, Problems};
 use super::suggest;
+use super::sweep::{CASES_MAX, Steps};
 use super::value::show;
 use super::variant::WrittenVariant;
 use crate::plan::{
@@ -20,8 +21,9 @@ use crate::plan::{
 
 /// Checks the scenario as a whole.
 pub(super) fn check(scenario: &Scenario, problems: &Problems) {
-    unique("variant", scenario.variants.iter().map(|each| (each.name.as_deref(), &each.places)), problems);
-    unique("measurement", scenario.measurements.iter().map(|each| (each.name.as_deref(), &each.places)), problems);
+    unique("variant", scenario.variants.iter().map(|each| (each.name.as_deref(), &each.steps, &each.places)), problems);
+    let measurements = scenario.measurements.iter();
+    unique("measurement", measurements.map(|each| (each.name.as_deref(), &each.steps, &each.places)), problems);
     check_baseline(scenario, problems);
     if scenario.measurements.is_empty() {
         problems.error(At::File(0), "no [[measurement]]: nothing would be measured; add one, like kind = \"latency\"");
@@ -30,7 +32,7 @@ pub(super) fn check(scenario: &Scenario, problems: &Problems) {
         check_variant(variant, problems);
         if let Some(Variant { name, method, .. }) = &variant.variant
             && method.is_mtls()
-            && scenario.transport == Transport::Plaintext
+            && variant.server.transport == Transport::Plaintext
         {
             let (found, remedy) = plaintext(scenario);
             problems.error(
@@ -38,6 +40,10 @@ pub(super) fn check(scenario: &Scenario, problems: &Problems) {
                 format!("variant \"{name}\": method is \"mtls\", but {found}; {remedy}"),
             );
         }
+    }
+    let cases = scenario.measurements.iter().map(|written| scenario.selected(written).count()).sum();
+    if cases > CASES_MAX {
+        scenario.sweeps.too_many(cases, CASES_MAX, "cases", problems);
     }
     for measurement in &scenario.measurements {
         check_selection(scenario, measurement, problems);
@@ -70,8 +76,8 @@ fn check_share(scenario: &Scenario, written: &WrittenMeasurement, problems: &Pro
         );
         return;
     };
-    for variant in scenario.selected(written) {
-        if scenario.selected(throughput).all(|measured| measured.name != variant.name) {
+    for (_, variant) in scenario.selected(written) {
+        if scenario.selected(throughput).all(|(_, measured)| measured.name != variant.name) {
             problems.error(
                 at,
                 format!(
@@ -93,11 +99,12 @@ fn plaintext(scenario: &Scenario) -> (&'static str, &'static str) {
     }
 }
 
-fn unique<'a>(word: &str, named: impl Iterator<Item = (Option<&'a str>, &'a Places)>, problems: &Problems) {
+/// The points of a sweep share a name, and nothing else does.
+fn unique<'a>(word: &str, named: impl Iterator<Item = (Option<&'a str>, &'a Steps, &'a Places)>, problems: &Problems) {
     let mut seen = BTreeSet::new();
-    for (name, places) in named {
+    for (name, steps, places) in named {
         let Some(name) = name else { continue };
-        if !seen.insert(name) {
+        if !seen.insert((name, steps)) {
             problems.error(
                 places.of("name"),
                 format!("{word} \"{name}\": the name is taken; give each {word} its own name"),
@@ -138,9 +145,10 @@ fn check_selection(scenario: &Scenario, measurement: &WrittenMeasurement, proble
         Selection::Only(names) => (names, false),
         Selection::Except(names) => (names, true),
     };
-    let known: Vec<&str> = scenario.variants.iter().filter_map(|variant| variant.name.as_deref()).collect();
+    let mut known: Vec<&str> = scenario.variants.iter().filter_map(|variant| variant.name.as_deref()).collect();
     // A variant whose own name is mistaken already has its problem.
     let all_known = known.len() == scenario.variants.len();
+    known.dedup();
     for (index, (at, name)) in names.iter().enumerate() {
         if !known.contains(&name.as_str()) && name != BASELINE && all_known {
             let remedy = suggest::remedy(name, known.iter().copied());
@@ -162,7 +170,8 @@ fn check_selection(scenario: &Scenario, measurement: &WrittenMeasurement, proble
 
 fn check_measurement(scenario: &Scenario, written: &WrittenMeasurement, problems: &Problems) {
     let Some(measurement) = &written.measurement else { return };
-    let variants: Vec<&Variant> = scenario.selected(written).collect();
+    let selected: Vec<_> = scenario.selected(written).collect();
+    let variants: Vec<&Variant> = selected.iter().map(|(_, variant)| *variant).collect();
     let connection = match &measurement.kind {
         MeasurementKind::Latency(plan) => plan.connection,
         MeasurementKind::Throughput(plan) => plan.connection,
@@ -174,7 +183,7 @@ fn check_measurement(scenario: &Scenario, written: &WrittenMeasurement, problems
     if connection == ConnectionKind::Resumed {
         let at = written.places.of("connection");
         let place = place(written);
-        if scenario.transport == Transport::Plaintext {
+        if selected.iter().any(|(variant, _)| variant.server.transport == Transport::Plaintext) {
             problems.error(
                 at,
                 format!(
@@ -303,7 +312,7 @@ fn check_variant(written: &WrittenVariant, problems: &Problems) {
             );
         }
         MethodConfig::Jwt(JwtConfig { claims_bytes: Some(bytes), .. }) => {
-            let required = required_claims_bytes(name, READ_SCOPE);
+            let required = required_claims_bytes(variant.family(), READ_SCOPE);
             if *bytes < required {
                 problems.warn(
                     written.places.of("claims_bytes"),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::document::{Item, Value};
 use super::suggest;
+use crate::plan::Price;
 
 /// Any string.
 pub(super) fn text(value: &Value) -> Result<String, String> {
@@ -45,6 +46,25 @@ pub(super) fn one_of<T: Copy>(words: &[(&str, T)]) -> impl Fn(&Value) -> Result<
             // `http = 1.1` lacks only its quotes.
             other => Err(suggest::remedy(&other.to_string(), candidates)),
         }
+    }
+}
+
+/// A list of such words, each once.
+pub(super) fn words<T: Copy>(words: &[(&str, T)]) -> impl Fn(&Value) -> Result<Vec<T>, String> {
+    move |value| {
+        let all = words.iter().map(|(word, _)| *word);
+        let Value::List(items) = value else {
+            return Err(format!("write a list of words: {}", suggest::remedy("", all)));
+        };
+        let mut seen: Vec<&Value> = Vec::new();
+        items
+            .iter()
+            .map(|Item { value, .. }| {
+                let twice = seen.iter().any(|earlier| earlier.to_string() == value.to_string());
+                seen.push(value);
+                if twice { Err(format!("it holds {value} twice; remove one")) } else { one_of(words)(value) }
+            })
+            .collect()
     }
 }
 
@@ -118,6 +138,11 @@ pub(super) fn token_lifetime(value: &Value) -> Result<Duration, String> {
 
 /// Access tokens that are validated without asking anyone live no longer than this.
 const TOKEN_LIFETIME_MAX: Duration = Duration::from_secs(15 * 60);
+
+/// What an hour of a processor core costs.
+pub(super) fn price(value: &Value) -> Result<Price, String> {
+    text(value)?.parse().map_err(|error: crate::plan::NotAPrice| error.to_string())
+}
 
 /// A list of strings with their places.
 pub(super) fn names(value: &Value) -> Result<Vec<(super::document::At, String)>, String> {

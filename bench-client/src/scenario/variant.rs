@@ -11,9 +11,10 @@ use bench_server::contract::{
 
 use super::document::{At, Table};
 use super::reader::{Places, Problems, Section};
+use super::sweep::Steps;
 use super::target::{self, Target};
 use super::value::{duration_in, name, number, one_of, positive, show, text, token_lifetime, whole};
-use crate::plan::{CredentialSource, ExternalMethod, Method, MethodWord, PoolPlan, Variant};
+use crate::plan::{CredentialSource, ExternalMethod, Method, MethodWord, PoolPlan, ServerPlan, Variant};
 
 /// A variant as it was written.
 pub(super) struct WrittenVariant {
@@ -21,6 +22,10 @@ pub(super) struct WrittenVariant {
     pub(super) name: Option<String>,
     /// Where its keys stand.
     pub(super) places: Places,
+    /// Where it stands in the sweeps.
+    pub(super) steps: Steps,
+    /// How its server is reached.
+    pub(super) server: ServerPlan,
     /// What it means, if all of it could be read.
     pub(super) variant: Option<Variant>,
 }
@@ -91,6 +96,7 @@ pub(super) fn read(
     table: Table,
     target: Option<&Target>,
     pool: PoolPlan,
+    server: ServerPlan,
     problems: &Problems,
 ) -> WrittenVariant {
     let mut section = Section::new(format!("variant {ordinal}"), at, table, problems);
@@ -125,9 +131,9 @@ pub(super) fn read(
         let single = |external: &ExternalMethod| external.credentials.as_ref().is_some_and(CredentialSource::is_single);
         let single = method.external().is_some_and(single) && !own_pool;
         let pool = if single { PoolPlan { count: 1, ..pool } } else { pool };
-        Variant { name, method, authorization_server, pool }
+        Variant { name, method, authorization_server, pool, server: None, point: None }
     });
-    WrittenVariant { name, places, variant }
+    WrittenVariant { name, places, steps: Steps::new(), server, variant }
 }
 
 type Options = (MethodConfig, Option<AuthorizationServerConfig>);

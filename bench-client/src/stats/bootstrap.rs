@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 /// Replicates per interval: the 2.5 % tails then hold 25 replicates each.
 const REPLICATES: usize = 1000;
 
-/// Share of replicates inside an interval.
-const COVERAGE: f64 = 0.95;
+/// Share of replicates beyond each end of a 95 % interval.
+pub(super) const TAIL: f64 = 0.025;
 
 /// A 95 % interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -85,6 +85,11 @@ impl Resampler {
         self.grouping
     }
 
+    /// The weights of every drawing: for statistics that are drawn together.
+    pub fn drawings(&self) -> impl Iterator<Item = &[u32]> {
+        self.weights.iter().map(Vec::as_slice)
+    }
+
     /// The interval of a statistic of the weighted trials. Replicates without a value are left out; `None` when more
     /// than half have none.
     pub fn interval(&self, mut statistic: impl FnMut(&[u32]) -> Option<f64>) -> Option<Interval> {
@@ -107,16 +112,15 @@ impl Resampler {
     }
 }
 
-/// The middle [`COVERAGE`] of the replicates.
+/// The replicates without the [`TAIL`] at each end.
 fn middle(mut values: Vec<f64>, drawn: usize) -> Option<Interval> {
     if values.is_empty() || values.len() * 2 < drawn {
         return None;
     }
     values.sort_unstable_by(f64::total_cmp);
-    let tail = (1.0 - COVERAGE) / 2.0;
     let last = values.len() - 1;
-    let low = values[(tail * last as f64).floor() as usize];
-    let high = values[((1.0 - tail) * last as f64).ceil() as usize];
+    let low = values[(TAIL * last as f64).floor() as usize];
+    let high = values[((1.0 - TAIL) * last as f64).ceil() as usize];
     Some(Interval { low, high })
 }
 

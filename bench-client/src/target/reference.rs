@@ -29,7 +29,7 @@ use super::oauth::{Issuer, principal};
 use super::process::{Launcher, Process};
 use crate::load::Endpoint;
 use crate::machine::Machine;
-use crate::plan::{Plan, Variant};
+use crate::plan::{Plan, ServerPlan, Variant};
 
 /// Names of the processes' roles, in `run.json` and in records.
 const RESOURCE: &str = "resource";
@@ -73,6 +73,7 @@ impl Reference {
         variant: &Variant,
         machine: &Machine,
     ) -> Result<Self, String> {
+        let server = plan.server_of(variant);
         let base = ServerConfig {
             listeners: Vec::new(),
             // One runtime: a variant is measured one core at a time.
@@ -89,17 +90,18 @@ impl Reference {
                 .authorization_server
                 .as_ref()
                 .ok_or("the plan has no authorization server for it; plan the scenario again")?;
-            let started = Authorization::start(launcher, plan.transport, &base, settings).await?;
-            config.issuer = started.trust(plan.transport).await?;
+            let started = Authorization::start(launcher, server.transport, &base, settings).await?;
+            config.issuer = started.trust(server.transport).await?;
             authorization = Some(started);
         }
         let listener = ListenerConfig {
             name: RESOURCE.to_owned(),
             bind: loopback(),
-            transport: plan.transport,
-            http: vec![plan.http],
+            transport: server.transport,
+            http: vec![server.http],
             profiles: vec![Profile {
-                name: variant.name.clone(),
+                // Tokens and answers name the profile: all points of a sweep have the same.
+                name: variant.family().to_owned(),
                 path: PATH.to_owned(),
                 scope: READ_SCOPE.to_owned(),
                 method,
@@ -108,8 +110,8 @@ impl Reference {
         };
         let config = ServerConfig { listeners: vec![listener], ..base };
         let resource = Server::start(launcher, RESOURCE, config).await?;
-        let endpoint = endpoint(&resource.process.ready, plan)?;
-        Ok(Self { endpoint, profile: variant.name.clone(), resource, authorization })
+        let endpoint = endpoint(&resource.process.ready, server)?;
+        Ok(Self { endpoint, profile: variant.family().to_owned(), resource, authorization })
     }
 
     pub(super) async fn configuration(&self) -> Result<BTreeMap<String, ServerConfig>, String> {
@@ -280,7 +282,7 @@ fn write_secret(path: &Path, secret: &Secret) -> std::io::Result<()> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(secret.expose().as_bytes())
 }
 
-fn endpoint(ready: &Ready, plan: &Plan) -> Result<Endpoint, String> {
+fn endpoint(ready: &Ready, server: ServerPlan) -> Result<Endpoint, String> {
     let listener = listener_named(ready, RESOURCE)?;
     let host = reqwest::Url::parse(&listener.url)
         .ok()
@@ -289,9 +291,9 @@ fn endpoint(ready: &Ready, plan: &Plan) -> Result<Endpoint, String> {
     Ok(Endpoint {
         address: listener.address,
         host,
-        transport: plan.transport,
-        http: plan.http,
-        roots: roots(ready, plan.transport)?,
+        transport: server.transport,
+        http: server.http,
+        roots: roots(ready, server.transport)?,
         path: PATH.to_owned(),
         convention: None,
     })

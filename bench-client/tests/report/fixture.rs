@@ -118,6 +118,7 @@ fn seconds(seconds: u64) -> Duration {
 fn measurements() -> Vec<Measurement> {
     let latency = |name: &str, rate_per_s, slice, slices| Measurement {
         name: name.to_owned(),
+        point: None,
         kind: MeasurementKind::Latency(LatencyPlan {
             model: ArrivalModel::Poisson,
             rate: LoadRate::PerSecond(Rate::Steady(rate_per_s)),
@@ -130,6 +131,7 @@ fn measurements() -> Vec<Measurement> {
     };
     let throughput = |name: &str, connections, slice, slices| Measurement {
         name: name.to_owned(),
+        point: None,
         kind: MeasurementKind::Throughput(ThroughputPlan {
             connections,
             connection: ConnectionKind::Reused,
@@ -141,6 +143,7 @@ fn measurements() -> Vec<Measurement> {
     };
     let revocation = |name: &str, trials, probe_ms| Measurement {
         name: name.to_owned(),
+        point: None,
         kind: MeasurementKind::Revocation(RevocationPlan {
             trials,
             probe_interval: Duration::from_millis(probe_ms),
@@ -350,6 +353,8 @@ fn make() -> LoadedRun {
                 _ => None,
             },
             pool: PoolPlan { count: 1000, zipf_exponent: 1.0 },
+            server: None,
+            point: None,
         })
         .collect();
     let mut cases = Vec::new();
@@ -362,23 +367,12 @@ fn make() -> LoadedRun {
             let per_start = ROUNDS / STARTS;
             for round in (0..ROUNDS).filter(|round| !revocation || round % per_start == 0) {
                 let start = round / per_start;
-                records.push(Record {
-                    version: RECORD_VERSION,
-                    case: id.clone(),
-                    variant: cost.name.to_owned(),
-                    measurement: measurement.name.clone(),
-                    round,
-                    start,
-                    started_at: jiff::Timestamp::UNIX_EPOCH,
-                    elapsed_ns: 1_000 * MS,
-                    measured: match &measurement.kind {
-                        MeasurementKind::Latency(_) => Measured::Latency(load(cost, measurement, start, round)),
-                        MeasurementKind::Throughput(_) => Measured::Throughput(load(cost, measurement, start, round)),
-                        MeasurementKind::Revocation(plan) => Measured::Revocation(revocations(cost, plan, start)),
-                    },
-                    invalid: Vec::new(),
-                    warnings: Vec::new(),
-                });
+                let measured = match &measurement.kind {
+                    MeasurementKind::Latency(_) => Measured::Latency(load(cost, measurement, start, round)),
+                    MeasurementKind::Throughput(_) => Measured::Throughput(load(cost, measurement, start, round)),
+                    MeasurementKind::Revocation(plan) => Measured::Revocation(revocations(cost, plan, start)),
+                };
+                records.push(record(cases.last().expect("pushed above"), start, round, measured));
             }
         }
     }
@@ -397,7 +391,62 @@ fn make() -> LoadedRun {
         variants,
         measurements,
         cases,
+        sweeps: Vec::new(),
+        price_per_core_hour: None,
     };
+    loaded(plan, records)
+}
+
+fn record(case: &Case, start: u32, round: u32, measured: Measured) -> Record {
+    Record {
+        version: RECORD_VERSION,
+        case: case.id.clone(),
+        variant: case.variant.clone(),
+        measurement: case.measurement.clone(),
+        round,
+        start,
+        started_at: jiff::Timestamp::UNIX_EPOCH,
+        elapsed_ns: 1_000 * MS,
+        measured,
+        invalid: Vec::new(),
+        warnings: Vec::new(),
+    }
+}
+
+/// A run of a scenario's text under load, in which a variant adds so many nanoseconds of latency, validation and CPU in
+/// a start.
+pub(crate) fn run_of(text: &str, added_ns: impl Fn(&Variant, u32) -> f64) -> LoadedRun {
+    let resolved = bench_client::scenario::resolve("made-up.toml".as_ref(), text, &Default::default());
+    let plan = resolved.unwrap_or_else(|problems| panic!("{problems:#?}")).plan;
+    let mut records = Vec::new();
+    for case in &plan.cases {
+        let variant = plan.variant(&case.variant).expect("planned");
+        let measurement = plan.measurement(&case.measurement).expect("planned");
+        for round in 0..plan.rounds {
+            let start = round / plan.rounds_per_start();
+            let ns = added_ns(variant, start);
+            let cost = Cost {
+                name: "made up",
+                method: variant.method.reference().expect("no target").clone(),
+                validation_ns: ns,
+                cpu_ns: ns,
+                ratio: BASELINE_CPU_NS / (BASELINE_CPU_NS + ns),
+                per_hundred: [0; 5],
+                bytes_sent: 300,
+                revocation: Lives::NotApplicable,
+            };
+            let load = load(&cost, measurement, start, round);
+            let measured = match &measurement.kind {
+                MeasurementKind::Throughput(_) => Measured::Throughput(load),
+                _ => Measured::Latency(load),
+            };
+            records.push(record(case, start, round, measured));
+        }
+    }
+    loaded(plan, records)
+}
+
+fn loaded(plan: Plan, records: Vec<Record>) -> LoadedRun {
     LoadedRun {
         header: Header {
             version: RUN_VERSION,

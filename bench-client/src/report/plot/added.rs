@@ -17,6 +17,8 @@ const PLOT_TOP: f64 = 30.0;
 const PLOT_HEIGHT: f64 = 152.0;
 const MARGIN: f64 = 56.0;
 const GAP: f64 = 4.0;
+/// Distance between two names.
+const APART: f64 = 14.0;
 /// How much wider than plain text bold text is, at most.
 const BOLD: f64 = 1.1;
 
@@ -40,9 +42,12 @@ fn panels(summary: &Summary) -> Vec<(&'static str, &'static str)> {
     METHODS.iter().copied().filter(|(method, _)| has(method)).collect()
 }
 
-/// Whether any variant has a curve.
+/// Whether any variant has a curve, and all have room.
 pub(super) fn has_data(summary: &Summary) -> bool {
-    !panels(summary).is_empty()
+    let panels = panels(summary);
+    // The points of a sweep can be more than a panel has room to name; they have a figure of their own.
+    let of = |method: &str| summary.compared().filter(|variant| variant.method == method).count();
+    !panels.is_empty() && panels.iter().all(|(method, _)| of(method) as f64 * APART <= PLOT_HEIGHT)
 }
 
 /// Height of the figure.
@@ -126,7 +131,6 @@ fn labels<DB: DrawingBackend>(
     ends: &mut [(&VariantSummary, Option<(f64, f64)>)],
     (right, top, bottom): (f64, f64, f64),
 ) -> Drawn<DB> {
-    const APART: f64 = 14.0;
     // A variant that adds nothing measurable is named at the floor.
     let height = |end: &Option<(f64, f64)>| end.map_or(bottom, |(_, y)| y);
     ends.sort_by(|a, b| height(&a.1).total_cmp(&height(&b.1)));
@@ -152,7 +156,7 @@ fn label(variant: &VariantSummary) -> String {
 
 /// Places as near as possible (in the sense of least squares) to the ascending wanted ones, but `distance` apart and
 /// between the limits: those that are too near form a block, and a block sits at the mean of what its members want.
-fn apart(wanted: &[f64], distance: f64, (top, bottom): (f64, f64)) -> Vec<f64> {
+pub(super) fn apart(wanted: &[f64], distance: f64, (top, bottom): (f64, f64)) -> Vec<f64> {
     let room = |n: usize| (n - 1) as f64 * distance;
     // First place and number of members of each block.
     let mut blocks: Vec<(f64, usize)> = Vec::new();

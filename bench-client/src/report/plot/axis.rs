@@ -58,6 +58,10 @@ impl Scale {
         all.filter(|tick| (low * 0.999..=high * 1.001).contains(tick)).collect()
     }
 
+    pub(super) fn is_log(&self) -> bool {
+        self.log
+    }
+
     pub(super) fn from(&self) -> f64 {
         self.from
     }

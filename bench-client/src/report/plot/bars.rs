@@ -3,8 +3,7 @@
 use plotters::prelude::DrawingBackend;
 
 use super::axis::{self, Scale};
-use super::canvas::{Align, Canvas, Drawn, INK, MUTED, NORMAL, RULE, SMALL, WIDTH, colour};
-use crate::plan::BASELINE;
+use super::canvas::{Align, Canvas, Drawn, INK, MUTED, NORMAL, RULE, SMALL, WIDTH, colour, text_width};
 use crate::report::cell::Estimate;
 use crate::report::format::{self, duration, percent};
 use crate::report::headline::{handshake_aside, interval_words, times_as_much};
@@ -13,12 +12,18 @@ use crate::report::summary::{Summary, VariantSummary};
 
 const ROW: f64 = 24.0;
 const TOP: f64 = 14.0;
-const LEFT: f64 = 178.0;
+const LEFT_MIN: f64 = 178.0;
 const RIGHT: f64 = WIDTH - 150.0;
 const AXIS: f64 = 46.0;
 
 /// From this ratio of the largest to the smallest on, a linear axis would hide the small ones.
 const LOG_FROM: f64 = 100.0;
+
+/// Where bars begin: names of swept variants are long.
+fn left(bars: &[Bar<'_>]) -> f64 {
+    let names = bars.iter().map(|bar| text_width(&bar.variant.name, NORMAL) + 16.0);
+    names.fold(LEFT_MIN, f64::max).min(RIGHT / 2.0)
+}
 
 /// A bar: the variant, its length and the text at its end.
 pub(super) struct Bar<'a> {
@@ -71,15 +76,15 @@ fn draw<DB: DrawingBackend>(
     scale: &Scale,
     reference: Option<f64>,
 ) -> Drawn<DB> {
-    let bottom = TOP + bars.len() as f64 * ROW;
+    let (left, bottom) = (left(bars), TOP + bars.len() as f64 * ROW);
     if let Some(reference) = reference {
         canvas.dashed((scale.at(reference), TOP), (scale.at(reference), bottom), MUTED)?;
     }
     for (i, bar) in bars.iter().enumerate() {
         let y = TOP + (i as f64 + 0.5) * ROW;
         let end = scale.at(bar.estimate.value);
-        canvas.text(&bar.variant.name, (LEFT - 8.0, y), NORMAL, Align::Right, INK)?;
-        canvas.rect((LEFT, y - 7.0), (end.max(LEFT + 1.0), y + 7.0), colour(&bar.variant.method), 0.8)?;
+        canvas.text(&bar.variant.name, (left - 8.0, y), NORMAL, Align::Right, INK)?;
+        canvas.rect((left, y - 7.0), (end.max(left + 1.0), y + 7.0), colour(&bar.variant.method), 0.8)?;
         let mut right = end;
         if let Some(interval) = bar.estimate.interval {
             let (low, high) = (scale.at(interval.low), scale.at(interval.high));
@@ -91,7 +96,7 @@ fn draw<DB: DrawingBackend>(
         }
         canvas.label(&bar.text, (right + 8.0, y), SMALL, INK)?;
     }
-    canvas.line(&[(LEFT, TOP), (LEFT, bottom)], RULE, 1.0, 1.0)
+    canvas.line(&[(left, TOP), (left, bottom)], RULE, 1.0, 1.0)
 }
 
 /// Draws CPU per request.
@@ -106,15 +111,17 @@ pub(super) fn draw_cpu<DB: DrawingBackend>(summary: &Summary, canvas: &Canvas<'_
     let log = is_log(&bars);
     let scale = if log {
         let low = 10_f64.powf((least / 1.5).log10().floor());
-        Scale::log(low, most * 1.1, LEFT, RIGHT)
+        Scale::log(low, most * 1.1, left(&bars), RIGHT)
     } else {
-        Scale::linear(0.0, most * 1.05, LEFT, RIGHT)
+        Scale::linear(0.0, most * 1.05, left(&bars), RIGHT)
     };
     let bottom = TOP + bars.len() as f64 * ROW;
     let title =
         if log { "server CPU per request at saturation (logarithmic)" } else { "server CPU per request at saturation" };
     axis::below(canvas, &scale, (TOP, bottom), title, axis::time)?;
-    let baseline = bars.iter().find(|bar| bar.variant.name == BASELINE).map(|bar| bar.estimate.value);
+    // A swept server has several, and none of them is everybody's.
+    let mut baselines = bars.iter().filter(|bar| bar.variant.is_baseline());
+    let baseline = baselines.next().filter(|_| baselines.next().is_none()).map(|bar| bar.estimate.value);
     draw(canvas, &bars, &scale, baseline)
 }
 
@@ -157,7 +164,7 @@ pub(super) fn draw_throughput<DB: DrawingBackend>(summary: &Summary, canvas: &Ca
     let bars = throughput(summary);
     let top = |bar: &Bar<'_>| bar.estimate.interval.map_or(bar.estimate.value, |interval| interval.high);
     let most = bars.iter().map(top).fold(1.0, f64::max);
-    let scale = Scale::linear(0.0, most * 1.04, LEFT, RIGHT - 20.0);
+    let scale = Scale::linear(0.0, most * 1.04, left(&bars), RIGHT - 20.0);
     let bottom = TOP + bars.len() as f64 * ROW;
     axis::below(canvas, &scale, (TOP, bottom), "accepted requests per second, relative to none", |ratio| {
         format!("{} %", format::fixed(ratio * 100.0, 0))

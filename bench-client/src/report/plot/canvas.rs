@@ -48,7 +48,10 @@ pub(super) fn css_colours(svg: &str) -> String {
 }
 
 /// The result of drawing.
-pub(super) type Drawn<DB> = Result<(), DrawingAreaErrorKind<<DB as DrawingBackend>::ErrorType>>;
+pub(super) type Drawn<DB> = DrawnAs<DB, ()>;
+
+/// The same, of drawing that found something out.
+pub(super) type DrawnAs<DB, T> = Result<T, DrawingAreaErrorKind<<DB as DrawingBackend>::ErrorType>>;
 
 /// A point in logical pixels.
 pub(super) type Point = (f64, f64);
@@ -95,6 +98,37 @@ impl<'a, DB: DrawingBackend> Canvas<'a, DB> {
             self.line(&[at(begin), at((begin + DASH / length).min(1.0))], colour, 1.0, 1.0)?;
         }
         Ok(())
+    }
+
+    /// A line through points in dashes: `pattern` is the lengths of a dash, a gap and so on; without one it is unbroken.
+    pub(super) fn stroked(&self, points: &[Point], colour: RGBColor, width: f64, pattern: &[f64]) -> Drawn<DB> {
+        if pattern.is_empty() {
+            return self.line(points, colour, width, 1.0);
+        }
+        let (mut phase, mut left) = (0, pattern[0]);
+        let mut dash: Vec<Point> = points.first().copied().into_iter().collect();
+        for pair in points.windows(2) {
+            let (mut from, to) = (pair[0], pair[1]);
+            loop {
+                let rest = (to.0 - from.0).hypot(to.1 - from.1);
+                if rest <= left {
+                    left -= rest;
+                    dash.push(to);
+                    break;
+                }
+                let share = left / rest;
+                from = (from.0 + (to.0 - from.0) * share, from.1 + (to.1 - from.1) * share);
+                dash.push(from);
+                // Even phases are dashes.
+                if phase % 2 == 0 {
+                    self.line(&dash, colour, width, 1.0)?;
+                }
+                phase = (phase + 1) % pattern.len();
+                left = pattern[phase];
+                dash = vec![from];
+            }
+        }
+        if phase % 2 == 0 && dash.len() > 1 { self.line(&dash, colour, width, 1.0) } else { Ok(()) }
     }
 
     /// The method's mark: shape and colour.

@@ -85,7 +85,7 @@ pub(super) fn cpu(
 }
 
 /// Processor time and answered requests of a trial; `None` where the platform does not account it.
-fn cpu_of(load: &Load<'_>) -> Option<(f64, f64)> {
+pub(super) fn cpu_of(load: &Load<'_>) -> Option<(f64, f64)> {
     let roles = load.result.server_cpu_ns.as_ref()?;
     Some((roles.values().map(|ns| *ns as f64).sum(), load.result.answered as f64))
 }

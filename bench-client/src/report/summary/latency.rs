@@ -6,7 +6,7 @@ use super::super::cell::{Cell, Estimate};
 use super::cost::{CpuPerRequest, Operations, WireBytes, cpu, operations, wire};
 use super::resources::{Resources, resources};
 use super::trials::{Load, Pairing, Trials, duty, pairing, resampler};
-use crate::plan::{ArrivalModel, BASELINE, ConnectionKind, LatencyPlan, Plan};
+use crate::plan::{ArrivalModel, ConnectionKind, LatencyPlan, Plan, Variant};
 use crate::stats::{Distribution, Pool, Resampler};
 
 /// A variant under an open loop.
@@ -147,7 +147,7 @@ pub(super) fn summarise<'a>(
             Pool::new(lateness).percentiles(&[0.99])[0].map(|ns| ns as f64),
             thin_tail("p99"),
         ),
-        validation_ns: validation(variant, loads, draws.as_ref()),
+        validation_ns: validation(plan.variant(variant), loads, draws.as_ref()),
         latency_added_ns: match &pairing {
             Cell::Known(pairing) => added(pairing),
             Cell::Blank { blank } => AddedLatency { p50: Cell::blank(blank), p99: Cell::blank(blank) },
@@ -177,13 +177,13 @@ fn percentiles(pool: &Pool, draws: Option<&Resampler>) -> Percentiles {
     Percentiles { p50, p90, p99, p99_9 }
 }
 
-fn thin_tail(name: &str) -> String {
+pub(super) fn thin_tail(name: &str) -> String {
     format!("fewer than 10 samples beyond {name}")
 }
 
-fn validation(variant: &str, loads: &[Load<'_>], draws: Option<&Resampler>) -> ValidationTime {
+fn validation(variant: Option<&Variant>, loads: &[Load<'_>], draws: Option<&Resampler>) -> ValidationTime {
     let blank = |reason: &str| ValidationTime { p50: Cell::blank(reason), p99: Cell::blank(reason) };
-    if variant == BASELINE {
+    if variant.is_some_and(Variant::is_baseline) {
         return blank("nothing is validated");
     }
     let Some(told) = loads.iter().map(|load| load.validation.as_ref()).collect::<Option<Vec<_>>>() else {

@@ -85,7 +85,7 @@ pub(super) fn summarise<'a>(
 }
 
 /// Accepted requests and seconds of a trial.
-fn accepted_in(load: &Load<'_>) -> (f64, f64) {
+pub(super) fn accepted_in(load: &Load<'_>) -> (f64, f64) {
     (load.result.outcomes.accepted as f64, load.result.measured_ns as f64 / 1e9)
 }
 

@@ -156,10 +156,13 @@ pub(crate) struct Pairing<'t, 'a> {
 
 /// The case's trials beside those of the baseline in the same measurement, start and round.
 pub(crate) fn pairing<'t, 'a>(trials: &'t Trials<'a>, variant: &'a str, measurement: &'a str) -> Cell<Pairing<'t, 'a>> {
-    if variant == crate::plan::BASELINE {
+    let Some(baseline) = trials.plan.baseline_of(variant) else {
+        return Cell::blank("the plan has no baseline for it");
+    };
+    if baseline.name == variant {
         return Cell::blank("this is the baseline");
     }
-    let baseline = trials.loads(crate::plan::BASELINE, measurement);
+    let baseline = trials.loads(&baseline.name, measurement);
     let pairs: Vec<_> = trials
         .loads(variant, measurement)
         .iter()
