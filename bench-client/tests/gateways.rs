@@ -211,7 +211,7 @@ fn assert_measured(run: &LoadedRun, cases: usize) {
     assert_eq!(loads(run).count(), 2 * cases, "two rounds");
     for (record, result) in loads(run) {
         let accepted = result.outcomes.accepted;
-        assert!(accepted > 0, "{}", record.case);
+        assert!(accepted > 0, "{}: {:?}, {} dropped", record.case, result.outcomes, result.dropped);
         assert_eq!(result.outcomes, Outcomes { accepted, ..Outcomes::default() }, "{}", record.case);
         assert!(result.server_cpu_ns.as_ref().unwrap()["target"] > 0, "{}", record.case);
         assert!(result.server.is_none() && result.validation.is_none(), "{}: nobody told", record.case);

@@ -20,7 +20,6 @@ pub(super) struct Entry {
 pub struct Family {
     root: u32,
     began: u64,
-    members: Vec<u32>,
 }
 
 impl Family {
@@ -31,7 +30,7 @@ impl Family {
     pub fn of_pid(pid: u32) -> Result<Self, String> {
         let all = list()?;
         let root = all.iter().find(|entry| entry.pid == pid).ok_or_else(|| format!("no process {pid} runs"))?;
-        Ok(Self { root: pid, began: root.began, members: descendants(&all, pid) })
+        Ok(Self { root: pid, began: root.began })
     }
 
     /// The family of the process with that program name: the one whose parent has another name.
@@ -41,7 +40,7 @@ impl Family {
     pub fn of_name(name: &str) -> Result<Self, String> {
         let all = list()?;
         match roots(&all, name).as_slice() {
-            [root] => Ok(Self { root: root.pid, began: root.began, members: descendants(&all, root.pid) }),
+            [root] => Ok(Self { root: root.pid, began: root.began }),
             [] => Err(format!("no process named \"{name}\" runs")),
             several => {
                 let pids: Vec<String> = several.iter().map(|entry| entry.pid.to_string()).collect();
@@ -50,22 +49,16 @@ impl Family {
         }
     }
 
-    /// The process identifiers of all of them, as they were at the last [`Family::refresh`].
-    pub fn members(&self) -> &[u32] {
-        &self.members
-    }
-
-    /// Looks who belongs to the family now: workers come and go, the root stays.
+    /// Who belongs to the family now: workers come and go, the root stays.
     ///
     /// # Errors
     /// When the root has ended.
-    pub fn refresh(&mut self) -> Result<(), String> {
+    pub fn members(&self) -> Result<Vec<u32>, String> {
         let all = list()?;
         if !all.iter().any(|entry| entry.pid == self.root && entry.began == self.began) {
             return Err(format!("process {} has ended", self.root));
         }
-        self.members = descendants(&all, self.root);
-        Ok(())
+        Ok(descendants(&all, self.root))
     }
 }
 
@@ -127,12 +120,11 @@ mod tests {
             .args(["-c", "while :; do :; done"])
             .spawn()
             .expect("every Linux has a shell");
-        let mut family = Family::of_pid(child.id()).expect("it runs");
-        assert!(family.members().contains(&child.id()));
-        family.refresh().expect("it still runs");
+        let family = Family::of_pid(child.id()).expect("it runs");
+        assert!(family.members().expect("it still runs").contains(&child.id()));
         child.kill().expect("it still runs");
         child.wait().expect("it is this process's child");
-        assert!(family.refresh().expect_err("it has ended").contains(&child.id().to_string()));
+        assert!(family.members().expect_err("it has ended").contains(&child.id().to_string()));
         assert!(Family::of_pid(child.id()).is_err());
         let error = Family::of_name("no-such-program").expect_err("nobody is called so");
         assert!(error.contains("no-such-program"), "{error}");

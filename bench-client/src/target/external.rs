@@ -90,11 +90,13 @@ impl External {
     }
 
     pub(super) fn processes(&self) -> BTreeMap<String, Vec<u32>> {
-        self.family.iter().map(|family| (ROLE.to_owned(), family.members().to_vec())).collect()
+        // One that has ended has no processes; `check_alive` says so.
+        let members = self.family.iter().map(|family| family.members().unwrap_or_default());
+        members.map(|members| (ROLE.to_owned(), members)).collect()
     }
 
-    pub(super) fn check_alive(&mut self) -> Result<(), String> {
-        self.family.as_mut().map_or(Ok(()), Family::refresh)
+    pub(super) fn check_alive(&self) -> Result<(), String> {
+        self.family.as_ref().map_or(Ok(()), |family| family.members().map(drop))
     }
 }
 
