@@ -191,6 +191,7 @@ pub enum AdminError {
 }
 
 /// A profile's method, ready to work.
+#[allow(clippy::large_enum_variant)] // one for each profile, made once
 pub enum Method {
     /// No authentication: the baseline.
     None,

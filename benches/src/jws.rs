@@ -32,6 +32,7 @@ pub struct Floor {
     signature: Vec<u8>,
 }
 
+#[allow(clippy::large_enum_variant)] // one at a time
 enum Key {
     Hmac(hmac::Key),
     Public(ParsedPublicKey),

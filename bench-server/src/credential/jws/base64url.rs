@@ -27,7 +27,7 @@ pub(crate) fn decode(text: &str, bytes: &mut Vec<u8>) -> Result<(), Fault> {
 
     let length = text.len() / 4 * 3 + [0, 0, 1, 2][text.len() % 4];
     // A lone character is no byte. Spare bits would show in the byte after the last: it was filled up with zeros.
-    if foreign != 0 || text.len() % 4 == 1 || bytes[length] != 0 && text.len() % 4 != 0 {
+    if foreign != 0 || text.len() % 4 == 1 || bytes[length] != 0 && !text.len().is_multiple_of(4) {
         return Err(Fault::NotJson);
     }
     bytes.truncate(length);

@@ -143,13 +143,13 @@ impl<'t> Reader<'t> {
     /// A string, or an array of strings that is not empty; `item` is called with each.
     pub(crate) fn one_or_more_strings(&mut self, mut item: impl FnMut(&str)) -> Result<(), Fault> {
         if self.peek() != Some(b'[') {
-            item(&*self.string()?);
+            item(&self.string()?);
             return Ok(());
         }
         let mut empty = true;
         self.array(|reader| {
             empty = false;
-            item(&*reader.string()?);
+            item(&reader.string()?);
             Ok(())
         })?;
         if empty { Err(Fault::NotAccepted) } else { Ok(()) }
@@ -413,7 +413,10 @@ mod tests {
                 },
                 Some(b'[') => {
                     let mut items = Vec::new();
-                    reader.array(|item| Ok(items.push(value(item)?)))?;
+                    reader.array(|item| {
+                        items.push(value(item)?);
+                        Ok(())
+                    })?;
                     items.into()
                 }
                 Some(b'{') => {
