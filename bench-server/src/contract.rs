@@ -242,6 +242,8 @@ pub struct Counters {
     pub handshakes_full: u64,
     /// Resumed TLS handshakes completed.
     pub handshakes_resumed: u64,
+    /// Completed handshakes in which the client presented a certificate, all of them full.
+    pub handshakes_with_certificate: u64,
     /// TLS handshakes that failed.
     pub handshakes_failed: u64,
     /// Requests refused, by reason (see [`crate::auth::Rejection::reason`]).
@@ -270,6 +272,7 @@ impl Counters {
             introspections: self.introspections - earlier.introspections,
             handshakes_full: self.handshakes_full - earlier.handshakes_full,
             handshakes_resumed: self.handshakes_resumed - earlier.handshakes_resumed,
+            handshakes_with_certificate: self.handshakes_with_certificate - earlier.handshakes_with_certificate,
             handshakes_failed: self.handshakes_failed - earlier.handshakes_failed,
             rejected,
         }

@@ -52,6 +52,7 @@ pub struct Meter {
     pub introspections: Count,
     pub handshakes_full: Count,
     pub handshakes_resumed: Count,
+    pub handshakes_with_certificate: Count,
     pub handshakes_failed: Count,
     shards: [Mutex<Shard>; SHARDS],
 }
@@ -96,6 +97,7 @@ impl Meter {
             introspections: self.introspections.get(),
             handshakes_full: self.handshakes_full.get(),
             handshakes_resumed: self.handshakes_resumed.get(),
+            handshakes_with_certificate: self.handshakes_with_certificate.get(),
             handshakes_failed: self.handshakes_failed.get(),
             rejected,
         }

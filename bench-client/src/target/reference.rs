@@ -98,6 +98,7 @@ impl Reference {
             bind: loopback(),
             transport: plan.transport,
             http: vec![plan.http],
+            key_exchange: None,
             profiles: vec![Profile {
                 name: variant.name.clone(),
                 path: PATH.to_owned(),
@@ -200,6 +201,7 @@ impl Authorization {
             transport,
             // Whatever the measured route speaks: no negotiation stands between two variants' introspections.
             http: vec![HttpVersion::Http1],
+            key_exchange: None,
             profiles: Vec::new(),
             authorization_server: true,
         };

@@ -157,7 +157,12 @@ async fn connection(mut stream: TcpStream, peer: SocketAddr, listener: Arc<Liste
     let session = stream.get_ref().1;
     match session.handshake_kind() {
         Some(HandshakeKind::Resumed) => meter.handshakes_resumed.add(),
-        _ => meter.handshakes_full.add(),
+        _ => {
+            meter.handshakes_full.add();
+            if session.peer_certificates().is_some() {
+                meter.handshakes_with_certificate.add();
+            }
+        }
     }
     // Read once: a certificate cannot change within a connection.
     let identity =
