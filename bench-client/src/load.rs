@@ -12,20 +12,25 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use bench_server::contract::{HttpVersion, Transport};
+use bench_server::contract::{HttpVersion, KeyExchange, Transport};
 use rustls_pki_types::CertificateDer;
 
 pub use self::caller::{Answer, Caller};
+pub use self::first::{FirstCall, Taken};
+pub use self::handshakes::Handshakes;
 pub use self::session::Session;
 pub use self::tally::Tally;
 use crate::outcome::Outcome;
 
 mod caller;
 mod connect;
+mod first;
+mod handshakes;
 mod http1;
 mod http2;
 mod request;
 mod response;
+mod round_trips;
 mod schedule;
 mod session;
 mod slot;
@@ -45,6 +50,8 @@ pub struct Endpoint {
     pub transport: Transport,
     /// HTTP version.
     pub http: HttpVersion,
+    /// The one group of the key exchange; absent means as rustls prefers.
+    pub key_exchange: Option<KeyExchange>,
     /// Roots that the server's certificate must chain to.
     pub roots: Vec<CertificateDer<'static>>,
     /// Path of the protected route.

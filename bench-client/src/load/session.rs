@@ -1,7 +1,10 @@
-//! Connections of one variant, kept across slices, and the two ways to load them: by a schedule, and in a loop.
+//! Connections of one variant, kept across slices, and the ways to load them: by a schedule, and in a loop; or to open
+//! new ones in a loop.
 //!
 //! All slots of a slice run as one future of the calling thread: nothing is shared between threads, and an answer costs
 //! no hand-over between tasks.
+
+mod connections;
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -249,6 +252,12 @@ struct Credentials<'a> {
     rng: ChaCha8Rng,
 }
 
+impl Credentials<'_> {
+    fn pick(&mut self) -> usize {
+        self.pool.pick(&mut self.rng)
+    }
+}
+
 /// Sends again as soon as the last answer came, until `end`.
 async fn repeat(
     slot: &mut Slot,
@@ -260,10 +269,7 @@ async fn repeat(
 ) {
     let mut sent = Instant::now();
     while sent < end {
-        let credential = slot.certificate.unwrap_or_else(|| {
-            let Credentials { pool, rng } = &mut *credentials.borrow_mut();
-            pool.pick(rng)
-        });
+        let credential = slot.certificate.unwrap_or_else(|| credentials.borrow_mut().pick());
         let outcome = slot.request(wire, kind, credential).await;
         let done = Instant::now();
         tally.borrow_mut().looped(sent, done, end, outcome);

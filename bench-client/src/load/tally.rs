@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
+use super::Handshakes;
 use super::connect::Totals;
 use crate::outcome::{Outcome, Outcomes, Transport};
 use crate::record::new_histogram;
@@ -37,6 +38,8 @@ pub struct Tally {
     pub handshakes_full: u64,
     /// Resumed TLS handshakes.
     pub handshakes_resumed: u64,
+    /// Connections opened one after the other, where that is the load.
+    pub handshakes: Option<Box<Handshakes>>,
 }
 
 impl Default for Tally {
@@ -62,6 +65,7 @@ impl Tally {
             connections_opened: 0,
             handshakes_full: 0,
             handshakes_resumed: 0,
+            handshakes: None,
         }
     }
 
@@ -101,6 +105,17 @@ impl Tally {
             self.latency.saturating_record(service_time);
             self.service_time.saturating_record(service_time);
         }
+    }
+
+    /// Counts a request on a connection that was opened for it and others: each of them counts, whenever it ends.
+    pub(super) fn conversed(&mut self, sent: Instant, done: Instant, outcome: Outcome) {
+        self.looped(sent, done, done, outcome);
+    }
+
+    /// Counts a connection that did not come about.
+    pub(super) fn refused(&mut self, outcome: Outcome) {
+        self.count_answer(outcome);
+        self.outcomes.add(outcome);
     }
 
     fn count_answer(&mut self, outcome: Outcome) {

@@ -295,6 +295,7 @@ fn endpoint(ready: &Ready, plan: &Plan) -> Result<Endpoint, String> {
         host,
         transport: plan.transport,
         http: plan.http,
+        key_exchange: None,
         roots: roots(ready, plan.transport)?,
         path: PATH.to_owned(),
     })
