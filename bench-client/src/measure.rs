@@ -1,5 +1,6 @@
 //! Carries out a plan: starts, rounds, interleaved slices; one file per measurement under `measure/`.
 
+mod handshake;
 mod load;
 mod pace;
 mod random;
@@ -8,6 +9,7 @@ mod revocation;
 mod rules;
 #[cfg(test)]
 mod samples;
+mod setup;
 mod start;
 mod watch;
 mod window;
@@ -119,7 +121,7 @@ fn files_needed(plan: &Plan) -> usize {
         .map(|variant| {
             let cases = plan.cases.iter().filter(|case| case.variant == variant.name);
             let loads = cases.filter_map(|case| load::Load::of(&plan.measurement(&case.measurement)?.kind));
-            loads.map(|load| load.connections).max().unwrap_or(0)
+            loads.map(|load| load.files()).max().unwrap_or(0)
         })
         .sum();
     let callers = plan

@@ -5,13 +5,17 @@
 
 mod bounds;
 mod expected;
+mod handshake;
+mod setup;
 
 use std::time::Duration;
 
-use bench_server::contract::{AuthorizationServerConfig, HttpVersion, MethodConfig, Transport};
+use bench_server::contract::{AuthorizationServerConfig, HttpVersion, KeyExchange, MethodConfig, Transport};
 use serde::{Deserialize, Serialize};
 
 pub use expected::ExpectedStart;
+pub use handshake::{HandshakePlan, SessionKind};
+pub use setup::SetupPlan;
 
 /// The variant that every cost is a distance from.
 pub const BASELINE: &str = "none";
@@ -33,6 +37,9 @@ pub struct Plan {
     pub transport: Transport,
     /// HTTP version.
     pub http: HttpVersion,
+    /// The one group of the key exchange; absent means as rustls prefers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_exchange: Option<KeyExchange>,
     /// Whether server and client are bound to processors of their own, where there are two or more.
     pub pin: bool,
     /// Whether this is the shortened form of the scenario.
@@ -87,6 +94,10 @@ pub enum MeasurementKind {
     Throughput(ThroughputPlan),
     /// Credentials are revoked and probed until refused.
     Revocation(RevocationPlan),
+    /// New connections, each used for so many requests.
+    Handshake(HandshakePlan),
+    /// From nothing to the first authorised request, step by step.
+    Setup(SetupPlan),
 }
 
 /// Settings of an open-loop measurement.

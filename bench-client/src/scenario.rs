@@ -5,10 +5,12 @@
 //! ```
 
 mod document;
+mod handshake;
 mod measurement;
 mod quick;
 mod reader;
 mod rules;
+mod setup;
 mod suggest;
 mod value;
 mod variant;
@@ -19,7 +21,7 @@ mod tests;
 use std::fmt;
 use std::path::Path;
 
-use bench_server::contract::{HttpVersion, Transport};
+use bench_server::contract::{HttpVersion, KeyExchange, Transport};
 
 use self::document::{Argument, At, Table};
 use self::measurement::{Selection, WrittenMeasurement};
@@ -152,6 +154,7 @@ struct Scenario {
     rounds: u32,
     transport: Transport,
     http: HttpVersion,
+    key_exchange: Option<KeyExchange>,
     pin: bool,
     variants: Vec<WrittenVariant>,
     measurements: Vec<WrittenMeasurement>,
@@ -171,14 +174,14 @@ impl Scenario {
         let analysis = section.or("analysis", String::new(), text).trim().to_owned();
         let seed = section.or("seed", DEFAULT_SEED, whole(0..=u64::MAX));
         let (starts, rounds) = read_rounds(&mut section);
-        let (transport, http, pin) = read_server(&mut section);
+        let (transport, http, key_exchange, pin) = read_server(&mut section);
         let pool = variant::read_pool(section.table("pool"), DEFAULT_POOL);
         let variants = section.tables("variant").into_iter().enumerate();
         let variants = variants.map(|(i, (at, table))| variant::read(i + 1, at, table, pool, problems)).collect();
         let measurements = section.tables("measurement").into_iter().enumerate();
         let measurements = measurements.map(|(i, (at, table))| measurement::read(i + 1, at, table, problems)).collect();
         section.finish();
-        Self { analysis, seed, starts, rounds, transport, http, pin, variants, measurements }
+        Self { analysis, seed, starts, rounds, transport, http, key_exchange, pin, variants, measurements }
     }
 
     /// The variants that a measurement is about, the baseline first; those that could not be read left out.
@@ -205,13 +208,14 @@ impl Scenario {
         let mut cases = Vec::new();
         let mut measurements = Vec::new();
         for written in &self.measurements {
-            let Some(measurement) = &written.measurement else { continue };
-            cases.extend(self.selected(written).map(|variant| Case {
-                id: format!("{}/{}", variant.name, measurement.name),
-                variant: variant.name.clone(),
-                measurement: measurement.name.clone(),
-            }));
-            measurements.push(measurement.clone());
+            for measurement in written.planned() {
+                cases.extend(self.selected(written).map(|variant| Case {
+                    id: format!("{}/{}", variant.name, measurement.name),
+                    variant: variant.name.clone(),
+                    measurement: measurement.name.clone(),
+                }));
+                measurements.push(measurement);
+            }
         }
         let mut plan = Plan {
             scenario: name.to_owned(),
@@ -221,6 +225,7 @@ impl Scenario {
             rounds: self.rounds,
             transport: self.transport,
             http: self.http,
+            key_exchange: self.key_exchange,
             pin: self.pin,
             quick: false,
             variants: self.ordered().cloned().collect(),
@@ -251,14 +256,15 @@ fn read_rounds(section: &mut Section<'_>) -> (u32, u32) {
     (starts, rounds)
 }
 
-fn read_server(section: &mut Section<'_>) -> (Transport, HttpVersion, bool) {
+fn read_server(section: &mut Section<'_>) -> (Transport, HttpVersion, Option<KeyExchange>, bool) {
     const TRANSPORTS: &[(&str, Transport)] =
         &[("plaintext", Transport::Plaintext), ("tls1.2", Transport::Tls12), ("tls1.3", Transport::Tls13)];
     const VERSIONS: &[(&str, HttpVersion)] = &[("1.1", HttpVersion::Http1), ("2", HttpVersion::Http2)];
-    let Some(mut server) = section.table("server") else { return (Transport::Tls13, HttpVersion::Http1, true) };
+    let Some(mut server) = section.table("server") else { return (Transport::Tls13, HttpVersion::Http1, None, true) };
     let transport = server.or("transport", Transport::Tls13, one_of(TRANSPORTS));
     let http = server.or("http", HttpVersion::Http1, one_of(VERSIONS));
+    let key_exchange = handshake::read_key_exchange(&mut server, transport);
     let pin = server.or("pin", true, flag);
     server.finish();
-    (transport, http, pin)
+    (transport, http, key_exchange, pin)
 }

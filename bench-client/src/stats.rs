@@ -4,9 +4,13 @@
 //! bootstrap over the trials that were merged.
 
 mod bootstrap;
+mod break_even;
 mod distribution;
 mod point;
 
 pub use bootstrap::{Grouping, Interval, Resampler};
+pub use break_even::{BreakEven, break_even};
 pub use distribution::{Distribution, PERCENTILE_TAIL, Pool};
-pub use point::{detectable_change, kolmogorov_bound, kolmogorov_distance_from_uniform, median, ratio_of_pairs};
+pub use point::{
+    detectable_change, kolmogorov_bound, kolmogorov_distance_from_uniform, median, ratio_of_pairs, weighted_median,
+};

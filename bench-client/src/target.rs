@@ -10,12 +10,13 @@ mod reference;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bench_server::contract::{Issued, ServerConfig, Telemetry};
+use bench_server::contract::{Issued, RegisteredClient, ServerConfig, Telemetry};
 
 use crate::load::Endpoint;
 use crate::machine::{Machine, ProcessCpu};
 use crate::plan::{Plan, Variant};
 
+pub(crate) use oauth::principal as principal_of_client;
 pub use process::Launcher;
 use reference::Reference;
 
@@ -104,6 +105,19 @@ impl Target {
     /// [`TargetError`].
     pub async fn issue(&self, count: usize, lifetime: Option<Duration>) -> Result<Vec<Issued>, TargetError> {
         self.reference.issue(count, lifetime).await.map_err(|message| self.request(message))
+    }
+
+    /// The authorization server of the variant, where it has one: where requests to it go, and its issuer identifier.
+    pub fn authorization_server(&self) -> Option<(&Endpoint, &str)> {
+        self.reference.authorization_server()
+    }
+
+    /// Registers a client that may ask for tokens of its own (RFC 6749 §4.4).
+    ///
+    /// # Errors
+    /// [`TargetError`].
+    pub async fn register_client(&self) -> Result<RegisteredClient, TargetError> {
+        self.reference.register_client().await.map_err(|message| self.request(message))
     }
 
     /// Revokes a credential the way the method's standard says: revocation endpoint (RFC 7009) for OAuth 2.0, control

@@ -52,9 +52,10 @@ fn describe(plan: &Plan) -> String {
     };
     line(format!("{}{}, plan {}", plan.scenario, if plan.quick { " (quick)" } else { "" }, &plan.hash()[..12]));
     line(format!(
-        "{} over HTTP/{}, seed {}, {} starts of {} rounds{}",
+        "{} over HTTP/{}{}, seed {}, {} starts of {} rounds{}",
         word(&plan.transport),
         word(&plan.http),
+        plan.key_exchange.map_or_else(String::new, |group| format!(", key exchange {}", word(&group))),
         plan.seed,
         plan.starts,
         plan.rounds_per_start(),
@@ -62,12 +63,13 @@ fn describe(plan: &Plan) -> String {
     ));
     let start = plan.expected_start();
     line(format!(
-        "about {}: per start {} to start the servers and issue credentials (estimated), {} warm-up, {} load, {} revocation",
+        "about {}: per start {} to start the servers and issue credentials (estimated), {} warm-up, {} load, {} revocation{}",
         seconds(plan.expected_duration()),
         seconds(start.start_up),
         seconds(start.warm_up),
         seconds(start.load),
-        seconds(start.revocation)
+        seconds(start.revocation),
+        if start.setup.is_zero() { String::new() } else { format!(", {} setup", seconds(start.setup)) }
     ));
     line(format!("\n{}", variants(plan)));
     line(format!("\n{}", measurements(plan)));
@@ -107,6 +109,21 @@ fn measurements(plan: &Plan) -> Table {
                 format!("as fast as answers come, {} {} connections", load.connections, word(&load.connection)),
                 slices(load.slices, load.slice),
                 humantime::format_duration(load.warmup).to_string(),
+            ),
+            MeasurementKind::Handshake(load) => (
+                format!(
+                    "new connections, {} at a time, session {}, {} requests on each",
+                    load.connections,
+                    load.session.word(),
+                    load.requests_per_connection
+                ),
+                slices(load.slices, load.slice),
+                humantime::format_duration(load.warmup).to_string(),
+            ),
+            MeasurementKind::Setup(setup) => (
+                format!("{} times from nothing to the first authorised request", setup.trials),
+                "once per start".to_owned(),
+                String::new(),
             ),
             MeasurementKind::Revocation(revocation) => {
                 let mut sent = format!(

@@ -1,4 +1,4 @@
-//! `latency` and `throughput`: trials made of short slices that alternate with the other cases'.
+//! `latency`, `throughput` and `handshake`: trials made of short slices that alternate with the other cases'.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use super::random::{Purpose, derived_seed, shuffled};
 use super::remaining::Group;
 use super::rules;
 use super::start::Server;
-use super::{MeasureError, check_alive};
+use super::{MeasureError, check_alive, handshake};
 use crate::load::{Session, Tally};
 use crate::machine::{ProcessCpu, steal_jiffies, thread_cpu_ns};
 use crate::plan::{ArrivalModel, Case, ConnectionKind, MeasurementKind};
@@ -38,6 +38,8 @@ pub(super) enum Arrivals {
     Open { model: ArrivalModel, rate_per_s: f64 },
     /// When the last answer has come.
     Closed,
+    /// The same, on connections that each carry so many requests.
+    Connections { requests: u32 },
 }
 
 impl Load {
@@ -60,12 +62,36 @@ impl Load {
                 slice: plan.slice,
                 slices: plan.slices,
             }),
-            MeasurementKind::Revocation(_) => None,
+            MeasurementKind::Handshake(plan) => Some(Self {
+                arrivals: Arrivals::Connections { requests: plan.requests_per_connection },
+                connections: plan.connections,
+                connection: plan.session.connection(),
+                warmup: plan.warmup,
+                slice: plan.slice,
+                slices: plan.slices,
+            }),
+            MeasurementKind::Revocation(_) | MeasurementKind::Setup(_) => None,
+        }
+    }
+
+    /// Most connections open at the same time: beside the new ones, as many are kept for other measurements.
+    pub(super) fn files(&self) -> usize {
+        match self.arrivals {
+            Arrivals::Connections { .. } => 2 * self.connections,
+            Arrivals::Open { .. } | Arrivals::Closed => self.connections,
+        }
+    }
+
+    /// Before the counters of a trial are read: the sessions that its connections resume.
+    pub(super) async fn prime(&self, session: &mut Session) {
+        if let Arrivals::Connections { .. } = self.arrivals {
+            session.prime(self.connections, self.connection).await;
         }
     }
 
     /// Load before anything is counted: caches fill, keys are parsed, connections leave slow start.
     pub(super) async fn warm_up(&self, session: &mut Session) {
+        self.prime(session).await;
         self.drive(session, self.warmup, &mut Tally::new()).await;
     }
 
@@ -75,9 +101,14 @@ impl Load {
                 session.open_loop(model, rate_per_s, length, self.connections, self.connection, tally).await;
             }
             Arrivals::Closed => session.closed_loop(length, self.connections, self.connection, tally).await,
+            Arrivals::Connections { requests } => {
+                session.connection_loop(length, self.connections, self.connection, requests, tally).await;
+            }
         }
     }
 }
+
+const HAS_SESSION: &str = "a case under load has a session";
 
 /// One trial of each case of the group, interleaved: in every pass each case has one slice, in an order of its own.
 /// Nothing is kept of trials that do not come to their end.
@@ -95,6 +126,7 @@ pub(super) async fn trials(
             .iter()
             .position(|server| server.variant.name == case.variant)
             .expect("a start has a server for each of its cases");
+        group.settings.prime(servers[server].session.as_mut().expect(HAS_SESSION)).await;
         trials.push(Trial::begin(case, server, servers).await?);
     }
     for pass in 0..group.settings.slices {
@@ -151,7 +183,7 @@ impl<'p> Trial<'p> {
     /// One slice. Accounts are read close around it: what servers do in the background between slices is not the
     /// requests' cost.
     async fn slice(&mut self, load: &Load, server: &mut Server<'_>) {
-        let session = server.session.as_mut().expect("a case under load has a session");
+        let session = server.session.as_mut().expect(HAS_SESSION);
         let server_cpu = server.target.cpu();
         let client_cpu = thread_cpu_ns();
         load.drive(session, load.slice, &mut self.tally).await;
@@ -171,9 +203,10 @@ impl<'p> Trial<'p> {
         let telemetry = server.target.telemetry().await?;
         let open = match group.settings.arrivals {
             Arrivals::Open { model, rate_per_s } => Some((model, rate_per_s)),
-            Arrivals::Closed => None,
+            Arrivals::Closed | Arrivals::Connections { .. } => None,
         };
-        let tally = self.tally;
+        let mut tally = self.tally;
+        let handshakes = tally.handshakes.take();
         let result = LoadResult {
             measured_ns: tally.measured.as_nanos() as u64,
             requested_rate_per_s: open.map(|(_, rate_per_s)| rate_per_s),
@@ -195,7 +228,16 @@ impl<'p> Trial<'p> {
             steal: steal_share(self.steal, steal_jiffies()),
         };
         let late = if open.is_some() { rules::tail(&tally.lateness) } else { Duration::ZERO };
-        let findings = rules::judge(&result, open.map(|(model, _)| model), late, rules::tail(&tally.latency));
+        let mut findings = rules::judge(&result, open.map(|(model, _)| model), late, rules::tail(&tally.latency));
+        let measured = match (group.settings.arrivals, handshakes) {
+            (Arrivals::Open { .. }, _) => Measured::Latency(result),
+            (Arrivals::Connections { .. }, Some(handshakes)) => {
+                let result = handshake::result(result, &handshakes);
+                findings.warnings.extend(handshake::findings(&result, group.settings.connection));
+                Measured::Handshake(Box::new(result))
+            }
+            (Arrivals::Closed | Arrivals::Connections { .. }, _) => Measured::Throughput(result),
+        };
         Ok(Record {
             version: RECORD_VERSION,
             case: self.case.id.clone(),
@@ -205,7 +247,7 @@ impl<'p> Trial<'p> {
             start,
             started_at: self.started_at,
             elapsed_ns: elapsed.as_nanos() as u64,
-            measured: if open.is_some() { Measured::Latency(result) } else { Measured::Throughput(result) },
+            measured,
             invalid: findings.invalid,
             warnings: findings.warnings,
         })

@@ -57,6 +57,7 @@ pub(super) fn plan() -> Plan {
         rounds: 4,
         transport: Transport::Tls13,
         http: HttpVersion::Http1,
+        key_exchange: None,
         pin: false,
         quick: false,
         variants: vec![

@@ -1,6 +1,7 @@
 //! The figures. Each is one function of the report that draws on any backend: SVG and PNG come from the same code.
 
 mod added;
+mod amortisation;
 mod axis;
 mod bars;
 mod canvas;
@@ -30,6 +31,7 @@ enum Kind {
     Throughput,
     Revocation,
     Frontier,
+    Amortisation,
 }
 
 /// What the figure stands on.
@@ -43,7 +45,7 @@ pub(crate) enum Ink {
 
 /// The figures that the run has data for, in reading order.
 pub(crate) fn all(report: &Report) -> Vec<Plot<'_>> {
-    let kinds = [Kind::Frontier, Kind::Added, Kind::Cpu, Kind::Throughput, Kind::Revocation];
+    let kinds = [Kind::Frontier, Kind::Added, Kind::Cpu, Kind::Throughput, Kind::Revocation, Kind::Amortisation];
     kinds.into_iter().map(|kind| Plot { report, kind }).filter(Plot::has_data).collect()
 }
 
@@ -56,6 +58,7 @@ impl Plot<'_> {
             Kind::Throughput => "throughput",
             Kind::Revocation => "revocation",
             Kind::Frontier => "frontier",
+            Kind::Amortisation => "amortisation",
         }
     }
 
@@ -67,6 +70,7 @@ impl Plot<'_> {
             Kind::Throughput => "Throughput at saturation, relative to no authentication",
             Kind::Revocation => "How long revoked credentials lived on",
             Kind::Frontier => "The choice: how soon a revocation counts, against what a request costs",
+            Kind::Amortisation => "What a handshake costs when more requests share it",
         }
     }
 
@@ -78,6 +82,7 @@ impl Plot<'_> {
             Kind::Throughput => bars::throughput_caption(&self.report.summary),
             Kind::Revocation => revocation::caption(&self.report.summary),
             Kind::Frontier => frontier::caption(&self.report.summary),
+            Kind::Amortisation => amortisation::caption(&self.report.summary),
         }
     }
 
@@ -89,6 +94,7 @@ impl Plot<'_> {
             Kind::Throughput => !bars::throughput(summary).is_empty(),
             Kind::Revocation => !revocation::rows(summary).is_empty(),
             Kind::Frontier => !frontier::points(summary).is_empty(),
+            Kind::Amortisation => amortisation::has_data(summary),
         }
     }
 
@@ -101,6 +107,7 @@ impl Plot<'_> {
             Kind::Throughput => bars::height(bars::throughput(summary).len()),
             Kind::Revocation => revocation::height(summary),
             Kind::Frontier => frontier::HEIGHT,
+            Kind::Amortisation => amortisation::HEIGHT,
         };
         (canvas::WIDTH, height)
     }
@@ -116,6 +123,7 @@ impl Plot<'_> {
             Kind::Throughput => bars::draw_throughput(summary, &canvas),
             Kind::Revocation => revocation::draw(summary, &canvas),
             Kind::Frontier => frontier::draw(summary, &canvas),
+            Kind::Amortisation => amortisation::draw(summary, &canvas),
         }?;
         area.present()
     }

@@ -117,6 +117,8 @@ mod tests {
             latency: super::super::Cell::blank("not here"),
             throughput: super::super::Cell::blank("not here"),
             revocation: super::super::Cell::blank("not here"),
+            handshakes: Vec::new(),
+            setup: None,
         }
     }
 

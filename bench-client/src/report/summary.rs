@@ -2,18 +2,24 @@
 //!
 //! Described for other programs by `docs/summary.schema.json`. Times are nanoseconds.
 
+mod amortisation;
 mod cost;
+mod handshake;
 mod latency;
 mod revocation;
+mod setup;
 mod throughput;
 mod trials;
 
 use bench_server::contract::MethodConfig;
 use serde::{Deserialize, Serialize};
 
+pub use amortisation::{Amortisation, Crossing};
 pub use cost::{CpuPerRequest, Operations, WireBytes};
+pub use handshake::{Counted, HandshakeCase, HandshakeSummary};
 pub use latency::{AddedLatency, CurvePoint, LatencySummary, Percentiles, ValidationTime};
 pub use revocation::{Bracket, RevocationSummary, WindowView};
+pub use setup::{SetupStepSummary, SetupSummary};
 pub use throughput::ThroughputSummary;
 use trials::clusters;
 pub(crate) use trials::{Load, Trials};
@@ -21,7 +27,9 @@ pub(crate) use trials::{Load, Trials};
 use super::cell::{Cell, Estimate};
 use super::expect;
 use crate::machine::Machine;
-use crate::plan::{BASELINE, ConnectionKind, LatencyPlan, MeasurementKind, Plan, ThroughputPlan, Variant};
+use crate::plan::{
+    BASELINE, ConnectionKind, HandshakePlan, LatencyPlan, MeasurementKind, Plan, ThroughputPlan, Variant,
+};
 use crate::record::Measured;
 use crate::run::{Build, LoadedRun};
 use crate::stats::{Grouping, detectable_change, median};
@@ -68,6 +76,9 @@ pub struct Summary {
     pub smallest_regression: Vec<SmallestRegression>,
     /// One entry per variant, in the scenario's order.
     pub variants: Vec<VariantSummary>,
+    /// Where client certificates become cheaper than credentials in requests; empty where that was not measured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub amortisation: Vec<Amortisation>,
     /// Trials that were not counted.
     pub invalid: Vec<InvalidTrial>,
     /// What a reader should know.
@@ -114,6 +125,12 @@ pub struct VariantSummary {
     pub throughput: Cell<ThroughputSummary>,
     /// After a revocation.
     pub revocation: Cell<RevocationSummary>,
+    /// New connections, by how they begin and how many requests they carry; empty where that was not measured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub handshakes: Vec<HandshakeCase>,
+    /// From nothing to the first authorised request; absent where that was not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub setup: Option<Cell<SetupSummary>>,
 }
 
 impl VariantSummary {
@@ -162,6 +179,8 @@ impl Summary {
                 })
                 .and_then(|(name, settings)| throughput::summarise(plan, settings, trials, &variant.name, name)),
                 revocation: revocation::summarise(plan, trials, variant),
+                handshakes: handshake::summarise(plan, trials, &variant.name),
+                setup: setup::summarise(plan, trials, &variant.name),
             })
             .collect();
         let clusters_drawn = trials.clusters();
@@ -177,7 +196,7 @@ impl Summary {
             rounds: distinct(
                 run.records
                     .iter()
-                    .filter(|record| !matches!(record.measured, Measured::Revocation(_)))
+                    .filter(|record| !matches!(record.measured, Measured::Revocation(_) | Measured::Setup(_)))
                     .map(|record| record.round),
             ),
             rounds_planned: plan.rounds,
@@ -189,6 +208,7 @@ impl Summary {
             interval_clusters: clusters_drawn.map(|(_, clusters)| clusters),
             smallest_regression: smallest_regression(trials, plan, &variants),
             variants,
+            amortisation: amortisation::summarise(plan, trials),
             invalid: trials.invalid().to_vec(),
             warnings: warnings(run),
         }
@@ -221,7 +241,9 @@ fn credentials_in_use(plan: &Plan, variant: &Variant) -> usize {
             | MeasurementKind::Throughput(ThroughputPlan { connection, connections, .. }) => {
                 Some(if *connection == ConnectionKind::Reused { *connections } else { usize::MAX })
             }
-            MeasurementKind::Revocation(_) => None,
+            // Each place in the loop presents one certificate, however often it connects.
+            MeasurementKind::Handshake(HandshakePlan { connections, .. }) => Some(*connections),
+            MeasurementKind::Revocation(_) | MeasurementKind::Setup(_) => None,
         })
         .max();
     match (&variant.method, most_kept) {

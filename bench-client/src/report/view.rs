@@ -1,7 +1,10 @@
 //! The report's tables as text, made once: the terminal, Markdown, CSV and HTML only draw them.
 
+mod handshake;
+
 use serde::Serialize;
 
+pub(crate) use self::handshake::{further, sessions};
 use super::Report;
 use super::cell::{Cell, Estimate};
 use super::checks::{Check, CheckVerdict};
@@ -316,17 +319,14 @@ pub(crate) fn verdict(verdict: &CheckVerdict) -> &'static str {
     }
 }
 
-/// All tables.
-pub(crate) fn all(report: &Report) -> [Table; 6] {
+/// All tables that the run has rows for.
+pub(crate) fn all(report: &Report) -> Vec<Table> {
     let summary = &report.summary;
-    [
-        guide(&report.claims),
-        comparison(summary),
-        latency(summary),
-        operations(summary),
-        revocation(summary),
-        checks(&report.checks),
-    ]
+    let mut tables =
+        vec![guide(&report.claims), comparison(summary), latency(summary), operations(summary), revocation(summary)];
+    tables.extend(further(summary).into_iter().map(|(_, _, table)| table));
+    tables.push(checks(&report.checks));
+    tables
 }
 
 /// Reasons for blanks, each with a mark of its own: `a`, `b`, … in the order of their first use.

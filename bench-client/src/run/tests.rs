@@ -17,6 +17,7 @@ fn plan() -> Plan {
         rounds: 2,
         transport: Transport::Plaintext,
         http: HttpVersion::Http1,
+        key_exchange: None,
         pin: false,
         quick: false,
         variants: vec![Variant {

@@ -12,7 +12,7 @@ use super::measurement::{Selection, WrittenMeasurement};
 use super::reader::{Places, Problems};
 use super::suggest;
 use super::value::show;
-use crate::plan::{BASELINE, ConnectionKind, MeasurementKind, RevocationPlan, Variant};
+use crate::plan::{BASELINE, ConnectionKind, MeasurementKind, RevocationPlan, SessionKind, Variant};
 
 /// Checks the scenario as a whole.
 pub(super) fn check(scenario: &Scenario, problems: &Problems) {
@@ -110,23 +110,43 @@ fn check_selection(scenario: &Scenario, measurement: &WrittenMeasurement, proble
 fn check_measurement(scenario: &Scenario, written: &WrittenMeasurement, problems: &Problems) {
     let Some(measurement) = &written.measurement else { return };
     let variants: Vec<&Variant> = scenario.selected(written).collect();
-    let connection = match &measurement.kind {
-        MeasurementKind::Latency(plan) => plan.connection,
-        MeasurementKind::Throughput(plan) => plan.connection,
+    let (key, connection) = match &measurement.kind {
+        MeasurementKind::Latency(plan) => ("connection", plan.connection),
+        MeasurementKind::Throughput(plan) => ("connection", plan.connection),
         MeasurementKind::Revocation(plan) => {
             check_revocation(plan, written, &variants, problems);
-            plan.connection
+            ("connection", plan.connection)
         }
+        MeasurementKind::Handshake(_) => {
+            if scenario.transport == Transport::Plaintext {
+                problems.error(
+                    written.places.of("kind"),
+                    format!(
+                        "{}: kind is \"handshake\", but [server] transport is \"plaintext\", which has none; write \
+                         \"tls1.3\"",
+                        place(written)
+                    ),
+                );
+                return;
+            }
+            let resumes = written.combinations.iter().any(|plan| plan.session == SessionKind::Resumed);
+            ("sessions", if resumes { ConnectionKind::Resumed } else { ConnectionKind::Fresh })
+        }
+        MeasurementKind::Setup(_) => return,
     };
     if connection == ConnectionKind::Resumed {
-        let at = written.places.of("connection");
+        let at = written.places.of(key);
+        let (what, fresh) = match key {
+            "sessions" => ("sessions holds \"resumed\"", "full"),
+            _ => ("connection is \"resumed\"", "fresh"),
+        };
         let place = place(written);
         if scenario.transport == Transport::Plaintext {
             problems.error(
                 at,
                 format!(
-                    "{place}: connection is \"resumed\", but [server] transport is \"plaintext\", which has no TLS \
-                     session to resume; write \"fresh\""
+                    "{place}: {what}, but [server] transport is \"plaintext\", which has no TLS \
+                     session to resume; write \"{fresh}\""
                 ),
             );
         }
@@ -139,8 +159,8 @@ fn check_measurement(scenario: &Scenario, written: &WrittenMeasurement, problems
             problems.error(
                 at,
                 format!(
-                    "{place}: connection is \"resumed\", but the server resumes no session of a client certificate; \
-                     write \"fresh\", or leave out {}",
+                    "{place}: {what}, but the server resumes no session of a client certificate; \
+                     write \"{fresh}\", or leave out {}",
                     mtls.join(", ")
                 ),
             );

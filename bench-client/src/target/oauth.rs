@@ -110,7 +110,7 @@ impl Issuer {
 }
 
 /// For whom the resource server takes the bearer of a token that was issued to the client itself.
-pub(super) fn principal(client: &RegisteredClient) -> String {
+pub(crate) fn principal(client: &RegisteredClient) -> String {
     format!("client:{}", client.client_id)
 }
 

@@ -60,6 +60,10 @@ struct Server {
 /// The authorization server and the clients registered with it.
 struct Authorization {
     server: Server,
+    /// Where its requests go.
+    endpoint: Endpoint,
+    /// Its identifier (RFC 8414 §2).
+    identifier: String,
     issuer: Issuer,
     /// One client per lifetime that tokens were asked for with; `None` is the server's own.
     clients: Mutex<Vec<(Option<Duration>, RegisteredClient)>>,
@@ -98,7 +102,7 @@ impl Reference {
             bind: loopback(),
             transport: plan.transport,
             http: vec![plan.http],
-            key_exchange: None,
+            key_exchange: plan.key_exchange,
             profiles: vec![Profile {
                 name: variant.name.clone(),
                 path: PATH.to_owned(),
@@ -129,6 +133,16 @@ impl Reference {
             }
             None => self.resource.control.issue(&self.profile, count, lifetime, &[READ_SCOPE.to_owned()]).await,
         }
+    }
+
+    pub(super) fn authorization_server(&self) -> Option<(&Endpoint, &str)> {
+        let authorization = self.authorization.as_ref()?;
+        Some((&authorization.endpoint, &authorization.identifier))
+    }
+
+    pub(super) async fn register_client(&self) -> Result<RegisteredClient, String> {
+        let authorization = self.authorization.as_ref().ok_or("there is no authorization server")?;
+        authorization.register(None).await
     }
 
     pub(super) async fn revoke(&self, credential: &Issued) -> Result<(), String> {
@@ -211,7 +225,17 @@ impl Authorization {
         let listener = listener_named(&server.process.ready, AUTHORIZATION)?;
         let roots = roots(&server.process.ready, transport)?;
         let issuer = Issuer::discover(&listener.url, listener.address, &roots).await?;
-        Ok(Self { server, issuer, clients: Mutex::new(Vec::new()) })
+        let identifier = listener.url.clone();
+        let endpoint = Endpoint {
+            address: listener.address,
+            host: host(&identifier)?,
+            transport,
+            http: HttpVersion::Http1,
+            key_exchange: None,
+            roots,
+            path: "/".to_owned(),
+        };
+        Ok(Self { server, endpoint, identifier, issuer, clients: Mutex::new(Vec::new()) })
     }
 
     /// Registers the resource server as a client that may introspect, and says how it is to trust this issuer.
@@ -236,11 +260,16 @@ impl Authorization {
         if let Some(client) = self.find(|(of, _)| *of == lifetime) {
             return Ok(client);
         }
-        let service = ClientRegistration::service("load client", &[READ_SCOPE]);
-        let registration = ClientRegistration { access_token_lifetime: lifetime, ..service };
-        let client = self.server.control.register(&registration).await?;
+        let client = self.register(lifetime).await?;
         self.clients.lock().expect("nobody panics while holding it").push((lifetime, client.clone()));
         Ok(client)
+    }
+
+    /// Registers a client whose tokens have that lifetime.
+    async fn register(&self, lifetime: Option<Duration>) -> Result<RegisteredClient, String> {
+        let service = ClientRegistration::service("load client", &[READ_SCOPE]);
+        let registration = ClientRegistration { access_token_lifetime: lifetime, ..service };
+        self.server.control.register(&registration).await
     }
 
     /// The client that is this principal.
@@ -286,19 +315,22 @@ fn write_secret(path: &Path, secret: &Secret) -> std::io::Result<()> {
 
 fn endpoint(ready: &Ready, plan: &Plan) -> Result<Endpoint, String> {
     let listener = listener_named(ready, RESOURCE)?;
-    let host = reqwest::Url::parse(&listener.url)
-        .ok()
-        .and_then(|url| url.host_str().map(str::to_owned))
-        .ok_or_else(|| format!("the server says that it listens on {:?}, which is no URL", listener.url))?;
     Ok(Endpoint {
         address: listener.address,
-        host,
+        host: host(&listener.url)?,
         transport: plan.transport,
         http: plan.http,
-        key_exchange: None,
+        key_exchange: plan.key_exchange,
         roots: roots(ready, plan.transport)?,
         path: PATH.to_owned(),
     })
+}
+
+/// The host of a listener's URL.
+fn host(url: &str) -> Result<String, String> {
+    let parsed = reqwest::Url::parse(url).ok();
+    let host = parsed.as_ref().and_then(reqwest::Url::host_str);
+    host.map(str::to_owned).ok_or_else(|| format!("the server says that it listens on {url:?}, which is no URL"))
 }
 
 fn listener_named<'r>(ready: &'r Ready, name: &str) -> Result<&'r ReadyListener, String> {

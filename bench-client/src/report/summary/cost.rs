@@ -79,13 +79,13 @@ pub(super) fn cpu(
 }
 
 /// Processor time and answered requests of a trial; `None` where the platform does not account it.
-fn cpu_of(load: &Load<'_>) -> Option<(f64, f64)> {
+pub(super) fn cpu_of(load: &Load<'_>) -> Option<(f64, f64)> {
     let roles = load.result.server_cpu_ns.as_ref()?;
     Some((roles.values().map(|ns| *ns as f64).sum(), load.result.answered as f64))
 }
 
 /// Sum of the numerators over the sum of the denominators, trial `i` counted `weights[i]` times.
-fn pooled(parts: &[(f64, f64)], weights: &[u32]) -> Option<f64> {
+pub(super) fn pooled(parts: &[(f64, f64)], weights: &[u32]) -> Option<f64> {
     let (mut above, mut below) = (0.0, 0.0);
     for ((numerator, denominator), weight) in parts.iter().zip(weights) {
         above += numerator * f64::from(*weight);
