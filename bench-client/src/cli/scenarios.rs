@@ -18,11 +18,15 @@ pub(super) struct Shipped {
 }
 
 /// All scenarios that ship.
-pub(super) const SHIPPED: &[Shipped] = &[Shipped {
-    name: "compare",
-    file: "scenarios/compare.toml",
-    text: include_str!("../../../scenarios/compare.toml"),
-}];
+pub(super) const SHIPPED: &[Shipped] = &[
+    Shipped { name: "compare", file: "scenarios/compare.toml", text: include_str!("../../../scenarios/compare.toml") },
+    Shipped {
+        name: "mtls-amortisation",
+        file: "scenarios/mtls-amortisation.toml",
+        text: include_str!("../../../scenarios/mtls-amortisation.toml"),
+    },
+    Shipped { name: "setup", file: "scenarios/setup.toml", text: include_str!("../../../scenarios/setup.toml") },
+];
 
 /// What the command line changes in a scenario.
 #[derive(Debug, clap::Args)]
