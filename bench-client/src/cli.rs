@@ -6,6 +6,7 @@
 mod check;
 mod doctor;
 mod interrupt;
+mod keep_awake;
 mod list;
 mod plan;
 mod report;
@@ -37,6 +38,8 @@ enum Verb {
     Serve(serve::Args),
     List(list::Args),
     Doctor(doctor::Args),
+    #[command(hide = true)]
+    KeepAwake(keep_awake::Args),
 }
 
 /// Exit status: an interface.
@@ -66,6 +69,7 @@ pub fn main() -> ExitCode {
         Verb::Serve(args) => return serve::serve(args),
         Verb::List(args) => list::list(&args),
         Verb::Doctor(args) => doctor::doctor(&args),
+        Verb::KeepAwake(args) => keep_awake::keep_awake(&args),
     };
     exit.into()
 }

@@ -8,8 +8,10 @@
 //! A module uses what stands left of it, never what stands right. The record is the hinge: everything after it works
 //! from files alone.
 
+pub mod cell;
 pub mod cli;
 pub mod credential;
+pub mod doctor;
 pub mod load;
 pub mod machine;
 pub mod measure;

@@ -10,17 +10,20 @@
 //! ```
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use bench_server::contract::{HttpVersion, KeyExchange, Transport};
+use bench_server::contract::{HttpVersion, Issued, KeyExchange, Transport};
 use rustls_pki_types::CertificateDer;
 
 pub use self::caller::{Answer, Caller};
 pub use self::first::{FirstCall, Taken};
 pub use self::handshakes::Handshakes;
-pub use self::session::Session;
+pub use self::schedule::Profile;
+pub use self::session::{OpenLoop, Session};
 pub use self::tally::Tally;
 use crate::outcome::Outcome;
+use crate::plan::Convention;
 
 mod caller;
 mod connect;
@@ -33,6 +36,7 @@ mod response;
 mod round_trips;
 mod schedule;
 mod session;
+mod slice;
 mod slot;
 mod tally;
 #[cfg(test)]
@@ -56,6 +60,27 @@ pub struct Endpoint {
     pub roots: Vec<CertificateDer<'static>>,
     /// Path of the protected route.
     pub path: String,
+    /// How credentials are presented and what answers mean; absent means as the reference server has it.
+    pub convention: Option<Arc<Convention>>,
+}
+
+impl Endpoint {
+    /// The request that presents a credential, as this engine would send it; a certificate is not in it.
+    ///
+    /// # Errors
+    /// [`LoadError`] when the credential cannot be presented, or host or path cannot be used.
+    pub fn request(&self, credential: &Issued) -> Result<http::Request<()>, LoadError> {
+        let endpoint = Self { http: HttpVersion::Http2, ..self.clone() };
+        Ok(request::Requests::render(&endpoint, std::slice::from_ref(credential))?.http2(0))
+    }
+
+    /// What `Host` says: without the port where that is the scheme's own (RFC 9110 §4.2.3).
+    fn authority(&self) -> String {
+        match (self.transport, self.address.port()) {
+            (Transport::Plaintext, 80) | (Transport::Tls12 | Transport::Tls13, 443) => self.host.clone(),
+            (_, port) => format!("{}:{port}", self.host),
+        }
+    }
 }
 
 /// Why load could not be generated.
@@ -69,6 +94,9 @@ pub enum LoadError {
         /// Why.
         message: String,
     },
+    /// The operating system has no timer left.
+    #[error("no timer for the schedule: {0}; raise the limit of open files")]
+    Timer(#[source] std::io::Error),
     /// A credential cannot be presented.
     #[error("credential {id}: {message}")]
     Credential {

@@ -1,5 +1,9 @@
-//! What is the platform's: fingerprint, processor time of processes, binding to cores, steal. Linux is first-class; a
-//! portable fallback says what is missing.
+//! What is the platform's: fingerprint, accounts of processes and connections, binding to cores, keeping them awake,
+//! steal. Linux is first-class; a portable fallback says what is missing.
+
+mod account;
+mod awake;
+mod tcp;
 
 #[cfg(target_os = "linux")]
 mod linux;
@@ -11,11 +15,20 @@ mod portable;
 #[cfg(not(target_os = "linux"))]
 use portable as platform;
 
+mod family;
+mod timer;
+
+use std::cell::Cell;
+
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
+
+pub use account::{Account, SampledCpu, Switches, Usage};
+pub use awake::{KeepAwake, KeptAwake, Spinners, idle_policy, spin_until_stdin_closes};
+pub use family::Family;
+pub use tcp::{Ends, TcpCounts, TcpReading};
+pub use timer::Timer;
 
 /// The machine that a run was made on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +49,9 @@ pub struct Machine {
     pub server_cpus: Vec<usize>,
     /// Processor that the load client was bound to.
     pub client_cpu: Option<usize>,
+    /// Whether the processors that are used were kept from sleeping.
+    #[serde(default = "KeptAwake::not_recorded")]
+    pub keep_awake: KeptAwake,
 }
 
 impl Machine {
@@ -56,6 +72,7 @@ impl Machine {
             hypervisor: platform::hypervisor(),
             server_cpus,
             client_cpu,
+            keep_awake: KeptAwake::off("it was not asked for"),
         }
     }
 }
@@ -66,27 +83,6 @@ fn split(allowed: &[usize]) -> (Vec<usize>, Option<usize>) {
     match allowed {
         [first, .., last] => (vec![*first], Some(*last)),
         _ => (Vec::new(), None),
-    }
-}
-
-/// Processor time, user and system, of a process's living threads at one moment, in nanoseconds by thread.
-///
-/// By thread, because a thread that ends takes its account along: in a sum over the process that would look like time
-/// given back.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ProcessCpu(BTreeMap<u32, u64>);
-
-impl ProcessCpu {
-    /// Reads the accounts; `None` where the platform keeps none (or the process is gone).
-    pub fn of(pid: u32) -> Option<Self> {
-        platform::process_cpu_ns(pid).map(Self)
-    }
-
-    /// Time used between an earlier reading and this one, in nanoseconds. What a thread used that ended in between is not
-    /// in it; the reference server's workers and hashing threads stay.
-    pub fn since(&self, earlier: &Self) -> u64 {
-        let used = |(thread, ns): (&u32, &u64)| ns.saturating_sub(earlier.0.get(thread).copied().unwrap_or(0));
-        self.0.iter().map(used).sum()
     }
 }
 
@@ -101,13 +97,40 @@ pub fn thread_cpu_ns() -> u64 {
 /// # Errors
 /// The operating system's; `Unsupported` where a thread cannot be bound.
 pub fn pin_current_thread(cpu: usize) -> std::io::Result<()> {
-    platform::pin_current_thread(cpu)
+    platform::pin_current_thread(cpu)?;
+    BOUND.set(true);
+    Ok(())
+}
+
+thread_local! {
+    /// Whether [`pin_current_thread`] has bound this thread.
+    static BOUND: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Jiffies that the hypervisor took, and jiffies in all, since boot; the share between two readings is the steal.
 /// `None` where the platform does not tell.
 pub fn steal_jiffies() -> Option<(u64, u64)> {
     platform::steal_jiffies()
+}
+
+/// Fewest jiffies whose stolen share is worth telling: one more or less then changes it by less than one per cent.
+const STEAL_JIFFIES_MIN: u64 = 100;
+
+/// The share of the machine's time that the hypervisor took between two readings of [`steal_jiffies`], from 0 to 1. Taken
+/// over whole trials, for over single slices the account is too coarse: one jiffy is 10 ms. For the same reason that of a
+/// short time is unknown.
+pub fn steal_share(before: Option<(u64, u64)>, after: Option<(u64, u64)>) -> Option<f64> {
+    let ((taken_before, all_before), (taken, all)) = before.zip(after)?;
+    let all = all.saturating_sub(all_before);
+    (all >= STEAL_JIFFIES_MIN).then(|| taken.saturating_sub(taken_before) as f64 / all as f64)
+}
+
+/// Whether instructions can be counted here.
+///
+/// # Errors
+/// Why not.
+pub fn instructions_available() -> Result<(), String> {
+    platform::instructions_available()
 }
 
 /// Raises the limit of open files to what the system allows and returns it (`u64::MAX`: no limit). Processes started
@@ -159,7 +182,7 @@ mod tests {
     }
 
     /// Works until the thread's own clock has moved by 20 ms, and returns by how much it did.
-    fn burn() -> u64 {
+    pub(super) fn burn() -> u64 {
         let start = thread_cpu_ns();
         let mut x = 0_u64;
         while thread_cpu_ns() - start < 20_000_000 {
@@ -169,34 +192,11 @@ mod tests {
     }
 
     #[test]
-    #[cfg(target_os = "linux")]
-    fn processor_time_of_another_process_grows_while_it_works() {
-        // Another process: the threads of other tests end in this one, and take their time with them.
-        let mut child = std::process::Command::new("sh")
-            .args(["-c", "while :; do :; done"])
-            .spawn()
-            .expect("every Linux has a shell");
-        let before = ProcessCpu::of(child.id()).expect("Linux tells");
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
-        let mut used = 0;
-        while used < 10_000_000 && std::time::Instant::now() < deadline {
-            used = ProcessCpu::of(child.id()).expect("it still runs").since(&before);
-        }
-        child.kill().expect("it still runs");
-        child.wait().expect("it is this process's child");
-        assert!(used >= 10_000_000, "{used}");
-    }
-
-    #[test]
-    fn threads_that_ended_give_no_time_back_and_new_ones_count_in_full() {
-        let before = ProcessCpu(BTreeMap::from([(1, 1_000), (2, 50_000)]));
-        let after = ProcessCpu(BTreeMap::from([(1, 1_300), (3, 40)]));
-        assert_eq!(after.since(&before), 340);
-    }
-
-    #[test]
-    fn a_process_that_does_not_exist_has_no_processor_time() {
-        assert_eq!(ProcessCpu::of(u32::MAX), None); // beyond the largest pid that any Linux hands out
+    fn steal_is_a_share_of_the_time_between_and_unknown_over_a_short_one() {
+        assert_eq!(steal_share(Some((5, 1000)), Some((8, 1200))), Some(0.015));
+        assert_eq!(steal_share(Some((5, 1000)), Some((6, 1099))), None);
+        assert_eq!(steal_share(Some((5, 1000)), Some((5, 1100))), Some(0.0));
+        assert_eq!(steal_share(None, Some((5, 1200))), None);
     }
 
     #[test]

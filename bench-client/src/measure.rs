@@ -1,5 +1,6 @@
 //! Carries out a plan: starts, rounds, interleaved slices; one file per measurement under `measure/`.
 
+mod capacity;
 mod handshake;
 mod load;
 mod pace;
@@ -16,12 +17,12 @@ mod window;
 
 use std::sync::atomic::AtomicBool;
 
-use crate::machine::{Machine, pin_current_thread, raise_open_files_limit};
+use crate::machine::{KeptAwake, Machine, Spinners, pin_current_thread, raise_open_files_limit};
 use crate::plan::{MeasurementKind, Plan};
 use crate::progress::Progress;
 use crate::record::Record;
 use crate::run::{RunError, RunFolder};
-use crate::target::TargetError;
+use crate::target::{Launcher, TargetError};
 use pace::Pace;
 use start::Server;
 
@@ -71,7 +72,7 @@ pub fn execute(
     if starts.is_empty() {
         return Ok(());
     }
-    prepare_machine(plan, machine)?;
+    let _awake = prepare_machine(plan, machine)?; // until this returns
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -88,19 +89,40 @@ pub fn execute(
     result
 }
 
+/// Heads or tails, decided by the seed and the numbers that name the toss.
+pub(crate) fn coin(seed: u64, place: &[u64]) -> bool {
+    random::derived_seed(seed, random::Purpose::Order, place).is_multiple_of(2)
+}
+
 /// Whether all servers still run.
 fn check_alive(servers: &mut [Server<'_>]) -> Result<(), TargetError> {
     servers.iter_mut().try_for_each(|server| server.target.check_alive())
 }
 
-/// Binds this thread and raises its limits; the server processes inherit the limits and bind themselves.
-fn prepare_machine(plan: &Plan, machine: &Machine) -> Result<(), MeasureError> {
+/// Binds this thread and raises its limits; the server processes inherit the limits and bind themselves. Cores are kept
+/// awake as long as the result lives, if `machine` says so.
+pub(crate) fn prepare_machine(plan: &Plan, machine: &Machine) -> Result<Option<Spinners>, MeasureError> {
     if let Some(cpu) = machine.client_cpu {
         pin_current_thread(cpu).map_err(|error| MeasureError::Machine(format!("{error}; run with pin = false")))?;
     }
     let limit = raise_open_files_limit()
         .map_err(|error| MeasureError::Machine(format!("the limit of open files cannot be raised: {error}")))?;
-    enough_files(files_needed(plan), limit)
+    enough_files(files_needed(plan), limit)?;
+    keep_awake(machine)
+}
+
+/// Keeps the processors awake that are used, if `machine` says so, as long as the result lives.
+///
+/// # Errors
+/// [`MeasureError::Machine`]: `run.json` already says that they are.
+pub(crate) fn keep_awake(machine: &Machine) -> Result<Option<Spinners>, MeasureError> {
+    if machine.keep_awake != KeptAwake::On {
+        return Ok(None);
+    }
+    let started = Launcher::this_program().and_then(|this| Spinners::start(&this.program, &machine.used_cpus()));
+    started.map(Some).map_err(|error| {
+        MeasureError::Machine(format!("cores cannot be kept awake: {error}; run with --set keep_awake=false"))
+    })
 }
 
 fn enough_files(needed: usize, limit: u64) -> Result<(), MeasureError> {

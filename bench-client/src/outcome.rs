@@ -18,7 +18,8 @@ pub enum Outcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RejectReason {
-    /// 401 with `error="invalid_token"`, or a 401 Basic challenge to a sent credential.
+    /// 401 with `error="invalid_token"`, or a 401 Basic challenge to a sent credential; of a server of the user's, a status
+    /// (other than 403) by which it rejects.
     InvalidCredential,
     /// 401 without `error`: the server saw no credential.
     MissingCredential,
@@ -52,7 +53,8 @@ pub enum Transport {
     Protocol,
     /// The answer did not come in time.
     Timeout,
-    /// 200, but the answer names another principal than the credential's.
+    /// An accepting status, but the answer names another principal than the credential's, or lacks the text that it must
+    /// contain.
     WrongPrincipal,
 }
 

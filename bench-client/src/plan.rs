@@ -5,17 +5,27 @@
 
 mod bounds;
 mod expected;
+mod external;
 mod handshake;
 mod setup;
+mod template;
 
+use std::fmt;
 use std::time::Duration;
 
 use bench_server::contract::{AuthorizationServerConfig, HttpVersion, KeyExchange, MethodConfig, Transport};
 use serde::{Deserialize, Serialize};
 
-pub use expected::ExpectedStart;
+pub use expected::{ExpectedStart, expected_filling};
+pub use external::{
+    Accepted, Convention, CredentialSource, ExternalMethod, HeaderField, MethodWord, Revoke, RevokeRequest, TargetPlan,
+    TargetProcesses, TokenRequest,
+};
 pub use handshake::{HandshakePlan, SessionKind};
 pub use setup::SetupPlan;
+pub use template::{Slot, Template};
+
+use crate::machine::KeepAwake;
 
 /// The variant that every cost is a distance from.
 pub const BASELINE: &str = "none";
@@ -29,6 +39,9 @@ pub struct Plan {
     pub analysis: String,
     /// Seed of every random choice: order, schedule, credentials, phases.
     pub seed: u64,
+    /// The server of the user's that is measured; absent means the reference server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<TargetPlan>,
     /// Lives of the server processes; intervals are taken over them.
     pub starts: u32,
     /// Passes over all cases, in all; a multiple of `starts`.
@@ -42,6 +55,9 @@ pub struct Plan {
     pub key_exchange: Option<KeyExchange>,
     /// Whether server and client are bound to processors of their own, where there are two or more.
     pub pin: bool,
+    /// Whether the processors that are used are kept from sleeping.
+    #[serde(default, skip_serializing_if = "KeepAwake::is_auto")]
+    pub keep_awake: KeepAwake,
     /// Whether this is the shortened form of the scenario.
     pub quick: bool,
     /// What is compared; the baseline first.
@@ -57,12 +73,67 @@ pub struct Plan {
 pub struct Variant {
     /// Name, unique; what a row of a table is about.
     pub name: String,
-    /// The resource server's side.
-    pub method: MethodConfig,
+    /// How its server authenticates.
+    pub method: Method,
     /// The authorization server, in a process of its own; for `oauth2` only.
     pub authorization_server: Option<AuthorizationServerConfig>,
     /// The credentials in use.
     pub pool: PoolPlan,
+}
+
+/// How a variant's server authenticates.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Method {
+    /// The reference server, configured so.
+    Reference(MethodConfig),
+    /// A server of the user's.
+    External {
+        /// What is known of it.
+        external: Box<ExternalMethod>,
+    },
+}
+
+impl Method {
+    /// The method's word.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Reference(method) => method.name(),
+            Self::External { external } => external.method.name(),
+        }
+    }
+
+    /// The resource server's configuration, where it is the reference server.
+    pub fn reference(&self) -> Option<&MethodConfig> {
+        match self {
+            Self::Reference(method) => Some(method),
+            Self::External { .. } => None,
+        }
+    }
+
+    /// What is known of a server of the user's.
+    pub fn external(&self) -> Option<&ExternalMethod> {
+        match self {
+            Self::Reference(_) => None,
+            Self::External { external } => Some(external),
+        }
+    }
+
+    /// Whether nobody authenticates.
+    pub fn is_none(&self) -> bool {
+        self.name() == "none"
+    }
+
+    /// Whether connections present the credential, rather than requests.
+    pub fn is_mtls(&self) -> bool {
+        self.name() == "mtls"
+    }
+}
+
+impl From<MethodConfig> for Method {
+    fn from(method: MethodConfig) -> Self {
+        Self::Reference(method)
+    }
 }
 
 /// A population of credentials and how use is spread over it.
@@ -105,8 +176,8 @@ pub enum MeasurementKind {
 pub struct LatencyPlan {
     /// When requests are due.
     pub model: ArrivalModel,
-    /// Requests per second.
-    pub rate_per_s: f64,
+    /// How many requests are due.
+    pub rate: LoadRate,
     /// Connections; also the most requests in flight over HTTP/1.1.
     pub connections: usize,
     /// Connection per request, or kept.
@@ -119,6 +190,55 @@ pub struct LatencyPlan {
     pub slice: Duration,
     /// Slices per trial.
     pub slices: u32,
+}
+
+/// How much load an open loop offers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LoadRate {
+    /// As written.
+    PerSecond(Rate),
+    /// This share of what the variant carried in the plan's throughput measurement of the same start, over 0.
+    ShareOfCapacity(f64),
+}
+
+impl fmt::Display for LoadRate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PerSecond(Rate::Steady(rate)) => write!(f, "{rate}/s"),
+            Self::PerSecond(Rate::Ramp { from, to }) => write!(f, "{from}/s rising to {to}/s"),
+            Self::PerSecond(Rate::Steps(rates)) => {
+                let rates: Vec<String> = rates.iter().map(f64::to_string).collect();
+                write!(f, "{}/s in steps", rates.join(", "))
+            }
+            Self::ShareOfCapacity(share) => write!(f, "{} % of capacity", share * 100.0),
+        }
+    }
+}
+
+impl fmt::Display for Objective {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // 99.9 and not 99.900 000 000 000 01
+        let percent = (self.quantile * 1e6).round() / 1e4;
+        write!(f, "p{percent} at most {}", humantime::format_duration(self.latency))
+    }
+}
+
+/// Requests per second over the time of a trial, each rate over 0.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rate {
+    /// The same all the time.
+    Steady(f64),
+    /// Changing evenly.
+    Ramp {
+        /// At the beginning.
+        from: f64,
+        /// At the end.
+        to: f64,
+    },
+    /// One after the other, each for the same time.
+    Steps(Vec<f64>),
 }
 
 /// How arrivals are spaced.
@@ -146,7 +266,7 @@ pub enum ConnectionKind {
 /// Settings of a closed-loop measurement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ThroughputPlan {
-    /// Connections, each with one request in flight.
+    /// Connections, each with one request in flight; also the most requests in flight while the capacity is searched.
     pub connections: usize,
     /// Connection per request, or kept.
     pub connection: ConnectionKind,
@@ -158,6 +278,24 @@ pub struct ThroughputPlan {
     pub slice: Duration,
     /// Slices per trial.
     pub slices: u32,
+    /// What a capacity is searched at, once per start; absent means saturation only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objective: Option<Objective>,
+}
+
+/// An objective for latency, and how finely the highest rate that keeps it is searched.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Objective {
+    /// Share of requests that must keep it, over 0 and below 1: 0.99 for "p99".
+    pub quantile: f64,
+    /// Highest latency from the intended time.
+    #[serde(with = "humantime_serde")]
+    pub latency: Duration,
+    /// Length of one trial of a rate.
+    #[serde(with = "humantime_serde")]
+    pub trial: Duration,
+    /// The search ends when the upper bound exceeds the lower one by no more than this share, over 0.
+    pub width: f64,
 }
 
 /// Settings of a revocation measurement. It runs once per start, all its cases at the same time.
@@ -210,6 +348,11 @@ impl Plan {
     /// The measurement of that name.
     pub fn measurement(&self, name: &str) -> Option<&Measurement> {
         self.measurements.iter().find(|measurement| measurement.name == name)
+    }
+
+    /// Whether any measurement is of latency.
+    pub fn measures_latency(&self) -> bool {
+        self.measurements.iter().any(|measurement| matches!(measurement.kind, MeasurementKind::Latency(_)))
     }
 
     /// Rounds between two restarts of the servers.

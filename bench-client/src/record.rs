@@ -16,10 +16,12 @@ use serde::{Deserialize, Serialize};
 
 pub use self::handshake::HandshakeResult;
 pub use self::setup::{Channel, KeptSecret, SetupResult, SetupStep, SetupTrial};
+use crate::cell::Cell;
+use crate::machine::{TcpCounts, Usage};
 use crate::outcome::Outcomes;
 
 /// Version of the record's form; a reader refuses others.
-pub const RECORD_VERSION: u32 = 1;
+pub const RECORD_VERSION: u32 = 2;
 
 /// One case in one round (for revocation: in one start).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -72,7 +74,9 @@ pub enum Measured {
 pub struct LoadResult {
     /// Sum of the slices' lengths.
     pub measured_ns: u64,
-    /// Open loop: what the schedule asked for.
+    /// Sum over requests of the time between actual send and last byte, as far as it lies within `measured_ns`.
+    pub in_flight_ns: u64,
+    /// Open loop: what the schedule asked for, over the whole trial.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requested_rate_per_s: Option<f64>,
     /// Open loop: requests in the schedule that were never sent.
@@ -103,18 +107,88 @@ pub struct LoadResult {
     pub handshakes_resumed: u64,
     /// Processor time of the client, user and system.
     pub client_cpu_ns: u64,
-    /// Processor time of the variant's server processes by role (`resource`, `authorization`), user and system, as the
+    /// Processor time of the variant's server processes by role (`resource`, `authorization`, `target`), user and system, as the
     /// operating system accounts it; absent where it cannot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_cpu_ns: Option<BTreeMap<String, u64>>,
-    /// What the resource server counted during the trial.
-    pub server: Counters,
-    /// Time inside the authenticator call, as the resource server recorded it.
-    pub validation: EncodedHistogram,
+    /// What the resource server counted during the trial; absent where the server does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<Counters>,
+    /// Time inside the authenticator call, as the resource server recorded it; absent where the server does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation: Option<EncodedHistogram>,
+    /// Open loop whose rate changes: its parts, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<SchedulePart>,
+    /// Closed loop with an objective, in the first round of a start: the highest rate that keeps it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<Capacity>,
+    /// What else the server processes used, by role, and the load client under [`CLIENT_ROLE`].
+    pub usage: BTreeMap<String, Usage>,
+    /// What the kernel counted on the client's TCP connections, over the whole trial.
+    pub tcp: Cell<TcpCounts>,
     /// Share of the machine's processor time that the hypervisor took, from 0 to 1; absent where unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steal: Option<f64>,
 }
+
+/// A part of a schedule whose rate changes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SchedulePart {
+    /// Requests per second asked for, on average over the part.
+    pub rate_per_s: f64,
+    /// Sum of its slices' lengths.
+    pub measured_ns: u64,
+    /// How its requests ended.
+    pub outcomes: Outcomes,
+    /// Requests due and never sent.
+    pub dropped: u64,
+    /// Intended time → last byte, accepted requests only.
+    pub latency: EncodedHistogram,
+}
+
+/// Bounds of the highest rate at which an objective is kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Capacity {
+    /// Highest rate tried at which most trials kept it, in requests per second; absent if none did.
+    pub lower_per_s: Option<f64>,
+    /// Lowest rate tried at which most trials missed it; absent if the search found none.
+    pub upper_per_s: Option<f64>,
+    /// What was tried, in order.
+    pub trials: Vec<CapacityTrial>,
+}
+
+/// One short trial of a rate.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct CapacityTrial {
+    /// Requests per second asked for.
+    pub rate_per_s: f64,
+    /// Requests due.
+    pub due: u64,
+    /// Those among them that were answered later than the objective allows, not accepted, or never sent.
+    pub missed: u64,
+    /// Whether the client itself was late; then the objective does not count as kept.
+    pub client_late: bool,
+    /// Whether the objective was kept.
+    pub kept: bool,
+}
+
+impl Record {
+    /// What a valid record says of its variant's capacity, in requests per second: the lower bound at the objective, or
+    /// without one the saturation throughput.
+    pub fn capacity_per_s(&self) -> Option<f64> {
+        match &self.measured {
+            Measured::Throughput(result) if self.invalid.is_empty() => match &result.capacity {
+                Some(capacity) => capacity.lower_per_s,
+                None => Some(result.outcomes.accepted as f64 / (result.measured_ns as f64 / 1e9)),
+            },
+            _ => None,
+        }
+    }
+}
+
+/// The load client in [`LoadResult::usage`], beside the roles of the target's processes.
+pub const CLIENT_ROLE: &str = "client";
 
 /// What a revocation trial measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

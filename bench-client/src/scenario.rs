@@ -12,6 +12,7 @@ mod reader;
 mod rules;
 mod setup;
 mod suggest;
+mod target;
 mod value;
 mod variant;
 
@@ -19,16 +20,18 @@ mod variant;
 mod tests;
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bench_server::contract::{HttpVersion, KeyExchange, Transport};
 
 use self::document::{Argument, At, Table};
 use self::measurement::{Selection, WrittenMeasurement};
 use self::reader::{Found, Problems, Section};
+use self::target::Target;
 use self::value::{flag, one_of, text, whole};
 use self::variant::WrittenVariant;
-use crate::plan::{BASELINE, Case, Plan, PoolPlan, Variant};
+use crate::machine::KeepAwake;
+use crate::plan::{BASELINE, Case, Plan, PoolPlan, TargetPlan, Variant};
 
 /// A mistake in a scenario, or advice about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,7 +84,8 @@ pub struct Overrides {
 impl Overrides {
     fn arguments(&self) -> Vec<Argument> {
         let set = self.set.iter().map(|(key, value)| Argument {
-            label: format!("--set {key}={value}"),
+            // Printed with every problem: a secret that was written where none belongs must not be.
+            label: format!("--set {key}={}", if key.contains("secret") { "[secret]" } else { value }),
             key: key.clone(),
             value: value.clone(),
         });
@@ -120,7 +124,7 @@ pub fn resolve(file: &Path, text: &str, overrides: &Overrides) -> Result<Resolve
             problems.error(At::Argument(number), message);
         }
     }
-    let scenario = Scenario::read(document, &problems);
+    let scenario = Scenario::read(document, &folder(file), &problems);
     rules::check(&scenario, &problems);
     if problems.has_errors() {
         return Err(located(problems.into_sorted().0));
@@ -129,6 +133,13 @@ pub fn resolve(file: &Path, text: &str, overrides: &Overrides) -> Result<Resolve
     let plan = scenario.plan(&name, overrides.quick);
     rules::check_lifetimes(&scenario, plan.expected_start().total(), &problems);
     Ok(Resolved { plan, warnings: located(problems.into_sorted().1) })
+}
+
+/// The file's folder, absolute, so that a run can be resumed from anywhere.
+fn folder(file: &Path) -> PathBuf {
+    let folder = file.parent().unwrap_or(Path::new(""));
+    // Fails only where there is no current folder; then the paths are taken as they are.
+    std::path::absolute(Path::new(".").join(folder)).unwrap_or_else(|_| folder.to_owned())
 }
 
 fn place(file: &Path, text: &str, arguments: &[Argument], at: At) -> Place {
@@ -150,12 +161,14 @@ fn place(file: &Path, text: &str, arguments: &[Argument], at: At) -> Place {
 struct Scenario {
     analysis: String,
     seed: u64,
+    target: Option<TargetPlan>,
     starts: u32,
     rounds: u32,
     transport: Transport,
     http: HttpVersion,
     key_exchange: Option<KeyExchange>,
     pin: bool,
+    keep_awake: KeepAwake,
     variants: Vec<WrittenVariant>,
     measurements: Vec<WrittenMeasurement>,
 }
@@ -169,19 +182,40 @@ const DEFAULT_ROUNDS_PER_START: u32 = 2;
 const DEFAULT_POOL: PoolPlan = PoolPlan { count: 10_000, zipf_exponent: 1.0 };
 
 impl Scenario {
-    fn read(document: Table, problems: &Problems) -> Self {
+    fn read(document: Table, folder: &Path, problems: &Problems) -> Self {
         let mut section = Section::new("", At::File(0), document, problems);
         let analysis = section.or("analysis", String::new(), text).trim().to_owned();
         let seed = section.or("seed", DEFAULT_SEED, whole(0..=u64::MAX));
-        let (starts, rounds) = read_rounds(&mut section);
-        let (transport, http, key_exchange, pin) = read_server(&mut section);
+        let target = read_target(&mut section, folder);
+        let (starts, rounds) = read_rounds(&mut section, target.is_some());
+        let keep_awake = section.optional("keep_awake", flag).map_or(KeepAwake::Auto, KeepAwake::from);
+        let (transport, http, key_exchange, pin) = match &target {
+            Some(target) => (target.transport, target.http, None, target.pin),
+            None => read_server(&mut section),
+        };
         let pool = variant::read_pool(section.table("pool"), DEFAULT_POOL);
         let variants = section.tables("variant").into_iter().enumerate();
-        let variants = variants.map(|(i, (at, table))| variant::read(i + 1, at, table, pool, problems)).collect();
+        let variants =
+            variants.map(|(i, (at, table))| variant::read(i + 1, at, table, target.as_ref(), pool, problems));
+        let variants = variants.collect();
         let measurements = section.tables("measurement").into_iter().enumerate();
         let measurements = measurements.map(|(i, (at, table))| measurement::read(i + 1, at, table, problems)).collect();
         section.finish();
-        Self { analysis, seed, starts, rounds, transport, http, key_exchange, pin, variants, measurements }
+        let target = target.and_then(|target| target.plan);
+        Self {
+            analysis,
+            seed,
+            target,
+            starts,
+            rounds,
+            transport,
+            http,
+            key_exchange,
+            pin,
+            keep_awake,
+            variants,
+            measurements,
+        }
     }
 
     /// The variants that a measurement is about, the baseline first; those that could not be read left out.
@@ -221,12 +255,14 @@ impl Scenario {
             scenario: name.to_owned(),
             analysis: self.analysis.clone(),
             seed: self.seed,
+            target: self.target.clone(),
             starts: self.starts,
             rounds: self.rounds,
             transport: self.transport,
             http: self.http,
             key_exchange: self.key_exchange,
             pin: self.pin,
+            keep_awake: self.keep_awake,
             quick: false,
             variants: self.ordered().cloned().collect(),
             measurements,
@@ -239,12 +275,31 @@ impl Scenario {
     }
 }
 
-fn read_rounds(section: &mut Section<'_>) -> (u32, u32) {
+fn read_target(section: &mut Section<'_>, folder: &Path) -> Option<Target> {
+    let target = section.table("target").map(|target| target::read(target, folder));
+    if target.is_some() && section.has("server") {
+        section.error("server", "[server] is the reference server and [target] one of yours; remove one of them");
+        section.ignore(["server"]);
+    }
+    target
+}
+
+/// `external`: the servers are the user's, and live on between starts.
+fn read_rounds(section: &mut Section<'_>, external: bool) -> (u32, u32) {
     let starts = match section.optional("starts", whole(1..=1_000)) {
         None if section.has("starts") => 1, // noted; any number of rounds suits it
+        None if external => 1,
         starts => starts.unwrap_or(DEFAULT_STARTS),
     };
-    let default = starts * DEFAULT_ROUNDS_PER_START;
+    if external && starts > 1 {
+        section.error(
+            "starts",
+            format!(
+                "starts is {starts}, but a run does not start the processes of a [target]; remove it, and write rounds"
+            ),
+        );
+    }
+    let default = if external { DEFAULT_STARTS } else { starts } * DEFAULT_ROUNDS_PER_START;
     let rounds = section.or("rounds", default, whole(1..=1_000_000));
     if !rounds.is_multiple_of(starts) {
         let next = rounds.next_multiple_of(starts);

@@ -1,6 +1,7 @@
-//! What is measured: the reference server, started by the run as processes of its own.
+//! What is measured: the reference server, started by the run as processes of its own, or a server of the user's.
 
 mod control;
+mod external;
 #[cfg(test)]
 mod fake;
 mod oauth;
@@ -13,17 +14,24 @@ use std::time::Duration;
 use bench_server::contract::{Issued, RegisteredClient, ServerConfig, Telemetry};
 
 use crate::load::Endpoint;
-use crate::machine::{Machine, ProcessCpu};
+use crate::machine::Machine;
 use crate::plan::{Plan, Variant};
 
+use external::External;
 pub(crate) use oauth::principal as principal_of_client;
 pub use process::Launcher;
 use reference::Reference;
 
-/// The server processes of one variant in one start. Dropping it kills them.
+/// The server of one variant in one start. Dropping it kills the processes that the run started.
 pub struct Target {
     variant: String,
-    reference: Reference,
+    server: Server,
+}
+
+#[allow(clippy::large_enum_variant)] // one per variant
+enum Server {
+    Reference(Reference),
+    External(External),
 }
 
 /// Why a target failed.
@@ -45,6 +53,14 @@ pub enum TargetError {
         /// Exit status and stderr.
         message: String,
     },
+    /// A server of the user's does not answer as the scenario says, or cannot be asked.
+    #[error("the target of variant \"{variant}\" cannot be measured: {message}")]
+    Attach {
+        /// The variant.
+        variant: String,
+        /// What was tried and what came back.
+        message: String,
+    },
     /// Control socket or standard endpoint answered with an error.
     #[error("variant \"{variant}\": {message}")]
     Request {
@@ -57,11 +73,19 @@ pub enum TargetError {
 
 impl Target {
     /// Starts the variant's processes by executing this program's own `serve --supervised`, and waits until they are
-    /// ready.
+    /// ready. A server of the user's is looked for and tried instead.
     ///
     /// # Errors
-    /// [`TargetError::Start`].
+    /// [`TargetError::Start`], [`TargetError::Attach`].
     pub async fn start(plan: &Plan, variant: &Variant, machine: &Machine) -> Result<Self, TargetError> {
+        if let (Some(external), Some(target)) = (variant.method.external(), &plan.target) {
+            let attached = External::attach(plan, target, external).await;
+            let variant = variant.name.clone();
+            return match attached {
+                Ok(external) => Ok(Self { variant, server: Server::External(external) }),
+                Err(message) => Err(TargetError::Attach { variant, message }),
+            };
+        }
         let launcher = Launcher::this_program().map_err(|error| TargetError::Start {
             variant: variant.name.clone(),
             message: format!("the path of this program is unknown: {error}"),
@@ -82,34 +106,48 @@ impl Target {
         let reference = Reference::start(launcher, plan, variant, machine)
             .await
             .map_err(|message| TargetError::Start { variant: variant.name.clone(), message })?;
-        Ok(Self { variant: variant.name.clone(), reference })
+        Ok(Self { variant: variant.name.clone(), server: Server::Reference(reference) })
     }
 
     /// Where requests go.
     pub fn endpoint(&self) -> &Endpoint {
-        &self.reference.endpoint
+        match &self.server {
+            Server::Reference(reference) => &reference.endpoint,
+            Server::External(external) => external.endpoint(),
+        }
     }
 
-    /// Effective configuration by role (`resource`, `authorization`).
+    /// Effective configuration by role (`resource`, `authorization`); none of a server of the user's, which does not tell.
     ///
     /// # Errors
     /// [`TargetError`].
     pub async fn configuration(&self) -> Result<BTreeMap<String, ServerConfig>, TargetError> {
-        self.reference.configuration().await.map_err(|message| self.request(message))
+        match &self.server {
+            Server::Reference(reference) => reference.configuration().await.map_err(|message| self.request(message)),
+            Server::External(_) => Ok(BTreeMap::new()),
+        }
     }
 
     /// Issues credentials the way the method's standard says: token endpoint for OAuth 2.0, control socket otherwise.
-    /// They carry the scope that the route asks for and end after `lifetime`, or the variant's own.
+    /// They carry the scope that the route asks for and end after `lifetime`, or the variant's own. Of a server of the
+    /// user's, takes the next of those that the scenario brings, and `lifetime` is theirs.
     ///
     /// # Errors
     /// [`TargetError`].
     pub async fn issue(&self, count: usize, lifetime: Option<Duration>) -> Result<Vec<Issued>, TargetError> {
-        self.reference.issue(count, lifetime).await.map_err(|message| self.request(message))
+        let issued = match &self.server {
+            Server::Reference(reference) => reference.issue(count, lifetime).await,
+            Server::External(external) => external.take(count).await,
+        };
+        issued.map_err(|message| self.request(message))
     }
 
     /// The authorization server of the variant, where it has one: where requests to it go, and its issuer identifier.
     pub fn authorization_server(&self) -> Option<(&Endpoint, &str)> {
-        self.reference.authorization_server()
+        match &self.server {
+            Server::Reference(reference) => reference.authorization_server(),
+            Server::External(_) => None,
+        }
     }
 
     /// Registers a client that may ask for tokens of its own (RFC 6749 §4.4).
@@ -117,43 +155,66 @@ impl Target {
     /// # Errors
     /// [`TargetError`].
     pub async fn register_client(&self) -> Result<RegisteredClient, TargetError> {
-        self.reference.register_client().await.map_err(|message| self.request(message))
+        let registered = match &self.server {
+            Server::Reference(reference) => reference.register_client().await,
+            Server::External(_) => Err("only the reference server registers clients".to_owned()),
+        };
+        registered.map_err(|message| self.request(message))
     }
 
     /// Revokes a credential the way the method's standard says: revocation endpoint (RFC 7009) for OAuth 2.0, control
-    /// socket otherwise. Returns with the acknowledgement.
+    /// socket otherwise; of a server of the user's, as the scenario says. Returns with the acknowledgement.
     ///
     /// # Errors
     /// [`TargetError`].
     pub async fn revoke(&self, credential: &Issued) -> Result<(), TargetError> {
-        self.reference.revoke(credential).await.map_err(|message| self.request(message))
+        let revoked = match &self.server {
+            Server::Reference(reference) => reference.revoke(credential).await,
+            Server::External(external) => external.revoke(credential).await,
+        };
+        revoked.map_err(|message| self.request(message))
     }
 
     /// Counters and validation times of the resource server; the validation histogram holds what was recorded since
-    /// the last call.
+    /// the last call. `None` of a server of the user's, which does not tell.
     ///
     /// # Errors
     /// [`TargetError`].
-    pub async fn telemetry(&self) -> Result<Telemetry, TargetError> {
-        self.reference.telemetry().await.map_err(|message| self.request(message))
+    pub async fn telemetry(&self) -> Result<Option<Telemetry>, TargetError> {
+        match &self.server {
+            Server::Reference(reference) => {
+                reference.telemetry().await.map(Some).map_err(|message| self.request(message))
+            }
+            Server::External(_) => Ok(None),
+        }
     }
 
-    /// Processor time by role; `None` where the platform does not tell.
-    pub fn cpu(&self) -> Option<BTreeMap<String, ProcessCpu>> {
-        self.reference.cpu()
+    /// The ids of its processes by role (`resource`, `authorization`, or `target`), for the accounts of
+    /// [`crate::machine::Account`]; of a server of the user's none, unless the scenario says which they are.
+    pub fn processes(&self) -> BTreeMap<String, Vec<u32>> {
+        match &self.server {
+            Server::Reference(reference) => reference.processes(),
+            Server::External(external) => external.processes(),
+        }
     }
 
-    /// Whether all processes still run.
+    /// Whether all processes still run, as far as they are known.
     ///
     /// # Errors
     /// [`TargetError::Died`].
     pub fn check_alive(&mut self) -> Result<(), TargetError> {
-        self.reference.check_alive().map_err(|message| TargetError::Died { variant: self.variant.clone(), message })
+        let alive = match &mut self.server {
+            Server::Reference(reference) => reference.check_alive(),
+            Server::External(external) => external.check_alive(),
+        };
+        alive.map_err(|message| TargetError::Died { variant: self.variant.clone(), message })
     }
 
-    /// Ends the processes and waits for them: first by closing their stdin, after 5 s by a kill.
+    /// Ends the processes that the run started and waits for them: first by closing their stdin, after 5 s by a kill.
     pub async fn stop(self) {
-        self.reference.stop().await;
+        if let Server::Reference(reference) = self.server {
+            reference.stop().await;
+        }
     }
 
     fn request(&self, message: String) -> TargetError {

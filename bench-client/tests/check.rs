@@ -90,6 +90,21 @@ fn a_plan_shows_every_variant_and_what_set_changed() {
 }
 
 #[test]
+fn a_plan_says_where_credentials_are_sent() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = authbench(folder.path(), &["plan", "nginx", "--set", "target.pid=17"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let plan = text(&output.stdout);
+    for shown in [
+        "requests with credentials go to https://localhost:8443/api-key, ",
+        "trusting state/ca.pem; server CPU of process 17 and all it starts",
+        "cannot be revoked",
+    ] {
+        assert!(plan.contains(shown), "{shown} is not in {plan}");
+    }
+}
+
+#[test]
 fn what_is_not_there_is_an_input_error() {
     let folder = tempfile::tempdir().expect("a folder");
     for arguments in [

@@ -135,7 +135,8 @@ fn handshake(run: &LoadedRun, record: &Record, transport: &str) {
         panic!("{record:?}")
     };
     let Measured::Handshake(result) = &record.measured else { panic!("{record:?}") };
-    let (load, server) = (&result.load, &result.load.server);
+    let load = &result.load;
+    let server = load.server.as_ref().expect("the reference server counts");
     let made = result.connections;
     let place = format!("{transport} {}", record.case);
     assert!(made > 0, "{place}");

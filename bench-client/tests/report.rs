@@ -9,7 +9,8 @@ mod schema;
 
 use std::path::Path;
 
-use bench_client::plan::SessionKind;
+use bench_client::machine::{KeptAwake, SampledCpu};
+use bench_client::plan::{Accepted, Convention, ExternalMethod, Method, MethodWord, SessionKind, TargetPlan};
 use bench_client::record::{EncodedHistogram, HandshakeResult, Measured};
 use bench_client::report::{self, Cell, ClaimVerdict, Crossing, Format, HandshakeCase, Report};
 use bench_client::run::LoadedRun;
@@ -94,6 +95,83 @@ fn figures_are_those_that_were_put_in() {
     assert!(revocation.max.high_ns.expect("closed") <= 10.0e9);
     let both_roles = report.summary.variant("oauth2-opaque").and_then(|it| it.latency.known()).expect("measured");
     assert_eq!(both_roles.server_cpu_ns_per_request.known().expect("accounted").by_role.len(), 2);
+}
+
+#[test]
+fn resources_are_those_that_were_put_in_and_modes_share_the_exact_time() {
+    let report = Report::new(&fixture::run());
+    let of = |variant: &str| {
+        let found = report.summary.variant(variant).and_then(|it| it.throughput.known()).expect("measured");
+        found.resources.clone()
+    };
+    let value = |cell: &Cell<report::Estimate>| cell.known().expect("accounted").value;
+    let found = of("jwt-es256");
+    let whole = value(&found.server.cpu_ns_per_request);
+    near(value(&found.server.user_ns_per_request), whole / 4.0, 1e-6);
+    near(value(&found.server.system_ns_per_request), whole * 0.75, 1e-6);
+    near(value(&found.server.switches_voluntary_per_request), 0.5, 1e-3);
+    assert_eq!(value(&found.server.switches_involuntary_per_request), 0.0, "counted, and there were none");
+    near(value(&found.server.instructions_per_request), fixture::SERVER_INSTRUCTIONS as f64, 1e-9);
+    near(value(&found.client.instructions_per_request), fixture::CLIENT_INSTRUCTIONS as f64, 1e-9);
+    near(value(&found.client.cpu_ns_per_request), 7_000.0, 1e-9);
+    assert_eq!(found.server.peak_rss_bytes, Cell::Known(fixture::PEAK_RSS));
+    let tcp = found.tcp_per_request.known().expect("counted");
+    assert_eq!(
+        (tcp.bytes_sent, tcp.bytes_received, tcp.segments_sent, tcp.segments_received),
+        (525.0, 260.0, 2.0, 1.0)
+    );
+    assert_eq!(of("oauth2-opaque").server.peak_rss_bytes, Cell::Known(2 * fixture::PEAK_RSS), "two processes");
+}
+
+#[test]
+fn what_the_machine_did_not_tell_is_blank_with_its_reason() {
+    let mut run = fixture::run();
+    for record in &mut run.records {
+        let (Measured::Latency(load) | Measured::Throughput(load)) = &mut record.measured else { continue };
+        match record.variant.as_str() {
+            "mtls" => load.usage.get_mut("resource").expect("there").instructions = Cell::blank("no hardware counters"),
+            "jwt-hs256" => load.tcp = Cell::blank("connections closed"),
+            "none" => {
+                let sampled = SampledCpu { user_ns: 10_000_000, system_ns: 20_000_000 };
+                load.usage.get_mut("resource").expect("there").sampled = Cell::Known(sampled);
+            }
+            "api-key-memory" => load.usage.clear(),
+            _ => {}
+        }
+    }
+    let report = Report::new(&run);
+    let resources = |variant: &str| {
+        let variant = report.summary.variant(variant).expect("in the fixture");
+        variant.throughput.known().expect("measured").resources.clone()
+    };
+    assert_eq!(resources("mtls").server.instructions_per_request.reason(), Some("no hardware counters"));
+    assert!(resources("mtls").client.instructions_per_request.known().is_some());
+    assert_eq!(resources("jwt-hs256").tcp_per_request.reason(), Some("connections closed"));
+    let few = resources("none").server;
+    assert!(few.user_ns_per_request.reason().is_some_and(|reason| reason.contains("too few clock ticks")));
+    assert!(few.cpu_ns_per_request.known().is_some());
+    assert_eq!(resources("api-key-memory").server.peak_rss_bytes.reason(), Some("CPU accounting not available"));
+    let html = page(&run);
+    assert!(html.contains("no hardware counters") && html.contains("too few clock ticks"));
+}
+
+#[test]
+fn every_report_says_whether_cores_were_kept_awake() {
+    let texts = |run: &LoadedRun| {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        report::write(run, folder.path(), &[Format::Markdown, Format::Json]).expect("a report");
+        let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).expect("written");
+        [page(run), read("report.md"), report::terminal(run), read("summary.json")]
+    };
+    let mut run = fixture::run();
+    for text in &texts(&run)[..3] {
+        assert!(text.contains("cores kept awake") && !text.contains("not kept awake"), "{text}");
+    }
+    run.header.machine.keep_awake = KeptAwake::off("the scheduler refuses");
+    for text in &texts(&run)[..3] {
+        assert!(text.contains("cores not kept awake: the scheduler refuses"), "{text}");
+    }
+    assert!(texts(&run)[3].contains("the scheduler refuses"));
 }
 
 #[test]
@@ -257,13 +335,19 @@ fn failures(spoil: impl FnOnce(&mut LoadedRun)) -> Vec<String> {
 
 #[test]
 fn checks_fail_when_they_should() {
-    let lookups = failures(|run| fixture::load_mut(run, "api-key-sqlite/latency").server.store_lookups -= 20);
+    let lookups = failures(|run| {
+        fixture::load_mut(run, "api-key-sqlite/latency").server.as_mut().expect("told").store_lookups -= 20
+    });
     assert_eq!(lookups, ["api-key-sqlite: one store lookup per request"]);
-    let stateless = failures(|run| fixture::load_mut(run, "jwt-rs256/throughput").server.store_lookups = 1);
+    let stateless =
+        failures(|run| fixture::load_mut(run, "jwt-rs256/throughput").server.as_mut().expect("told").store_lookups = 1);
     assert_eq!(stateless, ["jwt-rs256: no store lookup on kept connections"]);
-    let cached = failures(|run| fixture::load_mut(run, "oauth2-opaque-cached/latency").server.cache_hits -= 1);
+    let cached = failures(|run| {
+        fixture::load_mut(run, "oauth2-opaque-cached/latency").server.as_mut().expect("told").cache_hits -= 1
+    });
     assert_eq!(cached, ["oauth2-opaque-cached: a request hits the cache or looks up"]);
-    let unverified = failures(|run| fixture::load_mut(run, "jwt-es256/latency").server.verify_calls -= 1);
+    let unverified =
+        failures(|run| fixture::load_mut(run, "jwt-es256/latency").server.as_mut().expect("told").verify_calls -= 1);
     assert_eq!(unverified, ["jwt-es256: one signature check per request"]);
     let uncounted = failures(|run| fixture::load_mut(run, "mtls/throughput").answered += 1);
     assert_eq!(uncounted, ["client and server count the same answers"]);
@@ -287,7 +371,7 @@ fn checks_fail_when_they_should() {
             }
         }
     });
-    assert_eq!(hurried, ["throughput: mean service time × throughput = connections"]);
+    assert_eq!(hurried, ["throughput: mean latency × throughput = connections, in every trial"]);
 }
 
 #[test]
@@ -457,6 +541,70 @@ fn the_summary_is_what_its_schema_says_and_reads_back() {
     assert_eq!(problems.len(), 1, "the check would not notice a new key: {problems:?}");
 }
 
+/// The fixture as a server of the user's would have left it: three variants, nothing told, no process named.
+fn foreign() -> LoadedRun {
+    let mut run = fixture::run();
+    let (plan, kept) = (&mut run.header.plan, ["none", "api-key-memory", "mtls"]);
+    plan.target = Some(TargetPlan {
+        url: "https://gateway.test/whoami".to_owned(),
+        roots: None,
+        processes: None,
+        folder: "/".into(),
+    });
+    plan.variants.retain(|variant| kept.contains(&variant.name.as_str()));
+    plan.cases.retain(|case| kept.contains(&case.variant.as_str()));
+    for variant in &mut plan.variants {
+        let method = match variant.name.as_str() {
+            "none" => MethodWord::None,
+            "mtls" => MethodWord::Mtls,
+            _ => MethodWord::ApiKey,
+        };
+        let accepted = Accepted { status: vec![200], body_contains: None };
+        let convention = Convention { header: None, accepted, rejected: vec![401] };
+        let url = "https://gateway.test/whoami".to_owned();
+        let external = ExternalMethod { method, url, convention, credentials: None, revoke: None };
+        variant.method = Method::External { external: Box::new(external) };
+    }
+    run.records.retain(|record| kept.contains(&record.variant.as_str()));
+    for record in &mut run.records {
+        if let Measured::Latency(result) | Measured::Throughput(result) = &mut record.measured {
+            (result.server, result.validation, result.server_cpu_ns) = (None, None, None);
+        }
+    }
+    run
+}
+
+#[test]
+fn what_a_foreign_server_does_not_tell_is_blank_and_not_zero() {
+    const NOT_TOLD: Option<&str> = Some("not told by a foreign server");
+    let run = foreign();
+    let report = Report::new(&run);
+    let key = report.summary.variant("api-key-memory").expect("kept");
+    let latency = key.latency.known().expect("it was measured");
+    assert_eq!(latency.validation_ns.p50.reason(), NOT_TOLD);
+    assert_eq!(latency.operations_per_request.reason(), NOT_TOLD);
+    assert!(latency.server_cpu_ns_per_request.reason().expect("no process").contains("the scenario names none"));
+    assert!(latency.latency_added_ns.p50.known().is_some(), "what the client sees needs nobody to tell");
+    let revocation = key.revocation.known().expect("it was measured");
+    assert_eq!((revocation.promise.as_str(), revocation.promise_ns), ("not told by a foreign server", None));
+
+    assert_eq!(report::failed_checks(&run), Vec::<String>::new());
+    let names: Vec<&str> = report.checks.iter().map(|check| check.name.as_str()).collect();
+    assert!(names.iter().all(|name| !name.contains("lookup") && !name.contains("noticed")), "{names:?}");
+    for claim in report.claims.iter().filter(|claim| ["Identifies", "Stateless validation"].contains(&&*claim.aspect)) {
+        assert_eq!(claim.verdict, ClaimVerdict::NotMeasured, "{claim:?}");
+    }
+    assert_eq!(report.summary.target.as_deref(), Some("https://gateway.test/whoami"));
+    let text = include_str!("../../docs/summary.schema.json");
+    let json = serde_json::to_value(&report).expect("plain data");
+    let problems = schema::problems(&serde_json::from_str(text).expect("JSON"), &json);
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    report::write(&run, folder.path(), &ALL).expect("every format can be written");
+    assert!(page(&run).contains("gateway.test"));
+}
+
 #[test]
 fn an_empty_run_still_has_a_report() {
     let mut run = fixture::run();
@@ -546,10 +694,10 @@ fn handshakes_are_compared_exactly() {
     };
     assert_eq!(failed(|_| {}), Vec::<String>::new());
     let kinds = "mtls: client and server count the same handshakes";
-    assert_eq!(failed(|it| it.load.server.handshakes_full += 1), [kinds]);
-    assert_eq!(failed(|it| it.load.server.handshakes_resumed += 1), [kinds]);
+    assert_eq!(failed(|it| connections::counters(it).handshakes_full += 1), [kinds]);
+    assert_eq!(failed(|it| connections::counters(it).handshakes_resumed += 1), [kinds]);
     assert_eq!(failed(|it| it.certificates -= 1), [kinds]);
-    assert_eq!(failed(|it| it.load.server.handshakes_failed += 1), [kinds]);
+    assert_eq!(failed(|it| connections::counters(it).handshakes_failed += 1), [kinds]);
     assert_eq!(failed(|it| it.connections -= 1), ["handshake: requests = connections × requests per connection"]);
 }
 
@@ -557,12 +705,9 @@ fn handshakes_are_compared_exactly() {
 fn a_session_that_was_not_resumed_is_a_finding_and_not_a_number() {
     let mut run = connections::run();
     let spoilt = connections::handshake_mut(&mut run, "none/handshake@resumed,k=2");
-    for load in [&mut spoilt.load.handshakes_full, &mut spoilt.load.server.handshakes_full] {
-        *load += 1;
-    }
-    for load in [&mut spoilt.load.handshakes_resumed, &mut spoilt.load.server.handshakes_resumed] {
-        *load -= 1;
-    }
+    let server = connections::counters(spoilt);
+    (server.handshakes_full, server.handshakes_resumed) = (1, server.handshakes_resumed - 1);
+    (spoilt.load.handshakes_full, spoilt.load.handshakes_resumed) = (1, spoilt.load.handshakes_resumed - 1);
     let report = Report::new(&run);
     assert_eq!(report.failed_checks().count(), 0, "both sides saw it");
     let none = report.summary.variant("none").expect("in the fixture");

@@ -13,6 +13,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use bench_client::machine::KeptAwake;
 use bench_client::plan::{MeasurementKind, Plan};
 use bench_client::record::{Measured, Record};
 use bench_client::run::{LoadedRun, RunFolder};
@@ -129,7 +130,11 @@ impl Stage {
 
     /// The run's folder, once it is there: `out` itself or the only folder in it.
     fn run(&self) -> Option<PathBuf> {
-        let out = self.folder.path().join("out");
+        self.run_in("out")
+    }
+
+    fn run_in(&self, out: &str) -> Option<PathBuf> {
+        let out = self.folder.path().join(out);
         let inside = fs::read_dir(&out).into_iter().flatten().flatten().map(|entry| entry.path());
         std::iter::once(out.clone()).chain(inside).find(|folder| folder.join("run.json").exists())
     }
@@ -237,8 +242,51 @@ impl Process {
     }
 }
 
-fn wait_until_gone(servers: &[Process]) {
-    wait_for("the servers' end", || !servers.iter().any(Process::runs));
+/// Children of a run: its server processes, and what keeps cores awake where that is on.
+struct Children {
+    servers: Vec<Process>,
+    spinners: Vec<Process>,
+}
+
+impl Children {
+    fn of(client: Pid) -> Self {
+        let is_server = |child: &Process| child.arguments().get(1).is_some_and(|verb| verb == "serve");
+        let (servers, spinners) = Process::children_of(client).into_iter().partition(is_server);
+        Self { servers, spinners }
+    }
+
+    /// That nothing but spinning with the lowest of policies is done beside serving, where cores are kept awake at all.
+    fn assert_idle_policy(&self, run: &LoadedRun) {
+        let expected = usize::from(run.header.machine.keep_awake == KeptAwake::On);
+        assert_eq!(self.spinners.len(), expected, "{:?}: {:?}", run.header.machine.keep_awake, self.spinners);
+        for spinner in &self.spinners {
+            assert_eq!(spinner.arguments()[1], "keep-awake");
+            let grouped = fs::read_to_string("/proc/sys/kernel/sched_autogroup_enabled").unwrap_or_default();
+            if grouped.trim() == "1" {
+                let weight = fs::read_to_string(format!("/proc/{}/autogroup", spinner.pid)).unwrap();
+                assert!(weight.trim_end().ends_with("nice 19"), "{weight}");
+            }
+            // All threads but the first, which waits for the end: policy 5 is SCHED_IDLE (proc_pid_stat(5), field 41).
+            let mut policies: Vec<String> = fs::read_dir(format!("/proc/{}/task", spinner.pid))
+                .unwrap()
+                .flatten()
+                .map(|thread| fs::read_to_string(thread.path().join("stat")).unwrap())
+                .map(|stat| stat.rsplit_once(')').unwrap().1.split_whitespace().nth(38).unwrap().to_owned())
+                .collect();
+            policies.sort();
+            assert_eq!(policies[0], "0");
+            assert_eq!(policies.len(), 1 + run.header.machine.used_cpus().len());
+            assert!(policies[1..].iter().all(|policy| policy == "5"), "{policies:?}");
+        }
+    }
+
+    fn all(&self) -> Vec<Process> {
+        self.servers.iter().chain(&self.spinners).cloned().collect()
+    }
+}
+
+fn wait_until_gone(children: &[Process]) {
+    wait_for("the children's end", || !children.iter().any(Process::runs));
 }
 
 /// Every (case, round) that the plan asks for.
@@ -277,13 +325,29 @@ fn a_run_comes_to_its_end_with_every_record() {
 
     for record in &run.records {
         let (Measured::Latency(result) | Measured::Throughput(result)) = &record.measured else { continue };
-        assert_eq!(result.measured_ns, 60_000_000, "{}", record.case);
+        // Slices last until their requests are answered.
+        assert!(result.measured_ns >= 60_000_000, "{}: {}", record.case, result.measured_ns);
         assert!(result.answered > 0 && result.client_cpu_ns > 0, "{}", record.case);
-        assert_eq!(result.server.accepted, result.answered, "{}", record.case);
+        let server = result.server.as_ref().expect("the reference server counts");
+        assert_eq!(server.accepted, result.answered, "{}", record.case);
         assert!(result.server_cpu_ns.as_ref().unwrap()["resource"] > 0, "{}", record.case);
-        assert_eq!(result.validation.decode().unwrap().len(), result.answered, "{}", record.case);
+        assert_eq!(result.usage.keys().collect::<Vec<_>>(), ["client", "resource"], "{}", record.case);
+        for (role, usage) in &result.usage {
+            let switches = usage.switches.known().unwrap();
+            assert!(switches.voluntary + switches.involuntary > 0, "{}: {role}", record.case);
+            assert!(usage.sampled.known().is_some(), "{}: {role}", record.case);
+            assert!(usage.peak_rss_bytes.known().is_some_and(|bytes| *bytes > 1 << 20), "{}: {role}", record.case);
+            // Counted, or absent with a reason: 0 would be a lie.
+            assert_ne!(usage.instructions.known(), Some(&0), "{}: {role}", record.case);
+        }
+        // Kept connections: the kernel counted what the client wrote, and sent nothing else.
+        let tcp = result.tcp.known().unwrap();
+        assert_eq!(tcp.bytes_sent - tcp.bytes_retransmitted, result.bytes_sent, "{}", record.case);
+        assert_eq!(tcp.bytes_received, result.bytes_received, "{}", record.case);
+        assert!(tcp.segments_sent > 0 && tcp.segments_received > 0, "{}", record.case);
+        assert_eq!(result.validation.as_ref().unwrap().decode().unwrap().len(), result.answered, "{}", record.case);
         let lookups = if record.variant == "api-key-memory" { result.answered } else { 0 };
-        assert_eq!(result.server.store_lookups, lookups, "{}", record.case);
+        assert_eq!(server.store_lookups, lookups, "{}", record.case);
     }
     for record in of(&run, "api-key-memory/revocation") {
         let Measured::Revocation(result) = &record.measured else { panic!("{record:?}") };
@@ -309,20 +373,120 @@ fn a_run_comes_to_its_end_with_every_record() {
     }
 }
 
+/// New connections of every kind, and servers of every size.
+const CONNECTIONS: &str = r#"
+starts = 1
+rounds = 2
+pool = { count = 4 }
+
+[[variant]]
+name = "none"
+method = "none"
+
+[[variant]]
+name = "mtls"
+method = "mtls"
+crl_reload = "2s"
+crl_population = 500
+key = "Ed25519"
+chain_length = 3
+
+[[variant]]
+name = "api-key-far"
+method = "api-key"
+store = { kind = "memory", delay = "300us", population = 500 }
+
+[[variant]]
+name = "jwt-long"
+method = "jwt"
+algorithm = "RS256"
+claims_bytes = 16384
+denylist = { poll = "500ms", population = 500 }
+
+[[measurement]]
+kind = "throughput"
+name = "fresh"
+connection = "fresh"
+connections = 2
+warmup = "20ms"
+measure = "60ms"
+slice = "20ms"
+
+[[measurement]]
+kind = "throughput"
+name = "resumed"
+variants = ["api-key-far", "jwt-long"]
+connection = "resumed"
+connections = 2
+warmup = "20ms"
+measure = "60ms"
+slice = "20ms"
+
+[[measurement]]
+kind = "throughput"
+name = "reused"
+connections = 2
+warmup = "20ms"
+measure = "60ms"
+slice = "20ms"
+"#;
+
+#[test]
+fn client_and_server_count_the_same_connections_and_handshakes() {
+    let stage = Stage::set();
+    fs::write(stage.folder.path().join("connections.toml"), CONNECTIONS).unwrap();
+    for http in ["\"1.1\"", "\"2\""] {
+        let out = format!("out-{}", &http[1..2]);
+        let set = format!("server.http={http}");
+        let output = stage.finish(&["run", "connections.toml", "--out", &out, "--set", &set]);
+        // 3 where the machine was too busy for its checks of times; counts hold all the same.
+        assert!(matches!(output.status.code(), Some(0 | 3)), "{}", String::from_utf8_lossy(&output.stderr));
+        let run = RunFolder::load(&stage.run_in(&out).expect("the run has a folder")).unwrap();
+        assert_complete(&run);
+        for record in &run.records {
+            let Measured::Throughput(result) = &record.measured else { panic!("{record:?}") };
+            let (client, case) = (result, &record.case);
+            let server = client.server.as_ref().expect("the reference server counts");
+            assert_eq!(client.outcomes.unexpected(), 0, "{case} over {http}: {record:?}");
+            assert!(client.answered > 0, "{case}");
+            assert_eq!(server.handshakes_full, client.handshakes_full, "{case} over {http}");
+            assert_eq!(server.handshakes_resumed, client.handshakes_resumed, "{case} over {http}");
+            let handshakes = client.handshakes_full + client.handshakes_resumed;
+            assert_eq!(server.connections_accepted, handshakes, "{case} over {http}");
+            let with_certificate = if record.variant == "mtls" { handshakes } else { 0 };
+            assert_eq!(server.handshakes_with_certificate, with_certificate, "{case} over {http}");
+            assert_eq!((server.handshakes_failed, server.handshakes_refused), (0, 0), "{case} over {http}");
+            match record.measurement.as_str() {
+                "fresh" => assert_eq!(client.handshakes_full, client.answered, "{case} over {http}"),
+                "resumed" => assert_eq!(client.handshakes_resumed, client.answered, "{case} over {http}"),
+                _ => assert_eq!(handshakes, 0, "{case} over {http}"),
+            }
+            if record.variant == "api-key-far" {
+                assert!(
+                    result.validation.as_ref().unwrap().decode().unwrap().min() >= 299_000,
+                    "the way to the store is included"
+                );
+            }
+        }
+    }
+    stage.assert_nothing_left();
+}
+
 #[test]
 fn a_killed_run_leaves_no_server_and_can_be_finished() {
     let stage = Stage::set();
     let mut client = stage.begin();
     stage.wait_for_a_record(&mut client);
-    let servers = Process::children_of(client.pid());
-    assert_eq!(servers.len(), 3, "one per variant: {servers:?}");
-    for server in &servers {
+    let children = Children::of(client.pid());
+    assert_eq!(children.servers.len(), 3, "one per variant: {:?}", children.servers);
+    children.assert_idle_policy(&stage.load());
+    for server in &children.servers {
         // Nothing of the configuration is in the arguments, which every user of the machine can read.
         assert_eq!(server.arguments()[1..], ["serve", "--supervised", "--temporary-state"]);
     }
     kill_process(client.pid(), Signal::KILL).unwrap();
     assert_eq!(client.exit_code(), None, "a signal ended it");
-    wait_until_gone(&servers);
+    wait_until_gone(&children.all());
     stage.assert_nothing_left();
     stage.report_and_resume(&stage.records_text());
 }
@@ -332,11 +496,12 @@ fn ctrl_c_ends_a_run_cleanly_and_it_can_be_finished() {
     let stage = Stage::set();
     let mut client = stage.begin();
     stage.wait_for_a_record(&mut client);
-    let servers = Process::children_of(client.pid());
-    assert!(!servers.is_empty());
+    let children = Children::of(client.pid());
+    assert!(!children.servers.is_empty());
     kill_process(client.pid(), Signal::INT).unwrap();
     assert_eq!(client.exit_code(), Some(3), "{}", stage.stderr());
-    assert!(!servers.iter().any(Process::runs), "the client waits for its servers: {servers:?}");
+    let children = children.all();
+    assert!(!children.iter().any(Process::runs), "the client waits for its children: {children:?}");
     stage.assert_nothing_left();
     let records = stage.records_text();
     assert!(records.ends_with('\n'), "a clean end tears no line");
@@ -348,13 +513,14 @@ fn a_server_that_dies_ends_the_run_and_keeps_its_records() {
     let stage = Stage::set();
     let mut client = stage.begin();
     stage.wait_for_a_record(&mut client);
-    let servers = Process::children_of(client.pid());
-    let victim = servers.first().expect("servers run");
+    let children = Children::of(client.pid());
+    let victim = children.servers.first().expect("servers run");
     kill_process(Pid::from_raw(victim.pid).unwrap(), Signal::KILL).unwrap();
     assert_eq!(client.exit_code(), Some(3));
     let stderr = stage.stderr();
     assert!(stderr.contains("ended in the middle of the run") && stderr.contains("signal: 9"), "{stderr}");
-    assert!(!servers.iter().any(Process::runs), "{servers:?}");
+    let children = children.all();
+    assert!(!children.iter().any(Process::runs), "{children:?}");
     let records = stage.records_text();
     assert!(!stage.load().records.is_empty());
     stage.report_and_resume(&records);

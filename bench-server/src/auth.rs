@@ -232,7 +232,7 @@ impl Method {
     pub async fn authenticate(&self, request: &Request<'_>) -> Result<Principal, Rejection> {
         match self {
             Self::None => Ok(anonymous()),
-            Self::ApiKey(method) => method.authenticate(request),
+            Self::ApiKey(method) => method.authenticate(request).await,
             Self::Basic(method) => method.authenticate(request).await,
             Self::Jwt(method) => method.authenticate(request),
             Self::OAuth2(method) => method.authenticate(request).await,

@@ -87,6 +87,7 @@ async fn run(config: ServerConfig, supervised: bool, temporary_state: bool) -> a
         print(&summary(server.ready()))?;
         signals.any().await;
     }
+    server.never_free_stores();
     server.stop().await;
     if orphaned
         && temporary_state

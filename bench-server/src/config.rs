@@ -1,9 +1,13 @@
 //! What a server process is told: listeners, profiles, and every security option spelled out.
 //!
 //! No field here holds a secret; where one is needed the configuration names a file that holds it.
+//!
+//! Options with which a size or a distance is set up (`store_delay`, `…population`, `claims_bytes`, `chain_length`) are
+//! written only where they are not the default: what was measured before an option existed is still the same plan.
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -164,9 +168,36 @@ impl MethodConfig {
 pub struct ApiKeyConfig {
     /// Where key records live.
     pub store: StoreKind,
+    /// How much longer the answer to a lookup takes than the store itself: as if it were so far away. At most
+    /// [`LONGEST_DELAY`]; a cache hit does not pay it.
+    #[serde(with = "humantime_serde", default, skip_serializing_if = "Duration::is_zero")]
+    pub store_delay: Duration,
+    /// Records that the store holds at least when the server starts, beside those issued later; at most
+    /// [`ApiKeyConfig::MAX_POPULATION`]. Nobody knows their keys.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub store_population: usize,
     /// Cache in front of the store; absent means that every request reads the store.
     #[serde(default)]
     pub cache: Option<CacheConfig>,
+}
+
+impl ApiKeyConfig {
+    /// Largest `store_population`: 3 GB in memory, or 2 GB in an SQLite file.
+    pub const MAX_POPULATION: usize = 10_000_000;
+
+    /// A store that is at hand and holds what is issued, read for every request.
+    pub fn new(store: StoreKind) -> Self {
+        Self { store, store_delay: Duration::ZERO, store_population: 0, cache: None }
+    }
+}
+
+/// Longest delay of a store or an issuer that can be set: what is slower has timed out.
+pub const LONGEST_DELAY: Duration = Duration::from_secs(10);
+
+/// Whether a population is empty.
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde passes a reference
+fn is_empty(population: &usize) -> bool {
+    *population == 0
 }
 
 /// Where records live.
@@ -303,9 +334,22 @@ pub struct JwtConfig {
     /// Deny-list of `jti`; absent means stateless: a revoked token works until `exp`.
     #[serde(default)]
     pub denylist: Option<DenyListConfig>,
+    /// Length of the claims set of issued tokens, in bytes of JSON, within [`JwtConfig::CLAIMS_BYTES`]; a private claim
+    /// fills it up. Absent, or less than the required claims take: those alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claims_bytes: Option<usize>,
 }
 
 impl JwtConfig {
+    /// Possible lengths of a claims set. The longest is a token of 22 KiB, which the server's limits let pass.
+    pub const CLAIMS_BYTES: RangeInclusive<usize> = 200..=16_384;
+
+    /// Stateless tokens with the required claims under the default rules.
+    pub fn new(algorithm: Algorithm) -> Self {
+        let rules = TokenRules::default();
+        Self { algorithm, lifetime: Self::default_lifetime(), rules, denylist: None, claims_bytes: None }
+    }
+
     /// 15 minutes, the policy maximum of [`TokenRules`].
     pub fn default_lifetime() -> Duration {
         Duration::from_secs(900)
@@ -337,6 +381,20 @@ pub struct DenyListConfig {
     /// Time between two reads of the list: the longest that a revoked token goes unnoticed.
     #[serde(with = "humantime_serde")]
     pub poll: Duration,
+    /// Entries that the list holds at least when the server starts, at most [`DenyListConfig::MAX_POPULATION`]: tokens
+    /// revoked elsewhere. They stay for a day, so that the list has the same length throughout a run.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub population: usize,
+}
+
+impl DenyListConfig {
+    /// Largest `population`: 1 GB in memory, and as much in the list's SQLite file.
+    pub const MAX_POPULATION: usize = 10_000_000;
+
+    /// A list that is empty at first.
+    pub fn new(poll: Duration) -> Self {
+        Self { poll, population: 0 }
+    }
 }
 
 /// The resource server's side of OAuth 2.0.
@@ -351,6 +409,18 @@ pub struct OAuth2Config {
     /// Time rules, for tokens that are JWTs.
     #[serde(default)]
     pub rules: TokenRules,
+    /// How much longer the answer to an introspection takes than the authorization server itself: as if it were so far
+    /// away. At most [`LONGEST_DELAY`]; a cache hit does not pay it, nor does a token that is a JWT.
+    #[serde(with = "humantime_serde", default, skip_serializing_if = "Duration::is_zero")]
+    pub introspection_delay: Duration,
+}
+
+impl OAuth2Config {
+    /// Tokens of the process's own authorization server, under the default rules.
+    pub fn new(validation: TokenValidation) -> Self {
+        let (issuer, rules) = (TrustedIssuer::default(), TokenRules::default());
+        Self { validation, issuer, rules, introspection_delay: Duration::ZERO }
+    }
 }
 
 /// How the resource server validates an access token.
@@ -406,9 +476,35 @@ pub struct MtlsConfig {
     /// SPIFFE trust domain of accepted identities.
     #[serde(default = "MtlsConfig::default_trust_domain")]
     pub trust_domain: String,
+    /// Serial numbers that the CRL of the CA that signs leaves holds at least when the server starts, at most
+    /// [`MtlsConfig::MAX_CRL_POPULATION`]: certificates of nobody.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub crl_population: usize,
+    /// Keys of client certificates; the CA's own are always on P-256.
+    #[serde(default, skip_serializing_if = "CertificateKey::is_default")]
+    pub key: CertificateKey,
+    /// How many certificates a client sends.
+    #[serde(default, skip_serializing_if = "ChainLength::is_default")]
+    pub chain_length: ChainLength,
 }
 
 impl MtlsConfig {
+    /// Largest `crl_population`: a CRL of 35 MB, which each revocation signs anew.
+    pub const MAX_CRL_POPULATION: usize = 1_000_000;
+
+    /// CRLs looked at every `crl_reload`, and all else by default.
+    pub fn new(crl_reload: Duration) -> Self {
+        Self {
+            crl_reload,
+            crl_validity: Self::default_crl_validity(),
+            certificate_lifetime: Self::default_certificate_lifetime(),
+            trust_domain: Self::default_trust_domain(),
+            crl_population: 0,
+            key: CertificateKey::default(),
+            chain_length: ChainLength::default(),
+        }
+    }
+
     /// One day.
     pub fn default_crl_validity() -> Duration {
         Duration::from_secs(86_400)
@@ -420,6 +516,65 @@ impl MtlsConfig {
     /// `authbench.test`.
     pub fn default_trust_domain() -> String {
         "authbench.test".to_owned()
+    }
+}
+
+/// The key of a client certificate.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CertificateKey {
+    /// ECDSA on P-256 (FIPS 186-5).
+    #[default]
+    #[serde(rename = "P-256")]
+    P256,
+    /// RSA with a modulus of 2048 bits. Making one takes about a tenth of a second.
+    #[serde(rename = "RSA-2048")]
+    Rsa2048,
+    /// Ed25519 (RFC 8410).
+    Ed25519,
+}
+
+impl CertificateKey {
+    #[allow(clippy::trivially_copy_pass_by_ref)] // serde passes a reference
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// How many certificates a client sends (RFC 8446 §4.4.2): its leaf and every CA below the root.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "u8", into = "u8")]
+pub enum ChainLength {
+    /// The root signs leaves.
+    One = 1,
+    /// The root signs an issuing CA, which signs leaves.
+    #[default]
+    Two = 2,
+    /// There is an intermediate CA between root and issuing CA.
+    Three = 3,
+}
+
+impl ChainLength {
+    /// All of them, by their number less one.
+    pub const ALL: [Self; 3] = [Self::One, Self::Two, Self::Three];
+
+    #[allow(clippy::trivially_copy_pass_by_ref)] // serde passes a reference
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl TryFrom<u8> for ChainLength {
+    type Error = String;
+
+    fn try_from(certificates: u8) -> Result<Self, String> {
+        let length = Self::ALL.into_iter().find(|length| u8::from(*length) == certificates);
+        length.ok_or_else(|| format!("a chain of {certificates} certificates; write 1, 2 or 3"))
+    }
+}
+
+impl From<ChainLength> for u8 {
+    fn from(length: ChainLength) -> Self {
+        length as Self
     }
 }
 

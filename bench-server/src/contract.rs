@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::auth::jwt::required_claims_bytes;
 pub use crate::config::*;
 pub use crate::credential::password::check_costs;
 
@@ -238,14 +239,18 @@ pub struct Counters {
     pub jwks_fetches: u64,
     /// Introspection requests sent (also counted as lookups).
     pub introspections: u64,
+    /// TCP connections accepted on the listeners.
+    pub connections_accepted: u64,
     /// Full TLS handshakes completed.
     pub handshakes_full: u64,
     /// Resumed TLS handshakes completed.
     pub handshakes_resumed: u64,
-    /// Completed handshakes in which the client presented a certificate, all of them full.
+    /// Completed TLS handshakes in which the client's certificate was verified; also counted as full.
     pub handshakes_with_certificate: u64,
     /// TLS handshakes that failed.
     pub handshakes_failed: u64,
+    /// Failed TLS handshakes in which the server refused the client's certificate, or missed one.
+    pub handshakes_refused: u64,
     /// Requests refused, by reason (see [`crate::auth::Rejection::reason`]).
     pub rejected: std::collections::BTreeMap<String, u64>,
 }
@@ -270,10 +275,12 @@ impl Counters {
             hash_calls: self.hash_calls - earlier.hash_calls,
             jwks_fetches: self.jwks_fetches - earlier.jwks_fetches,
             introspections: self.introspections - earlier.introspections,
+            connections_accepted: self.connections_accepted - earlier.connections_accepted,
             handshakes_full: self.handshakes_full - earlier.handshakes_full,
             handshakes_resumed: self.handshakes_resumed - earlier.handshakes_resumed,
             handshakes_with_certificate: self.handshakes_with_certificate - earlier.handshakes_with_certificate,
             handshakes_failed: self.handshakes_failed - earlier.handshakes_failed,
+            handshakes_refused: self.handshakes_refused - earlier.handshakes_refused,
             rejected,
         }
     }

@@ -26,8 +26,8 @@ use sha2::{Digest as _, Sha256};
 use crate::cli::{Signals, not_started, print};
 use crate::config::{
     Algorithm, ApiKeyConfig, AuthorizationServerConfig, BasicConfig, ClockMode, HttpVersion, JwtConfig, ListenerConfig,
-    MethodConfig, MtlsConfig, OAuth2Config, PasswordHash, Profile, READ_SCOPE, ServerConfig, StoreKind, TokenRules,
-    TokenValidation, Transport, TrustedIssuer,
+    MethodConfig, MtlsConfig, OAuth2Config, PasswordHash, Profile, READ_SCOPE, ServerConfig, StoreKind,
+    TokenValidation, Transport,
 };
 use crate::contract::{ClientRegistration, IssueRequest, Issued, Material, Secret, UserRegistration};
 use crate::control::Administration;
@@ -78,31 +78,17 @@ fn configuration(state_dir: PathBuf, port: u16, mtls_port: u16) -> ServerConfig 
     };
     let main = vec![
         profile(MethodConfig::None),
-        profile(MethodConfig::ApiKey(ApiKeyConfig { store: StoreKind::Memory, cache: None })),
+        profile(MethodConfig::ApiKey(ApiKeyConfig::new(StoreKind::Memory))),
         profile(MethodConfig::Basic(BasicConfig {
             hash: PasswordHash::ARGON2ID,
             cache: None,
             hash_threads: BasicConfig::default_threads(),
             hash_queue: BasicConfig::default_queue(),
         })),
-        profile(MethodConfig::Jwt(JwtConfig {
-            algorithm: Algorithm::ES256,
-            lifetime: JwtConfig::default_lifetime(),
-            rules: TokenRules::default(),
-            denylist: None,
-        })),
-        profile(MethodConfig::OAuth2(OAuth2Config {
-            validation: TokenValidation::Opaque { cache: None },
-            issuer: TrustedIssuer::InProcess,
-            rules: TokenRules::default(),
-        })),
+        profile(MethodConfig::Jwt(JwtConfig::new(Algorithm::ES256))),
+        profile(MethodConfig::OAuth2(OAuth2Config::new(TokenValidation::Opaque { cache: None }))),
     ];
-    let mtls = vec![profile(MethodConfig::Mtls(MtlsConfig {
-        crl_reload: Duration::from_secs(1),
-        crl_validity: MtlsConfig::default_crl_validity(),
-        certificate_lifetime: MtlsConfig::default_certificate_lifetime(),
-        trust_domain: MtlsConfig::default_trust_domain(),
-    }))];
+    let mtls = vec![profile(MethodConfig::Mtls(MtlsConfig::new(Duration::from_secs(1))))];
     ServerConfig {
         listeners: vec![
             ListenerConfig { authorization_server: true, ..listener("main", port, main) },

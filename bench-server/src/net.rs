@@ -6,6 +6,7 @@
 pub(crate) mod accept;
 pub(crate) mod bind;
 pub(crate) mod http;
+mod json;
 pub(crate) mod problem;
 pub(crate) mod route;
 pub(crate) mod tls;

@@ -2,6 +2,7 @@
 
 pub mod cache;
 pub mod denylist;
+pub(crate) mod distance;
 pub(crate) mod file;
 pub mod keys;
 pub mod users;

@@ -50,10 +50,12 @@ pub struct Meter {
     pub hash_calls: Count,
     pub jwks_fetches: Count,
     pub introspections: Count,
+    pub connections_accepted: Count,
     pub handshakes_full: Count,
     pub handshakes_resumed: Count,
     pub handshakes_with_certificate: Count,
     pub handshakes_failed: Count,
+    pub handshakes_refused: Count,
     shards: [Mutex<Shard>; SHARDS],
 }
 
@@ -95,10 +97,12 @@ impl Meter {
             hash_calls: self.hash_calls.get(),
             jwks_fetches: self.jwks_fetches.get(),
             introspections: self.introspections.get(),
+            connections_accepted: self.connections_accepted.get(),
             handshakes_full: self.handshakes_full.get(),
             handshakes_resumed: self.handshakes_resumed.get(),
             handshakes_with_certificate: self.handshakes_with_certificate.get(),
             handshakes_failed: self.handshakes_failed.get(),
+            handshakes_refused: self.handshakes_refused.get(),
             rejected,
         }
     }

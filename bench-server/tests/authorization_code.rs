@@ -33,7 +33,7 @@ async fn start(state_dir: &Path, access_token: AccessTokenFormat, validation: To
         profiles,
         authorization_server,
     };
-    let oauth2 = OAuth2Config { validation, issuer: TrustedIssuer::InProcess, rules: TokenRules::default() };
+    let oauth2 = OAuth2Config::new(validation);
     let profile = Profile {
         name: "oauth2".to_owned(),
         path: "/whoami".to_owned(),

@@ -34,7 +34,7 @@ struct Subject {
 const MINUTE: Duration = Duration::from_secs(60);
 
 fn api_key(store: StoreKind) -> MethodConfig {
-    MethodConfig::ApiKey(ApiKeyConfig { store, cache: None })
+    MethodConfig::ApiKey(ApiKeyConfig::new(store))
 }
 
 fn password(hash: PasswordHash) -> MethodConfig {
@@ -42,17 +42,12 @@ fn password(hash: PasswordHash) -> MethodConfig {
 }
 
 fn jwt(algorithm: Algorithm, denylist: bool) -> MethodConfig {
-    let denylist = denylist.then_some(DenyListConfig { poll: Duration::from_millis(20) });
-    MethodConfig::Jwt(JwtConfig { algorithm, lifetime: MINUTE, rules: STRICT, denylist })
+    let denylist = denylist.then_some(DenyListConfig::new(Duration::from_millis(20)));
+    MethodConfig::Jwt(JwtConfig { lifetime: MINUTE, rules: STRICT, denylist, ..JwtConfig::new(algorithm) })
 }
 
 fn mtls() -> MethodConfig {
-    MethodConfig::Mtls(MtlsConfig {
-        crl_reload: Duration::from_millis(20),
-        crl_validity: MtlsConfig::default_crl_validity(),
-        certificate_lifetime: MtlsConfig::default_certificate_lifetime(),
-        trust_domain: MtlsConfig::default_trust_domain(),
-    })
+    MethodConfig::Mtls(MtlsConfig::new(Duration::from_millis(20)))
 }
 
 /// Cheap parameters: the tests are about answers, not about cost.

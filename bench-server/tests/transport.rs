@@ -32,7 +32,7 @@ fn baseline(transport: Transport, http: HttpVersion) -> ListenerConfig {
 }
 
 fn api_key() -> MethodConfig {
-    MethodConfig::ApiKey(ApiKeyConfig { store: StoreKind::Memory, cache: None })
+    MethodConfig::ApiKey(ApiKeyConfig::new(StoreKind::Memory))
 }
 
 fn config(state_dir: &Path, listeners: Vec<ListenerConfig>) -> ServerConfig {
@@ -101,6 +101,7 @@ async fn every_transport_carries_every_http_version() {
             let counters = server.counters().await;
             assert_eq!((counters.requests, counters.accepted), (2, 2));
             // Both requests went over one connection.
+            assert_eq!((counters.connections_accepted, counters.handshakes_with_certificate), (1, 0));
             assert_eq!(counters.handshakes_full, u64::from(transport != Transport::Plaintext));
             assert_eq!(counters.handshakes_resumed, 0);
             server.stop().await;
@@ -120,7 +121,8 @@ async fn a_listener_speaks_one_tls_version_only() {
             assert_eq!(client.get(server.whoami()).send().await.is_ok(), accepted, "{transport:?} {version:?}");
         }
         let counters = failed_handshake(&server).await;
-        assert_eq!((counters.handshakes_full, counters.handshakes_failed), (1, 1));
+        assert_eq!((counters.handshakes_full, counters.handshakes_failed, counters.handshakes_refused), (1, 1, 0));
+        assert_eq!(counters.connections_accepted, 2);
     }
 }
 
@@ -169,6 +171,7 @@ async fn sessions_are_resumed_and_both_kinds_counted() {
         }
         let counters = server.counters().await;
         assert_eq!((counters.handshakes_full, counters.handshakes_resumed), (1, 2), "{transport:?}");
+        assert_eq!(counters.connections_accepted, 3);
     }
 }
 
@@ -243,7 +246,14 @@ async fn header_blocks_have_a_limit_and_the_server_survives_them() {
             let send = async |request: reqwest::RequestBuilder| request.send().await.expect("an answer").status();
             let get = || client.get(server.whoami());
             assert_eq!(send(get().header("authorization", "x".repeat(24 * 1024))).await, 200);
-            assert_eq!(send(get().header("authorization", "x".repeat(64 * 1024))).await, 431, "{transport:?} {http:?}");
+            for kib in [32, 44, 63, 64] {
+                let long = || get().header("authorization", "x".repeat(kib * 1024));
+                assert_eq!(send(long()).await, 431, "{kib} KiB over {transport:?} {http:?}");
+                // What has been read on a connection before changes how much is read at once.
+                let fresh = long().build().expect("a request");
+                let answer = speaking(&server, http).execute(fresh).await.expect("an answer");
+                assert_eq!(answer.status(), 431, "{kib} KiB at first over {transport:?} {http:?}");
+            }
             let many = (0..150).fold(get(), |request, n| request.header(format!("x-{n}"), "1"));
             assert_eq!(send(many).await, 431, "{transport:?} {http:?}");
             assert_eq!(send(get()).await, 200);
@@ -282,14 +292,7 @@ async fn a_connection_remembers_no_credential() {
 /// HTTP/1 and GOAWAY over HTTP/2. A new connection is refused in its handshake.
 #[tokio::test]
 async fn a_connection_ends_when_its_certificate_is_revoked() {
-    let method = || {
-        MethodConfig::Mtls(MtlsConfig {
-            crl_reload: Duration::from_millis(20),
-            crl_validity: MtlsConfig::default_crl_validity(),
-            certificate_lifetime: MtlsConfig::default_certificate_lifetime(),
-            trust_domain: MtlsConfig::default_trust_domain(),
-        })
-    };
+    let method = || MethodConfig::Mtls(MtlsConfig::new(Duration::from_millis(20)));
     for transport in [Transport::Tls12, Transport::Tls13] {
         for http in VERSIONS {
             let server = Server::start_with(vec![serving(transport, http, method())], None).await;
@@ -335,6 +338,8 @@ async fn a_connection_ends_when_its_certificate_is_revoked() {
             tokio::time::timeout(Duration::from_secs(10), ended).await.expect("the connection ends");
             let counters = server.counters().await;
             assert_eq!(counters.handshakes_full, 1, "{transport:?} {http:?}: all answers came over one connection");
+            assert_eq!(counters.handshakes_with_certificate, 1);
+            assert_eq!(counters.handshakes_refused, counters.handshakes_failed, "for the certificate, all of them");
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bench_server::contract::{
     AUDIENCE, AccessTokenFormat, Algorithm, ApiKeyConfig, BasicConfig, CacheConfig, DenyListConfig, JwtConfig,
-    MethodConfig, MtlsConfig, OAuth2Config, PasswordHash, StoreKind, TokenRules, TokenValidation,
+    MethodConfig, MtlsConfig, OAuth2Config, PasswordHash, StoreKind, TokenValidation,
 };
 use benches::{Subject, TokenIssuer};
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -55,7 +55,7 @@ fn api_key(c: &mut Criterion) {
         ("api-key/sqlite/1e4", StoreKind::Sqlite, None, 10_000),
         ("api-key/sqlite-cached/1e4", StoreKind::Sqlite, Some(CACHE), 10_000),
     ] {
-        let method = MethodConfig::ApiKey(ApiKeyConfig { store, cache });
+        let method = MethodConfig::ApiKey(ApiKeyConfig { cache, ..ApiKeyConfig::new(store) });
         let (_dir, subject) = subject(&runtime, method, population);
         immediate(c, name, &subject);
     }
@@ -96,13 +96,13 @@ fn jwt(c: &mut Criterion) {
         let (_dir, subject) = subject(&runtime, method, 1);
         immediate(c, &format!("jwt/{name}"), &subject);
     }
-    let denylist = Some(DenyListConfig { poll: Duration::from_secs(1) });
+    let denylist = Some(DenyListConfig::new(Duration::from_secs(1)));
     let (_dir, subject) = subject(&runtime, MethodConfig::Jwt(jwt_config(Algorithm::ES256, denylist)), 1);
     immediate(c, "jwt/ES256-denylist", &subject);
 }
 
 fn jwt_config(algorithm: Algorithm, denylist: Option<DenyListConfig>) -> JwtConfig {
-    JwtConfig { algorithm, lifetime: JwtConfig::default_lifetime(), rules: TokenRules::default(), denylist }
+    JwtConfig { denylist, ..JwtConfig::new(algorithm) }
 }
 
 fn oauth2(c: &mut Criterion) {
@@ -118,8 +118,7 @@ fn oauth2(c: &mut Criterion) {
         let issuer_dir = tempfile::tempdir().expect("a temporary folder");
         let resource_dir = tempfile::tempdir().expect("a temporary folder");
         let issuer = runtime.block_on(TokenIssuer::start(issuer_dir.path(), format)).expect("an issuer");
-        let method =
-            MethodConfig::OAuth2(OAuth2Config { validation, issuer: issuer.trusted(), rules: TokenRules::default() });
+        let method = MethodConfig::OAuth2(OAuth2Config { issuer: issuer.trusted(), ..OAuth2Config::new(validation) });
         let subject = runtime.block_on(Subject::issued_by(resource_dir.path(), &issuer, method)).expect("a subject");
         waiting(c, name, &runtime, &subject);
         drop(subject);
@@ -129,12 +128,7 @@ fn oauth2(c: &mut Criterion) {
 
 fn mtls(c: &mut Criterion) {
     let runtime = runtime();
-    let method = MethodConfig::Mtls(MtlsConfig {
-        crl_reload: Duration::from_secs(60),
-        crl_validity: MtlsConfig::default_crl_validity(),
-        certificate_lifetime: MtlsConfig::default_certificate_lifetime(),
-        trust_domain: MtlsConfig::default_trust_domain(),
-    });
+    let method = MethodConfig::Mtls(MtlsConfig::new(Duration::from_secs(60)));
     let (_dir, subject) = subject(&runtime, method, 1);
     immediate(c, "mtls/kept-connection", &subject);
 }

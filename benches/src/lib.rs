@@ -93,6 +93,17 @@ impl Subject {
     }
 }
 
+/// A method built in `state_dir`, with one credential that it issued.
+///
+/// # Errors
+/// When the method cannot be built or does not issue.
+pub async fn issued(state_dir: &Path, method: MethodConfig) -> anyhow::Result<(Method, Issued)> {
+    let (method, _clock) = build(state_dir, method, None).await?;
+    let request = IssueRequest { count: 1, lifetime: None, scopes: vec![READ_SCOPE.to_owned()] };
+    let one = method.issue(&request).await?.pop().context("nothing was issued")?;
+    Ok((method, one))
+}
+
 async fn build(state_dir: &Path, method: MethodConfig, ca_file: Option<&Path>) -> anyhow::Result<(Method, Clock)> {
     let clock = Clock::new(ClockMode::System);
     let environment = Environment {

@@ -1,35 +1,52 @@
-//! `authbench doctor`: what this machine is, as far as it matters for measuring.
+//! `authbench doctor`: is this machine fit to measure on, and what can it resolve?
 
-use super::{Exit, print};
-use crate::machine::{Machine, raise_open_files_limit};
+use std::time::Duration;
 
-/// Show what of this machine matters for measuring
+use super::{Exit, print, remark};
+use crate::cell::Cell;
+use crate::doctor::{self, Effort};
+
+/// Examine whether this machine is fit to measure on, and what it can resolve
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {}
+pub(super) struct Args {
+    /// Seconds under load of two identical servers, whose difference is the noise floor [default: 10, quick: 3]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=600))]
+    aa_seconds: Option<u64>,
+    /// A shorter examination with a rougher verdict
+    #[arg(long)]
+    quick: bool,
+    /// Print the diagnosis as JSON (docs/doctor.md describes the fields)
+    #[arg(long)]
+    json: bool,
+}
 
-/// Sockets of the client and of the server's processes for the scenarios that ship, with room.
-const OPEN_FILES_WANTED: u64 = 4_096;
+impl Args {
+    fn effort(&self) -> Effort {
+        let (noise, short) = if self.quick { (3, 100) } else { (10, 500) };
+        Effort { noise: Duration::from_secs(self.aa_seconds.unwrap_or(noise)), short: Duration::from_millis(short) }
+    }
+}
 
-pub(super) fn doctor(_args: &Args) -> Exit {
-    let machine = Machine::detect(true);
-    let gib = machine.memory_bytes as f64 / f64::from(1 << 30);
-    print(format_args!("processor     {} × {} ({})", machine.cpus, machine.cpu_model, machine.arch));
-    print(format_args!("memory        {gib:.1} GiB"));
-    print(format_args!("system        {}", machine.os));
-    print(format_args!("hypervisor    {}", machine.hypervisor.as_deref().unwrap_or("none seen")));
-    match machine.client_cpu {
-        Some(client) => {
-            let servers: Vec<String> = machine.server_cpus.iter().map(ToString::to_string).collect();
-            print(format_args!("binding       servers on processor {}, client on {client}", servers.join(", ")));
-        }
-        None => print("binding       none: with fewer than two processors server and client share one, and costs blur"),
+pub(super) fn doctor(args: &Args) -> Exit {
+    let diagnosis = doctor::examine(args.effort(), |what| remark(format_args!("{what} …")));
+    if args.json {
+        print(serde_json::to_string_pretty(&diagnosis).expect("a diagnosis is plain data"));
+    } else {
+        print(doctor::render(&diagnosis).trim_end());
     }
-    match raise_open_files_limit() {
-        Ok(limit) if limit >= OPEN_FILES_WANTED => print(format_args!("open files    {limit}")),
-        Ok(limit) => {
-            print(format_args!("open files    {limit}: fewer than {OPEN_FILES_WANTED}; raise it with `ulimit -n`"));
-        }
-        Err(error) => print(format_args!("open files    unknown: {error}")),
+    match diagnosis.noise {
+        Cell::Known(_) => Exit::Fine,
+        Cell::Blank { .. } => Exit::Measurement,
     }
-    Exit::Fine
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_that_are_written_win_over_quick() {
+        let effort = |aa_seconds, quick| Args { aa_seconds, quick, json: false }.effort().noise.as_secs();
+        assert_eq!([effort(None, false), effort(None, true), effort(Some(7), true)], [10, 3, 7]);
+    }
 }

@@ -4,13 +4,14 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bench_server::contract::MethodConfig;
+use bench_server::contract::{MethodConfig, Transport};
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
 
 use super::scenarios::{Changes, prepare};
 use super::{Exit, fail, print};
-use crate::plan::{MeasurementKind, Plan, Variant};
+use crate::machine::KeepAwake;
+use crate::plan::{ExternalMethod, MeasurementKind, Method, Plan, TargetPlan, TargetProcesses, Variant};
 
 /// Widest line.
 const WIDTH: u16 = 120;
@@ -61,6 +62,14 @@ fn describe(plan: &Plan) -> String {
         plan.rounds_per_start(),
         if plan.pin { ", bound to processors" } else { "" }
     ));
+    match plan.keep_awake {
+        KeepAwake::Auto => {}
+        KeepAwake::On => line("cores are kept awake, where that can be had".to_owned()),
+        KeepAwake::Off => line("cores are left to sleep".to_owned()),
+    }
+    if let Some(target) = &plan.target {
+        line(whereto(plan, target));
+    }
     let start = plan.expected_start();
     line(format!(
         "about {}: per start {} to start the servers and issue credentials (estimated), {} warm-up, {} load, {} revocation{}",
@@ -74,6 +83,25 @@ fn describe(plan: &Plan) -> String {
     line(format!("\n{}", variants(plan)));
     line(format!("\n{}", measurements(plan)));
     text
+}
+
+/// What is sent where, when that is not a server of the run's own.
+fn whereto(plan: &Plan, target: &TargetPlan) -> String {
+    let mut urls: Vec<&str> =
+        plan.variants.iter().filter_map(|variant| variant.method.external()).flat_map(ExternalMethod::urls).collect();
+    urls.sort_unstable();
+    urls.dedup();
+    let trust = match (&target.roots, plan.transport) {
+        (_, Transport::Plaintext) => String::new(),
+        (Some(roots), _) => format!(", trusting {}", roots.display()),
+        (None, _) => ", trusting the system's roots".to_owned(),
+    };
+    let processes = match &target.processes {
+        None => "no process is named, so no server CPU".to_owned(),
+        Some(TargetProcesses::Pid(pid)) => format!("server CPU of process {pid} and all it starts"),
+        Some(TargetProcesses::Process(name)) => format!("server CPU of the process named \"{name}\" and all it starts"),
+    };
+    format!("requests with credentials go to {}{trust}; {processes}", urls.join(", "))
 }
 
 fn variants(plan: &Plan) -> Table {
@@ -96,9 +124,9 @@ fn measurements(plan: &Plan) -> Table {
         let (sent, trial, warmup) = match &measurement.kind {
             MeasurementKind::Latency(load) => (
                 format!(
-                    "{} arrivals, {}/s over {} {} connections",
+                    "{} arrivals, {} over {} {} connections",
                     word(&load.model),
-                    load.rate_per_s,
+                    load.rate,
                     load.connections,
                     word(&load.connection)
                 ),
@@ -106,7 +134,14 @@ fn measurements(plan: &Plan) -> Table {
                 humantime::format_duration(load.warmup).to_string(),
             ),
             MeasurementKind::Throughput(load) => (
-                format!("as fast as answers come, {} {} connections", load.connections, word(&load.connection)),
+                {
+                    let mut sent =
+                        format!("as fast as answers come, {} {} connections", load.connections, word(&load.connection));
+                    if let Some(objective) = &load.objective {
+                        let _ = write!(sent, "; then the highest rate with {objective} is searched");
+                    }
+                    sent
+                },
                 slices(load.slices, load.slice),
                 humantime::format_duration(load.warmup).to_string(),
             ),
@@ -158,6 +193,9 @@ fn slices(slices: u32, slice: Duration) -> String {
 
 /// Every option of the method as the plan stores it.
 fn options(variant: &Variant) -> String {
+    if let Some(external) = variant.method.external() {
+        return external.describe();
+    }
     let method = serde_json::to_value(&variant.method).expect("a plan is plain data");
     let mut parts = Vec::new();
     if let serde_json::Value::Object(mut options) = method {
@@ -177,7 +215,8 @@ fn options(variant: &Variant) -> String {
             }
         }
     }
-    if let (MethodConfig::OAuth2(_), Some(lifetime)) = (&variant.method, variant.credential_lifetime()) {
+    if let (Some(MethodConfig::OAuth2(_)), Some(lifetime)) = (variant.method.reference(), variant.credential_lifetime())
+    {
         parts.push(format!("lifetime {}", humantime::format_duration(lifetime)));
     }
     parts.join(", ")
@@ -200,7 +239,9 @@ fn plain(value: &serde_json::Value) -> String {
 /// What the settings promise about a revoked credential; a run measures it.
 fn noticed(variant: &Variant) -> String {
     match (&variant.method, variant.longest_window(None)) {
-        (MethodConfig::None, _) => "has no credential".to_owned(),
+        (method, _) if method.is_none() => "has no credential".to_owned(),
+        (Method::External { external }, _) if external.revoke.is_none() => "cannot be revoked".to_owned(),
+        (Method::External { .. }, _) => "not told by a foreign server".to_owned(),
         (_, window) if window.is_zero() => "at once".to_owned(),
         (_, window) => format!("within {}", humantime::format_duration(window)),
     }

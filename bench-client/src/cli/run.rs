@@ -6,8 +6,9 @@ use std::sync::atomic::AtomicBool;
 use super::report::present_all;
 use super::scenarios::{Changes, Ready, prepare};
 use super::{Exit, fail, interrupt, remark};
-use crate::machine::Machine;
+use crate::machine::{KeepAwake, KeptAwake, Machine};
 use crate::measure::{self, MeasureError};
+use crate::plan::Plan;
 use crate::progress;
 use crate::record::Record;
 use crate::run::{Build, Header, RUN_VERSION, RunFolder};
@@ -59,7 +60,7 @@ pub(super) fn run(args: &Args) -> Exit {
 }
 
 fn begin(scenario: Ready, args: &Args, interrupted: &AtomicBool) -> Exit {
-    let machine = Machine::detect(scenario.plan.pin);
+    let machine = machine_for(&scenario.plan);
     let header = Header {
         version: RUN_VERSION,
         scenario_text: scenario.text,
@@ -76,13 +77,26 @@ fn begin(scenario: Ready, args: &Args, interrupted: &AtomicBool) -> Exit {
     }
 }
 
+/// This machine, with all that the plan leaves to it decided.
+fn machine_for(plan: &Plan) -> Machine {
+    let mut machine = Machine::detect(plan.pin);
+    if plan.target.is_some() {
+        machine.server_cpus.clear(); // the processes of a server of the user's are not the run's to bind
+    }
+    machine.decide_keep_awake(plan.keep_awake, plan.measures_latency());
+    if let (KeepAwake::On, KeptAwake::Off { .. }) = (plan.keep_awake, &machine.keep_awake) {
+        remark(format_args!("warning: {}", machine.keep_awake.words()));
+    }
+    machine
+}
+
 fn resume(path: &Path, json: bool, interrupted: &AtomicBool) -> Exit {
     let (folder, run) = match RunFolder::resume(path) {
         Ok(opened) => opened,
         Err(error) => return fail(Exit::Input, error),
     };
     run.warnings.iter().for_each(|warning| remark(format_args!("warning: {warning}")));
-    let machine = Machine::detect(run.header.plan.pin);
+    let machine = machine_for(&run.header.plan);
     if let Err(message) = same_conditions(&run.header, &machine, &Build::current()) {
         return fail(Exit::Input, format_args!("{}: {message}", path.display()));
     }
@@ -92,6 +106,13 @@ fn resume(path: &Path, json: bool, interrupted: &AtomicBool) -> Exit {
 /// Whether a run may go on here: its records are compared with each other, so they must come from one machine and from
 /// one program.
 fn same_conditions(header: &Header, machine: &Machine, build: &Build) -> Result<(), String> {
+    if header.machine.keep_awake != machine.keep_awake {
+        return Err(format!(
+            "this run was begun with {}, and would go on with {}; begin a new one, or bring back what has changed",
+            header.machine.keep_awake.words(),
+            machine.keep_awake.words()
+        ));
+    }
     if header.machine != *machine {
         return Err(format!(
             "this run was begun on another machine ({} × {}, {}); begin a new one here",
@@ -167,6 +188,10 @@ mod tests {
         let elsewhere = Machine { cpu_model: "another".to_owned(), ..here.clone() };
         let message = same_conditions(&header, &elsewhere, &Build::current()).expect_err("another machine");
         assert!(message.contains("another machine"), "{message}");
+        let asleep = Machine { keep_awake: KeptAwake::off("nobody asked"), ..here.clone() };
+        let awake = Machine { keep_awake: KeptAwake::On, ..here.clone() };
+        let message = same_conditions(&Header { machine: awake, ..header.clone() }, &asleep, &Build::current());
+        assert!(message.is_err_and(|message| message.contains("nobody asked")));
         let other = Build { revision: "another".to_owned(), ..Build::current() };
         let message = same_conditions(&header, &here, &other).expect_err("another build");
         assert!(message.contains(&header.build.revision), "{message}");

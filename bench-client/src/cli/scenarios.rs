@@ -26,6 +26,16 @@ pub(super) const SHIPPED: &[Shipped] = &[
         text: include_str!("../../../scenarios/mtls-amortisation.toml"),
     },
     Shipped { name: "setup", file: "scenarios/setup.toml", text: include_str!("../../../scenarios/setup.toml") },
+    Shipped {
+        name: "haproxy",
+        file: "scenarios/gateways/haproxy.toml",
+        text: include_str!("../../../scenarios/gateways/haproxy.toml"),
+    },
+    Shipped {
+        name: "nginx",
+        file: "scenarios/gateways/nginx.toml",
+        text: include_str!("../../../scenarios/gateways/nginx.toml"),
+    },
 ];
 
 /// What the command line changes in a scenario.
@@ -101,10 +111,12 @@ mod tests {
 
     #[test]
     fn shipped_scenarios_are_the_files_and_have_no_mistakes() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios");
-        for entry in fs::read_dir(&folder).expect("in the repository") {
-            let path = entry.expect("readable").path();
-            let file = Path::new("scenarios").join(path.file_name().expect("a file"));
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let folders = ["scenarios", "scenarios/gateways"].map(|folder| root.join(folder));
+        let entries = folders.iter().flat_map(|folder| fs::read_dir(folder).expect("in the repository"));
+        let paths = entries.map(|entry| entry.expect("readable").path());
+        for path in paths.filter(|path| path.extension().is_some_and(|extension| extension == "toml")) {
+            let file = path.strip_prefix(&root).expect("it is in it").to_owned();
             let shipped = SHIPPED.iter().find(|shipped| Path::new(shipped.file) == file);
             let shipped = shipped.unwrap_or_else(|| panic!("{} does not ship; add it", file.display()));
             let resolved = scenario::resolve(&file, shipped.text, &Overrides::default()).expect(shipped.file);

@@ -1,10 +1,11 @@
 //! Connections: TCP with its bytes counted, TLS on top where asked for, and what every handshake turned out to be.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,7 @@ use tokio_rustls::client::TlsStream;
 use super::round_trips::Handshake;
 use super::tls;
 use super::{Endpoint, LoadError};
+use crate::machine::{Ends, TcpReading};
 use crate::outcome::{Outcome, RejectReason, Transport};
 
 /// How long the server is waited for that was told that a connection ends.
@@ -81,8 +83,7 @@ impl Connector {
         let unreachable = |source| ConnectError { outcome: Outcome::Failed(Transport::Connect), source };
         let tcp = TcpStream::connect(self.address).await.map_err(unreachable)?;
         tcp.set_nodelay(true).map_err(unreachable)?;
-        self.traffic.opened.add(1);
-        let tcp = Counted { tcp, traffic: Arc::clone(&self.traffic), closing: None };
+        let tcp = Counted::new(tcp, &self.traffic).map_err(unreachable)?;
         let connected = Instant::now();
         let mut established =
             Established { tcp: connected - begun, tls: Duration::ZERO, handshake: None, key_exchange: None };
@@ -137,6 +138,8 @@ pub(super) struct Traffic {
     resumed: Count,
     certificates: Count,
     not_closed: Count,
+    /// The connections that are open, which the kernel can be asked about.
+    open: Mutex<BTreeSet<Ends>>,
 }
 
 /// A reading of [`Traffic`].
@@ -162,6 +165,15 @@ impl Traffic {
     /// Counts a client certificate that was presented.
     pub(super) fn certificate_presented(&self) {
         self.certificates.add(1);
+    }
+
+    /// What the kernel has counted on the connections that are open.
+    ///
+    /// # Errors
+    /// Why it does not tell.
+    pub(super) fn tcp(&self) -> Result<TcpReading, String> {
+        let open: Vec<Ends> = self.open.lock().expect(NO_PANIC).iter().copied().collect();
+        TcpReading::of(&open, self.opened.get())
     }
 
     pub(super) fn totals(&self) -> Totals {
@@ -195,9 +207,27 @@ impl Count {
 /// A TCP stream whose bytes are counted, TLS records and handshakes included.
 pub(super) struct Counted {
     tcp: TcpStream,
+    ends: Ends,
     traffic: Arc<Traffic>,
     /// How long is waited for the server's end of the connection, once `close_notify` was sent.
     closing: Option<Pin<Box<Sleep>>>,
+}
+
+const NO_PANIC: &str = "nobody panics while holding it";
+
+impl Counted {
+    fn new(tcp: TcpStream, traffic: &Arc<Traffic>) -> io::Result<Self> {
+        let ends = Ends { local: tcp.local_addr()?, remote: tcp.peer_addr()? };
+        traffic.opened.add(1);
+        traffic.open.lock().expect(NO_PANIC).insert(ends);
+        Ok(Self { tcp, ends, traffic: Arc::clone(traffic), closing: None })
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.traffic.open.lock().expect(NO_PANIC).remove(&self.ends);
+    }
 }
 
 impl AsyncRead for Counted {
@@ -317,7 +347,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let tcp = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (server, _) = listener.accept().await.unwrap();
-        (Counted { tcp, traffic: Arc::default(), closing: None }, server)
+        (Counted::new(tcp, &Arc::default()).unwrap(), server)
     }
 
     #[tokio::test]

@@ -61,6 +61,25 @@ impl Handshakes {
         self.first_answer.saturating_record(nanoseconds(after));
     }
 
+    /// Both together.
+    pub(super) fn merged(mut self, other: Self) -> Self {
+        self.connections += other.connections;
+        for (own, other) in [
+            (&mut self.ready, other.ready),
+            (&mut self.tcp, other.tcp),
+            (&mut self.tls, other.tls),
+            (&mut self.first_answer, other.first_answer),
+        ] {
+            own.add(other).expect("all have the same bounds");
+        }
+        self.certificates += other.certificates;
+        self.not_closed += other.not_closed;
+        for (group, count) in other.key_exchange {
+            *self.key_exchange.entry(group).or_default() += count;
+        }
+        self
+    }
+
     /// Adds what connections did between two readings.
     pub(super) fn add_traffic(&mut self, before: Totals, after: Totals) {
         self.certificates += after.certificates - before.certificates;

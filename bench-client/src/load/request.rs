@@ -1,28 +1,33 @@
 //! Requests, rendered once per credential before anything is timed, and what their answers must say.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bench_server::contract::{HttpVersion, Issued, Material};
-use http::header::{AUTHORIZATION, HeaderValue};
+use http::header::{HeaderName, HeaderValue};
 
 use super::{Endpoint, LoadError};
+use crate::plan::{Convention, Slot};
 
 /// One request per credential. Holds secrets, so it has no `Debug`.
 pub(super) struct Requests {
-    /// For each credential the request as HTTP/1.1 sends it (RFC 9112), then the principal as a JSON string, all in one
+    /// For each credential the request as HTTP/1.1 sends it (RFC 9112), then what its answer must contain, all in one
     /// piece: a million small allocations would cost more than their content.
     arena: Vec<u8>,
     rendered: Vec<Rendered>,
     /// What HTTP/2 sends, as the library takes it.
     uri: http::Uri,
-    authorization: Vec<Option<HeaderValue>>,
+    field: HeaderName,
+    presented: Vec<Option<HeaderValue>>,
+    convention: Option<Arc<Convention>>,
 }
 
 /// Where in the arena a credential's parts stand.
 struct Rendered {
     start: usize,
     request_end: usize,
-    principal_end: usize,
+    answer_end: usize,
     scheme: Scheme,
 }
 
@@ -40,10 +45,12 @@ pub(super) enum Scheme {
 /// What the answer to a request is held to.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Expected<'a> {
-    /// The principal as a JSON string, quotes included.
-    pub(super) principal: &'a [u8],
+    /// What the answer must contain: of the reference server the principal as a JSON string, quotes included.
+    pub(super) contains: &'a [u8],
     /// What the request carried.
     pub(super) scheme: Scheme,
+    /// What status codes mean, for a server that is not the reference server.
+    pub(super) convention: Option<&'a Convention>,
 }
 
 impl Requests {
@@ -53,7 +60,14 @@ impl Requests {
     /// [`LoadError::Credential`] when a credential cannot stand in a header field, [`LoadError::Connect`] when host or
     /// path cannot stand in a request.
     pub(super) fn render(endpoint: &Endpoint, issued: &[Issued]) -> Result<Self, LoadError> {
-        let authority = format!("{}:{}", endpoint.host, endpoint.address.port());
+        let authority = endpoint.authority();
+        let convention = endpoint.convention.as_deref();
+        let name = convention.and_then(|convention| convention.header.as_ref()).map(|field| &*field.name);
+        let name = name.unwrap_or("Authorization");
+        let field = HeaderName::from_bytes(name.as_bytes()).map_err(|_| LoadError::Connect {
+            address: endpoint.address,
+            message: format!("{name:?} is no name of a header field (RFC 9110 §5.1)"),
+        })?;
         let uri = http::Uri::builder()
             .scheme(if endpoint.transport == bench_server::contract::Transport::Plaintext { "http" } else { "https" })
             .authority(authority.as_str())
@@ -63,27 +77,36 @@ impl Requests {
                 address: endpoint.address,
                 message: format!("host {:?} and path {:?} make no URL: {error}", endpoint.host, endpoint.path),
             })?;
-        let mut requests =
-            Self { arena: Vec::new(), rendered: Vec::with_capacity(issued.len()), uri, authorization: Vec::new() };
+        let mut requests = Self {
+            arena: Vec::new(),
+            rendered: Vec::with_capacity(issued.len()),
+            uri,
+            field,
+            presented: Vec::new(),
+            convention: endpoint.convention.clone(),
+        };
         for credential in issued {
-            let (scheme, authorization) = authorization(credential)?;
+            let (scheme, presented) = presented(credential, convention)?;
+            let contained = contained(convention, credential)?;
             let start = requests.arena.len();
             let mut put = |part: &[u8]| requests.arena.extend_from_slice(part);
             put(b"GET ");
             put(endpoint.path.as_bytes());
             put(b" HTTP/1.1\r\nHost: ");
             put(authority.as_bytes());
-            if let Some(value) = &authorization {
-                put(b"\r\nAuthorization: ");
+            if let Some(value) = &presented {
+                put(b"\r\n");
+                put(name.as_bytes());
+                put(b": ");
                 put(value.as_bytes());
             }
             put(b"\r\n\r\n");
             let request_end = requests.arena.len();
-            serde_json::to_writer(&mut requests.arena, &credential.principal).expect("memory takes every string");
-            let principal_end = requests.arena.len();
-            requests.rendered.push(Rendered { start, request_end, principal_end, scheme });
+            requests.arena.extend_from_slice(contained.as_bytes());
+            let answer_end = requests.arena.len();
+            requests.rendered.push(Rendered { start, request_end, answer_end, scheme });
             if endpoint.http == HttpVersion::Http2 {
-                requests.authorization.push(authorization);
+                requests.presented.push(presented);
             }
         }
         Ok(requests)
@@ -106,8 +129,8 @@ impl Requests {
         let mut request = http::Request::new(());
         *request.uri_mut() = self.uri.clone();
         *request.version_mut() = http::Version::HTTP_2;
-        if let Some(value) = &self.authorization[credential] {
-            request.headers_mut().insert(AUTHORIZATION, value.clone());
+        if let Some(value) = &self.presented[credential] {
+            request.headers_mut().insert(self.field.clone(), value.clone());
         }
         request
     }
@@ -115,16 +138,45 @@ impl Requests {
     /// What the answer must say.
     pub(super) fn expected(&self, credential: usize) -> Expected<'_> {
         let rendered = &self.rendered[credential];
-        Expected { principal: &self.arena[rendered.request_end..rendered.principal_end], scheme: rendered.scheme }
+        Expected {
+            contains: &self.arena[rendered.request_end..rendered.answer_end],
+            scheme: rendered.scheme,
+            convention: self.convention.as_deref(),
+        }
     }
 }
 
-/// The `Authorization` field of a credential.
-fn authorization(credential: &Issued) -> Result<(Scheme, Option<HeaderValue>), LoadError> {
+/// What an accepted answer must contain: by a convention, or the principal as the reference server writes it.
+fn contained(convention: Option<&Convention>, credential: &Issued) -> Result<String, LoadError> {
+    let Some(convention) = convention else {
+        return Ok(serde_json::to_string(&credential.principal).expect("every string can be JSON"));
+    };
+    let Some(text) = &convention.accepted.body_contains else { return Ok(String::new()) };
+    text.fill(|slot| match slot {
+        Slot::Principal => Ok(credential.principal.clone()),
+        Slot::Credential | Slot::Id | Slot::Variable(_) => Err(unusable(
+            credential,
+            format!("body_contains is {:?}, in which only {{principal}} can be filled in", text.text()),
+        )),
+    })
+}
+
+/// The field value that presents a credential.
+fn presented(credential: &Issued, convention: Option<&Convention>) -> Result<(Scheme, Option<HeaderValue>), LoadError> {
     let (scheme, value) = match &credential.material {
         Material::None | Material::Certificate { .. } => return Ok((Scheme::None, None)),
         Material::ApiKey { key: token } | Material::Bearer { token } => {
-            (Scheme::Bearer, format!("Bearer {}", token.expose()))
+            let value = match convention.and_then(|convention| convention.header.as_ref()) {
+                None => format!("Bearer {}", token.expose()),
+                Some(field) => field.value.fill(|slot| match slot {
+                    Slot::Credential => Ok(token.expose().to_owned()),
+                    Slot::Principal | Slot::Id | Slot::Variable(_) => Err(unusable(
+                        credential,
+                        format!("header is {:?}, in which only {{credential}} can be filled in", field.value.text()),
+                    )),
+                })?,
+            };
+            (Scheme::Bearer, value)
         }
         Material::Password { username, password } => {
             let pair = STANDARD.encode(format!("{username}:{}", password.expose()));
@@ -132,16 +184,23 @@ fn authorization(credential: &Issued) -> Result<(Scheme, Option<HeaderValue>), L
         }
     };
     // The error of `http` does not repeat the value, and neither may this one.
-    let value = HeaderValue::try_from(value).map_err(|_| LoadError::Credential {
-        id: credential.id.clone(),
-        message: "it holds a character that no header field may carry (RFC 9110 §5.5); issue another".to_owned(),
+    let value = HeaderValue::try_from(value).map_err(|_| {
+        let why = "it holds a character that no header field may carry (RFC 9110 §5.5); issue another";
+        unusable(credential, why.to_owned())
     })?;
     Ok((scheme, Some(value)))
+}
+
+fn unusable(credential: &Issued, message: String) -> LoadError {
+    LoadError::Credential { id: credential.id.clone(), message }
 }
 
 #[cfg(test)]
 mod tests {
     use bench_server::contract::{Secret, Transport};
+    use http::header::AUTHORIZATION;
+
+    use crate::plan::{Accepted, HeaderField};
 
     use super::*;
 
@@ -154,6 +213,7 @@ mod tests {
             key_exchange: None,
             roots: Vec::new(),
             path: "/whoami".to_owned(),
+            convention: None,
         }
     }
 
@@ -192,7 +252,7 @@ mod tests {
     fn a_principal_is_expected_as_json_writes_it() {
         let pool = [issued("CN=\"a\"\\b", Material::None)];
         let requests = Requests::render(&endpoint(), &pool).unwrap();
-        assert_eq!(requests.expected(0).principal, br#""CN=\"a\"\\b""#);
+        assert_eq!(requests.expected(0).contains, br#""CN=\"a\"\\b""#);
     }
 
     #[test]
@@ -200,6 +260,25 @@ mod tests {
         let pool = [issued("x", Material::Bearer { token: Secret::new("evil\r\nHost: other") })];
         let error = Requests::render(&endpoint(), &pool).err().expect("it is refused").to_string();
         assert!(error.contains("c1") && !error.contains("evil"), "{error}");
+    }
+
+    #[test]
+    fn a_convention_decides_field_and_answer() {
+        let template = |text: &str| crate::plan::Template::parse(text).unwrap();
+        let convention = Convention {
+            header: Some(HeaderField { name: "X-API-Key".to_owned(), value: template("v1 {credential}") }),
+            accepted: Accepted { status: vec![200], body_contains: Some(template("user={principal};")) },
+            rejected: vec![401],
+        };
+        let endpoint =
+            Endpoint { address: ([127, 0, 0, 1], 80).into(), convention: Some(Arc::new(convention)), ..endpoint() };
+        let pool = [issued("app", Material::ApiKey { key: Secret::new("k") }), issued("x", Material::None)];
+        let requests = Requests::render(&endpoint, &pool).unwrap();
+        assert_eq!(requests.http1(0), b"GET /whoami HTTP/1.1\r\nHost: localhost\r\nX-API-Key: v1 k\r\n\r\n");
+        assert_eq!(requests.http1(1), b"GET /whoami HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        assert_eq!(requests.expected(0).contains, b"user=app;");
+        assert_eq!(requests.http2(0).headers()["x-api-key"], "v1 k");
+        assert_eq!(requests.http2(0).headers().len(), 1);
     }
 
     #[test]

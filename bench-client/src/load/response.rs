@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use super::request::{Expected, Scheme};
 use crate::outcome::{Outcome, RejectReason, Transport};
+use crate::plan::Convention;
 
 /// Most header fields of an answer; more is taken for a protocol error.
 const MAX_FIELDS: usize = 64;
@@ -244,8 +245,11 @@ fn has_error(value: &[u8], error: &[u8]) -> bool {
 
 /// The outcome that an answer means.
 pub(super) fn judge(status: u16, challenges: Challenges, body: &[u8], expected: Expected<'_>) -> Outcome {
+    if let Some(convention) = expected.convention {
+        return judge_by(convention, status, body, expected.contains);
+    }
     let reason = match status {
-        200 if names(body, expected.principal) => return Outcome::Accepted,
+        200 if names(body, expected.contains) => return Outcome::Accepted,
         200 => return Outcome::Failed(Transport::WrongPrincipal),
         401 if challenges.invalid_token || (challenges.basic && expected.scheme == Scheme::Basic) => {
             RejectReason::InvalidCredential
@@ -259,6 +263,22 @@ pub(super) fn judge(status: u16, challenges: Challenges, body: &[u8], expected: 
         _ => RejectReason::OtherStatus,
     };
     Outcome::Rejected(reason)
+}
+
+/// The outcome that an answer means by a server's own convention: what that does not name is no judgement on the
+/// credential, whatever the status usually means.
+fn judge_by(convention: &Convention, status: u16, body: &[u8], contains: &[u8]) -> Outcome {
+    if convention.accepted.status.contains(&status) {
+        let found = contains.is_empty() || body.windows(contains.len()).any(|window| window == contains);
+        return if found { Outcome::Accepted } else { Outcome::Failed(Transport::WrongPrincipal) };
+    }
+    Outcome::Rejected(match status {
+        403 if convention.rejected.contains(&status) => RejectReason::Forbidden,
+        _ if convention.rejected.contains(&status) => RejectReason::InvalidCredential,
+        429 => RejectReason::Throttled,
+        503 => RejectReason::Unavailable,
+        _ => RejectReason::OtherStatus,
+    })
 }
 
 /// Whether the JSON in `body` has a member `principal` with this value (a JSON string). Not a full parse: the resource's
@@ -275,7 +295,7 @@ fn names(body: &[u8], principal: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    const APP: Expected<'_> = Expected { principal: b"\"app-1\"", scheme: Scheme::Bearer };
+    const APP: Expected<'_> = Expected { contains: b"\"app-1\"", scheme: Scheme::Bearer, convention: None };
 
     fn parse_text(text: &str) -> Result<Progress, NotHttp> {
         parse(&mut text.as_bytes().to_vec(), false, APP)
@@ -351,6 +371,36 @@ mod tests {
             ["", "{}", "{\"principal\":\"app-12\"}", "{\"principal\":\"app-", "{\"actor\":\"app-1\"}", "\"app-1\""]
         {
             assert_eq!(judged(body), Outcome::Failed(Transport::WrongPrincipal), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_convention_decides_what_status_and_body_mean() {
+        use crate::plan::{Accepted, Convention};
+        let convention = Convention {
+            header: None,
+            accepted: Accepted { status: vec![200, 204], body_contains: None },
+            rejected: vec![302, 401, 403],
+        };
+        let judged = |status, body: &str, contains: &str| {
+            let convention = Some(&convention);
+            let expected = Expected { contains: contains.as_bytes(), scheme: Scheme::Bearer, convention };
+            judge(status, Challenges::default(), body.as_bytes(), expected)
+        };
+        assert_eq!(judged(204, "", ""), Outcome::Accepted);
+        assert_eq!(judged(200, "hello, app-1!", "app-1!"), Outcome::Accepted);
+        for body in ["", "app-1", "hello, app-2!"] {
+            assert_eq!(judged(200, body, "app-1!"), Outcome::Failed(Transport::WrongPrincipal), "{body}");
+        }
+        for (status, reason) in [
+            (302, RejectReason::InvalidCredential),
+            (401, RejectReason::InvalidCredential),
+            (403, RejectReason::Forbidden),
+            (400, RejectReason::OtherStatus),
+            (429, RejectReason::Throttled),
+            (503, RejectReason::Unavailable),
+        ] {
+            assert_eq!(judged(status, "app-1", "app-1"), Outcome::Rejected(reason), "{status}");
         }
     }
 

@@ -1,78 +1,130 @@
-//! When requests are due: fixed beforehand by the seed, whatever the server does. And how that instant is met.
+//! When requests are due: fixed beforehand by the seed, whatever the server does.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rand::RngExt as _;
 use rand::rngs::ChaCha8Rng;
 use rand_distr::{Distribution, Exp1};
 
-use crate::plan::ArrivalModel;
+use crate::plan::{ArrivalModel, Rate};
 
-/// The intended times of one slice, as offsets from its start.
-pub(super) struct Schedule {
+/// Requests per second over the time of a trial, and how many are due until a moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Profile {
+    /// In order, at least one, the first at time 0. What is after the last piece has its last rate.
+    pieces: Vec<Piece>,
+}
+
+/// A time in which the rate changes evenly, or not at all.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Piece {
+    /// When it begins, in seconds.
+    start_s: f64,
+    /// Requests due before.
+    before: f64,
+    /// Requests per second at its start.
+    rate: f64,
+    /// Change of the rate in requests per second, per second.
+    slope: f64,
+}
+
+impl Piece {
+    /// Requests due until `seconds`.
+    fn until(&self, seconds: f64) -> f64 {
+        let t = seconds - self.start_s;
+        self.before + t * (self.rate + self.slope * t / 2.0)
+    }
+
+    /// The time, in seconds, until which `count` requests are due.
+    fn time_of(&self, count: f64) -> f64 {
+        let n = count - self.before;
+        // The root of slope/2·t² + rate·t = n in the form that needs no division by a slope of 0.
+        let root = (self.rate * self.rate + 2.0 * self.slope * n).max(0.0).sqrt();
+        self.start_s + 2.0 * n / (self.rate + root)
+    }
+}
+
+impl Profile {
+    /// The rate over a trial of that length, all slices together.
+    ///
+    /// # Panics
+    /// When a rate is not a positive number, or there is none; a plan holds no such.
+    pub fn new(rate: &Rate, length: Duration) -> Self {
+        let length_s = length.as_secs_f64();
+        let pieces = match rate {
+            Rate::Steady(rate) => vec![(0.0, *rate, *rate)],
+            Rate::Ramp { from, to } => vec![(0.0, *from, *to), (length_s, *to, *to)],
+            Rate::Steps(rates) => {
+                let step_s = length_s / rates.len() as f64;
+                rates.iter().enumerate().map(|(i, rate)| (i as f64 * step_s, *rate, *rate)).collect()
+            }
+        };
+        let mut profile = Self { pieces: Vec::with_capacity(pieces.len()) };
+        for (start_s, from, to) in pieces {
+            for rate in [from, to] {
+                assert!(rate > 0.0 && rate.is_finite(), "the plan's rates are positive, not {rate}");
+            }
+            let before = profile.pieces.last().map_or(0.0, |piece| piece.until(start_s));
+            let slope = if from == to { 0.0 } else { (to - from) / length_s };
+            profile.pieces.push(Piece { start_s, before, rate: from, slope });
+        }
+        assert!(!profile.pieces.is_empty(), "the plan has at least one rate");
+        profile
+    }
+
+    /// Requests due until `seconds`, on average.
+    pub fn until(&self, seconds: f64) -> f64 {
+        self.piece(|piece| piece.start_s <= seconds).until(seconds)
+    }
+
+    /// The time, in seconds, until which `count` requests are due on average.
+    fn time_of(&self, count: f64) -> f64 {
+        self.piece(|piece| piece.before <= count).time_of(count)
+    }
+
+    /// The last piece that has begun.
+    fn piece(&self, has_begun: impl Fn(&Piece) -> bool) -> &Piece {
+        let begun = self.pieces.partition_point(has_begun);
+        &self.pieces[begun.saturating_sub(1)]
+    }
+}
+
+/// The intended times of one slice, as offsets from its start, without end.
+///
+/// Arrivals at rate 1 are laid out on the axis of requests due, and brought to the axis of time by the profile (time
+/// change of a Poisson process: Çinlar, Introduction to Stochastic Processes, §4.7).
+pub(super) struct Schedule<'a> {
     model: ArrivalModel,
-    gap_ns: f64,
-    next_ns: f64,
-    end_ns: f64,
+    profile: &'a Profile,
+    offset_s: f64,
+    /// The next arrival on the axis of requests due.
+    next: f64,
     rng: ChaCha8Rng,
 }
 
-impl Schedule {
-    /// Arrivals at `rate_per_s` within `length`.
+impl<'a> Schedule<'a> {
+    /// Arrivals of a slice that begins at `offset` of the profile.
     ///
     /// A slice is shorter than many gaps are, so equal gaps begin at a random phase: only then does the mean over slices
     /// keep the rate. Exponential gaps need nothing, having no memory.
-    ///
-    /// # Panics
-    /// When the rate is not a positive number.
-    pub(super) fn new(model: ArrivalModel, rate_per_s: f64, length: Duration, mut rng: ChaCha8Rng) -> Self {
-        assert!(rate_per_s > 0.0 && rate_per_s.is_finite(), "the plan's rate is positive, not {rate_per_s}");
-        let gap_ns = 1e9 / rate_per_s;
-        let next_ns = gap_ns
-            * match model {
-                ArrivalModel::Poisson => Distribution::<f64>::sample(&Exp1, &mut rng),
-                ArrivalModel::Constant => rng.random::<f64>(),
-            };
-        Self { model, gap_ns, next_ns, end_ns: length.as_nanos() as f64, rng }
+    pub(super) fn new(model: ArrivalModel, profile: &'a Profile, offset: Duration, mut rng: ChaCha8Rng) -> Self {
+        let offset_s = offset.as_secs_f64();
+        let first = match model {
+            ArrivalModel::Poisson => Distribution::<f64>::sample(&Exp1, &mut rng),
+            ArrivalModel::Constant => rng.random::<f64>(),
+        };
+        Self { model, profile, offset_s, next: profile.until(offset_s) + first, rng }
     }
-}
 
-impl Iterator for Schedule {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        if self.next_ns >= self.end_ns {
-            return None;
-        }
-        let due = Duration::from_nanos(self.next_ns as u64);
-        self.next_ns += self.gap_ns
-            * match self.model {
-                ArrivalModel::Poisson => Distribution::<f64>::sample(&Exp1, &mut self.rng),
-                ArrivalModel::Constant => 1.0,
-            };
-        Some(due)
+    /// When the next request is due.
+    pub(super) fn next_due(&mut self) -> Duration {
+        let due = Duration::from_secs_f64((self.profile.time_of(self.next) - self.offset_s).max(0.0));
+        self.next += match self.model {
+            ArrivalModel::Poisson => Distribution::<f64>::sample(&Exp1, &mut self.rng),
+            ArrivalModel::Constant => 1.0,
+        };
+        due
     }
-}
-
-/// How long before an intended time the timer gives way to polling. tokio's timer wakes up to 1 ms late, and the rest is
-/// for the wake-up itself. The client has a core of its own, so the polling takes nothing from the server.
-const TIMER_SLACK: Duration = Duration::from_micros(1500);
-
-/// Waits for an instant and returns the first reading of the clock that is not before it.
-///
-/// While polling, `yield_now` hands over to the runtime, which looks for input and output before it comes back: answers
-/// to other requests are not kept waiting.
-pub(super) async fn wait_until(due: Instant) -> Instant {
-    let mut now = Instant::now();
-    if due > now + TIMER_SLACK {
-        tokio::time::sleep_until((due - TIMER_SLACK).into()).await;
-        now = Instant::now();
-    }
-    while now < due {
-        tokio::task::yield_now().await;
-        now = Instant::now();
-    }
-    now
 }
 
 #[cfg(test)]
@@ -81,7 +133,52 @@ mod tests {
     use crate::credential::rng;
 
     fn offsets(model: ArrivalModel, rate: f64, length: Duration, seed: u64) -> Vec<f64> {
-        Schedule::new(model, rate, length, rng(seed, 0)).map(|due| due.as_secs_f64()).collect()
+        slice(model, &Profile::new(&Rate::Steady(rate), length), Duration::ZERO, length, seed)
+    }
+
+    fn slice(model: ArrivalModel, profile: &Profile, offset: Duration, length: Duration, seed: u64) -> Vec<f64> {
+        let mut schedule = Schedule::new(model, profile, offset, rng(seed, 0));
+        std::iter::repeat_with(|| schedule.next_due())
+            .take_while(|due| *due < length)
+            .map(|due| due.as_secs_f64())
+            .collect()
+    }
+
+    #[test]
+    fn a_ramp_is_the_area_under_its_rate() {
+        let profile = Profile::new(&Rate::Ramp { from: 100.0, to: 300.0 }, Duration::from_secs(10));
+        for (seconds, due) in [(0.0, 0.0), (5.0, 750.0), (10.0, 2000.0), (12.0, 2600.0)] {
+            assert!((profile.until(seconds) - due).abs() < 1e-6, "{seconds} s: {}", profile.until(seconds));
+            assert!((profile.time_of(due) - seconds).abs() < 1e-9, "{due}: {}", profile.time_of(due));
+        }
+        let down = Profile::new(&Rate::Ramp { from: 300.0, to: 100.0 }, Duration::from_secs(10));
+        assert!((down.until(5.0) - 1250.0).abs() < 1e-6 && (down.time_of(1250.0) - 5.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn steps_share_the_time_evenly() {
+        let profile = Profile::new(&Rate::Steps(vec![100.0, 10.0, 1000.0]), Duration::from_secs(3));
+        for (seconds, due) in [(0.5, 50.0), (1.0, 100.0), (1.5, 105.0), (2.0, 110.0), (2.5, 610.0), (4.0, 2110.0)] {
+            assert!((profile.until(seconds) - due).abs() < 1e-9, "{seconds} s: {}", profile.until(seconds));
+            assert!((profile.time_of(due) - seconds).abs() < 1e-9, "{due}: {}", profile.time_of(due));
+        }
+    }
+
+    #[test]
+    fn slices_of_a_ramp_follow_it() {
+        let length = Duration::from_secs(10);
+        let profile = Profile::new(&Rate::Ramp { from: 1000.0, to: 9000.0 }, length);
+        let part = Duration::from_millis(100);
+        for model in [ArrivalModel::Constant, ArrivalModel::Poisson] {
+            for (tenths, expected) in [(0_u32, 104.0), (50, 504.0), (99, 896.0)] {
+                let seeds = 200;
+                let arrivals: usize =
+                    (0..seeds).map(|seed| slice(model, &profile, part * tenths, part, seed).len()).sum();
+                let mean = arrivals as f64 / seeds as f64;
+                // The standard deviation of the mean is 2 at most.
+                assert!((mean - expected).abs() < 8.0, "{model:?}, slice {tenths}: {mean}, expected {expected}");
+            }
+        }
     }
 
     #[test]
@@ -129,17 +226,5 @@ mod tests {
             assert!(first.is_sorted());
             assert!(first.iter().all(|due| *due < length.as_secs_f64()));
         }
-    }
-
-    #[tokio::test]
-    async fn waiting_never_ends_early_and_lets_other_tasks_run() {
-        let (read, write) = std::sync::mpsc::channel();
-        let other = tokio::spawn(async move { read.send(()).is_ok() });
-        for wait in [Duration::ZERO, Duration::from_micros(200), Duration::from_millis(4)] {
-            let due = Instant::now() + wait;
-            assert!(wait_until(due).await >= due);
-        }
-        assert!(write.try_recv().is_ok(), "a task that was ready ran while another waited");
-        assert!(other.await.expect("it does not panic"));
     }
 }

@@ -17,20 +17,20 @@ use futures_util::stream::{self, FuturesUnordered};
 use rand::rngs::ChaCha8Rng;
 use tokio::sync::Mutex;
 
-use super::schedule::{Schedule, wait_until};
+use super::schedule::{Profile, Schedule};
+use super::slice::{EXTENSION_MAX, Slice};
 use super::slot::{Slot, Wire};
 use super::{Endpoint, LoadError, PATIENCE, Tally, http2};
+use crate::cell::Cell;
 use crate::credential::{Pool, rng};
+use crate::machine::TcpReading;
+use crate::machine::Timer;
 use crate::outcome::{Outcome, Transport};
 use crate::plan::{ArrivalModel, ConnectionKind};
 
 /// Streams that share one connection in HTTP/2. Well below the 100 that RFC 9113 §6.5.2 asks servers to allow at least,
 /// so that nothing ever queues for a stream.
 const STREAMS_PER_CONNECTION: usize = 16;
-
-/// How long after its slice a request may still be sent late. A server that stalls for a second is charged in full;
-/// what is later than that is dropped and counted, so that a slice ends.
-const GRACE: Duration = Duration::from_secs(1);
 
 /// Connections that are opened at a time: below the backlog of every listener.
 const OPENING: usize = 32;
@@ -40,10 +40,11 @@ pub struct Session {
     wire: Wire,
     pool: Arc<Pool>,
     slots: Vec<Slot>,
+    timer: Timer,
     seed: u64,
     /// Slices so far: each draws from streams of its own.
     slices: u64,
-    grace: Duration,
+    extension: Duration,
     patience: Duration,
 }
 
@@ -57,6 +58,7 @@ impl Session {
     /// [`LoadError`].
     pub async fn open(endpoint: Endpoint, pool: Arc<Pool>, connections: usize, seed: u64) -> Result<Self, LoadError> {
         let wire = Wire::new(&endpoint, pool.issued())?;
+        let timer = Timer::new().map_err(LoadError::Timer)?;
         let shared: Vec<Arc<http2::Shared>> = match endpoint.http {
             HttpVersion::Http1 => Vec::new(),
             HttpVersion::Http2 => (0..connections.div_ceil(STREAMS_PER_CONNECTION)).map(|_| Arc::default()).collect(),
@@ -79,45 +81,46 @@ impl Session {
             }
         }
         drop(opening);
-        Ok(Self { wire, pool, slots, seed, slices: 0, grace: GRACE, patience: PATIENCE })
+        Ok(Self { wire, pool, slots, timer, seed, slices: 0, extension: EXTENSION_MAX, patience: PATIENCE })
     }
 
-    /// One open-loop slice over the first `connections` connections: arrivals of the model for `length`, then waiting
-    /// (bounded) for the answers still out. Fewer connections are used if fewer were opened.
+    /// One open-loop slice over the first `connections` connections: arrivals of the model for `length`, and on until
+    /// all of those are answered (at most 2 s more); then waiting for the answers still out. `offset` is where in the
+    /// profile the slice begins. Fewer connections are used if fewer were opened.
     ///
-    /// A request that finds no connection free is sent late; one still unsent 1 s after the slice is dropped. An answer
+    /// A request that finds no connection free is sent late; one still unsent 2 s after the slice is dropped. An answer
     /// that takes more than 10 s beyond the slice is a timeout. The slice is added to `tally`.
-    ///
-    /// # Panics
-    /// When `rate_per_s` is not a positive number.
     pub async fn open_loop(
         &mut self,
-        model: ArrivalModel,
-        rate_per_s: f64,
+        load: OpenLoop<'_>,
+        offset: Duration,
         length: Duration,
         connections: usize,
         kind: ConnectionKind,
         tally: &mut Tally,
     ) {
         let (schedule_rng, credential_rng) = self.next_streams();
-        let schedule = Schedule::new(model, rate_per_s, length, schedule_rng);
+        let schedule = Schedule::new(load.model, load.profile, offset, schedule_rng);
         let arrivals = Mutex::new(Arrivals { schedule, pool: &self.pool, rng: credential_rng });
         let slots = first(&mut self.slots, connections);
         let before = self.wire.connector.traffic.totals();
         prepare(&self.wire, slots, kind).await;
 
-        let shared = RefCell::new(&mut *tally);
-        let start = Instant::now();
-        let give_up = start + length + self.grace;
-        let workers = slots.iter_mut().map(|slot| follow(slot, &self.wire, kind, &arrivals, start, give_up, &shared));
-        join_until(start + length + self.patience, workers).await;
+        let slice = Slice::begin(length, self.extension, tally);
+        let deadline = slice.end + self.patience;
+        let workers = slots.iter_mut().map(|slot| follow(slot, &self.wire, kind, &arrivals, &self.timer, &slice));
+        join_until(deadline, workers).await;
 
-        tally.dropped += arrivals.into_inner().count() as u64;
-        self.finish(connections, length, before, tally);
+        let counted = slice.finish(Instant::now());
+        let mut unsent = arrivals.into_inner();
+        tally.dropped +=
+            std::iter::repeat_with(|| unsent.next()).take_while(|arrival| arrival.due < counted).count() as u64;
+        self.finish(connections, before, tally);
     }
 
-    /// One closed-loop slice over the first `connections` connections for `length`, then waiting (bounded) for the
-    /// answers still out. Fewer connections are used if fewer were opened. The slice is added to `tally`.
+    /// One closed-loop slice over the first `connections` connections for `length`, and on until what was sent in it is
+    /// answered (at most 2 s more); then waiting for the answers still out. Fewer connections are used if fewer were
+    /// opened. The slice is added to `tally`.
     pub async fn closed_loop(&mut self, length: Duration, connections: usize, kind: ConnectionKind, tally: &mut Tally) {
         let (_, credential_rng) = self.next_streams();
         let credentials = RefCell::new(Credentials { pool: &self.pool, rng: credential_rng });
@@ -125,12 +128,18 @@ impl Session {
         let before = self.wire.connector.traffic.totals();
         prepare(&self.wire, slots, kind).await;
 
-        let shared = RefCell::new(&mut *tally);
-        let end = Instant::now() + length;
-        let workers = slots.iter_mut().map(|slot| repeat(slot, &self.wire, kind, &credentials, end, &shared));
-        join_until(end + self.patience, workers).await;
+        let slice = Slice::begin(length, self.extension, tally);
+        let deadline = slice.end + self.patience;
+        let workers = slots.iter_mut().map(|slot| repeat(slot, &self.wire, kind, &credentials, &slice));
+        join_until(deadline, workers).await;
 
-        self.finish(connections, length, before, tally);
+        slice.finish(Instant::now());
+        self.finish(connections, before, tally);
+    }
+
+    /// What the kernel has counted so far on the connections that are open, of all slices and of what came before them.
+    pub fn tcp(&self) -> Cell<TcpReading> {
+        self.wire.connector.traffic.tcp().into()
     }
 
     /// Generators for the schedule and for the credentials of the next slice.
@@ -141,13 +150,12 @@ impl Session {
     }
 
     /// Counts what the slice left behind.
-    fn finish(&mut self, connections: usize, length: Duration, before: super::connect::Totals, tally: &mut Tally) {
+    fn finish(&mut self, connections: usize, before: super::connect::Totals, tally: &mut Tally) {
         for slot in first(&mut self.slots, connections) {
             if slot.abandon() {
                 tally.outcomes.add(Outcome::Failed(Transport::Timeout));
             }
         }
-        tally.measured += length;
         tally.add_traffic(before, self.wire.connector.traffic.totals());
     }
 }
@@ -191,9 +199,18 @@ async fn join_until<F: Future<Output = ()>>(deadline: Instant, workers: impl Ite
     let _ = tokio::time::timeout_at(deadline.into(), tokio::task::unconstrained(all)).await;
 }
 
+/// An open loop's arrivals.
+#[derive(Debug, Clone, Copy)]
+pub struct OpenLoop<'a> {
+    /// How they are spaced.
+    pub model: ArrivalModel,
+    /// How many there are.
+    pub profile: &'a Profile,
+}
+
 /// What is due when, and who asks: all of it fixed by the seed, however the server answers.
 struct Arrivals<'a> {
-    schedule: Schedule,
+    schedule: Schedule<'a>,
     pool: &'a Pool,
     rng: ChaCha8Rng,
 }
@@ -204,43 +221,58 @@ struct Arrival {
     credential: usize,
 }
 
-impl Iterator for Arrivals<'_> {
-    type Item = Arrival;
-
-    fn next(&mut self) -> Option<Arrival> {
-        let due = self.schedule.next()?;
-        Some(Arrival { due, credential: self.pool.pick(&mut self.rng) })
+impl Arrivals<'_> {
+    /// The next one; there is always another.
+    fn next(&mut self) -> Arrival {
+        Arrival { due: self.schedule.next_due(), credential: self.pool.pick(&mut self.rng) }
     }
 }
 
-/// Sends what is due until the schedule ends.
+/// Sends what is due until the slice ends.
 ///
 /// The mutex is the queue of free slots: whoever holds it takes the next arrival and waits for its time, the others wait
-/// for the mutex in the order in which they became free. So at most one slot polls the clock. If all are busy, the next
-/// to become free finds an arrival whose time has passed and sends it at once: it queued.
+/// for the mutex in the order in which they became free. So at most one slot waits for the clock. If all are busy, the
+/// next to become free finds an arrival whose time has passed and sends it at once: it queued.
 async fn follow(
     slot: &mut Slot,
     wire: &Wire,
     kind: ConnectionKind,
     arrivals: &Mutex<Arrivals<'_>>,
-    start: Instant,
-    give_up: Instant,
-    tally: &RefCell<&mut Tally>,
+    timer: &Timer,
+    slice: &Slice<'_>,
 ) {
     loop {
         let free = Instant::now();
-        let (intended, sent, credential) = {
-            let mut arrivals = arrivals.lock().await;
-            let Some(arrival) = arrivals.next() else { break };
-            let intended = start + arrival.due;
-            (intended, wait_until(intended).await, arrival.credential)
-        };
-        if sent >= give_up {
-            tally.borrow_mut().dropped += 1;
+        let mut arrivals = arrivals.lock().await;
+        let arrival = arrivals.next();
+        let intended = slice.start + arrival.due;
+        let proper = intended < slice.end;
+        if !proper {
+            // What follows is due only while answers to the slice proper are out.
+            slice.all_sent(free);
+            tokio::select! {
+                biased;
+                () = slice.wait_for_end() => {}
+                _ = timer.wait_until(intended) => {}
+            }
+            if slice.ended().is_some_and(|ended| ended <= intended) {
+                break;
+            }
+        }
+        let sent = timer.wait_until(intended).await;
+        drop(arrivals);
+        if sent >= slice.latest {
+            slice.note(|tally| tally.dropped += 1);
             break;
         }
-        let outcome = slot.request(wire, kind, slot.certificate.unwrap_or(credential)).await;
-        tally.borrow_mut().scheduled(intended, free, sent, Instant::now(), outcome);
+        slice.sending(proper);
+        let outcome = slot.request(wire, kind, slot.certificate.unwrap_or(arrival.credential)).await;
+        let done = Instant::now();
+        slice.answered(proper, done);
+        slice.note(|tally| {
+            tally.scheduled(intended, free, sent, done, outcome);
+            tally.occupied(sent, done, slice.ended());
+        });
         slot.close_spent().await;
         slot.pause_after_failures().await;
     }
@@ -258,21 +290,33 @@ impl Credentials<'_> {
     }
 }
 
-/// Sends again as soon as the last answer came, until `end`.
+/// Sends again as soon as the last answer came, until the slice ends.
 async fn repeat(
     slot: &mut Slot,
     wire: &Wire,
     kind: ConnectionKind,
     credentials: &RefCell<Credentials<'_>>,
-    end: Instant,
-    tally: &RefCell<&mut Tally>,
+    slice: &Slice<'_>,
 ) {
-    let mut sent = Instant::now();
-    while sent < end {
+    // Every connection's first request is due when the slice begins, though they are written one after the other.
+    let mut sent = slice.start;
+    loop {
+        let proper = sent < slice.end;
+        if !proper {
+            slice.all_sent(sent);
+            if slice.ended().is_some() {
+                break;
+            }
+        }
         let credential = slot.certificate.unwrap_or_else(|| credentials.borrow_mut().pick());
+        slice.sending(proper);
         let outcome = slot.request(wire, kind, credential).await;
         let done = Instant::now();
-        tally.borrow_mut().looped(sent, done, end, outcome);
+        slice.answered(proper, done);
+        slice.note(|tally| {
+            tally.looped(sent, done, slice.ended(), outcome);
+            tally.occupied(sent, done, slice.ended());
+        });
         // On a kept connection the next request follows at once, and one reading of the clock serves both.
         sent = done;
         if kind != ConnectionKind::Reused || outcome != Outcome::Accepted {

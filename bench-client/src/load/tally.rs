@@ -11,8 +11,10 @@ use crate::record::new_histogram;
 
 /// What slices of load measured, added up.
 pub struct Tally {
-    /// Sum of the slices' lengths.
+    /// Sum of the slices' lengths, each until its last request proper was answered.
     pub measured: Duration,
+    /// Sum over requests of the time between actual send and last byte, as far as it lies within [`Tally::measured`].
+    pub in_flight: Duration,
     /// Requests due and never sent.
     pub dropped: u64,
     /// See [`crate::record::LoadResult::outcomes`]. In a closed loop failures count whenever they end: a fault must not
@@ -53,6 +55,7 @@ impl Tally {
     pub fn new() -> Self {
         Self {
             measured: Duration::ZERO,
+            in_flight: Duration::ZERO,
             dropped: 0,
             outcomes: Outcomes::default(),
             answered: 0,
@@ -73,7 +76,7 @@ impl Tally {
     ///
     /// Whether it went out late because the client was slow, or because the server kept every connection busy, are two
     /// things: the first spoils the measurement, the second is what is being measured.
-    pub(super) fn scheduled(
+    pub(crate) fn scheduled(
         &mut self,
         intended: Instant,
         free: Instant,
@@ -94,13 +97,14 @@ impl Tally {
         }
     }
 
-    /// Counts a request of a closed loop that measures until `end`.
-    pub(super) fn looped(&mut self, sent: Instant, done: Instant, end: Instant, outcome: Outcome) {
+    /// Counts a request of a closed loop. `ended`: when the slice's counting ended, if it has.
+    pub(super) fn looped(&mut self, sent: Instant, done: Instant, ended: Option<Instant>, outcome: Outcome) {
         self.count_answer(outcome);
-        if done <= end || matches!(outcome, Outcome::Failed(_)) {
+        let counted = ended.is_none_or(|ended| done <= ended);
+        if counted || matches!(outcome, Outcome::Failed(_)) {
             self.outcomes.add(outcome);
         }
-        if done <= end && outcome == Outcome::Accepted {
+        if counted && outcome == Outcome::Accepted {
             let service_time = nanoseconds(sent, done);
             self.latency.saturating_record(service_time);
             self.service_time.saturating_record(service_time);
@@ -109,7 +113,8 @@ impl Tally {
 
     /// Counts a request on a connection that was opened for it and others: each of them counts, whenever it ends.
     pub(super) fn conversed(&mut self, sent: Instant, done: Instant, outcome: Outcome) {
-        self.looped(sent, done, done, outcome);
+        self.looped(sent, done, None, outcome);
+        self.occupied(sent, done, None);
     }
 
     /// Counts a connection that did not come about.
@@ -118,11 +123,47 @@ impl Tally {
         self.outcomes.add(outcome);
     }
 
+    /// Adds the time that a request was in flight while the slice was counted.
+    pub(super) fn occupied(&mut self, sent: Instant, done: Instant, ended: Option<Instant>) {
+        self.in_flight += ended.map_or(done, |ended| ended.min(done)).saturating_duration_since(sent);
+    }
+
     fn count_answer(&mut self, outcome: Outcome) {
         // 200 with the wrong name is an answer too, and the server worked for it.
         if !matches!(outcome, Outcome::Failed(cause) if cause != Transport::WrongPrincipal) {
             self.answered += 1;
         }
+    }
+
+    /// Both together.
+    ///
+    /// # Panics
+    /// Never: all histograms have the same bounds.
+    #[must_use]
+    pub fn merged(mut self, other: Self) -> Self {
+        self.measured += other.measured;
+        self.in_flight += other.in_flight;
+        self.dropped += other.dropped;
+        self.outcomes.merge(&other.outcomes);
+        self.answered += other.answered;
+        for (own, other) in [
+            (&mut self.latency, other.latency),
+            (&mut self.service_time, other.service_time),
+            (&mut self.lateness, other.lateness),
+        ] {
+            own.add(other).expect("all have the same bounds");
+        }
+        self.queued += other.queued;
+        self.bytes_sent += other.bytes_sent;
+        self.bytes_received += other.bytes_received;
+        self.connections_opened += other.connections_opened;
+        self.handshakes_full += other.handshakes_full;
+        self.handshakes_resumed += other.handshakes_resumed;
+        self.handshakes = match (self.handshakes, other.handshakes) {
+            (Some(own), Some(other)) => Some(Box::new(own.merged(*other))),
+            (own, other) => own.or(other),
+        };
+        self
     }
 
     /// Adds what connections did between two readings.

@@ -179,6 +179,7 @@ pub(super) async fn serve(setup: Setup<'_>, handler: impl Fn(&Seen<'_>) -> Reply
         key_exchange: None,
         roots: setup.pki.map(|pki| pki.ca.der().clone()).into_iter().collect(),
         path: "/whoami".to_owned(),
+        convention: None,
     }
 }
 

@@ -1,10 +1,21 @@
 //! Linux: what /proc and /sys tell (proc(5)), and the scheduler's system calls.
 
-use std::collections::BTreeMap;
+mod awake;
+mod perf;
+mod task;
+mod tcp;
+
 use std::fs;
 use std::io;
+use std::path::Path;
 
+use super::family::Entry;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+pub(super) use awake::{cpu_quota, leave_group, may_leave_group, set_idle_policy};
+pub(super) use perf::{Instructions, available as instructions_available};
+pub(super) use task::{cpu_ns, own_sampled_cpu, own_switches, peak_rss_bytes, sampled_cpu, switches};
+pub(super) use tcp::tcp_counts;
 
 /// Processors that the calling thread may use, in rising order.
 pub(super) fn allowed_cpus() -> Vec<usize> {
@@ -26,9 +37,7 @@ pub(super) fn cpu_model() -> String {
 
 pub(super) fn memory_bytes() -> u64 {
     let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    field(&text, "MemTotal")
-        .and_then(|value| value.trim_end_matches("kB").trim().parse::<u64>().ok())
-        .map_or(0, |kib| kib * 1024)
+    field(&text, "MemTotal").and_then(task::kib).unwrap_or(0)
 }
 
 pub(super) fn os() -> String {
@@ -41,10 +50,12 @@ pub(super) fn os() -> String {
     format!("{name}, {} {}", kernel.sysname().to_string_lossy(), kernel.release().to_string_lossy())
 }
 
-/// The processor's hypervisor flag says whether; firmware tables and the guest's clock sources say which.
+/// The processor's hypervisor flag says whether, and `/sys/hypervisor` or the device tree where processors have no such
+/// flag; firmware tables and the guest's clock sources say which.
 pub(super) fn hypervisor() -> Option<String> {
     let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    if !field(&text, "flags")?.split_ascii_whitespace().any(|flag| flag == "hypervisor") {
+    let by_system = || Path::new("/sys/hypervisor/type").exists() || Path::new("/proc/device-tree/hypervisor").exists();
+    if !has_hypervisor_flag(&text) && !by_system() {
         return None;
     }
     let clocks =
@@ -57,6 +68,10 @@ pub(super) fn hypervisor() -> Option<String> {
     Some(if parts.is_empty() { "unknown".to_owned() } else { parts.join(", ") })
 }
 
+fn has_hypervisor_flag(cpuinfo: &str) -> bool {
+    field(cpuinfo, "flags").is_some_and(|flags| flags.split_ascii_whitespace().any(|flag| flag == "hypervisor"))
+}
+
 /// The value of the first `key : value` line.
 fn field<'t>(text: &'t str, key: &str) -> Option<&'t str> {
     text.lines().find_map(|line| {
@@ -65,33 +80,22 @@ fn field<'t>(text: &'t str, key: &str) -> Option<&'t str> {
     })
 }
 
-/// The threads' scheduler accounts, in nanoseconds; where the kernel keeps none (then the file is missing or all zeros)
-/// the process's account, in clock ticks, under the thread id that is the process's own.
-pub(super) fn process_cpu_ns(pid: u32) -> Option<BTreeMap<u32, u64>> {
-    let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
-    let exact: BTreeMap<u32, u64> = threads
-        .flatten() // a thread that ended while its folder was listed
-        .filter_map(|thread| {
-            let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;
-            let ns = text.split_ascii_whitespace().next()?.parse().ok()?;
-            Some((thread.file_name().to_str()?.parse().ok()?, ns))
-        })
-        .collect();
-    if exact.values().any(|ns| *ns > 0) {
-        return Some(exact);
-    }
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let ns = stat_ticks(&stat)? * (1_000_000_000 / rustix::param::clock_ticks_per_second());
-    Some(BTreeMap::from([(pid, ns)]))
+/// All processes that can be seen, those left out that have ended and wait to be reaped.
+pub(super) fn processes() -> io::Result<Vec<Entry>> {
+    let folders = fs::read_dir("/proc")?.flatten();
+    let numbered = folders.filter_map(|folder| folder.file_name().to_str()?.parse::<u32>().ok());
+    // One may end while the list is read.
+    Ok(numbered.filter_map(|pid| parse_entry(pid, &fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)).collect())
 }
 
-/// `utime` + `stime`, fields 14 and 15 of `/proc/PID/stat`. Field 2 is the program's name in brackets and may itself
-/// hold blanks and brackets, so counting begins behind the last one.
-fn stat_ticks(stat: &str) -> Option<u64> {
-    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
-    let user: u64 = fields.next()?.parse().ok()?;
-    let system: u64 = fields.next()?.parse().ok()?;
-    Some(user + system)
+/// Fields 2 (name), 3 (state), 4 (parent) and 22 (begin) of `/proc/PID/stat`.
+fn parse_entry(pid: u32, stat: &str) -> Option<Entry> {
+    let (before, after) = stat.rsplit_once(')')?;
+    let name = before.split_once('(')?.1.to_owned();
+    let fields: Vec<&str> = after.split_ascii_whitespace().collect();
+    let ended = matches!(*fields.first()?, "Z" | "X");
+    let entry = Entry { pid, parent: fields.get(1)?.parse().ok()?, began: fields.get(19)?.parse().ok()?, name };
+    (!ended).then_some(entry)
 }
 
 pub(super) fn pin_current_thread(cpu: usize) -> io::Result<()> {
@@ -138,10 +142,19 @@ mod tests {
     }
 
     #[test]
-    fn a_program_name_with_blanks_and_brackets_does_not_move_the_fields() {
-        let stat = "42 (a b) (c)) S 1 42 42 0 -1 4194304 100 0 0 0 250 50 0 0 20 0 4 0 12345 0 0\n";
-        assert_eq!(stat_ticks(stat), Some(300));
-        assert_eq!(stat_ticks("42 (x) S 1 2"), None);
+    fn a_virtual_machine_is_told_by_a_whole_flag() {
+        assert!(has_hypervisor_flag("processor\t: 0\nflags\t\t: fpu x2apic hypervisor lahf_lm\n"));
+        assert!(!has_hypervisor_flag("flags\t\t: fpu nohypervisor\n"));
+        assert!(!has_hypervisor_flag("Features\t: fp asimd\n"));
+    }
+
+    #[test]
+    fn a_process_is_read_with_its_parent_and_begin() {
+        let fields = "S 7 42 42 0 -1 4194304 100 0 0 0 250 50 0 0 20 0 4 0 12345 0 0";
+        let entry = parse_entry(42, &format!("42 (a b) (c)) {fields}\n")).expect("complete");
+        assert_eq!((entry.pid, entry.parent, entry.began, entry.name.as_str()), (42, 7, 12345, "a b) (c)"));
+        assert!(parse_entry(42, &format!("42 (x) {}\n", fields.replace('S', "Z"))).is_none(), "it has ended");
+        assert!(parse_entry(42, "42 (x) S 1 2").is_none());
     }
 
     #[test]

@@ -22,64 +22,39 @@ pub(super) fn result(load: LoadResult, handshakes: &Handshakes) -> HandshakeResu
 
 /// What the handshakes turned out to be, where that is not what was asked for; the numbers are then about something else.
 pub(super) fn findings(result: &HandshakeResult, asked: ConnectionKind) -> Vec<String> {
-    let mut findings = Vec::new();
-    let (full, all) = (result.load.handshakes_full, result.load.handshakes_full + result.load.handshakes_resumed);
-    if asked == ConnectionKind::Resumed && full > 0 {
-        findings.push(format!("of {all} connections that offered a session, {full} made a full handshake"));
-    }
-    if result.not_closed > 0 {
-        findings.push(format!(
-            "the server left {} connections open for 1 s after they were ended by close_notify; the client closed them, and \
-             its ports to that address may run out",
-            result.not_closed
-        ));
-    }
-    findings
+    let LoadResult { handshakes_full, handshakes_resumed, .. } = result.load;
+    let not_resumed = (asked == ConnectionKind::Resumed).then(|| not_resumed(handshakes_full, handshakes_resumed));
+    not_resumed.flatten().into_iter().chain(not_closed(result.not_closed)).collect()
+}
+
+fn not_resumed(full: u64, resumed: u64) -> Option<String> {
+    let all = full + resumed;
+    (full > 0).then(|| format!("of {all} connections that offered a session, {full} made a full handshake"))
+}
+
+fn not_closed(connections: u64) -> Option<String> {
+    (connections > 0).then(|| {
+        format!(
+            "the server left {connections} connections open for 1 s after they were ended by close_notify; the client closed \
+             them, and its ports to that address may run out"
+        )
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use bench_server::contract::Counters;
-
     use super::*;
-    use crate::outcome::Outcomes;
-    use crate::record::new_histogram;
-
-    fn ended(full: u64, resumed: u64, not_closed: u64) -> HandshakeResult {
-        let empty = EncodedHistogram::encode(&new_histogram());
-        let load = LoadResult {
-            measured_ns: 1,
-            requested_rate_per_s: None,
-            dropped: 0,
-            outcomes: Outcomes::default(),
-            answered: 0,
-            latency: empty.clone(),
-            service_time: empty.clone(),
-            queued: 0,
-            lateness: None,
-            bytes_sent: 0,
-            bytes_received: 0,
-            handshakes_full: full,
-            handshakes_resumed: resumed,
-            client_cpu_ns: 0,
-            server_cpu_ns: None,
-            server: Counters::default(),
-            validation: empty,
-            steal: None,
-        };
-        result(load, &Handshakes { not_closed, ..Handshakes::default() })
-    }
 
     #[test]
     fn a_session_that_was_not_resumed_is_told() {
-        assert_eq!(findings(&ended(0, 9, 0), ConnectionKind::Resumed), Vec::<String>::new());
-        assert_eq!(findings(&ended(9, 0, 0), ConnectionKind::Fresh), Vec::<String>::new());
-        let told = findings(&ended(2, 7, 0), ConnectionKind::Resumed);
-        assert_eq!(told, ["of 9 connections that offered a session, 2 made a full handshake"]);
+        assert_eq!(not_resumed(0, 9), None);
+        let told = not_resumed(2, 7).expect("two were not");
+        assert_eq!(told, "of 9 connections that offered a session, 2 made a full handshake");
     }
 
     #[test]
     fn a_server_that_does_not_close_is_told() {
-        assert!(findings(&ended(9, 0, 3), ConnectionKind::Fresh)[0].contains("left 3 connections open"));
+        assert_eq!(not_closed(0), None);
+        assert!(not_closed(3).expect("three were left").contains("left 3 connections open"));
     }
 }

@@ -5,23 +5,22 @@ use std::time::{Duration, Instant};
 
 use bench_server::contract::Counters;
 
+use super::capacity::{self, Searched};
 use super::pace::Pace;
 use super::random::{Purpose, derived_seed, shuffled};
 use super::remaining::Group;
 use super::rules;
 use super::start::Server;
 use super::{MeasureError, check_alive, handshake};
-use crate::load::{Session, Tally};
-use crate::machine::{ProcessCpu, steal_jiffies, thread_cpu_ns};
-use crate::plan::{ArrivalModel, Case, ConnectionKind, MeasurementKind};
-use crate::record::{EncodedHistogram, LoadResult, Measured, RECORD_VERSION, Record};
+use crate::cell::Cell;
+use crate::load::{OpenLoop, Profile, Session, Tally};
+use crate::machine::{Account, TcpCounts, TcpReading, Usage, steal_jiffies, steal_share};
+use crate::plan::{ArrivalModel, Case, ConnectionKind, LoadRate, MeasurementKind, Objective, Rate};
+use crate::record::{CLIENT_ROLE, EncodedHistogram, LoadResult, Measured, RECORD_VERSION, Record, SchedulePart};
 use crate::target::TargetError;
 
-/// Fewest jiffies whose stolen share is worth telling: one more or less then changes it by less than one per cent.
-const STEAL_JIFFIES_MIN: u64 = 100;
-
 /// Settings of a measurement under load, whichever its loop.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Load {
     pub(super) arrivals: Arrivals,
     pub(super) connections: usize,
@@ -29,13 +28,15 @@ pub(super) struct Load {
     pub(super) warmup: Duration,
     pub(super) slice: Duration,
     pub(super) slices: u32,
+    /// What a capacity is searched at.
+    pub(super) objective: Option<Objective>,
 }
 
 /// When the next request is sent.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Arrivals {
     /// On a schedule.
-    Open { model: ArrivalModel, rate_per_s: f64 },
+    Open { model: ArrivalModel, rate: LoadRate },
     /// When the last answer has come.
     Closed,
     /// The same, on connections that each carry so many requests.
@@ -47,12 +48,13 @@ impl Load {
     pub(super) fn of(kind: &MeasurementKind) -> Option<Self> {
         match kind {
             MeasurementKind::Latency(plan) => Some(Self {
-                arrivals: Arrivals::Open { model: plan.model, rate_per_s: plan.rate_per_s },
+                arrivals: Arrivals::Open { model: plan.model, rate: plan.rate.clone() },
                 connections: plan.connections,
                 connection: plan.connection,
                 warmup: plan.warmup,
                 slice: plan.slice,
                 slices: plan.slices,
+                objective: None,
             }),
             MeasurementKind::Throughput(plan) => Some(Self {
                 arrivals: Arrivals::Closed,
@@ -61,6 +63,7 @@ impl Load {
                 warmup: plan.warmup,
                 slice: plan.slice,
                 slices: plan.slices,
+                objective: plan.objective,
             }),
             MeasurementKind::Handshake(plan) => Some(Self {
                 arrivals: Arrivals::Connections { requests: plan.requests_per_connection },
@@ -69,6 +72,7 @@ impl Load {
                 warmup: plan.warmup,
                 slice: plan.slice,
                 slices: plan.slices,
+                objective: None,
             }),
             MeasurementKind::Revocation(_) | MeasurementKind::Setup(_) => None,
         }
@@ -89,151 +93,291 @@ impl Load {
         }
     }
 
-    /// Load before anything is counted: caches fill, keys are parsed, connections leave slow start.
-    pub(super) async fn warm_up(&self, session: &mut Session) {
-        self.prime(session).await;
-        self.drive(session, self.warmup, &mut Tally::new()).await;
+    fn is_open(&self) -> bool {
+        matches!(self.arrivals, Arrivals::Open { .. })
     }
 
-    async fn drive(&self, session: &mut Session, length: Duration, tally: &mut Tally) {
-        match self.arrivals {
-            Arrivals::Open { model, rate_per_s } => {
-                session.open_loop(model, rate_per_s, length, self.connections, self.connection, tally).await;
+    /// Whether other measurements of the start must come before.
+    pub(super) fn needs_capacity(&self) -> bool {
+        matches!(self.arrivals, Arrivals::Open { rate: LoadRate::ShareOfCapacity(_), .. })
+    }
+
+    /// Into how many parts a trial is cut to see what its rates do.
+    fn parts(&self) -> usize {
+        match &self.arrivals {
+            Arrivals::Open { rate: LoadRate::PerSecond(Rate::Steps(rates)), .. } => rates.len(),
+            Arrivals::Open { rate: LoadRate::PerSecond(Rate::Ramp { .. }), .. } => self.slices.min(RAMP_PARTS) as usize,
+            Arrivals::Open { .. } | Arrivals::Closed | Arrivals::Connections { .. } => 1,
+        }
+    }
+
+    /// Load before anything is counted: caches fill, keys are parsed, connections leave slow start. Where the rate is a
+    /// share of a capacity that nobody knows yet, the connections are kept busy instead.
+    pub(super) async fn warm_up(&self, session: &mut Session) {
+        self.prime(session).await;
+        let offered = Offered::of(&self.arrivals, self.warmup, None);
+        self.drive(session, offered.as_ref(), Duration::ZERO, self.warmup, &mut Tally::new()).await;
+    }
+
+    /// One slice of the load offered; without one, of a closed loop.
+    pub(super) async fn drive(
+        &self,
+        session: &mut Session,
+        offered: Option<&Offered>,
+        offset: Duration,
+        length: Duration,
+        tally: &mut Tally,
+    ) {
+        match offered {
+            Some(Offered { model, profile, .. }) => {
+                let load = OpenLoop { model: *model, profile };
+                session.open_loop(load, offset, length, self.connections, self.connection, tally).await;
             }
-            Arrivals::Closed => session.closed_loop(length, self.connections, self.connection, tally).await,
-            Arrivals::Connections { requests } => {
-                session.connection_loop(length, self.connections, self.connection, requests, tally).await;
-            }
+            None => match self.arrivals {
+                Arrivals::Connections { requests } => {
+                    session.connection_loop(length, self.connections, self.connection, requests, tally).await;
+                }
+                Arrivals::Open { .. } | Arrivals::Closed => {
+                    session.closed_loop(length, self.connections, self.connection, tally).await;
+                }
+            },
         }
     }
 }
 
-const HAS_SESSION: &str = "a case under load has a session";
+/// What an open loop offers over a trial, every number known.
+pub(super) struct Offered {
+    model: ArrivalModel,
+    profile: Profile,
+    /// On average over the trial.
+    rate_per_s: f64,
+}
+
+impl Offered {
+    /// A rate over a trial of that length.
+    pub(super) fn new(model: ArrivalModel, rate: &Rate, length: Duration) -> Self {
+        // A warm-up may have no length; its rate is then asked of nobody.
+        let length = length.max(Duration::from_nanos(1));
+        let profile = Profile::new(rate, length);
+        let rate_per_s = profile.until(length.as_secs_f64()) / length.as_secs_f64();
+        Self { model, profile, rate_per_s }
+    }
+
+    /// `None` for a closed loop, and for a share of a capacity that is not known.
+    fn of(arrivals: &Arrivals, length: Duration, capacity_per_s: Option<f64>) -> Option<Self> {
+        let Arrivals::Open { model, rate } = arrivals else { return None };
+        Some(match rate {
+            LoadRate::PerSecond(rate) => Self::new(*model, rate, length),
+            LoadRate::ShareOfCapacity(share) => Self::new(*model, &Rate::Steady(share * capacity_per_s?), length),
+        })
+    }
+
+    /// What a part of the schedule came to, each part `length` seconds long.
+    fn part(&self, index: usize, length: f64, tally: &Tally) -> SchedulePart {
+        let start = index as f64 * length;
+        SchedulePart {
+            rate_per_s: (self.profile.until(start + length) - self.profile.until(start)) / length,
+            measured_ns: tally.measured.as_nanos() as u64,
+            outcomes: tally.outcomes.clone(),
+            dropped: tally.dropped,
+            latency: EncodedHistogram::encode(&tally.latency),
+        }
+    }
+}
+
+/// Where in a plan trials belong.
+pub(super) struct Place {
+    pub(super) round: u32,
+    /// The start's number in records.
+    pub(super) start: u32,
+    pub(super) seed: u64,
+    /// Whether it is the first round of its start, in which capacities are searched.
+    pub(super) first: bool,
+}
 
 /// One trial of each case of the group, interleaved: in every pass each case has one slice, in an order of its own.
-/// Nothing is kept of trials that do not come to their end.
+/// Nothing is kept of trials that do not come to their end. `capacities` holds what variants carried in this start; it
+/// is read by loads that are a share of it, and added to.
 pub(super) async fn trials(
     group: &Group<'_, Load>,
-    round: u32,
-    start: u32,
-    seed: u64,
+    place: &Place,
+    capacities: &mut BTreeMap<String, f64>,
     servers: &mut [Server<'_>],
     pace: &mut Pace<'_>,
 ) -> Result<Vec<Record>, MeasureError> {
+    let settings = &group.settings;
     let mut trials = Vec::with_capacity(group.cases.len());
     for &case in &group.cases {
         let server = servers
             .iter()
             .position(|server| server.variant.name == case.variant)
             .expect("a start has a server for each of its cases");
-        group.settings.prime(servers[server].session.as_mut().expect(HAS_SESSION)).await;
-        trials.push(Trial::begin(case, server, servers).await?);
+        settings.prime(servers[server].session.as_mut().expect(HAS_SESSION)).await;
+        let offered =
+            Offered::of(&settings.arrivals, settings.slice * settings.slices, capacities.get(&case.variant).copied());
+        trials.push(Trial::begin(case, server, settings, offered, servers).await?);
     }
-    for pass in 0..group.settings.slices {
-        let order = derived_seed(seed, Purpose::Order, &[u64::from(round), group.index as u64, u64::from(pass)]);
-        for index in shuffled(trials.len(), order) {
+    let name = |pass: u32| [u64::from(place.round), group.index as u64, u64::from(pass)];
+    for pass in 0..settings.slices {
+        for index in shuffled(trials.len(), derived_seed(place.seed, Purpose::Order, &name(pass))) {
             pace.check()?;
             let trial = &mut trials[index];
-            trial.slice(&group.settings, &mut servers[trial.server]).await;
-            pace.spent(group.settings.slice);
+            trial.slice(settings, pass, &mut servers[trial.server]).await;
+            pace.spent(settings.slice);
         }
         check_alive(servers)?;
     }
     let mut records = Vec::with_capacity(trials.len());
+    let mut searched = Vec::new();
     for trial in trials {
         let server = trial.server;
-        records.push(trial.end(group, round, start, &servers[server]).await?);
+        let record = trial.end(group, place, &servers[server]).await?;
+        searched.push(Searched { server, saturation_per_s: record.capacity_per_s().unwrap_or_default() });
+        records.push(record);
+    }
+    if let (true, Some(objective)) = (place.first, &settings.objective) {
+        let place_of_search = [u64::from(place.round), group.index as u64];
+        let found =
+            capacity::search(settings, objective, &searched, place.seed, place_of_search, servers, pace).await?;
+        for (record, found) in records.iter_mut().zip(found) {
+            if let Measured::Throughput(result) = &mut record.measured {
+                result.capacity = Some(found);
+            }
+        }
+    }
+    for record in &records {
+        // Later rounds of a start search no more: what was found stands.
+        if let Some(found) = record.capacity_per_s().filter(|_| place.first || settings.objective.is_none()) {
+            capacities.insert(record.variant.clone(), found);
+        }
     }
     Ok(records)
 }
+
+/// Parts that a ramp is cut into, to see what its rates do.
+const RAMP_PARTS: u32 = 10;
 
 /// One case in one round, while it is measured.
 struct Trial<'p> {
     case: &'p Case,
     /// Index of the case's server.
     server: usize,
+    /// `None` in a closed loop, and where the load is a share of a capacity that is not known.
+    offered: Option<Offered>,
     started_at: jiff::Timestamp,
     started: Instant,
-    /// The server's counters at the beginning.
-    counters: Counters,
-    tally: Tally,
-    client_cpu_ns: u64,
-    server_cpu_ns: Option<BTreeMap<String, u64>>,
+    /// The server's counters at the beginning, where it tells them.
+    counters: Option<Counters>,
+    /// One for each part of the schedule, at least one.
+    parts: Vec<Tally>,
+    /// The load client's account, and those of the server's processes by role.
+    client: Account,
+    servers: BTreeMap<String, Account>,
+    /// What the kernel had counted on the connections at the beginning.
+    tcp: Cell<TcpReading>,
     /// Jiffies that the hypervisor had taken, and all jiffies, at the beginning.
     steal: Option<(u64, u64)>,
 }
 
 impl<'p> Trial<'p> {
     /// Takes the server's counters; its validation histogram starts anew.
-    async fn begin(case: &'p Case, server: usize, servers: &[Server<'_>]) -> Result<Self, TargetError> {
-        let telemetry = servers[server].target.telemetry().await?;
+    async fn begin(
+        case: &'p Case,
+        server: usize,
+        load: &Load,
+        offered: Option<Offered>,
+        servers: &[Server<'_>],
+    ) -> Result<Self, TargetError> {
+        let Server { target, session, .. } = &servers[server];
+        let telemetry = target.telemetry().await?;
+        let accounts = target.processes().into_iter().map(|(role, pids)| (role, Account::of_processes(&pids)));
         Ok(Self {
             case,
             server,
+            offered,
             started_at: jiff::Timestamp::now(),
             started: Instant::now(),
-            counters: telemetry.counters,
-            tally: Tally::new(),
-            client_cpu_ns: 0,
-            server_cpu_ns: Some(BTreeMap::new()),
+            counters: telemetry.map(|telemetry| telemetry.counters),
+            parts: (0..load.parts()).map(|_| Tally::new()).collect(),
+            client: Account::of_calling_thread(),
+            servers: accounts.collect(),
+            tcp: session.as_ref().expect(HAS_SESSION).tcp(),
             steal: steal_jiffies(),
         })
     }
 
     /// One slice. Accounts are read close around it: what servers do in the background between slices is not the
     /// requests' cost.
-    async fn slice(&mut self, load: &Load, server: &mut Server<'_>) {
+    async fn slice(&mut self, load: &Load, pass: u32, server: &mut Server<'_>) {
+        if load.is_open() && self.offered.is_none() {
+            return; // nothing can be offered; the record will say why
+        }
         let session = server.session.as_mut().expect(HAS_SESSION);
-        let server_cpu = server.target.cpu();
-        let client_cpu = thread_cpu_ns();
-        load.drive(session, load.slice, &mut self.tally).await;
-        self.client_cpu_ns += thread_cpu_ns() - client_cpu;
-        add_cpu(&mut self.server_cpu_ns, server_cpu, server.target.cpu());
+        let part = (pass as usize * self.parts.len()) / load.slices as usize;
+        let offset = load.slice * pass;
+        self.servers.values_mut().for_each(Account::begin_slice);
+        self.client.begin_slice(); // last, and ended first: looking at the servers is not its work
+        load.drive(session, self.offered.as_ref(), offset, load.slice, &mut self.parts[part]).await;
+        self.client.end_slice();
+        self.servers.values_mut().for_each(Account::end_slice);
     }
 
     /// The trial's record.
-    async fn end(
-        self,
-        group: &Group<'_, Load>,
-        round: u32,
-        start: u32,
-        server: &Server<'_>,
-    ) -> Result<Record, TargetError> {
+    async fn end(self, group: &Group<'_, Load>, place: &Place, server: &Server<'_>) -> Result<Record, TargetError> {
         let elapsed = self.started.elapsed();
         let telemetry = server.target.telemetry().await?;
-        let open = match group.settings.arrivals {
-            Arrivals::Open { model, rate_per_s } => Some((model, rate_per_s)),
-            Arrivals::Closed | Arrivals::Connections { .. } => None,
+        let load = &group.settings;
+        let parts = match (&self.offered, self.parts.len()) {
+            (Some(offered), count @ 2..) => {
+                let length = (load.slice * load.slices).as_secs_f64() / count as f64;
+                self.parts.iter().enumerate().map(|(i, tally)| offered.part(i, length, tally)).collect()
+            }
+            _ => Vec::new(),
         };
-        let mut tally = self.tally;
+        let tcp = tcp_counts(self.tcp, server.session.as_ref().expect(HAS_SESSION).tcp());
+        let client_cpu_ns = *self.client.cpu_ns().known().expect("a thread can always read its own clock");
+        let server_cpu_ns = cpu_by_role(&self.servers);
+        let usage = usage_by_role(self.client, self.servers);
+        let mut tally = self.parts.into_iter().reduce(Tally::merged).expect("there is at least one");
         let handshakes = tally.handshakes.take();
         let result = LoadResult {
             measured_ns: tally.measured.as_nanos() as u64,
-            requested_rate_per_s: open.map(|(_, rate_per_s)| rate_per_s),
+            in_flight_ns: tally.in_flight.as_nanos() as u64,
+            requested_rate_per_s: self.offered.as_ref().map(|offered| offered.rate_per_s),
             dropped: tally.dropped,
             outcomes: tally.outcomes,
             answered: tally.answered,
             latency: EncodedHistogram::encode(&tally.latency),
             service_time: EncodedHistogram::encode(&tally.service_time),
             queued: tally.queued,
-            lateness: open.map(|_| EncodedHistogram::encode(&tally.lateness)),
+            lateness: load.is_open().then(|| EncodedHistogram::encode(&tally.lateness)),
             bytes_sent: tally.bytes_sent,
             bytes_received: tally.bytes_received,
             handshakes_full: tally.handshakes_full,
             handshakes_resumed: tally.handshakes_resumed,
-            client_cpu_ns: self.client_cpu_ns,
-            server_cpu_ns: self.server_cpu_ns,
-            server: telemetry.counters.since(&self.counters),
-            validation: EncodedHistogram::from_text(telemetry.validation),
+            client_cpu_ns,
+            server_cpu_ns,
+            server: telemetry.as_ref().zip(self.counters.as_ref()).map(|(end, begin)| end.counters.since(begin)),
+            validation: telemetry.map(|telemetry| EncodedHistogram::from_text(telemetry.validation)),
+            parts,
+            capacity: None,
+            usage,
+            tcp,
             steal: steal_share(self.steal, steal_jiffies()),
         };
-        let late = if open.is_some() { rules::tail(&tally.lateness) } else { Duration::ZERO };
-        let mut findings = rules::judge(&result, open.map(|(model, _)| model), late, rules::tail(&tally.latency));
-        let measured = match (group.settings.arrivals, handshakes) {
+        let late = if load.is_open() { rules::tail(&tally.lateness) } else { Duration::ZERO };
+        let model = self.offered.as_ref().map(|offered| offered.model);
+        let mut findings = rules::judge(&result, model, late, rules::tail(&tally.latency));
+        if load.is_open() && self.offered.is_none() {
+            findings
+                .invalid
+                .push("the load is a share of a capacity that is not known: no valid throughput trial".to_owned());
+        }
+        let measured = match (&load.arrivals, handshakes) {
             (Arrivals::Open { .. }, _) => Measured::Latency(result),
             (Arrivals::Connections { .. }, Some(handshakes)) => {
                 let result = handshake::result(result, &handshakes);
-                findings.warnings.extend(handshake::findings(&result, group.settings.connection));
+                findings.warnings.extend(handshake::findings(&result, load.connection));
                 Measured::Handshake(Box::new(result))
             }
             (Arrivals::Closed | Arrivals::Connections { .. }, _) => Measured::Throughput(result),
@@ -243,8 +387,8 @@ impl<'p> Trial<'p> {
             case: self.case.id.clone(),
             variant: self.case.variant.clone(),
             measurement: self.case.measurement.clone(),
-            round,
-            start,
+            round: place.round,
+            start: place.start,
             started_at: self.started_at,
             elapsed_ns: elapsed.as_nanos() as u64,
             measured,
@@ -254,28 +398,23 @@ impl<'p> Trial<'p> {
     }
 }
 
-/// Adds what a slice cost each role; unknown once is unknown for the trial.
-fn add_cpu(
-    sum: &mut Option<BTreeMap<String, u64>>,
-    before: Option<BTreeMap<String, ProcessCpu>>,
-    after: Option<BTreeMap<String, ProcessCpu>>,
-) {
-    let (Some(total), Some(before), Some(after)) = (sum.as_mut(), before, after) else {
-        *sum = None;
-        return;
-    };
-    for (role, cpu) in after {
-        let spent = before.get(&role).map_or(0, |before| cpu.since(before));
-        *total.entry(role).or_default() += spent;
+const HAS_SESSION: &str = "a case under load has a session";
+
+/// Processor time by role; unknown for one is unknown for the variant.
+fn cpu_by_role(accounts: &BTreeMap<String, Account>) -> Option<BTreeMap<String, u64>> {
+    if accounts.is_empty() {
+        return None; // nobody said which processes are the target's
     }
+    accounts.iter().map(|(role, account)| Some((role.clone(), *account.cpu_ns().known()?))).collect()
 }
 
-/// The share of the machine's time that the hypervisor took between two readings. Taken over the whole trial, for over
-/// single slices the account is too coarse: one jiffy is 10 ms. For the same reason a short trial's share is unknown.
-fn steal_share(before: Option<(u64, u64)>, after: Option<(u64, u64)>) -> Option<f64> {
-    let ((taken_before, all_before), (taken, all)) = before.zip(after)?;
-    let all = all.saturating_sub(all_before);
-    (all >= STEAL_JIFFIES_MIN).then(|| taken.saturating_sub(taken_before) as f64 / all as f64)
+fn usage_by_role(client: Account, servers: BTreeMap<String, Account>) -> BTreeMap<String, Usage> {
+    let accounts = servers.into_iter().chain([(CLIENT_ROLE.to_owned(), client)]);
+    accounts.map(|(role, account)| (role, account.close())).collect()
+}
+
+fn tcp_counts(before: Cell<TcpReading>, after: Cell<TcpReading>) -> Cell<TcpCounts> {
+    before.and_then(|before| after.and_then(|after| after.since(before).into()))
 }
 
 #[cfg(test)]
@@ -283,33 +422,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn unknown_once_is_unknown_for_the_trial() {
-        let known = || Some(BTreeMap::from([("resource".to_owned(), ProcessCpu::default())]));
-        let mut sum = Some(BTreeMap::new());
-        add_cpu(&mut sum, known(), known());
-        assert_eq!(sum, Some(BTreeMap::from([("resource".to_owned(), 0)])));
-        add_cpu(&mut sum, None, known());
-        add_cpu(&mut sum, known(), known());
-        assert_eq!(sum, None);
-    }
-
-    #[test]
-    fn steal_is_a_share_of_the_time_between_and_unknown_over_a_short_one() {
-        assert_eq!(steal_share(Some((5, 1000)), Some((8, 1200))), Some(0.015));
-        assert_eq!(steal_share(Some((5, 1000)), Some((6, 1099))), None);
-        assert_eq!(steal_share(Some((5, 1000)), Some((5, 1100))), Some(0.0));
-        assert_eq!(steal_share(None, Some((5, 1200))), None);
+    fn unknown_for_one_role_is_unknown_for_the_variant() {
+        let known = || Account::of_processes(&[]);
+        let mut gone = Account::of_processes(&[u32::MAX]); // beyond the largest pid that any Linux hands out
+        gone.begin_slice();
+        gone.end_slice();
+        let role = |name: &str, account| (name.to_owned(), account);
+        assert_eq!(
+            cpu_by_role(&BTreeMap::from([role("resource", known())])),
+            Some(BTreeMap::from([("resource".to_owned(), 0)]))
+        );
+        let both = BTreeMap::from([role("resource", known()), role("authorization", gone)]);
+        assert_eq!(cpu_by_role(&both), None);
     }
 
     #[test]
     fn only_measurements_under_load_have_load_settings() {
         let plan = super::super::samples::plan();
         let loads: Vec<_> = plan.measurements.iter().map(|measurement| Load::of(&measurement.kind)).collect();
-        let open = loads[0].expect("latency is a load");
-        assert_eq!(open.arrivals, Arrivals::Open { model: ArrivalModel::Poisson, rate_per_s: 1000.0 });
+        let open = loads[0].as_ref().expect("latency is a load");
+        assert_eq!(
+            open.arrivals,
+            Arrivals::Open { model: ArrivalModel::Poisson, rate: LoadRate::PerSecond(Rate::Steady(1000.0)) }
+        );
         assert_eq!((open.connections, open.slices), (16, 2));
-        let closed = loads[1].expect("throughput is a load");
-        assert_eq!((closed.arrivals, closed.connections), (Arrivals::Closed, 64));
+        let closed = loads[1].as_ref().expect("throughput is a load");
+        assert_eq!((&closed.arrivals, closed.connections), (&Arrivals::Closed, 64));
         assert_eq!(loads[2], None);
     }
 }

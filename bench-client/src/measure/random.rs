@@ -18,6 +18,8 @@ pub(super) enum Purpose {
     Session,
     /// When a credential is revoked.
     Phase,
+    /// Order of the cases in a turn of the capacity search.
+    CapacityOrder,
 }
 
 /// A seed for one choice, from the plan's seed and the numbers that name the choice.

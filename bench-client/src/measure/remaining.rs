@@ -1,6 +1,6 @@
 //! What of a plan is still to do, given the records that exist. Pure.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use super::load::Load;
@@ -16,6 +16,9 @@ pub(super) struct Start<'p> {
     pub(super) number: u32,
     /// Its number in the plan: decides the rounds and all random choices.
     pub(super) planned: u32,
+    /// What variants carried, in requests per second, as far as records of its first round tell: an interrupted start
+    /// may have measured it.
+    pub(super) capacities: BTreeMap<String, f64>,
     /// Rounds in which something is left to do.
     pub(super) rounds: Vec<Round<'p>>,
     /// Revocation measurements in which something is left to do.
@@ -53,14 +56,20 @@ pub(super) fn starts<'p>(plan: &'p Plan, done: &[Record]) -> Vec<Start<'p>> {
     let mut starts = Vec::new();
     for planned in 0..plan.starts {
         let first_round = planned * plan.rounds_per_start();
+        let rounds = first_round..first_round + plan.rounds_per_start();
         let mut start = Start {
             number: first_number + starts.len() as u32,
             planned,
+            capacities: done
+                .iter()
+                .filter(|record| record.round == first_round)
+                .filter_map(|record| Some((record.variant.clone(), record.capacity_per_s()?)))
+                .collect(),
             rounds: Vec::new(),
             revocations: Vec::new(),
             setups: Vec::new(),
         };
-        for number in first_round..first_round + plan.rounds_per_start() {
+        for number in rounds {
             let mut groups = Vec::new();
             for (index, measurement) in plan.measurements.iter().enumerate() {
                 let cases = cases(measurement, number);
@@ -68,6 +77,8 @@ pub(super) fn starts<'p>(plan: &'p Plan, done: &[Record]) -> Vec<Start<'p>> {
                     groups.push(Group { index, measurement, settings, cases });
                 }
             }
+            // A load that is a share of a capacity comes after what measures it.
+            groups.sort_by_key(|group| group.settings.needs_capacity());
             if !groups.is_empty() {
                 start.rounds.push(Round { number, groups });
             }
@@ -128,9 +139,16 @@ impl<'p> Start<'p> {
             .flat_map(|round| &round.groups)
             .map(|group| group.settings.slice * group.settings.slices * group.cases.len() as u32)
             .sum();
+        let searches: Duration = self
+            .rounds
+            .iter()
+            .filter(|round| round.number.is_multiple_of(plan.rounds_per_start()))
+            .flat_map(|round| &round.groups)
+            .filter_map(|group| Some(group.settings.objective?.search() * group.cases.len() as u32))
+            .sum();
         let revocation: Duration =
             self.revocations.iter().map(|group| group.settings.phase + group.settings.watch).sum();
-        preparation + load + revocation
+        preparation + load + searches + revocation
     }
 }
 

@@ -57,7 +57,7 @@ pub(super) async fn issue(
     settings: &RevocationPlan,
 ) -> Result<Credentials, TargetError> {
     let issued_at = SystemTime::now();
-    if matches!(variant.method, MethodConfig::None) {
+    if variant.method.is_none() {
         return Ok(Credentials {
             revoked: Vec::new(),
             bystander: None,
@@ -78,7 +78,7 @@ pub(super) async fn issue(
 
 /// The lifetime of a variant's credentials when none is asked for; `None` for methods whose credentials are not tokens.
 pub(super) fn own_lifetime(variant: &Variant) -> Option<Duration> {
-    match &variant.method {
+    match variant.method.reference()? {
         MethodConfig::Jwt(config) => Some(config.lifetime),
         MethodConfig::OAuth2(_) => variant.authorization_server.as_ref().map(|server| server.access_token_lifetime),
         MethodConfig::None | MethodConfig::ApiKey(_) | MethodConfig::Basic(_) | MethodConfig::Mtls(_) => None,

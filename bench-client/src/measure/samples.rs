@@ -4,17 +4,18 @@ use std::time::Duration;
 
 use bench_server::contract::{ApiKeyConfig, HttpVersion, MethodConfig, StoreKind, Transport};
 
+use crate::machine::KeepAwake;
 use crate::plan::{
-    ArrivalModel, Case, ConnectionKind, LatencyPlan, Measurement, MeasurementKind, Plan, PoolPlan, RevocationPlan,
-    ThroughputPlan, Variant,
+    ArrivalModel, Case, ConnectionKind, LatencyPlan, LoadRate, Measurement, MeasurementKind, Plan, PoolPlan, Rate,
+    RevocationPlan, ThroughputPlan, Variant,
 };
 use crate::record::{Measured, RECORD_VERSION, Record, RevocationResult};
 
 /// Two starts of two rounds: `none` and `a` under latency and revocation, `none` alone under throughput.
 pub(super) fn plan() -> Plan {
-    let variant = |name: &str, method| Variant {
+    let variant = |name: &str, method: MethodConfig| Variant {
         name: name.to_owned(),
-        method,
+        method: method.into(),
         authorization_server: None,
         pool: PoolPlan { count: 10, zipf_exponent: 1.0 },
     };
@@ -26,7 +27,7 @@ pub(super) fn plan() -> Plan {
     let slice = Duration::from_millis(100);
     let latency = LatencyPlan {
         model: ArrivalModel::Poisson,
-        rate_per_s: 1000.0,
+        rate: LoadRate::PerSecond(Rate::Steady(1000.0)),
         connections: 16,
         connection: ConnectionKind::Reused,
         warmup: Duration::from_millis(30),
@@ -39,6 +40,7 @@ pub(super) fn plan() -> Plan {
         warmup: Duration::from_millis(20),
         slice,
         slices: 2,
+        objective: None,
     };
     let revocation = RevocationPlan {
         trials: 8,
@@ -59,10 +61,12 @@ pub(super) fn plan() -> Plan {
         http: HttpVersion::Http1,
         key_exchange: None,
         pin: false,
+        keep_awake: KeepAwake::Auto,
         quick: false,
+        target: None,
         variants: vec![
             variant("none", MethodConfig::None),
-            variant("a", MethodConfig::ApiKey(ApiKeyConfig { store: StoreKind::Memory, cache: None })),
+            variant("a", MethodConfig::ApiKey(ApiKeyConfig::new(StoreKind::Memory))),
         ],
         measurements: vec![
             measurement("latency", MeasurementKind::Latency(latency)),

@@ -113,7 +113,7 @@ type Walked = Result<(Vec<SetupStep>, Vec<KeptSecret>), String>;
 /// One trial.
 async fn walk(target: &Target, variant: &Variant) -> Walked {
     let mut steps = Vec::new();
-    let (credential, secrets) = if let MethodConfig::OAuth2(_) = &variant.method {
+    let (credential, secrets) = if let Some(MethodConfig::OAuth2(_)) = variant.method.reference() {
         by_client_credentials(target, variant, &mut steps).await?
     } else {
         provisioned(target, variant, &mut steps).await?
@@ -136,7 +136,8 @@ async fn provisioned(
     variant: &Variant,
     steps: &mut Vec<SetupStep>,
 ) -> Result<(Issued, Vec<KeptSecret>), String> {
-    let name = match &variant.method {
+    let method = variant.method.reference().ok_or("only the reference server issues credentials")?;
+    let name = match method {
         MethodConfig::None => None,
         MethodConfig::ApiKey(_) => Some("key issued"),
         MethodConfig::Basic(_) => Some("user registered"),

@@ -46,7 +46,8 @@ pub(super) async fn carry_out(
     let label = format!("start {} of {}", start.planned + 1, plan.starts);
     let variants = start.variants(plan);
     pace.check()?;
-    pace.stage(&format!("{label}: starting the servers of {} variants", variants.len()));
+    let doing = if plan.target.is_some() { "trying the target with" } else { "starting the servers of" };
+    pace.stage(&format!("{label}: {doing} {} variants", variants.len()));
     let launched = launch(plan, machine, &variants);
     let mut servers = pace.during(Duration::ZERO, launched).await?;
     let measured = measure(plan, start, &label, &mut servers, folder, pace).await;
@@ -89,11 +90,18 @@ async fn measure(
     for server in servers.iter_mut() {
         prepare(plan, start, label, server, pace).await?;
     }
+    let mut capacities = start.capacities.clone();
     for round in &start.rounds {
+        let place = load::Place {
+            round: round.number,
+            start: start.number,
+            seed: plan.seed,
+            first: round.number.is_multiple_of(plan.rounds_per_start()),
+        };
         for group in &round.groups {
             let name = &group.measurement.name;
             pace.stage(&format!("{label}: {name}, round {} of {}", round.number + 1, plan.rounds));
-            for record in load::trials(group, round.number, start.number, plan.seed, servers, pace).await? {
+            for record in load::trials(group, &place, &mut capacities, servers, pace).await? {
                 folder.append(&record)?;
             }
         }

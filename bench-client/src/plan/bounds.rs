@@ -8,9 +8,9 @@ use super::Variant;
 
 impl Variant {
     /// The time between two looks of the server at what was revoked: a cache's TTL, a deny-list's poll, a CRL's reload.
-    /// `None` where the server looks on every request, or never.
+    /// `None` where the server looks on every request, or never, or is the user's and does not tell.
     pub fn revocation_interval(&self) -> Option<Duration> {
-        match &self.method {
+        match self.method.reference()? {
             MethodConfig::None => None,
             MethodConfig::ApiKey(api_key) => api_key.cache.map(|cache| cache.ttl),
             MethodConfig::Basic(basic) => basic.cache.map(|cache| cache.ttl),
@@ -24,9 +24,11 @@ impl Variant {
     }
 
     /// The longest that a revoked credential should be accepted, if tokens live for `lifetime` (by default as the
-    /// variant says): the interval between two looks, or the rest of a token's life where nobody looks.
+    /// variant says): the interval between two looks, or the rest of a token's life where nobody looks. Zero also where a
+    /// server of the user's does not tell.
     pub fn longest_window(&self, lifetime: Option<Duration>) -> Duration {
-        let leeway = match &self.method {
+        let Some(method) = self.method.reference() else { return Duration::ZERO };
+        let leeway = match method {
             MethodConfig::Jwt(jwt) => jwt.rules.leeway,
             MethodConfig::OAuth2(oauth2) => match &oauth2.validation {
                 TokenValidation::Jwt { .. } => oauth2.rules.leeway,
@@ -40,7 +42,7 @@ impl Variant {
 
     /// How long the variant's credentials live; `None` where they do not expire by themselves.
     pub fn credential_lifetime(&self) -> Option<Duration> {
-        match &self.method {
+        match self.method.reference()? {
             MethodConfig::Jwt(jwt) => Some(jwt.lifetime),
             MethodConfig::OAuth2(_) => self.authorization_server.as_ref().map(|server| server.access_token_lifetime),
             MethodConfig::Mtls(mtls) => Some(mtls.certificate_lifetime),

@@ -3,12 +3,16 @@
 
 use std::time::Duration;
 
-use bench_server::contract::{AccessTokenFormat, Algorithm, MethodConfig, PasswordHash};
+use bench_server::contract::{
+    AccessTokenFormat, Algorithm, CertificateKey, MethodConfig, MtlsConfig, PasswordHash, StoreKind,
+};
 
-use super::{HandshakePlan, Measurement, MeasurementKind, Plan, Variant};
+use super::{HandshakePlan, Measurement, MeasurementKind, Objective, Plan, Variant};
 
 /// One server process, from its execution until it accepts connections, keys made.
 const PROCESS_START: Duration = Duration::from_millis(150);
+/// Asking a server of the user's whether it accepts and rejects as the scenario says.
+const PROBE: Duration = Duration::from_millis(50);
 /// Opening the connections of a case and issuing the credentials that a revocation uses.
 const SETTING_UP: Duration = Duration::from_millis(50);
 /// One request on a connection that is open, at saturation: how long the connections of a slice go on after it.
@@ -54,13 +58,15 @@ impl Plan {
             let cases = u32::try_from(self.cases_of(measurement).count()).unwrap_or(u32::MAX);
             let (warmup, slice, slices) = match &measurement.kind {
                 MeasurementKind::Latency(plan) => (plan.warmup, plan.slice, plan.slices),
-                MeasurementKind::Throughput(plan) => (plan.warmup, plan.slice, plan.slices),
+                MeasurementKind::Throughput(plan) => {
+                    expected.load += plan.objective.map_or(Duration::ZERO, |objective| objective.search() * cases);
+                    (plan.warmup, plan.slice, plan.slices)
+                }
                 MeasurementKind::Handshake(plan) => (plan.warmup, plan.expected_slice(), plan.slices),
                 MeasurementKind::Setup(plan) => {
-                    let trials = u32::try_from(plan.trials).unwrap_or(u32::MAX);
                     let variants = self.cases_of(measurement).filter_map(|case| self.variant(&case.variant));
-                    let issuing: Duration = variants.map(issuing).sum();
-                    expected.setup += (SETUP * cases + issuing).saturating_mul(trials);
+                    let issuing: Duration = variants.map(Variant::expected_issuing_of_one).sum();
+                    expected.setup += times(SETUP * cases + issuing, plan.trials);
                     continue;
                 }
                 MeasurementKind::Revocation(plan) => {
@@ -81,13 +87,14 @@ impl Plan {
 
     /// Starting a variant's processes and issuing its pool, which is for measurements under load.
     fn start_up(&self, variant: &Variant) -> Duration {
+        let Some(method) = variant.method.reference() else { return PROBE };
         let processes = if variant.authorization_server.is_some() { 2 } else { 1 };
         let loaded = self.cases.iter().filter(|case| case.variant == variant.name).any(|case| {
             let kind = self.measurement(&case.measurement).map(|measurement| &measurement.kind);
             !matches!(kind, Some(MeasurementKind::Revocation(_) | MeasurementKind::Setup(_)) | None)
         });
-        let count = if loaded { u32::try_from(variant.pool.count).unwrap_or(u32::MAX) } else { 0 };
-        PROCESS_START * processes + issuing(variant).saturating_mul(count)
+        let pool = if loaded { variant.expected_issuing() } else { Duration::ZERO };
+        PROCESS_START * processes + expected_filling(method) + pool
     }
 
     /// The cases of a measurement.
@@ -106,9 +113,48 @@ impl HandshakePlan {
     }
 }
 
+impl Objective {
+    /// How long the search of one capacity takes: some six rates, three or four trials each.
+    pub fn search(&self) -> Duration {
+        self.trial * 20
+    }
+}
+
+impl Variant {
+    /// Issuing the variant's pool: an estimate.
+    pub fn expected_issuing(&self) -> Duration {
+        times(self.expected_issuing_of_one(), self.pool.count)
+    }
+
+    /// Issuing one of the variant's credentials: an estimate.
+    fn expected_issuing_of_one(&self) -> Duration {
+        self.method.reference().map_or(Duration::ZERO, |method| issuing(self, method))
+    }
+}
+
+/// Filling a method's store, deny-list or CRL with its population when its server starts: an estimate.
+pub fn expected_filling(method: &MethodConfig) -> Duration {
+    match method {
+        MethodConfig::ApiKey(api_key) => match api_key.store {
+            StoreKind::Memory => times(Duration::from_nanos(1_500), api_key.store_population),
+            StoreKind::Sqlite => times(Duration::from_micros(6), api_key.store_population),
+        },
+        MethodConfig::Jwt(jwt) => {
+            let population = jwt.denylist.map_or(0, |denylist| denylist.population);
+            times(Duration::from_micros(3), population)
+        }
+        MethodConfig::Mtls(mtls) => times(Duration::from_micros(2), mtls.crl_population),
+        MethodConfig::None | MethodConfig::Basic(_) | MethodConfig::OAuth2(_) => Duration::ZERO,
+    }
+}
+
+fn times(one: Duration, count: usize) -> Duration {
+    one.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
 /// Issuing one credential, to the nearest power of ten or so on a processor of 2024: signing, hashing, or a request to
 /// the token endpoint is what it takes.
-fn issuing(variant: &Variant) -> Duration {
+fn issuing(variant: &Variant, method: &MethodConfig) -> Duration {
     let signing = |algorithm| match algorithm {
         Algorithm::RS256 | Algorithm::PS256 => Duration::from_micros(1_000),
         Algorithm::ES384 => Duration::from_micros(300),
@@ -116,7 +162,7 @@ fn issuing(variant: &Variant) -> Duration {
         Algorithm::HS256 => Duration::from_micros(10),
     };
     let token_request = Duration::from_micros(500);
-    match &variant.method {
+    match method {
         MethodConfig::None => Duration::ZERO,
         MethodConfig::ApiKey(_) => Duration::from_micros(20),
         MethodConfig::Basic(basic) => match basic.hash {
@@ -134,6 +180,7 @@ fn issuing(variant: &Variant) -> Duration {
             Some(AccessTokenFormat::Jwt { algorithm }) => token_request + signing(algorithm),
             _ => token_request,
         },
+        MethodConfig::Mtls(MtlsConfig { key: CertificateKey::Rsa2048, .. }) => Duration::from_millis(80),
         MethodConfig::Mtls(_) => Duration::from_micros(300),
     }
 }

@@ -13,13 +13,15 @@ pub struct SetupPlan {
 }
 
 impl Plan {
-    /// What an operator has to run and to look after for a variant besides the API itself, by its configuration.
+    /// What an operator has to run and to look after for a variant besides the API itself, by its configuration; of a
+    /// server of the user's only its certificate is known.
     pub fn moving_parts(&self, variant: &Variant) -> Vec<&'static str> {
         let mut parts = Vec::new();
         if self.transport != Transport::Plaintext {
             parts.push("server certificate");
         }
-        match &variant.method {
+        let Some(method) = variant.method.reference() else { return parts };
+        match method {
             MethodConfig::None => {}
             MethodConfig::ApiKey(api_key) => {
                 parts.push(match api_key.store {

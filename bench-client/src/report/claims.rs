@@ -108,6 +108,12 @@ pub(crate) fn claims(summary: &Summary) -> Vec<Claim> {
                 answer(ClaimVerdict::NotMeasured, "the scenario has no variant of this method")
             } else {
                 match aspect {
+                    "Identifies" if summary.target.is_some() => {
+                        answer(ClaimVerdict::NotMeasured, "whom a foreign server identifies is its operator's to say")
+                    }
+                    "Stateless validation" if summary.target.is_some() => {
+                        answer(ClaimVerdict::NotMeasured, super::summary::NOT_TOLD)
+                    }
                     "Identifies" => identifies(method, &variants),
                     "Stateless validation" => stateless(method, &variants),
                     "Revocation" => revocation(method, &variants),

@@ -60,6 +60,7 @@ fn heads(column: &Column) -> Vec<String> {
         ("min" | "median" | "max" | "revocation_max", _) => "_ms".to_owned(),
         (_, "µs") => "_us".to_owned(),
         (_, "ms") => "_ms".to_owned(),
+        (_, "MiB") => "_mib".to_owned(),
         (_, "µs/request") => "_us_per_request".to_owned(),
         (_, "µs/connection") => "_us_per_connection".to_owned(),
         (_, "per s") => "_per_s".to_owned(),

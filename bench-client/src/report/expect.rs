@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use bench_server::contract::{AccessTokenFormat, Algorithm, MethodConfig, PasswordHash, StoreKind, TokenValidation};
+use bench_server::contract::{
+    AccessTokenFormat, Algorithm, CertificateKey, ChainLength, MethodConfig, PasswordHash, StoreKind, TokenValidation,
+};
 
 use super::format;
-use crate::plan::Variant;
+use crate::plan::{Method, Variant};
 
 /// How many store lookups a request costs on a kept connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,10 +41,13 @@ pub(crate) enum Notice {
     },
     /// There is no credential.
     Nothing,
+    /// A server of the user's does not tell.
+    Untold,
 }
 
 /// What the variant's lookups must be.
-pub(crate) fn lookups(method: &MethodConfig) -> Lookups {
+pub(crate) fn lookups(method: &Method) -> Lookups {
+    let Some(method) = method.reference() else { return Lookups::Open };
     match method {
         MethodConfig::ApiKey(config) if config.cache.is_some() => Lookups::CacheOrOne,
         MethodConfig::ApiKey(_) => Lookups::One,
@@ -58,7 +63,12 @@ pub(crate) fn lookups(method: &MethodConfig) -> Lookups {
 }
 
 /// When the variant must notice a revocation.
-pub(crate) fn notice(method: &MethodConfig) -> Notice {
+pub(crate) fn notice(method: &Method) -> Notice {
+    let method = match method {
+        Method::Reference(method) => method,
+        Method::External { .. } if method.is_none() => return Notice::Nothing,
+        Method::External { .. } => return Notice::Untold,
+    };
     let cache = |cache: &Option<bench_server::contract::CacheConfig>| {
         cache.map_or(Notice::Immediate, |cache| Notice::Within { period: cache.ttl, what: "cache lifetime" })
     };
@@ -79,8 +89,8 @@ pub(crate) fn notice(method: &MethodConfig) -> Notice {
 }
 
 /// Lifetime of the entries of the variant's cache of accepted credentials, where it has one.
-pub(crate) fn cache_lifetime(method: &MethodConfig) -> Option<Duration> {
-    let cache = match method {
+pub(crate) fn cache_lifetime(method: &Method) -> Option<Duration> {
+    let cache = match method.reference()? {
         MethodConfig::ApiKey(config) => config.cache,
         MethodConfig::Basic(config) => config.cache,
         MethodConfig::OAuth2(config) => match config.validation {
@@ -93,10 +103,10 @@ pub(crate) fn cache_lifetime(method: &MethodConfig) -> Option<Duration> {
 }
 
 /// Whether every request verifies exactly one signature or MAC.
-pub(crate) fn verifies_each(method: &MethodConfig) -> bool {
-    match method {
-        MethodConfig::Jwt(_) => true,
-        MethodConfig::OAuth2(config) => matches!(config.validation, TokenValidation::Jwt { .. }),
+pub(crate) fn verifies_each(method: &Method) -> bool {
+    match method.reference() {
+        Some(MethodConfig::Jwt(_)) => true,
+        Some(MethodConfig::OAuth2(config)) => matches!(config.validation, TokenValidation::Jwt { .. }),
         _ => false,
     }
 }
@@ -107,14 +117,23 @@ pub(crate) fn describe(variant: &Variant) -> String {
     let cached = |cache: &Option<bench_server::contract::CacheConfig>| {
         cache.map_or_else(String::new, |cache| format!(", cached for {}", time(cache.ttl)))
     };
-    match &variant.method {
+    let away = |delay: Duration| if delay.is_zero() { String::new() } else { format!(", {} away", time(delay)) };
+    let method = match &variant.method {
+        Method::Reference(method) => method,
+        Method::External { external } => return external.describe(),
+    };
+    match method {
         MethodConfig::None => "no authentication".to_owned(),
         MethodConfig::ApiKey(config) => {
             let store = match config.store {
                 StoreKind::Memory => "in memory",
                 StoreKind::Sqlite => "in SQLite",
             };
-            format!("SHA-256 digest looked up {store}{}", cached(&config.cache))
+            let among = match config.store_population {
+                0 => String::new(),
+                population => format!(" among {population}"),
+            };
+            format!("SHA-256 digest looked up {store}{among}{}{}", away(config.store_delay), cached(&config.cache))
         }
         MethodConfig::Basic(config) => {
             let hash = match config.hash {
@@ -130,12 +149,21 @@ pub(crate) fn describe(variant: &Variant) -> String {
         MethodConfig::Jwt(config) => {
             let revocation = config.denylist.map_or_else(
                 || "stateless".to_owned(),
-                |denylist| format!("deny-list polled every {}", time(denylist.poll)),
+                |denylist| {
+                    let of = match denylist.population {
+                        0 => String::new(),
+                        population => format!(" of {population}"),
+                    };
+                    format!("deny-list{of} polled every {}", time(denylist.poll))
+                },
             );
-            format!("{}, {revocation}", algorithm(config.algorithm))
+            let claims = config.claims_bytes.map_or_else(String::new, |bytes| format!(", {bytes} B of claims"));
+            format!("{}, {revocation}{claims}", algorithm(config.algorithm))
         }
         MethodConfig::OAuth2(config) => match &config.validation {
-            TokenValidation::Opaque { cache } => format!("opaque token, introspection{}", cached(cache)),
+            TokenValidation::Opaque { cache } => {
+                format!("opaque token, introspection{}{}", away(config.introspection_delay), cached(cache))
+            }
             TokenValidation::Jwt { algorithm: name } => {
                 let issued = variant.authorization_server.as_ref().map(|server| server.access_token);
                 debug_assert!(!matches!(issued, Some(AccessTokenFormat::Opaque)), "the plan keeps the two in step");
@@ -143,7 +171,21 @@ pub(crate) fn describe(variant: &Variant) -> String {
             }
         },
         MethodConfig::Mtls(config) => {
-            format!("client certificate, CRL reloaded every {}", time(config.crl_reload))
+            let key = match config.key {
+                CertificateKey::P256 => "",
+                CertificateKey::Rsa2048 => " with an RSA-2048 key",
+                CertificateKey::Ed25519 => " with an Ed25519 key",
+            };
+            let chain = match config.chain_length {
+                ChainLength::One => ", signed by the root",
+                ChainLength::Two => "",
+                ChainLength::Three => ", in a chain of 3",
+            };
+            let of = match config.crl_population {
+                0 => String::new(),
+                population => format!(" of {population}"),
+            };
+            format!("client certificate{key}{chain}, CRL{of} reloaded every {}", time(config.crl_reload))
         }
     }
 }

@@ -339,6 +339,7 @@ pub(crate) struct Captions {
     pub(crate) comparison: String,
     pub(crate) latency: &'static str,
     pub(crate) operations: &'static str,
+    pub(crate) resources: &'static str,
     pub(crate) revocation: &'static str,
 }
 
@@ -353,6 +354,11 @@ pub(crate) fn captions(summary: &Summary) -> Captions {
         latency: "Latency counts from the intended time, service time from the actual send. Rates stand beside each other: \
          requested by the schedule, achieved in answers.",
         operations: "Counted by the resource server, and on the client’s TCP connections with TLS included.",
+        resources: "Processor time is exact as a whole; user and system share it in the proportion that the kernel’s clock \
+         tick sampled. A server waits when it has nothing to do, and is preempted when another thread is given its \
+         processor. Bytes and segments are the kernel’s counts on the client’s TCP connections: payload with TLS and \
+         retransmissions, without the IP and TCP headers that each segment brings. Instructions are those of user space. \
+         Peak memory is that of the processes’ whole life; the client’s has served all variants.",
         revocation: "Time from the acknowledged revocation until the credential was refused: between the last acceptance and \
          the first rejection.",
     }

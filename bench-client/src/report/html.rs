@@ -34,6 +34,7 @@ struct Page<'a> {
     comparison: Sortable,
     latency: Sortable,
     operations: Sortable,
+    resources: Sortable,
     revocation: Sortable,
     /// Tables that only some scenarios have.
     further: Vec<Further>,
@@ -132,7 +133,7 @@ pub(crate) fn render(run: &LoadedRun, report: &Report) -> Result<String, ReportE
         quick: summary.quick,
         analysis: summary.analysis.split("\n\n").collect(),
         date: summary.started_at.strftime("%-d %B %Y, %H:%M UTC").to_string(),
-        machine: machine(report),
+        machine: byline(report),
         sentences: headline::sentences(summary),
         smallest_regression: headline::smallest_regression(summary),
         intervals: headline::intervals(summary),
@@ -144,6 +145,7 @@ pub(crate) fn render(run: &LoadedRun, report: &Report) -> Result<String, ReportE
         comparison: sortable(&view::comparison(summary)),
         latency: sortable(&view::latency(summary)),
         operations: sortable(&view::operations(summary)),
+        resources: sortable(&view::resources(summary)),
         revocation: sortable(&view::revocation(summary)),
         further: view::further(summary)
             .into_iter()
@@ -258,9 +260,10 @@ fn checks(report: &Report) -> Vec<CheckRow<'_>> {
         .collect()
 }
 
-fn machine(report: &Report) -> String {
+/// On what, and whether its cores were kept awake: no latency means much without.
+pub(crate) fn byline(report: &Report) -> String {
     let machine = &report.summary.machine;
-    format!("{} × {}", machine.cpus, machine.cpu_model)
+    format!("{} × {}, {}", machine.cpus, machine.cpu_model, machine.keep_awake.words())
 }
 
 /// Machine and settings: what a reader must know to compare this run with another.
@@ -268,6 +271,9 @@ pub(crate) fn facts(run: &LoadedRun, report: &Report) -> Vec<(&'static str, Stri
     let (summary, machine) = (&report.summary, &report.summary.machine);
     let plan = &run.header.plan;
     let bound = match (machine.server_cpus.as_slice(), machine.client_cpu) {
+        ([], Some(client)) if summary.target.is_some() => {
+            format!("client on processor {client}; where the target's processes run is theirs")
+        }
         ([], _) | (_, None) => "not bound to processors: server and client compete".to_owned(),
         (servers, Some(client)) => {
             let servers: Vec<String> = servers.iter().map(ToString::to_string).collect();
@@ -275,12 +281,14 @@ pub(crate) fn facts(run: &LoadedRun, report: &Report) -> Vec<(&'static str, Stri
         }
     };
     let build = &summary.build;
-    vec![
+    let target = summary.target.iter().map(|url| ("Target", url.clone()));
+    let facts = [
         ("Processor", format!("{} ({} logical)", machine.cpu_model, machine.cpus)),
         ("Memory", format!("{} GiB", format::number(machine.memory_bytes as f64 / 1_073_741_824.0))),
         ("System", format!("{}, {}", machine.os, machine.arch)),
         ("Hypervisor", machine.hypervisor.clone().unwrap_or_else(|| "none seen".to_owned())),
         ("Binding", bound),
+        ("Sleep", machine.keep_awake.words()),
         ("Transport", format!("{}, {}", transport(plan.transport), http(plan.http))),
         ("Key exchange", key_exchange(plan)),
         ("Rounds", format!("{} of {} planned, in {} starts", summary.rounds, summary.rounds_planned, summary.starts)),
@@ -291,7 +299,8 @@ pub(crate) fn facts(run: &LoadedRun, report: &Report) -> Vec<(&'static str, Stri
             format!("{}{}", build.revision, if build.dirty { ", with changes that are not committed" } else { "" }),
         ),
         ("Build", format!("authbench {}, {}, profile {}", build.version, build.rustc, build.profile)),
-    ]
+    ];
+    target.chain(facts).collect()
 }
 
 fn transport(transport: Transport) -> &'static str {

@@ -14,6 +14,7 @@ pub(crate) fn render(run: &LoadedRun, report: &Report) -> String {
     let mut out = String::new();
     let quick = if summary.quick { " (quick)" } else { "" };
     section(&mut out, &format!("# authbench: {}{quick}", escape(&summary.scenario)));
+    section(&mut out, &escape(&super::html::byline(report)));
     for paragraph in summary.analysis.split("\n\n") {
         section(&mut out, &escape(&paragraph.replace('\n', " ")));
     }
@@ -46,6 +47,9 @@ pub(crate) fn render(run: &LoadedRun, report: &Report) -> String {
     section(&mut out, "## Operations and bytes per request");
     section(&mut out, &escape(captions.operations));
     table(&mut out, &view::operations(summary));
+    section(&mut out, "## Resources per request");
+    section(&mut out, &escape(captions.resources));
+    table(&mut out, &view::resources(summary));
     section(&mut out, "## Revocation");
     section(&mut out, &escape(captions.revocation));
     table(&mut out, &view::revocation(summary));

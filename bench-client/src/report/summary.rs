@@ -6,18 +6,19 @@ mod amortisation;
 mod cost;
 mod handshake;
 mod latency;
+mod resources;
 mod revocation;
 mod setup;
 mod throughput;
 mod trials;
 
-use bench_server::contract::MethodConfig;
 use serde::{Deserialize, Serialize};
 
 pub use amortisation::{Amortisation, Crossing};
 pub use cost::{CpuPerRequest, Operations, WireBytes};
 pub use handshake::{Counted, HandshakeCase, HandshakeSummary};
 pub use latency::{AddedLatency, CurvePoint, LatencySummary, Percentiles, ValidationTime};
+pub use resources::{Resources, Side, TcpPerRequest};
 pub use revocation::{Bracket, RevocationSummary, WindowView};
 pub use setup::{SetupStepSummary, SetupSummary};
 pub use throughput::ThroughputSummary;
@@ -37,6 +38,9 @@ use crate::stats::{Grouping, detectable_change, median};
 /// Version of `summary.json`; raised whenever a reader of the old form would misread the new one.
 pub const SUMMARY_VERSION: u32 = 1;
 
+/// Why what only the reference server counts is blank for another.
+pub(crate) const NOT_TOLD: &str = "not told by a foreign server";
+
 /// The run in figures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
@@ -50,6 +54,9 @@ pub struct Summary {
     pub started_at: jiff::Timestamp,
     /// Hash of the plan: runs with equal hashes measured the same.
     pub plan_hash: String,
+    /// URL of the server of the user's that was measured; absent means the reference server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
     /// Seed of every random choice.
     pub seed: u64,
     /// Whether the scenario was shortened.
@@ -139,6 +146,16 @@ impl VariantSummary {
     pub(crate) fn cpu_at_saturation(&self) -> Cell<CpuPerRequest> {
         self.throughput.and_then(|throughput| throughput.server_cpu_ns_per_request.clone())
     }
+
+    /// What a request takes, with the measurement that says so: at saturation for the same reason, under the schedule
+    /// where there is nothing else.
+    pub(crate) fn resources(&self) -> Cell<(&str, &Resources)> {
+        match (self.throughput.known(), self.latency.known()) {
+            (Some(throughput), _) => Cell::Known((&throughput.measurement, &throughput.resources)),
+            (None, Some(latency)) => Cell::Known((&latency.measurement, &latency.resources)),
+            (None, None) => Cell::blank(self.latency.reason().unwrap_or_default()),
+        }
+    }
 }
 
 /// A trial that was not counted.
@@ -190,6 +207,7 @@ impl Summary {
             analysis: plan.analysis.trim().to_owned(),
             started_at: run.header.started_at,
             plan_hash: run.header.plan_hash.clone(),
+            target: plan.target.as_ref().map(|target| target.url.clone()),
             seed: plan.seed,
             quick: plan.quick,
             starts: distinct(run.records.iter().map(|record| record.start)),
@@ -246,8 +264,8 @@ fn credentials_in_use(plan: &Plan, variant: &Variant) -> usize {
             MeasurementKind::Revocation(_) | MeasurementKind::Setup(_) => None,
         })
         .max();
-    match (&variant.method, most_kept) {
-        (MethodConfig::Mtls(_), Some(connections)) => variant.pool.count.min(connections),
+    match most_kept {
+        Some(connections) if variant.method.is_mtls() => variant.pool.count.min(connections),
         _ => variant.pool.count,
     }
 }

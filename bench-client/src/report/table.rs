@@ -90,7 +90,7 @@ pub(crate) fn terminal(report: &Report) -> String {
         summary.starts,
         summary.seed
     );
-    writeln!(out, "{title}\n").expect(INTO_STRING);
+    writeln!(out, "{}\n", wrap(&format!("{title}; {}", summary.machine.keep_awake.words()))).expect(INTO_STRING);
     writeln!(out, "{}\n", comparison(report, &mut notes)).expect(INTO_STRING);
     for (mark, reason) in notes.list() {
         writeln!(out, "  {mark}  {reason}").expect(INTO_STRING);

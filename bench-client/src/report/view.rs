@@ -10,7 +10,7 @@ use super::cell::{Cell, Estimate};
 use super::checks::{Check, CheckVerdict};
 use super::claims::{Claim, METHODS};
 use super::format;
-use super::summary::{Bracket, LatencySummary, Summary, VariantSummary};
+use super::summary::{Bracket, LatencySummary, Resources, Side, Summary, TcpPerRequest, VariantSummary};
 
 /// A table.
 #[derive(Debug, Clone, Serialize)]
@@ -77,6 +77,7 @@ impl Entry {
 
 const MICROSECOND: f64 = 1e3;
 const PERCENT: f64 = 0.01;
+const MEBIBYTE: f64 = 1_048_576.0;
 
 fn figure(cell: &Cell<f64>, scale: f64) -> Entry {
     match cell {
@@ -231,6 +232,54 @@ pub(crate) fn operations(summary: &Summary) -> Table {
     build("operations", summary, columns)
 }
 
+/// What a request takes of processors, memory and wire on both sides.
+pub(crate) fn resources(summary: &Summary) -> Table {
+    fn server(v: &VariantSummary, scale: f64, of: fn(&Side) -> &Cell<Estimate>) -> Entry {
+        estimate(&v.resources().and_then(|(_, resources)| of(&resources.server).clone()), scale)
+    }
+    fn client(v: &VariantSummary, scale: f64, of: fn(&Side) -> &Cell<Estimate>) -> Entry {
+        estimate(&v.resources().and_then(|(_, resources)| of(&resources.client).clone()), scale)
+    }
+    fn tcp(v: &VariantSummary, of: fn(&TcpPerRequest) -> f64) -> Entry {
+        figure(&v.resources().and_then(|(_, resources)| resources.tcp_per_request.map(of)), 1.0)
+    }
+    fn peak(v: &VariantSummary, of: fn(&Resources) -> &Side) -> Entry {
+        figure(&v.resources().and_then(|(_, found)| of(found).peak_rss_bytes.map(|bytes| *bytes as f64)), MEBIBYTE)
+    }
+    let columns: Vec<(Column, Cells)> = vec![
+        (Column { numeric: false, ..column("measurement", "Measurement", "") }, |v| match v.resources() {
+            Cell::Known((measurement, _)) => Entry::text(measurement),
+            Cell::Blank { blank } => Entry::blank(&blank),
+        }),
+        (column("cpu_user", "Server CPU, user", "µs/request"), |v| server(v, MICROSECOND, |s| &s.user_ns_per_request)),
+        (column("cpu_system", "Server CPU, system", "µs/request"), |v| {
+            server(v, MICROSECOND, |s| &s.system_ns_per_request)
+        }),
+        (column("client_cpu", "Client CPU", "µs/request"), |v| client(v, MICROSECOND, |s| &s.cpu_ns_per_request)),
+        (column("switches_voluntary", "Server waits", "per request"), |v| {
+            server(v, 1.0, |s| &s.switches_voluntary_per_request)
+        }),
+        (column("switches_involuntary", "Server preempted", "per request"), |v| {
+            server(v, 1.0, |s| &s.switches_involuntary_per_request)
+        }),
+        (column("tcp_bytes_sent", "To the server", "bytes/request"), |v| tcp(v, |t| t.bytes_sent)),
+        (column("tcp_bytes_received", "From the server", "bytes/request"), |v| tcp(v, |t| t.bytes_received)),
+        (column("tcp_segments_sent", "Segments to the server", "per request"), |v| tcp(v, |t| t.segments_sent)),
+        (column("tcp_segments_received", "Segments from the server", "per request"), |v| {
+            tcp(v, |t| t.segments_received)
+        }),
+        (column("instructions", "Server instructions", "per request"), |v| {
+            server(v, 1.0, |s| &s.instructions_per_request)
+        }),
+        (column("client_instructions", "Client instructions", "per request"), |v| {
+            client(v, 1.0, |s| &s.instructions_per_request)
+        }),
+        (column("peak_rss", "Server peak memory", "MiB"), |v| peak(v, |r| &r.server)),
+        (column("client_peak_rss", "Client peak memory", "MiB"), |v| peak(v, |r| &r.client)),
+    ];
+    build("resources", summary, columns)
+}
+
 /// How long revoked credentials lived on.
 pub(crate) fn revocation(summary: &Summary) -> Table {
     let columns: Vec<(Column, Cells)> = vec![
@@ -322,8 +371,14 @@ pub(crate) fn verdict(verdict: &CheckVerdict) -> &'static str {
 /// All tables that the run has rows for.
 pub(crate) fn all(report: &Report) -> Vec<Table> {
     let summary = &report.summary;
-    let mut tables =
-        vec![guide(&report.claims), comparison(summary), latency(summary), operations(summary), revocation(summary)];
+    let mut tables = vec![
+        guide(&report.claims),
+        comparison(summary),
+        latency(summary),
+        operations(summary),
+        resources(summary),
+        revocation(summary),
+    ];
     tables.extend(further(summary).into_iter().map(|(_, _, table)| table));
     tables.push(checks(&report.checks));
     tables

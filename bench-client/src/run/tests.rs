@@ -5,6 +5,7 @@ use std::time::Duration;
 use bench_server::contract::{HttpVersion, MethodConfig, Transport};
 
 use super::*;
+use crate::machine::{KeepAwake, KeptAwake};
 use crate::plan::{Case, ConnectionKind, Measurement, MeasurementKind, PoolPlan, RevocationPlan, Variant};
 use crate::record::{Measured, RECORD_VERSION, RevocationResult};
 
@@ -13,16 +14,18 @@ fn plan() -> Plan {
         scenario: "test".to_owned(),
         analysis: String::new(),
         seed: 1,
+        target: None,
         starts: 2,
         rounds: 2,
         transport: Transport::Plaintext,
         http: HttpVersion::Http1,
         key_exchange: None,
         pin: false,
+        keep_awake: KeepAwake::Auto,
         quick: false,
         variants: vec![Variant {
             name: "none".to_owned(),
-            method: MethodConfig::None,
+            method: MethodConfig::None.into(),
             authorization_server: None,
             pool: PoolPlan { count: 1, zipf_exponent: 0.1 + 0.2 },
         }],
@@ -62,6 +65,7 @@ fn header() -> Header {
             hypervisor: None,
             server_cpus: vec![],
             client_cpu: None,
+            keep_awake: KeptAwake::off("not asked for"),
         },
         servers: Default::default(),
     }

@@ -7,8 +7,8 @@ use super::reader::{Places, Problems, Section};
 use super::value::{duration, name, names, number, one_of, positive, show, token_lifetime, whole};
 use super::{handshake, setup};
 use crate::plan::{
-    ArrivalModel, ConnectionKind, HandshakePlan, LatencyPlan, Measurement, MeasurementKind, RevocationPlan,
-    ThroughputPlan,
+    ArrivalModel, ConnectionKind, HandshakePlan, LatencyPlan, LoadRate, Measurement, MeasurementKind, Objective, Rate,
+    RevocationPlan, ThroughputPlan,
 };
 
 /// A measurement as it was written.
@@ -70,8 +70,9 @@ const CONNECTIONS: &[(&str, ConnectionKind)] =
     &[("reused", ConnectionKind::Reused), ("fresh", ConnectionKind::Fresh), ("resumed", ConnectionKind::Resumed)];
 
 /// Keys of one kind or another, which cannot be judged while the kind is not known.
-const KEYS_OF_KINDS: [&str; 13] = [
+const KEYS_OF_KINDS: [&str; 14] = [
     "load",
+    "objective",
     "connections",
     "connection",
     "sessions",
@@ -88,6 +89,12 @@ const KEYS_OF_KINDS: [&str; 13] = [
 
 /// Short enough that drift hits all cases alike, long enough to hold hundreds of requests.
 const DEFAULT_SLICE: Duration = Duration::from_millis(100);
+
+/// Long enough for a queue to build up where a rate is too high, short enough for twenty of them.
+const DEFAULT_CAPACITY_TRIAL: Duration = Duration::from_millis(250);
+
+/// How close the bounds of a capacity come, as a share.
+const DEFAULT_CAPACITY_WIDTH: f64 = 0.05;
 
 /// Connections that one process can keep open with the usual limits raised.
 pub(super) const CONNECTIONS_MAX: usize = 100_000;
@@ -149,23 +156,59 @@ fn read_latency(section: &mut Section<'_>) -> Option<LatencyPlan> {
     }
     let load = section.table("load").and_then(|mut load| {
         let model = load.or("model", ArrivalModel::Poisson, one_of(MODELS));
-        let rate_per_s = load.required("rate_per_s", "2_000", |value| {
-            number(f64::MIN_POSITIVE..=1e7)(value)
-                .map_err(|_| "an open load needs a number over 0, at most 10000000".into())
-        });
+        let rate = read_rate(&mut load);
         let connections = load.required("connections", "16", whole(1..=CONNECTIONS_MAX));
         let warmup = load.required("warmup", "\"300ms\"", duration);
         let measure = load.required("measure", "\"1s\"", positive);
         load.finish();
-        Some((model, rate_per_s?, connections?, warmup?, measure?))
+        Some((model, rate?, connections?, warmup?, measure?))
     });
     let slice = section.optional("slice", positive);
-    let (model, rate_per_s, connections, warmup, measure) = load?;
+    let (model, rate, connections, warmup, measure) = load?;
     let (slice, slices) = slices(section, measure, slice)?;
-    if rate_per_s * slice.as_secs_f64() < 1.0 {
-        section.warn("slice", format!("at {rate_per_s} requests per second most slices of {} are empty", show(slice)));
+    match &rate {
+        LoadRate::PerSecond(Rate::Steady(rate_per_s)) if rate_per_s * slice.as_secs_f64() < 1.0 => section
+            .warn("slice", format!("at {rate_per_s} requests per second most slices of {} are empty", show(slice))),
+        LoadRate::PerSecond(Rate::Steps(rates)) if !(slices as usize).is_multiple_of(rates.len()) => section.error(
+            "load",
+            format!(
+                "load.rate_per_s has {} steps, which {slices} slices of {} cannot share evenly; change measure or slice",
+                rates.len(),
+                show(slice)
+            ),
+        ),
+        LoadRate::PerSecond(_) | LoadRate::ShareOfCapacity(_) => {}
     }
-    Some(LatencyPlan { model, rate_per_s, connections, connection, warmup, slice, slices })
+    Some(LatencyPlan { model, rate, connections, connection, warmup, slice, slices })
+}
+
+/// How much an open loop offers: `rate_per_s` as a number, a list of steps or a table for a ramp; or a share of what
+/// the variant carries.
+fn read_rate(load: &mut Section<'_>) -> Option<LoadRate> {
+    let rate = number(f64::MIN_POSITIVE..=1e7);
+    let rate =
+        |value: &Value| rate(value).map_err(|_| "an open load needs a number over 0, at most 10000000".to_owned());
+    if load.has("share_of_capacity") {
+        load.misplaced(&[("rate_per_s", "a load without share_of_capacity")], "share_of_capacity");
+        let share = load.optional("share_of_capacity", |value| {
+            number(0.01..=2.0)(value).map_err(|_| "write a share of the capacity from 0.01 to 2, like 0.7".to_owned())
+        });
+        return share.map(LoadRate::ShareOfCapacity);
+    }
+    let is_table = |value: &Value| matches!(value, Value::Table(_));
+    if load.optional("rate_per_s", |value| Ok(is_table(value))) == Some(true) {
+        let mut ramp = load.table("rate_per_s")?;
+        let from = ramp.required("from", "500", rate);
+        let to = ramp.required("to", "5_000", rate);
+        ramp.finish();
+        return Some(LoadRate::PerSecond(Rate::Ramp { from: from?, to: to? }));
+    }
+    let rate = load.required("rate_per_s", "2_000", |value| match value {
+        Value::List(steps) if steps.is_empty() => Err("write at least one rate".to_owned()),
+        Value::List(steps) => steps.iter().map(|step| rate(&step.value)).collect::<Result<_, _>>().map(Rate::Steps),
+        value => rate(value).map(Rate::Steady),
+    });
+    rate.map(LoadRate::PerSecond)
 }
 
 fn read_throughput(section: &mut Section<'_>) -> Option<ThroughputPlan> {
@@ -174,9 +217,38 @@ fn read_throughput(section: &mut Section<'_>) -> Option<ThroughputPlan> {
     let warmup = section.required("warmup", "\"200ms\"", duration);
     let measure = section.required("measure", "\"800ms\"", positive);
     let slice = section.optional("slice", positive);
+    let objective = read_objective(section);
     let (connections, warmup, measure) = (connections?, warmup?, measure?);
     let (slice, slices) = slices(section, measure, slice)?;
-    Some(ThroughputPlan { connections, connection, warmup, slice, slices })
+    Some(ThroughputPlan { connections, connection, warmup, slice, slices, objective: objective? })
+}
+
+/// `None` when what was written is wrong, which is noted.
+fn read_objective(section: &mut Section<'_>) -> Option<Option<Objective>> {
+    const QUANTILES: [(&str, f64); 6] =
+        [("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p99_9", 0.999), ("p99_99", 0.9999)];
+    if !section.has("objective") {
+        return Some(None);
+    }
+    let mut table = section.table("objective")?;
+    let mut written = Vec::new();
+    for (key, quantile) in QUANTILES {
+        let latency = table.optional(key, positive);
+        if table.has(key) {
+            written.push((quantile, latency));
+        }
+    }
+    let trial = table.or("trial", DEFAULT_CAPACITY_TRIAL, positive);
+    let width = table.or("width", DEFAULT_CAPACITY_WIDTH, number(0.005..=1.0));
+    table.finish();
+    match written.as_slice() {
+        [(quantile, latency)] => Some(Some(Objective { quantile: *quantile, latency: (*latency)?, trial, width })),
+        other => {
+            let message = format!("objective has {} percentiles; write one, like {{ p99 = \"10ms\" }}", other.len());
+            section.error("objective", message);
+            None
+        }
+    }
 }
 
 /// How a trial is cut: the slice's length and how many make up the time to measure.

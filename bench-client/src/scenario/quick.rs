@@ -5,11 +5,11 @@
 //! * a third ([`SHARE`]) of the slices and of the warm-up; the length of a slice, the rate and the connections stay;
 //! * pools of at most 1 000 credentials, fewer where issuing is slow;
 //! * at most [`TRIALS`] trials of a setup, and as many revocations per case, over a phase, lifetime and watch that are as short as the variants' own
-//!   TTLs and intervals let them be.
+//!   TTLs and intervals let them be; for a server of the user's, which does not tell them, as written.
 
 use std::time::Duration;
 
-use bench_server::contract::{Algorithm, MethodConfig};
+use bench_server::contract::{Algorithm, CertificateKey, MethodConfig};
 
 use crate::plan::{MeasurementKind, Plan, RevocationPlan, Variant};
 
@@ -66,10 +66,12 @@ pub(super) fn shorten(plan: &mut Plan) {
 
 fn pool_limit(variant: &Variant) -> usize {
     let signed_with_rsa = |algorithm| matches!(algorithm, Algorithm::RS256 | Algorithm::PS256);
-    match &variant.method {
+    let Some(method) = variant.method.reference() else { return usize::MAX };
+    match method {
         MethodConfig::Basic(_) => 8,
         MethodConfig::OAuth2(_) => 200,
         MethodConfig::Jwt(jwt) if signed_with_rsa(jwt.algorithm) => 200,
+        MethodConfig::Mtls(mtls) if mtls.key == CertificateKey::Rsa2048 => 16,
         _ => 1_000,
     }
 }
@@ -78,6 +80,9 @@ fn pool_limit(variant: &Variant) -> usize {
 fn shorten_revocation(plan: &mut RevocationPlan, variants: &[&Variant]) {
     let interval = variants.iter().filter_map(|variant| variant.revocation_interval()).max().unwrap_or_default();
     plan.trials = plan.trials.min(TRIALS);
+    if variants.iter().any(|variant| variant.method.external().is_some()) {
+        return;
+    }
     plan.phase = plan.phase.min(interval.max(PHASE));
     // `exp` counts whole seconds.
     let lifetime = Duration::from_secs((plan.phase + MARGIN).as_secs() + 1);

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use bench_server::contract::{JwtConfig, MethodConfig, Transport};
+use bench_server::contract::{CertificateKey, JwtConfig, MethodConfig, READ_SCOPE, Transport, required_claims_bytes};
 
 use super::Scenario;
 use super::document::At;
@@ -12,7 +12,11 @@ use super::measurement::{Selection, WrittenMeasurement};
 use super::reader::{Places, Problems};
 use super::suggest;
 use super::value::show;
-use crate::plan::{BASELINE, ConnectionKind, MeasurementKind, RevocationPlan, SessionKind, Variant};
+use super::variant::WrittenVariant;
+use crate::plan::{
+    BASELINE, ConnectionKind, CredentialSource, ExternalMethod, LatencyPlan, LoadRate, Measurement, MeasurementKind,
+    RevocationPlan, SessionKind, Variant,
+};
 
 /// Checks the scenario as a whole.
 pub(super) fn check(scenario: &Scenario, problems: &Problems) {
@@ -23,20 +27,69 @@ pub(super) fn check(scenario: &Scenario, problems: &Problems) {
         problems.error(At::File(0), "no [[measurement]]: nothing would be measured; add one, like kind = \"latency\"");
     }
     for variant in &scenario.variants {
-        if let Some(Variant { name, method: MethodConfig::Mtls(_), .. }) = &variant.variant
+        check_variant(variant, problems);
+        if let Some(Variant { name, method, .. }) = &variant.variant
+            && method.is_mtls()
             && scenario.transport == Transport::Plaintext
         {
+            let (found, remedy) = plaintext(scenario);
             problems.error(
                 variant.places.of("method"),
-                format!(
-                    "variant \"{name}\": method is \"mtls\", but [server] transport is \"plaintext\"; write \"tls1.3\""
-                ),
+                format!("variant \"{name}\": method is \"mtls\", but {found}; {remedy}"),
             );
         }
     }
     for measurement in &scenario.measurements {
         check_selection(scenario, measurement, problems);
         check_measurement(scenario, measurement, problems);
+        check_share(scenario, measurement, problems);
+    }
+}
+
+/// A load that is a share of a capacity needs one measurement that finds it, for each of its variants.
+fn check_share(scenario: &Scenario, written: &WrittenMeasurement, problems: &Problems) {
+    let Some(MeasurementKind::Latency(LatencyPlan { rate: LoadRate::ShareOfCapacity(_), .. })) =
+        written.measurement.as_ref().map(|measurement| &measurement.kind)
+    else {
+        return;
+    };
+    let (place, at) = (place(written), written.places.of("load"));
+    let throughputs: Vec<&WrittenMeasurement> = scenario
+        .measurements
+        .iter()
+        .filter(|other| matches!(&other.measurement, Some(Measurement { kind: MeasurementKind::Throughput(_), .. })))
+        .collect();
+    let [throughput] = throughputs.as_slice() else {
+        problems.error(
+            at,
+            format!(
+                "{place}: load is a share_of_capacity, and {} measurements of kind \"throughput\" find capacities; have \
+                 exactly one, or write rate_per_s",
+                throughputs.len()
+            ),
+        );
+        return;
+    };
+    for variant in scenario.selected(written) {
+        if scenario.selected(throughput).all(|measured| measured.name != variant.name) {
+            problems.error(
+                at,
+                format!(
+                    "{place}: load is a share_of_capacity, but {} does not measure variant \"{}\"; add it there, or leave \
+                     it out here",
+                    self::place(throughput),
+                    variant.name
+                ),
+            );
+        }
+    }
+}
+
+/// How the scenario says plaintext, and how it would say TLS.
+fn plaintext(scenario: &Scenario) -> (&'static str, &'static str) {
+    match scenario.target {
+        None => ("[server] transport is \"plaintext\"", "write \"tls1.3\""),
+        Some(_) => ("[target] url is http", "write https"),
     }
 }
 
@@ -65,7 +118,7 @@ fn check_baseline(scenario: &Scenario, problems: &Problems) {
             format!("variant \"{BASELINE}\" is missing: every cost is a distance from that baseline; {remedy}"),
         ),
         Some(written) => match &written.variant {
-            Some(variant) if variant.method != MethodConfig::None => problems.error(
+            Some(variant) if !variant.method.is_none() => problems.error(
                 written.places.of("method"),
                 format!(
                     "variant \"{BASELINE}\": method is \"{}\", but \"{BASELINE}\" is the baseline; rename this variant \
@@ -119,20 +172,30 @@ fn check_measurement(scenario: &Scenario, written: &WrittenMeasurement, problems
         }
         MeasurementKind::Handshake(_) => {
             if scenario.transport == Transport::Plaintext {
+                let (plaintext, remedy) = plaintext(scenario);
+                let place = place(written);
                 problems.error(
                     written.places.of("kind"),
-                    format!(
-                        "{}: kind is \"handshake\", but [server] transport is \"plaintext\", which has none; write \
-                         \"tls1.3\"",
-                        place(written)
-                    ),
+                    format!("{place}: kind is \"handshake\", but {plaintext}, which has none; {remedy}"),
                 );
                 return;
             }
             let resumes = written.combinations.iter().any(|plan| plan.session == SessionKind::Resumed);
             ("sessions", if resumes { ConnectionKind::Resumed } else { ConnectionKind::Fresh })
         }
-        MeasurementKind::Setup(_) => return,
+        MeasurementKind::Setup(_) => {
+            if scenario.target.is_some() {
+                let place = place(written);
+                problems.error(
+                    written.places.of("kind"),
+                    format!(
+                        "{place}: kind is \"setup\", but only the reference server issues credentials step by step; \
+                         remove it, or [target]"
+                    ),
+                );
+            }
+            return;
+        }
     };
     if connection == ConnectionKind::Resumed {
         let at = written.places.of(key);
@@ -145,14 +208,14 @@ fn check_measurement(scenario: &Scenario, written: &WrittenMeasurement, problems
             problems.error(
                 at,
                 format!(
-                    "{place}: {what}, but [server] transport is \"plaintext\", which has no TLS \
-                     session to resume; write \"{fresh}\""
+                    "{place}: {what}, but {}, which has no TLS session to resume; write \"{fresh}\"",
+                    plaintext(scenario).0
                 ),
             );
         }
         let mtls: Vec<&str> = variants
             .iter()
-            .filter(|variant| matches!(variant.method, MethodConfig::Mtls(_)))
+            .filter(|variant| matches!(variant.method.reference(), Some(MethodConfig::Mtls(_))))
             .map(|variant| variant.name.as_str())
             .collect();
         if !mtls.is_empty() {
@@ -172,7 +235,12 @@ fn check_revocation(plan: &RevocationPlan, written: &WrittenMeasurement, variant
     let place = place(written);
     for variant in variants {
         let name = &variant.name;
-        if let (Some(lifetime), MethodConfig::Jwt(JwtConfig { rules, .. })) = (plan.lifetime, &variant.method)
+        if let Some(external) = variant.method.external().filter(|_| !variant.method.is_none()) {
+            check_external(external, name, plan, written, problems);
+            continue;
+        }
+        if let (Some(lifetime), Some(MethodConfig::Jwt(JwtConfig { rules, .. }))) =
+            (plan.lifetime, variant.method.reference())
             && lifetime > rules.max_lifetime
         {
             problems.error(
@@ -209,12 +277,86 @@ fn check_revocation(plan: &RevocationPlan, written: &WrittenMeasurement, variant
     }
 }
 
+/// A server of the user's must be told how to take a credential back, and must have some to spare.
+fn check_external(
+    external: &ExternalMethod,
+    name: &str,
+    plan: &RevocationPlan,
+    written: &WrittenMeasurement,
+    problems: &Problems,
+) {
+    let place = place(written);
+    let leave_out = format!("or leave the variant out: variants = {{ except = [\"{name}\"] }}");
+    if external.revoke.is_none() {
+        problems.error(
+            written.places.of("variants"),
+            format!("{place}: variant \"{name}\" does not say how a credential is revoked; write revoke = {{ … }}, {leave_out}"),
+        );
+    }
+    if external.credentials.as_ref().is_some_and(CredentialSource::is_single) {
+        problems.error(
+            written.places.of("variants"),
+            format!(
+                "{place}: variant \"{name}\" has one credential, but {} are revoked and one more is watched; write \
+                 credentials = {{ file = … }}, {leave_out}",
+                plan.trials
+            ),
+        );
+    }
+    if plan.lifetime.is_some() {
+        problems.error(
+            written.places.of("lifetime"),
+            format!(
+                "{place}: lifetime is for tokens that the run issues, and variant \"{name}\" brings its own; remove it"
+            ),
+        );
+    }
+}
+
+/// Options that a variant may have, but that will not do what they are for.
+fn check_variant(written: &WrittenVariant, problems: &Problems) {
+    let Some(variant) = &written.variant else { return };
+    let name = &variant.name;
+    let Some(method) = variant.method.reference() else { return };
+    match method {
+        MethodConfig::Mtls(mtls)
+            if mtls.key == CertificateKey::Rsa2048 && variant.expected_issuing() > LONG_ISSUING =>
+        {
+            problems.warn(
+                written.places.of("key"),
+                format!(
+                    "variant \"{name}\": key is \"RSA-2048\", and making the pool's {} keys takes about {} in each start; \
+                     write for instance pool = {{ count = 64 }}, since a connection keeps one certificate",
+                    variant.pool.count,
+                    show(Duration::from_secs(variant.expected_issuing().as_secs()))
+                ),
+            );
+        }
+        MethodConfig::Jwt(JwtConfig { claims_bytes: Some(bytes), .. }) => {
+            let required = required_claims_bytes(name, READ_SCOPE);
+            if *bytes < required {
+                problems.warn(
+                    written.places.of("claims_bytes"),
+                    format!(
+                        "variant \"{name}\": claims_bytes is {bytes}, but the claims that RFC 9068 requires take \
+                         {required}; tokens carry those alone"
+                    ),
+                );
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Whoever waits longer than this for credentials should know why.
+const LONG_ISSUING: Duration = Duration::from_secs(30);
+
 /// Tokens and certificates of a pool are issued when a start begins and must outlive it.
 pub(super) fn check_lifetimes(scenario: &Scenario, start: Duration, problems: &Problems) {
     for written in &scenario.variants {
         let Some(variant) = &written.variant else { continue };
         if let Some(lifetime) = variant.credential_lifetime().filter(|lifetime| *lifetime < start) {
-            let key = if matches!(variant.method, MethodConfig::Mtls(_)) { "certificate_lifetime" } else { "lifetime" };
+            let key = if variant.method.is_mtls() { "certificate_lifetime" } else { "lifetime" };
             problems.warn(
                 written.places.of(key),
                 format!(

@@ -3,10 +3,13 @@
 use std::path::Path;
 use std::time::Duration;
 
-use bench_server::contract::{AccessTokenFormat, Algorithm, MethodConfig, PasswordHash, TokenValidation};
+use bench_server::contract::{
+    AccessTokenFormat, Algorithm, ApiKeyConfig, CertificateKey, ChainLength, DenyListConfig, MethodConfig, MtlsConfig,
+    PasswordHash, StoreKind, TokenValidation,
+};
 
 use super::*;
-use crate::plan::{Measurement, MeasurementKind, RevocationPlan};
+use crate::plan::{LoadRate, Measurement, MeasurementKind, Rate, RevocationPlan};
 
 const COMPARE: &str = include_str!("../../../scenarios/compare.toml");
 
@@ -96,7 +99,9 @@ fn oauth2_variants_bring_an_authorization_server_of_the_same_kind() {
     ] {
         let variant = plan.variant(name).expect(name);
         assert_eq!(variant.authorization_server.as_ref().expect(name).access_token, expected);
-        let MethodConfig::OAuth2(oauth2) = &variant.method else { panic!("{name} is no oauth2 variant") };
+        let Some(MethodConfig::OAuth2(oauth2)) = variant.method.reference() else {
+            panic!("{name} is no oauth2 variant")
+        };
         assert_eq!(matches!(oauth2.validation, TokenValidation::Opaque { .. }), expected == AccessTokenFormat::Opaque);
     }
     assert!(plan.variant("jwt-es256").expect("shipped").authorization_server.is_none());
@@ -107,7 +112,8 @@ fn omitted_options_get_their_documented_values() {
     let plan = plan(&format!(
         "{SMALL}[[variant]]\nname = \"basic\"\nmethod = \"basic\"\nhash = {{ algorithm = \"scrypt\", r = 4 }}\n"
     ));
-    let MethodConfig::Basic(basic) = &plan.variant("basic").expect("given").method else { panic!() };
+    let method = plan.variant("basic").expect("given").method.reference();
+    let Some(MethodConfig::Basic(basic)) = method else { panic!() };
     assert_eq!(basic.hash, PasswordHash::Scrypt { log_n: 17, r: 4, p: 1 });
     assert_eq!(basic.cache, None);
     assert_eq!(plan.variant("basic").expect("given").pool, DEFAULT_POOL);
@@ -115,6 +121,158 @@ fn omitted_options_get_their_documented_values() {
     let MeasurementKind::Latency(latency) = &plan.measurements[0].kind else { panic!() };
     assert_eq!((latency.slice, latency.slices), (Duration::from_millis(100), 10));
     assert_eq!((plan.seed, plan.pin, plan.scenario.as_str()), (DEFAULT_SEED, true, "test"));
+    assert_eq!(plan.keep_awake, KeepAwake::Auto);
+}
+
+#[test]
+fn keeping_cores_awake_is_left_to_the_machine_unless_written() {
+    assert_eq!(set("keep_awake", "true").map(|plan| plan.keep_awake), Ok(KeepAwake::On));
+    assert_eq!(set("keep_awake", "false").map(|plan| plan.keep_awake), Ok(KeepAwake::Off));
+    let hash = |value| set("keep_awake", value).expect("no mistakes").hash();
+    assert_ne!(hash("true"), hash("false"));
+    let found = problems(&format!("keep_awake = \"yes\"\n{SMALL}"));
+    assert_eq!(found, ["dir/test.toml:1:14: keep_awake is \"yes\"; write true or false, without quotes"]);
+}
+
+/// A variant of its own beside those of `SMALL`; what it means.
+fn variant(method: &str, options: &str) -> MethodConfig {
+    let plan = plan(&format!("{SMALL}[[variant]]\nname = \"v\"\nmethod = \"{method}\"\n{options}\n"));
+    plan.variant("v").expect("given").method.reference().expect("there is no [target]").clone()
+}
+
+#[test]
+fn sizes_and_distances_reach_the_server() {
+    let MethodConfig::ApiKey(api_key) =
+        variant("api-key", "store = { kind = \"sqlite\", delay = \"200us\", population = 1_000_000 }")
+    else {
+        panic!()
+    };
+    let expected = ApiKeyConfig {
+        store_delay: Duration::from_micros(200),
+        store_population: 1_000_000,
+        ..ApiKeyConfig::new(StoreKind::Sqlite)
+    };
+    assert_eq!(api_key, expected);
+
+    let options = "algorithm = \"HS256\"\nclaims_bytes = 16384\ndenylist = { poll = \"500ms\", population = 7 }";
+    let MethodConfig::Jwt(jwt) = variant("jwt", options) else { panic!() };
+    assert_eq!(jwt.claims_bytes, Some(16_384));
+    assert_eq!(jwt.denylist, Some(DenyListConfig { poll: Duration::from_millis(500), population: 7 }));
+
+    let MethodConfig::OAuth2(oauth2) = variant("oauth2", "token = \"opaque\"\nintrospection_delay = \"1ms\"") else {
+        panic!()
+    };
+    assert_eq!(oauth2.introspection_delay, Duration::from_millis(1));
+
+    let options = "crl_reload = \"2s\"\ncrl_population = 100_000\nkey = \"Ed25519\"\nchain_length = 3";
+    let MethodConfig::Mtls(mtls) = variant("mtls", options) else { panic!() };
+    let written = (mtls.crl_population, mtls.key, mtls.chain_length);
+    assert_eq!(written, (100_000, CertificateKey::Ed25519, ChainLength::Three));
+    assert_eq!(variant("mtls", "crl_reload = \"2s\""), MethodConfig::Mtls(MtlsConfig::new(Duration::from_secs(2))));
+}
+
+#[test]
+fn wrong_sizes_and_distances_are_located() {
+    for (method, options, says) in [
+        (
+            "api-key",
+            "store = { kind = \"memory\", delay = \"11s\" }",
+            ":18:36: variant \"v\": store.delay is \"11s\"; write a time from \"0s\" to \"10s\"",
+        ),
+        (
+            "api-key",
+            "store = { kind = \"memory\", delay = 200 }",
+            ":18:36: variant \"v\": store.delay is 200; write a time in quotes",
+        ),
+        (
+            "api-key",
+            "store = { kind = \"memory\", population = 10_000_001 }",
+            ":18:41: variant \"v\": store.population is 10000001; write a whole number from 0 to 10000000",
+        ),
+        (
+            "api-key",
+            "store = { kind = \"memory\", popluation = 1 }",
+            "store.popluation is no key here; did you mean \"population\"?",
+        ),
+        (
+            "api-key",
+            "store = { kind = \"memory\" }\nclaims_bytes = 512",
+            ":19:1: variant \"v\": claims_bytes goes with method \"jwt\", not with method \"api-key\"; remove it",
+        ),
+        (
+            "jwt",
+            "algorithm = \"ES256\"\nclaims_bytes = 199",
+            ":19:16: variant \"v\": claims_bytes is 199; write a whole number from 200 to 16384",
+        ),
+        (
+            "jwt",
+            "algorithm = \"ES256\"\ndenylist = { poll = \"1s\", population = -1 }",
+            ":19:40: variant \"v\": denylist.population is -1; write a whole number from 0 to 10000000",
+        ),
+        (
+            "oauth2",
+            "token = \"opaque\"\nintrospection_delay = \"1m\"",
+            ":19:23: variant \"v\": introspection_delay is \"1m\"; write a time from \"0s\" to \"10s\"",
+        ),
+        (
+            "oauth2",
+            "token = \"jwt\"\nalgorithm = \"ES256\"\nintrospection_delay = \"1ms\"",
+            "introspection_delay goes with method \"oauth2\" with token = \"opaque\"",
+        ),
+        (
+            "mtls",
+            "crl_reload = \"2s\"\nkey = \"RSA\"",
+            ":19:7: variant \"v\": key is \"RSA\"; write one of \"P-256\", \"RSA-2048\", \"Ed25519\"",
+        ),
+        (
+            "mtls",
+            "crl_reload = \"2s\"\nchain_length = 4",
+            ":19:16: variant \"v\": chain_length is 4; write a whole number from 1 to 3",
+        ),
+        (
+            "mtls",
+            "crl_reload = \"2s\"\ncrl_population = 1_000_001",
+            "crl_population is 1000001; write a whole number from 0 to 1000000",
+        ),
+    ] {
+        one_problem(&format!("[[variant]]\nname = \"v\"\nmethod = \"{method}\"\n{options}\n"), &[says]);
+    }
+}
+
+#[test]
+fn what_takes_long_or_does_not_fit_is_warned_of() {
+    let warnings = |options: &str| -> Vec<String> {
+        let text = format!("{SMALL}[[variant]]\nname = \"v\"\n{options}\n");
+        resolved(&text).warnings.iter().map(ToString::to_string).collect()
+    };
+    let rsa = "method = \"mtls\"\ncrl_reload = \"2s\"\nkey = \"RSA-2048\"\n";
+    let found = warnings(rsa);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(
+        found[0].contains(":19:7: variant \"v\": key is \"RSA-2048\", and making the pool's 10000 keys"),
+        "{found:?}"
+    );
+    assert_eq!(warnings(&format!("{rsa}pool = {{ count = 64 }}")), Vec::<String>::new());
+    let jwt = "method = \"jwt\"\nalgorithm = \"ES256\"\nleeway = \"0s\"\nclaims_bytes = ";
+    let found = warnings(&format!("{jwt}200"));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains("claims_bytes is 200, but the claims that RFC 9068 requires take 2"), "{found:?}");
+    assert_eq!(warnings(&format!("{jwt}512")), Vec::<String>::new());
+}
+
+#[test]
+fn populations_and_rsa_keys_count_in_what_is_expected() {
+    let start_up = |method: &str, options: &str| {
+        let text =
+            format!("{SMALL}[[variant]]\nname = \"v\"\nmethod = \"{method}\"\npool = {{ count = 10 }}\n{options}\n");
+        plan(&text).expected_start().start_up
+    };
+    let store =
+        |population: u32| start_up("api-key", &format!("store = {{ kind = \"sqlite\", population = {population} }}"));
+    assert!(store(1_000_000) >= store(0) + Duration::from_secs(2));
+    let mtls = |key: &str| start_up("mtls", &format!("crl_reload = \"2s\"\nkey = \"{key}\""));
+    assert!(mtls("RSA-2048") > mtls("P-256") + Duration::from_millis(200));
+    assert_eq!(mtls("P-256"), mtls("Ed25519"));
 }
 
 #[test]
@@ -277,7 +435,7 @@ fn set_changes_what_it_names() {
     let changed =
         set("measurement.latency.load.rate_per_s", "500").expect("an unnamed measurement is called by its kind");
     let MeasurementKind::Latency(latency) = &changed.measurements[0].kind else { panic!() };
-    assert!((latency.rate_per_s - 500.0).abs() < f64::EPSILON);
+    assert_eq!(latency.rate, LoadRate::PerSecond(Rate::Steady(500.0)));
     assert_eq!(set("server.http", "\"2\"").expect("fits").http, HttpVersion::Http2);
     assert_ne!(set("seed", "43").expect("fits").hash(), plan(COMPARE).hash());
     assert_eq!(set("seed", "42").expect("fits").hash(), plan(COMPARE).hash());
@@ -464,4 +622,89 @@ fn moving_parts_follow_from_the_configuration() {
     assert!(parts("mtls").contains(&"certificate authority"));
     let plaintext = Plan { transport: Transport::Plaintext, ..plan.clone() };
     assert!(plaintext.moving_parts(plan.variant("none").expect("shipped")).is_empty());
+}
+/// The plan of [`SMALL`] with that `load` in its first measurement, or the messages.
+fn with_load(load: &str) -> Result<LoadRate, Vec<String>> {
+    let line = SMALL.lines().find(|line| line.starts_with("load = ")).expect("it has one");
+    let text = SMALL.replace(line, &format!("load = {{ {load}, connections = 2, warmup = \"0s\", measure = \"1s\" }}"));
+    match resolve(Path::new("test.toml"), &text, &Overrides::default()) {
+        Ok(resolved) => match &resolved.plan.measurements[0].kind {
+            MeasurementKind::Latency(latency) => Ok(latency.rate.clone()),
+            other => panic!("{other:?}"),
+        },
+        Err(problems) => Err(problems.iter().map(|problem| problem.message.clone()).collect()),
+    }
+}
+
+#[test]
+fn a_load_is_steady_a_ramp_or_steps() {
+    assert_eq!(with_load("rate_per_s = 100"), Ok(LoadRate::PerSecond(Rate::Steady(100.0))));
+    let ramp = Rate::Ramp { from: 100.0, to: 2500.5 };
+    assert_eq!(with_load("rate_per_s = { from = 100, to = 2500.5 }"), Ok(LoadRate::PerSecond(ramp)));
+    let steps = Rate::Steps(vec![100.0, 300.0]);
+    assert_eq!(with_load("rate_per_s = [100, 300]"), Ok(LoadRate::PerSecond(steps)));
+}
+
+#[test]
+fn mistakes_in_a_load_are_told_with_the_remedy() {
+    for (load, message) in [
+        ("rate_per_s = []", "load.rate_per_s is a list; write at least one rate"),
+        ("rate_per_s = [100, 0]", "load.rate_per_s is a list; an open load needs a number over 0"),
+        (
+            "rate_per_s = [1, 2, 3]",
+            "has 3 steps, which 10 slices of 100ms cannot share evenly; change measure or slice",
+        ),
+        ("rate_per_s = { from = 100 }", "load.rate_per_s.to is missing; write for instance to = 5_000"),
+        ("rate_per_s = { from = 0, to = 1 }", "load.rate_per_s.from is 0; an open load needs a number over 0"),
+        ("share_of_capacity = 0", "load.share_of_capacity is 0; write a share of the capacity from 0.01 to 2"),
+        ("share_of_capacity = 0.5, rate_per_s = 5", "load.rate_per_s goes with a load without share_of_capacity"),
+        (
+            "share_of_capacity = 0.5",
+            "load is a share_of_capacity, and 0 measurements of kind \"throughput\" find capacities",
+        ),
+    ] {
+        let problems = with_load(load).expect_err(load);
+        assert!(problems.iter().any(|problem| problem.contains(message)), "{load}: {problems:#?}");
+    }
+}
+
+#[test]
+fn a_share_of_capacity_needs_the_capacity_of_each_of_its_variants() {
+    let text = |variants: &str| {
+        let line = SMALL.lines().find(|line| line.starts_with("load = ")).expect("it has one");
+        let load = "load = { share_of_capacity = 0.7, connections = 2, warmup = \"0s\", measure = \"1s\" }";
+        SMALL.replace(line, load)
+            + &format!(
+                "\n[[measurement]]\nkind = \"throughput\"\nconnections = 8\nwarmup = \"0s\"\nmeasure = \"1s\"\n\
+                 variants = [{variants}]\nobjective = {{ p99_9 = \"10ms\" }}\n"
+            )
+    };
+    let resolved = resolve(Path::new("test.toml"), &text("\"jwt\""), &Overrides::default()).expect("both are measured");
+    let throughput = resolved.plan.measurement("throughput").expect("it is there");
+    let MeasurementKind::Throughput(throughput) = &throughput.kind else { panic!("{throughput:?}") };
+    let objective = throughput.objective.expect("it has one");
+    assert_eq!((objective.quantile, objective.latency), (0.999, Duration::from_millis(10)));
+    assert_eq!(objective.to_string(), "p99.9 at most 10ms");
+    let problems = resolve(Path::new("test.toml"), &text("\"none\""), &Overrides::default()).expect_err("one is not");
+    assert!(problems[0].message.contains("does not measure variant \"jwt\""), "{problems:#?}");
+}
+
+#[test]
+fn an_objective_has_one_percentile() {
+    let text = |objective: &str| {
+        format!(
+            "{SMALL}\n[[measurement]]\nkind = \"throughput\"\nconnections = 8\nwarmup = \"0s\"\nmeasure = \"1s\"\n\
+             objective = {{ {objective} }}\n"
+        )
+    };
+    for (objective, message) in [
+        ("", "objective has 0 percentiles; write one, like { p99 = \"10ms\" }"),
+        ("p50 = \"1ms\", p99 = \"10ms\"", "objective has 2 percentiles; write one"),
+        ("p98 = \"1ms\"", "objective.p98 is no key here"),
+        ("p99 = \"0s\"", "objective.p99 is \"0s\"; write a time over 0"),
+        ("p99 = \"1ms\", width = 2", "objective.width is 2; write a number from 0.005 to 1"),
+    ] {
+        let problems = resolve(Path::new("test.toml"), &text(objective), &Overrides::default()).expect_err(objective);
+        assert!(problems.iter().any(|problem| problem.message.contains(message)), "{objective}: {problems:#?}");
+    }
 }

@@ -4,15 +4,16 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use bench_server::contract::{
-    AccessTokenFormat, Algorithm, ApiKeyConfig, AuthorizationServerConfig, BasicConfig, CacheConfig, DenyListConfig,
-    JwtConfig, MethodConfig, MtlsConfig, OAuth2Config, PasswordHash, StoreKind, TokenRules, TokenValidation,
-    TrustedIssuer, check_costs,
+    AccessTokenFormat, Algorithm, ApiKeyConfig, AuthorizationServerConfig, BasicConfig, CacheConfig, CertificateKey,
+    ChainLength, DenyListConfig, JwtConfig, LONGEST_DELAY, MethodConfig, MtlsConfig, OAuth2Config, PasswordHash,
+    StoreKind, TokenRules, TokenValidation, check_costs,
 };
 
 use super::document::{At, Table};
 use super::reader::{Places, Problems, Section};
+use super::target::{self, Target};
 use super::value::{duration_in, name, number, one_of, positive, show, text, token_lifetime, whole};
-use crate::plan::{PoolPlan, Variant};
+use crate::plan::{CredentialSource, ExternalMethod, Method, MethodWord, PoolPlan, Variant};
 
 /// A variant as it was written.
 pub(super) struct WrittenVariant {
@@ -24,23 +25,13 @@ pub(super) struct WrittenVariant {
     pub(super) variant: Option<Variant>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Method {
-    None,
-    ApiKey,
-    Basic,
-    Jwt,
-    OAuth2,
-    Mtls,
-}
-
-const METHODS: &[(&str, Method)] = &[
-    ("none", Method::None),
-    ("api-key", Method::ApiKey),
-    ("basic", Method::Basic),
-    ("jwt", Method::Jwt),
-    ("oauth2", Method::OAuth2),
-    ("mtls", Method::Mtls),
+const METHODS: &[(&str, MethodWord)] = &[
+    ("none", MethodWord::None),
+    ("api-key", MethodWord::ApiKey),
+    ("basic", MethodWord::Basic),
+    ("jwt", MethodWord::Jwt),
+    ("oauth2", MethodWord::OAuth2),
+    ("mtls", MethodWord::Mtls),
 ];
 
 const ALGORITHMS: &[(&str, Algorithm)] = &[
@@ -65,10 +56,15 @@ const BELONGS: &[(&str, &str)] = &[
     ("leeway", "method \"jwt\", and \"oauth2\" with token = \"jwt\""),
     ("max_lifetime", "method \"jwt\""),
     ("denylist", "method \"jwt\""),
+    ("claims_bytes", "method \"jwt\""),
+    ("introspection_delay", "method \"oauth2\" with token = \"opaque\""),
     ("crl_reload", "method \"mtls\""),
     ("crl_validity", "method \"mtls\""),
     ("certificate_lifetime", "method \"mtls\""),
     ("trust_domain", "method \"mtls\""),
+    ("crl_population", "method \"mtls\""),
+    ("key", "method \"mtls\""),
+    ("chain_length", "method \"mtls\""),
 ];
 
 /// A verified password is remembered no longer than this, whatever revokes it.
@@ -88,47 +84,64 @@ pub(super) fn read_pool(section: Option<Section<'_>>, default: PoolPlan) -> Pool
     pool
 }
 
-/// Reads a variant; `ordinal` names it while its name is not known.
-pub(super) fn read(ordinal: usize, at: At, table: Table, pool: PoolPlan, problems: &Problems) -> WrittenVariant {
+/// Reads a variant, of `target` where there is one; `ordinal` names it while its name is not known.
+pub(super) fn read(
+    ordinal: usize,
+    at: At,
+    table: Table,
+    target: Option<&Target>,
+    pool: PoolPlan,
+    problems: &Problems,
+) -> WrittenVariant {
     let mut section = Section::new(format!("variant {ordinal}"), at, table, problems);
     let name = section.required("name", "\"jwt-es256\"", name);
     if let Some(name) = &name {
         section.rename(format!("variant \"{name}\""));
     }
     let method = section.required("method", "\"api-key\"", one_of(METHODS));
+    let own_pool = section.has("pool");
     // Nobody authenticates against the baseline, so it needs no more than one caller unless told.
-    let pool = if method == Some(Method::None) { PoolPlan { count: 1, ..pool } } else { pool };
+    let pool = if method == Some(MethodWord::None) { PoolPlan { count: 1, ..pool } } else { pool };
     let pool = read_pool(section.table("pool"), pool);
-    let options = match method {
-        Some(method) => read_options(&mut section, method),
-        None => {
-            section.ignore(BELONGS.iter().map(|(key, _)| *key));
+    let options = match (method, target) {
+        (Some(method), None) => {
+            let options = read_options(&mut section, method).map(|(method, server)| (method.into(), server));
+            section.misplaced(target::KEYS, "the reference server");
+            options
+        }
+        (Some(method), Some(target)) => {
+            let external = target::read_method(&mut section, method, target);
+            section.misplaced(BELONGS, "[target]");
+            section.ignore(target::KEYS.iter().map(|(key, _)| *key));
+            external.map(|external| (Method::External { external: Box::new(external) }, None))
+        }
+        (None, _) => {
+            section.ignore(BELONGS.iter().chain(target::KEYS).map(|(key, _)| *key));
             None
         }
     };
     let places = section.finish();
-    let variant = name.clone().zip(options).map(|(name, (method, authorization_server))| Variant {
-        name,
-        method,
-        authorization_server,
-        pool,
+    let variant = name.clone().zip(options).map(|(name, (method, authorization_server))| {
+        let single = |external: &ExternalMethod| external.credentials.as_ref().is_some_and(CredentialSource::is_single);
+        let single = method.external().is_some_and(single) && !own_pool;
+        let pool = if single { PoolPlan { count: 1, ..pool } } else { pool };
+        Variant { name, method, authorization_server, pool }
     });
     WrittenVariant { name, places, variant }
 }
 
 type Options = (MethodConfig, Option<AuthorizationServerConfig>);
 
-fn read_options(section: &mut Section<'_>, method: Method) -> Option<Options> {
+fn read_options(section: &mut Section<'_>, method: MethodWord) -> Option<Options> {
     let options = match method {
-        Method::None => Some((MethodConfig::None, None)),
-        Method::ApiKey => read_api_key(section),
-        Method::Basic => read_basic(section),
-        Method::Jwt => read_jwt(section),
-        Method::OAuth2 => return read_oauth2(section),
-        Method::Mtls => read_mtls(section),
+        MethodWord::None => Some((MethodConfig::None, None)),
+        MethodWord::ApiKey => read_api_key(section),
+        MethodWord::Basic => read_basic(section),
+        MethodWord::Jwt => read_jwt(section),
+        MethodWord::OAuth2 => return read_oauth2(section),
+        MethodWord::Mtls => read_mtls(section),
     };
-    let (word, _) = METHODS.iter().find(|(_, each)| *each == method).expect("every method has a word");
-    section.misplaced(BELONGS, &format!("method \"{word}\""));
+    section.misplaced(BELONGS, &format!("method \"{}\"", method.name()));
     options
 }
 
@@ -139,11 +152,18 @@ fn read_api_key(section: &mut Section<'_>) -> Option<Options> {
     }
     let store = section.table("store").and_then(|mut store| {
         let kind = store.required("kind", "\"memory\"", one_of(STORES));
+        let store_delay = store.or("delay", Duration::ZERO, delay);
+        let store_population = store.or("population", 0, whole(0..=ApiKeyConfig::MAX_POPULATION));
         store.finish();
-        kind
+        Some(ApiKeyConfig { store_delay, store_population, ..ApiKeyConfig::new(kind?) })
     });
     let cache = read_cache(section, DAY);
-    Some((MethodConfig::ApiKey(ApiKeyConfig { store: store?, cache }), None))
+    Some((MethodConfig::ApiKey(ApiKeyConfig { cache, ..store? }), None))
+}
+
+/// How far away a store or an issuer is.
+fn delay(value: &super::document::Value) -> Result<Duration, String> {
+    duration_in(Duration::ZERO..=LONGEST_DELAY)(value)
 }
 
 fn read_basic(section: &mut Section<'_>) -> Option<Options> {
@@ -215,11 +235,13 @@ fn read_jwt(section: &mut Section<'_>) -> Option<Options> {
     let leeway = section.or("leeway", rules.leeway, duration_in(Duration::ZERO..=LEEWAY_MAX));
     let denylist = section.table("denylist").and_then(|mut denylist| {
         let poll = denylist.required("poll", "\"1s\"", positive);
+        let population = denylist.or("population", 0, whole(0..=DenyListConfig::MAX_POPULATION));
         denylist.finish();
-        Some(DenyListConfig { poll: poll? })
+        Some(DenyListConfig { poll: poll?, population })
     });
+    let claims_bytes = section.optional("claims_bytes", whole(JwtConfig::CLAIMS_BYTES));
     let algorithm = section.required("algorithm", "\"ES256\"", one_of(ALGORITHMS))?;
-    let jwt = JwtConfig { algorithm, lifetime, rules: TokenRules { leeway, max_lifetime }, denylist };
+    let jwt = JwtConfig { algorithm, lifetime, rules: TokenRules { leeway, max_lifetime }, denylist, claims_bytes };
     Some((MethodConfig::Jwt(jwt), None))
 }
 
@@ -234,9 +256,11 @@ fn read_oauth2(section: &mut Section<'_>) -> Option<Options> {
     let standard = AuthorizationServerConfig::default();
     let access_token_lifetime = section.or("lifetime", standard.access_token_lifetime, token_lifetime);
     let mut rules = TokenRules::default();
+    let mut introspection_delay = Duration::ZERO;
     let (validation, access_token) = match token {
         Some(Token::Opaque) => {
             let cache = read_cache(section, DAY);
+            introspection_delay = section.or("introspection_delay", introspection_delay, delay);
             section.misplaced(BELONGS, "method \"oauth2\" with token = \"opaque\"");
             (TokenValidation::Opaque { cache }, AccessTokenFormat::Opaque)
         }
@@ -255,22 +279,28 @@ fn read_oauth2(section: &mut Section<'_>) -> Option<Options> {
             (TokenValidation::Jwt { algorithm }, AccessTokenFormat::Jwt { algorithm })
         }
         None => {
-            section.ignore(["cache", "algorithm", "leeway"]);
+            section.ignore(["cache", "algorithm", "leeway", "introspection_delay"]);
             section.misplaced(BELONGS, "method \"oauth2\"");
             return None;
         }
     };
-    let resource_server = OAuth2Config { validation, issuer: TrustedIssuer::InProcess, rules };
+    let resource_server = OAuth2Config { rules, introspection_delay, ..OAuth2Config::new(validation) };
     let authorization_server = AuthorizationServerConfig { access_token, access_token_lifetime, ..standard };
     Some((MethodConfig::OAuth2(resource_server), Some(authorization_server)))
 }
 
 fn read_mtls(section: &mut Section<'_>) -> Option<Options> {
+    const KEYS: &[(&str, CertificateKey)] =
+        &[("P-256", CertificateKey::P256), ("RSA-2048", CertificateKey::Rsa2048), ("Ed25519", CertificateKey::Ed25519)];
     let crl_reload = section.required("crl_reload", "\"2s\"", positive);
     let crl_validity = section.or("crl_validity", MtlsConfig::default_crl_validity(), seconds_to_a_day);
     let certificate_lifetime =
         section.or("certificate_lifetime", MtlsConfig::default_certificate_lifetime(), seconds_to_a_day);
     let trust_domain = section.or("trust_domain", MtlsConfig::default_trust_domain(), trust_domain);
+    let crl_population = section.or("crl_population", 0, whole(0..=MtlsConfig::MAX_CRL_POPULATION));
+    let key = section.or("key", CertificateKey::default(), one_of(KEYS));
+    let certificates = section.or("chain_length", ChainLength::default().into(), whole(1..=3_u8));
+    let chain_length = ChainLength::try_from(certificates).expect("the range is that of the type");
     let crl_reload = crl_reload?;
     if crl_reload > crl_validity / 4 {
         let (reload, quarter) = (show(crl_reload), show(crl_validity / 4));
@@ -282,7 +312,9 @@ fn read_mtls(section: &mut Section<'_>) -> Option<Options> {
             ),
         );
     }
-    Some((MethodConfig::Mtls(MtlsConfig { crl_reload, crl_validity, certificate_lifetime, trust_domain }), None))
+    let mtls =
+        MtlsConfig { crl_reload, crl_validity, certificate_lifetime, trust_domain, crl_population, key, chain_length };
+    Some((MethodConfig::Mtls(mtls), None))
 }
 
 /// X.509 counts whole seconds (RFC 5280 §4.1.2.5).

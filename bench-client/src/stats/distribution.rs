@@ -29,11 +29,6 @@ impl Distribution {
     pub fn total(&self) -> u64 {
         self.total
     }
-
-    /// The sum of all samples, each raised to `power`; divided by [`Distribution::total`] it is a moment about zero.
-    pub fn moment_sum(&self, power: i32) -> f64 {
-        self.bins.iter().map(|&(value, count)| (value as f64).powi(power) * count as f64).sum()
-    }
 }
 
 /// The distributions of several trials, merged so that percentiles of any weighting of the trials are a binary search.
@@ -134,9 +129,8 @@ mod tests {
     }
 
     #[test]
-    fn nothing_has_no_percentile_and_no_mean() {
+    fn nothing_has_no_percentile() {
         let empty = distribution(&[]);
-        assert_eq!(empty.moment_sum(1), 0.0);
         assert_eq!(Pool::new([&empty]).percentiles(&[0.5]), [None]);
         assert_eq!(Pool::new([]).percentiles(&[0.5, 0.99]), [None, None]);
     }
@@ -188,11 +182,5 @@ mod tests {
             let theirs = first.value_at_quantile(q) as f64;
             assert!((ours / theirs - 1.0).abs() < 0.002, "q {q}: {ours} against {theirs}");
         }
-    }
-
-    #[test]
-    fn moments_are_weighted_by_count() {
-        let samples = distribution(&[100, 100, 400]);
-        assert_eq!((samples.moment_sum(1), samples.moment_sum(2)), (600.0, 180_000.0));
     }
 }

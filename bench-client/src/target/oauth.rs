@@ -14,7 +14,7 @@ use serde::Deserialize;
 use super::control::{answer, chain, json};
 
 /// Token requests in flight: enough to keep one core busy across the round trips, few enough to be no load test.
-const CONCURRENCY: usize = 16;
+pub(super) const CONCURRENCY: usize = 16;
 
 /// Longest wait for one answer; the server signs or stores one token for it.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -37,8 +37,8 @@ struct Metadata {
 
 /// What is used of a token response (RFC 6749 §5.1).
 #[derive(Deserialize)]
-struct TokenResponse {
-    access_token: Secret,
+pub(super) struct TokenResponse {
+    pub(super) access_token: Secret,
 }
 
 impl Issuer {
@@ -84,8 +84,7 @@ impl Issuer {
     }
 
     async fn token(&self, client: &RegisteredClient, scope: &str) -> Result<Issued, String> {
-        let form = [("grant_type", "client_credentials"), ("scope", scope)];
-        let request = self.authenticated(client, &self.metadata.token_endpoint).form(&form);
+        let request = token_request(&self.http, &self.metadata.token_endpoint, client, Some(scope));
         let response: TokenResponse = json("the token endpoint", request).await?;
         Ok(Issued {
             id: format!("token-{}", self.issued.fetch_add(1, Ordering::Relaxed)),
@@ -97,16 +96,28 @@ impl Issuer {
     /// Revokes an access token; only the client that it was issued to may (RFC 7009 §2.1).
     pub(super) async fn revoke(&self, client: &RegisteredClient, token: &Secret) -> Result<(), String> {
         let form = [("token", token.expose()), ("token_type_hint", "access_token")];
-        let request = self.authenticated(client, &self.metadata.revocation_endpoint).form(&form);
+        let request = authenticated(&self.http, &self.metadata.revocation_endpoint, client).form(&form);
         answer("the revocation endpoint", request).await.map(drop)
     }
+}
 
-    /// A request with the client's identifier and secret, form-encoded before Basic's own encoding (RFC 6749 §2.3.1).
-    fn authenticated(&self, client: &RegisteredClient, endpoint: &str) -> RequestBuilder {
-        let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-        let secret = client.client_secret.as_ref().map(|secret| encode(secret.expose()));
-        self.http.post(endpoint).basic_auth(encode(&client.client_id), secret)
-    }
+/// A request for an access token by the client credentials grant (RFC 6749 §4.4.2).
+pub(super) fn token_request(
+    http: &Client,
+    endpoint: &str,
+    client: &RegisteredClient,
+    scope: Option<&str>,
+) -> RequestBuilder {
+    let grant = [("grant_type", "client_credentials")].into_iter();
+    let form: Vec<(&str, &str)> = grant.chain(scope.map(|scope| ("scope", scope))).collect();
+    authenticated(http, endpoint, client).form(&form)
+}
+
+/// A request with the client's identifier and secret, form-encoded before Basic's own encoding (RFC 6749 §2.3.1).
+fn authenticated(http: &Client, endpoint: &str, client: &RegisteredClient) -> RequestBuilder {
+    let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    let secret = client.client_secret.as_ref().map(|secret| encode(secret.expose()));
+    http.post(endpoint).basic_auth(encode(&client.client_id), secret)
 }
 
 /// For whom the resource server takes the bearer of a token that was issued to the client itself.

@@ -16,8 +16,13 @@ use bench_server::contract::{Ready, ServerConfig};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::unix::pipe;
 
+use crate::plan::expected_filling;
+
 /// A server makes its keys when it starts: an RSA key on a busy machine takes seconds, not half a minute.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Filling stores may take so many times as long as estimated: the estimate is for a release build on an idle machine.
+const FILLING_SLACK: u32 = 20;
 
 /// Requests in progress end within the server's own limit of a second or so; whoever needs longer hangs.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -70,8 +75,9 @@ impl Process {
             .map(BufReader::new)
             .map_err(|error| format!("cannot read from {program}: {error}"))?;
         let mut line = String::new();
-        match tokio::time::timeout(START_TIMEOUT, stdout.read_line(&mut line)).await {
-            Err(_) => Err(format!("not ready after {START_TIMEOUT:?}; {}", supervised.stderr_tail())),
+        let patience = start_timeout(config);
+        match tokio::time::timeout(patience, stdout.read_line(&mut line)).await {
+            Err(_) => Err(format!("not ready after {patience:?}; {}", supervised.stderr_tail())),
             Ok(Err(error)) => Err(format!("cannot read from {program}: {error}; {}", supervised.stderr_tail())),
             Ok(Ok(0)) => Err(supervised.obituary().await),
             Ok(Ok(_)) => match serde_json::from_str(&line) {
@@ -102,6 +108,13 @@ impl Process {
         self.supervised.stdin = None;
         self.supervised.wait(STOP_TIMEOUT).await;
     }
+}
+
+/// How long a server may take to be ready: longer for the populations that it makes first, which are bounded.
+fn start_timeout(config: &ServerConfig) -> Duration {
+    let profiles = config.listeners.iter().flat_map(|listener| &listener.profiles);
+    let filling: Duration = profiles.map(|profile| expected_filling(&profile.method)).sum();
+    START_TIMEOUT + filling * FILLING_SLACK
 }
 
 /// A process that does not outlive this value.
@@ -236,6 +249,32 @@ mod tests {
         process.stop().await;
         // Killed, it could not have written this.
         assert!(folder.path().join("gone").exists());
+    }
+
+    #[test]
+    fn populations_get_the_time_that_they_need_and_no_more() {
+        use bench_server::contract::{
+            ApiKeyConfig, HttpVersion, ListenerConfig, MethodConfig, Profile, StoreKind, Transport,
+        };
+        let timeout = |store_population| {
+            let full = ApiKeyConfig { store_population, ..ApiKeyConfig::new(StoreKind::Sqlite) };
+            let method = MethodConfig::ApiKey(full);
+            let profile = Profile { name: "p".to_owned(), path: "/".to_owned(), scope: "read".to_owned(), method };
+            let listener = ListenerConfig {
+                name: "l".to_owned(),
+                bind: ([127, 0, 0, 1], 0).into(),
+                transport: Transport::Plaintext,
+                http: vec![HttpVersion::Http1],
+                key_exchange: None,
+                profiles: vec![profile],
+                authorization_server: false,
+            };
+            start_timeout(&ServerConfig { listeners: vec![listener], ..config(Path::new("/state")) })
+        };
+        assert_eq!(timeout(0), START_TIMEOUT);
+        assert_eq!(start_timeout(&config(Path::new("/state"))), START_TIMEOUT);
+        assert!(timeout(1_000_000) > START_TIMEOUT + Duration::from_secs(60));
+        assert!(timeout(ApiKeyConfig::MAX_POPULATION) < Duration::from_secs(3600), "it ends some time");
     }
 
     #[tokio::test]

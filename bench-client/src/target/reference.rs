@@ -28,7 +28,7 @@ use super::control::Control;
 use super::oauth::{Issuer, principal};
 use super::process::{Launcher, Process};
 use crate::load::Endpoint;
-use crate::machine::{Machine, ProcessCpu};
+use crate::machine::Machine;
 use crate::plan::{Plan, Variant};
 
 /// Names of the processes' roles, in `run.json` and in records.
@@ -86,7 +86,7 @@ impl Reference {
             clock: ClockMode::System,
             authorization_server: None,
         };
-        let mut method = variant.method.clone();
+        let mut method = variant.method.reference().ok_or("it is not the reference server's")?.clone();
         let mut authorization = None;
         if let MethodConfig::OAuth2(config) = &mut method {
             let settings = variant
@@ -161,10 +161,8 @@ impl Reference {
         self.resource.control.take_telemetry().await
     }
 
-    pub(super) fn cpu(&self) -> Option<BTreeMap<String, ProcessCpu>> {
-        self.servers()
-            .map(|(role, server)| Some((role.to_owned(), ProcessCpu::of(server.process.ready.pid)?)))
-            .collect()
+    pub(super) fn processes(&self) -> BTreeMap<String, Vec<u32>> {
+        self.servers().map(|(role, server)| (role.to_owned(), vec![server.process.ready.pid])).collect()
     }
 
     pub(super) fn check_alive(&mut self) -> Result<(), String> {
@@ -234,6 +232,7 @@ impl Authorization {
             key_exchange: None,
             roots,
             path: "/".to_owned(),
+            convention: None,
         };
         Ok(Self { server, endpoint, identifier, issuer, clients: Mutex::new(Vec::new()) })
     }
@@ -323,6 +322,7 @@ fn endpoint(ready: &Ready, plan: &Plan) -> Result<Endpoint, String> {
         key_exchange: plan.key_exchange,
         roots: roots(ready, plan.transport)?,
         path: PATH.to_owned(),
+        convention: None,
     })
 }
 

@@ -9,6 +9,7 @@ use bench_client::record::{
     Channel, HandshakeResult, KeptSecret, LoadResult, Measured, RECORD_VERSION, Record, SetupResult, SetupStep,
     SetupTrial,
 };
+use bench_client::report::Cell;
 use bench_client::run::LoadedRun;
 use bench_server::contract::Counters;
 
@@ -123,15 +124,20 @@ fn handshakes(variant: &str, settings: &HandshakePlan, start: u32, round: u32) -
             handshakes_resumed: resumed,
             client_cpu_ns: 250_000 * CONNECTIONS,
             server_cpu_ns: Some(BTreeMap::from([("resource".to_owned(), cpu_ns as u64)])),
-            server: Counters {
+            server: Some(Counters {
                 requests,
                 accepted: requests,
                 handshakes_full: full,
                 handshakes_resumed: resumed,
                 handshakes_with_certificate: certificates,
                 ..Counters::default()
-            },
-            validation: histogram(1_000, 100.0, 0.1),
+            }),
+            validation: Some(histogram(1_000, 100.0, 0.1)),
+            in_flight_ns: 0,
+            parts: Vec::new(),
+            capacity: None,
+            usage: BTreeMap::new(),
+            tcp: Cell::blank("not looked at"),
             steal: Some(0.0),
         },
         connections: CONNECTIONS,
@@ -167,6 +173,11 @@ fn setups(variant: &str, start: u32) -> SetupResult {
         secrets: Some(secret).filter(|_| variant != "none").into_iter().collect(),
         moving_parts: vec!["server certificate".to_owned()],
     }
+}
+
+/// What the server counted in a trial, to be spoiled by a test.
+pub(crate) fn counters(result: &mut HandshakeResult) -> &mut Counters {
+    result.load.server.as_mut().expect("the reference server counts")
 }
 
 /// The result of a trial, to be spoiled by a test.

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use bench_client::machine::Machine;
+use bench_client::cell::Cell;
+use bench_client::machine::{KeepAwake, KeptAwake, Machine, SampledCpu, Switches, TcpCounts, Usage};
 use bench_client::outcome::Outcomes;
 use bench_client::plan::{
-    ArrivalModel, Case, ConnectionKind, LatencyPlan, Measurement, MeasurementKind, Plan, PoolPlan, RevocationPlan,
-    ThroughputPlan, Variant,
+    ArrivalModel, Case, ConnectionKind, LatencyPlan, LoadRate, Measurement, MeasurementKind, Plan, PoolPlan, Rate,
+    RevocationPlan, ThroughputPlan, Variant,
 };
 use bench_client::record::{
     EncodedHistogram, LoadResult, Measured, RECORD_VERSION, Record, RevocationResult, RevocationWindow, new_histogram,
@@ -17,7 +18,7 @@ use bench_client::run::{Build, Header, LoadedRun, RUN_VERSION};
 use bench_server::contract::{
     AccessTokenFormat, Algorithm, ApiKeyConfig, AuthorizationServerConfig, BasicConfig, CacheConfig, Counters,
     DenyListConfig, HttpVersion, JwtConfig, MethodConfig, MtlsConfig, OAuth2Config, PasswordHash, StoreKind,
-    TokenRules, TokenValidation, Transport, TrustedIssuer,
+    TokenRules, TokenValidation, Transport,
 };
 
 pub(crate) const STARTS: u32 = 3;
@@ -58,7 +59,7 @@ fn cache() -> Option<CacheConfig> {
 }
 
 fn api_key(store: StoreKind, cache: Option<CacheConfig>) -> MethodConfig {
-    MethodConfig::ApiKey(ApiKeyConfig { store, cache })
+    MethodConfig::ApiKey(ApiKeyConfig { cache, ..ApiKeyConfig::new(store) })
 }
 
 fn basic(cache: Option<CacheConfig>) -> MethodConfig {
@@ -72,27 +73,22 @@ fn basic(cache: Option<CacheConfig>) -> MethodConfig {
 
 fn jwt(algorithm: Algorithm, denylist: Option<DenyListConfig>) -> MethodConfig {
     let rules = TokenRules { leeway: Duration::ZERO, ..TokenRules::default() };
-    MethodConfig::Jwt(JwtConfig { algorithm, lifetime: JwtConfig::default_lifetime(), rules, denylist })
+    MethodConfig::Jwt(JwtConfig { rules, denylist, ..JwtConfig::new(algorithm) })
 }
 
 fn oauth2(validation: TokenValidation) -> MethodConfig {
     let rules = TokenRules { leeway: Duration::ZERO, ..TokenRules::default() };
-    MethodConfig::OAuth2(OAuth2Config { validation, issuer: TrustedIssuer::InProcess, rules })
+    MethodConfig::OAuth2(OAuth2Config { rules, ..OAuth2Config::new(validation) })
 }
 
 fn mtls() -> MethodConfig {
-    MethodConfig::Mtls(MtlsConfig {
-        crl_reload: Duration::from_secs(2),
-        crl_validity: MtlsConfig::default_crl_validity(),
-        certificate_lifetime: MtlsConfig::default_certificate_lifetime(),
-        trust_domain: MtlsConfig::default_trust_domain(),
-    })
+    MethodConfig::Mtls(MtlsConfig::new(Duration::from_secs(2)))
 }
 
 #[rustfmt::skip]
 fn costs() -> Vec<Cost> {
     use Lives::{AtOnce, NotApplicable, UntilExpiry, Within};
-    let denylist = Some(DenyListConfig { poll: Duration::from_secs(1) });
+    let denylist = Some(DenyListConfig::new(Duration::from_secs(1)));
     let cost = |name, method, validation_ns, cpu_ns, ratio, per_hundred, bytes_sent, revocation| {
         Cost { name, method, validation_ns, cpu_ns, ratio, per_hundred, bytes_sent, revocation }
     };
@@ -124,7 +120,7 @@ fn measurements() -> Vec<Measurement> {
         name: name.to_owned(),
         kind: MeasurementKind::Latency(LatencyPlan {
             model: ArrivalModel::Poisson,
-            rate_per_s,
+            rate: LoadRate::PerSecond(Rate::Steady(rate_per_s)),
             connections: 16,
             connection: ConnectionKind::Reused,
             warmup: Duration::from_millis(300),
@@ -140,6 +136,7 @@ fn measurements() -> Vec<Measurement> {
             warmup: Duration::from_millis(200),
             slice,
             slices,
+            objective: None,
         }),
     };
     let revocation = |name: &str, trials, probe_ms| Measurement {
@@ -190,16 +187,33 @@ pub(crate) fn weather(start: u32, round: u32) -> f64 {
     [1.0, 1.03, 0.97][start as usize % 3] * [1.0, 1.01][round as usize % 2]
 }
 
+/// Instructions per request.
+pub(crate) const SERVER_INSTRUCTIONS: u64 = 30_000;
+pub(crate) const CLIENT_INSTRUCTIONS: u64 = 9_000;
+/// Peak of each process.
+pub(crate) const PEAK_RSS: u64 = 12 << 20;
+
+/// What a process used: a quarter of its time in user mode, a voluntary switch for every second request.
+fn usage(requests: u64, cpu_ns: u64, instructions: u64) -> Usage {
+    Usage {
+        switches: Cell::Known(Switches { voluntary: requests / 2, involuntary: 0 }),
+        instructions: Cell::Known(instructions * requests),
+        sampled: Cell::Known(SampledCpu { user_ns: cpu_ns / 4, system_ns: cpu_ns - cpu_ns / 4 }),
+        peak_rss_bytes: Cell::Known(PEAK_RSS),
+    }
+}
+
 fn load(cost: &Cost, measurement: &Measurement, start: u32, round: u32) -> LoadResult {
     let weather = weather(start, round);
     let cpu_ns = (BASELINE_CPU_NS + cost.cpu_ns) * weather;
     let (measured, requests, latency, service, requested) = match &measurement.kind {
         MeasurementKind::Latency(plan) => {
             let measured = plan.slice * plan.slices;
-            let requests = (plan.rate_per_s * measured.as_secs_f64()) as u64;
+            let LoadRate::PerSecond(Rate::Steady(rate_per_s)) = plan.rate else { unreachable!("all are steady") };
+            let requests = (rate_per_s * measured.as_secs_f64()) as u64;
             let median = (BASELINE_P50_NS + cost.validation_ns) * weather;
             let latency = histogram(requests, median, 0.12);
-            (measured, requests, latency, histogram(requests, median * 0.97, 0.1), Some(plan.rate_per_s))
+            (measured, requests, latency, histogram(requests, median * 0.97, 0.1), Some(rate_per_s))
         }
         MeasurementKind::Throughput(plan) => {
             let measured = plan.slice * plan.slices;
@@ -217,8 +231,22 @@ fn load(cost: &Cost, measurement: &Measurement, start: u32, round: u32) -> LoadR
         96.. if cost.per_hundred[1] == n => requests - requests * (100 - n) / 100,
         n => requests * n / 100,
     });
+    let in_flight = match &measurement.kind {
+        MeasurementKind::Throughput(plan) => plan.connections as f64,
+        _ => requests as f64 / measured.as_secs_f64() * BASELINE_P50_NS / 1e9,
+    };
+    let server_cpu_ns = match &cost.method {
+        MethodConfig::OAuth2(_) => BTreeMap::from([
+            ("resource".to_owned(), (cpu_ns * 0.7 * requests as f64) as u64),
+            ("authorization".to_owned(), (cpu_ns * 0.3 * requests as f64) as u64),
+        ]),
+        _ => BTreeMap::from([("resource".to_owned(), (cpu_ns * requests as f64) as u64)]),
+    };
     LoadResult {
         measured_ns: measured.as_nanos() as u64,
+        in_flight_ns: (in_flight * measured.as_nanos() as f64) as u64,
+        parts: Vec::new(),
+        capacity: None,
         requested_rate_per_s: requested,
         dropped: 0,
         outcomes: Outcomes { accepted: requests, ..Outcomes::default() },
@@ -232,14 +260,21 @@ fn load(cost: &Cost, measurement: &Measurement, start: u32, round: u32) -> LoadR
         handshakes_full: 0,
         handshakes_resumed: 0,
         client_cpu_ns: 7_000 * requests,
-        server_cpu_ns: Some(match &cost.method {
-            MethodConfig::OAuth2(_) => BTreeMap::from([
-                ("resource".to_owned(), (cpu_ns * 0.7 * requests as f64) as u64),
-                ("authorization".to_owned(), (cpu_ns * 0.3 * requests as f64) as u64),
-            ]),
-            _ => BTreeMap::from([("resource".to_owned(), (cpu_ns * requests as f64) as u64)]),
+        usage: server_cpu_ns
+            .iter()
+            .map(|(role, ns)| (role.clone(), usage(requests, *ns, SERVER_INSTRUCTIONS)))
+            .chain([("client".to_owned(), usage(requests, 7_000 * requests, CLIENT_INSTRUCTIONS))])
+            .collect(),
+        server_cpu_ns: Some(server_cpu_ns),
+        tcp: Cell::Known(TcpCounts {
+            bytes_sent: cost.bytes_sent * requests,
+            bytes_received: 260 * requests,
+            bytes_retransmitted: 0,
+            segments_sent: 2 * requests,
+            segments_received: requests,
+            segments_retransmitted: 0,
         }),
-        server: Counters {
+        server: Some(Counters {
             requests,
             accepted: requests,
             store_lookups: lookups,
@@ -248,8 +283,8 @@ fn load(cost: &Cost, measurement: &Measurement, start: u32, round: u32) -> LoadR
             hash_calls: hashes,
             introspections,
             ..Counters::default()
-        },
-        validation: histogram(requests, cost.validation_ns * weather, 0.08),
+        }),
+        validation: Some(histogram(requests, cost.validation_ns * weather, 0.08)),
         steal: Some(0.0),
     }
 }
@@ -303,7 +338,7 @@ fn make() -> LoadedRun {
         .iter()
         .map(|cost| Variant {
             name: cost.name.to_owned(),
-            method: cost.method.clone(),
+            method: cost.method.clone().into(),
             authorization_server: match &cost.method {
                 MethodConfig::OAuth2(OAuth2Config { validation: TokenValidation::Jwt { algorithm }, .. }) => {
                     Some(AuthorizationServerConfig {
@@ -358,6 +393,8 @@ fn make() -> LoadedRun {
         http: HttpVersion::Http1,
         key_exchange: None,
         pin: true,
+        keep_awake: KeepAwake::Auto,
+        target: None,
         quick: false,
         variants,
         measurements,
@@ -386,6 +423,7 @@ fn make() -> LoadedRun {
                 hypervisor: Some("KVM".to_owned()),
                 server_cpus: vec![0],
                 client_cpu: Some(1),
+                keep_awake: KeptAwake::On,
             },
             servers: BTreeMap::new(),
         },

@@ -16,12 +16,13 @@ use tokio::task::spawn_blocking;
 use super::grant::Grant;
 use super::{AdminError, BuildError, Cause, Environment, Principal, Rejection, Request, header};
 use crate::clock::{Clock, UnixTime};
-use crate::config::{ApiKeyConfig, StoreKind};
+use crate::config::{ApiKeyConfig, READ_SCOPE, StoreKind};
 use crate::contract::{IssueRequest, Issued, Material};
 use crate::credential::base62;
 use crate::credential::digest::{Digest, DigestState};
 use crate::credential::key::{self, Key};
 use crate::store::cache::TtlCache;
+use crate::store::distance::Distance;
 use crate::store::keys::memory::MemoryKeys;
 use crate::store::keys::sqlite::SqliteKeys;
 use crate::store::keys::{KeyRecord, KeyStatus, KeyStore, StoreError};
@@ -35,35 +36,45 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// The method `api-key` of one profile.
 pub struct ApiKey {
     store: Arc<KeyStore>,
+    /// From here to the store.
+    distance: Distance,
     cache: Option<TtlCache<Digest, Arc<KeyRecord>, DigestState>>,
     clock: Clock,
     meter: Arc<Meter>,
 }
 
 impl ApiKey {
-    /// Opens the store. For SQLite it is `keys-<profile>.sqlite` in the state folder.
+    /// Opens the store and fills it with its population. For SQLite it is `keys-<profile>.sqlite` in the state folder.
     pub(crate) fn build(name: &str, config: &ApiKeyConfig, environment: &Environment) -> Result<Self, BuildError> {
         let cache = config.cache.map(|cache| TtlCache::new(&cache, DigestState::default())).transpose()?;
+        let distance = Distance::new("store_delay", config.store_delay)?;
+        let (population, most) = (config.store_population, ApiKeyConfig::MAX_POPULATION);
+        if population > most {
+            return Err(BuildError::Config(format!("store_population is {population}; at most {most} is possible")));
+        }
+        let failed = |StoreError { what, source }| BuildError::State { what, source };
         let store = match config.store {
             StoreKind::Memory => KeyStore::Memory(MemoryKeys::default()),
             StoreKind::Sqlite => {
                 let opened = SqliteKeys::open(&environment.state_dir.join(file_name(name)?));
-                KeyStore::Sqlite(opened.map_err(|StoreError { what, source }| BuildError::State { what, source })?)
+                KeyStore::Sqlite(opened.map_err(failed)?)
             }
         };
-        Ok(Self { store: Arc::new(store), cache, clock: environment.clock.clone(), meter: environment.meter.clone() })
+        store.fill(population, &READ_SCOPE.into(), environment.clock.now()).map_err(failed)?;
+        let (clock, meter) = (environment.clock.clone(), environment.meter.clone());
+        Ok(Self { store: Arc::new(store), distance, cache, clock, meter })
     }
 
-    pub(crate) fn authenticate(&self, request: &Request<'_>) -> Result<Principal, Rejection> {
+    pub(crate) async fn authenticate(&self, request: &Request<'_>) -> Result<Principal, Rejection> {
         let key = Key::parse(presented(request.head)?).map_err(|_| Rejection::Invalid(Cause::Malformed))?;
         let digest = key.digest();
         let record = match &self.cache {
             None => {
-                let record = self.look_up(&digest)?;
+                let record = self.look_up(&digest).await?;
                 judge(&record, &digest, request.now)?;
                 record
             }
-            Some(cache) => self.cached(cache, digest, request.now)?,
+            Some(cache) => self.cached(cache, digest, request.now).await?,
         };
         Ok(Principal {
             id: record.application.clone(),
@@ -72,7 +83,7 @@ impl ApiKey {
         })
     }
 
-    fn cached(
+    async fn cached(
         &self,
         cache: &TtlCache<Digest, Arc<KeyRecord>, DigestState>,
         digest: Digest,
@@ -84,7 +95,7 @@ impl ApiKey {
             return Ok(record);
         }
         let load = cache.begin(digest, now);
-        let record = self.look_up(&digest)?;
+        let record = self.look_up(&digest).await?;
         match judge(&record, &digest, now) {
             Ok(()) => cache.insert(load, record.clone()),
             Err(rejection) => {
@@ -95,10 +106,13 @@ impl ApiKey {
         Ok(record)
     }
 
-    /// One read of the store.
-    fn look_up(&self, digest: &Digest) -> Result<Arc<KeyRecord>, Rejection> {
+    /// One read of the store. The answer is on its way for the whole of a delay, so a revocation meanwhile goes unseen: a
+    /// store at that distance would miss it for half of the time.
+    async fn look_up(&self, digest: &Digest) -> Result<Arc<KeyRecord>, Rejection> {
         self.meter.store_lookups.add();
-        match self.store.get(digest) {
+        let found = self.store.get(digest);
+        let arrived = self.distance.cross().await;
+        match found.and_then(|found| arrived.map(|()| found).map_err(StoreError::unreachable)) {
             Ok(Some(record)) => Ok(record),
             Ok(None) => Err(Rejection::Invalid(Cause::Unknown)),
             Err(error) => {
@@ -116,7 +130,7 @@ impl ApiKey {
             let (records, issued): (Vec<_>, Vec<_>) = (0..count)
                 .map(|_| fresh(&grant))
                 .collect::<Result<Vec<_>, _>>()
-                .map_err(no_random)?
+                .map_err(StoreError::no_random)?
                 .into_iter()
                 .unzip();
             store.insert(records)?;
@@ -202,10 +216,6 @@ async fn blocking<T: Send + 'static>(
         Ok(done) => done.map_err(|error| AdminError::Store(error.to_string())),
         Err(error) => Err(AdminError::Store(format!("the key store's thread ended: {error}"))),
     }
-}
-
-fn no_random(error: SysError) -> StoreError {
-    StoreError { what: "ask the operating system for random bytes".to_owned(), source: error.into() }
 }
 
 /// A profile's name becomes part of a file's, so it may not lead to another folder.

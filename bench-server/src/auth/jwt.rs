@@ -5,6 +5,8 @@
 //! [`TokenRules::max_lifetime`](crate::config::TokenRules) plus the leeway.
 
 pub(crate) mod claims;
+mod entitlements;
+mod trusted;
 mod validator;
 
 use std::fmt;
@@ -13,12 +15,14 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-pub(crate) use self::validator::{Claims, Validator};
+pub(crate) use self::claims::ClaimsRef;
+pub(crate) use self::trusted::TrustedKeys;
+pub(crate) use self::validator::Validator;
 use crate::auth::{AdminError, BuildError, Cause, Environment, Principal, Rejection, Request, header};
 use crate::clock::{Clock, UnixTime};
-use crate::config::{AUDIENCE, JwtConfig, TokenRules};
+use crate::config::{AUDIENCE, DenyListConfig, JwtConfig, TokenRules};
 use crate::contract::{IssueRequest, Issued, Material, Secret};
-use crate::credential::jws::{KeySet, SigningKey};
+use crate::credential::jws::SigningKey;
 use crate::store::denylist::{DenyList, LocalCopy, Revocation};
 use crate::store::file;
 use crate::telemetry::Meter;
@@ -29,6 +33,9 @@ const MAX_LEEWAY: Duration = Duration::from_secs(60);
 /// Most tokens made by one request: more would fill the memory before the answer is sent.
 const MAX_COUNT: usize = 1_000_000;
 
+/// How long the population of a deny-list stays: longer than any run, so that the list keeps its length.
+const POPULATION_LIFETIME: Duration = Duration::from_secs(86_400);
+
 /// `typ` of an access token (RFC 9068 §2.1).
 pub(crate) const ACCESS_TOKEN_TYP: &str = "at+jwt";
 
@@ -38,9 +45,11 @@ const SUBJECT_PREFIX: &str = "app-";
 /// The method `jwt`: a profile's issuer and validator.
 pub struct Jwt {
     signing: Arc<SigningKey>,
-    keys: KeySet,
+    keys: TrustedKeys,
     validator: Validator,
     lifetime: Duration,
+    /// Length of the claims set of issued tokens.
+    claims_bytes: Option<usize>,
     revoked: Arc<DenyList>,
     /// Absent in stateless mode.
     local: Option<Arc<LocalCopy>>,
@@ -60,6 +69,10 @@ impl Jwt {
         let local = match &config.denylist {
             None => None,
             Some(denylist) => {
+                let now = environment.clock.now();
+                revoked
+                    .fill(denylist.population, UnixTime(now.0 + POPULATION_LIFETIME), now)
+                    .map_err(|error| state(&format!("deny-list {}", database.display()), error))?;
                 let local =
                     LocalCopy::read(revoked.clone(), environment.clock.clone(), denylist.poll).map_err(failed)?;
                 local.keep_fresh();
@@ -67,14 +80,16 @@ impl Jwt {
             }
         };
         Ok(Self {
-            keys: signing.key_set(),
+            keys: TrustedKeys::new(signing.key_set()),
             signing: Arc::new(signing),
             validator: Validator {
-                issuer: format!("https://issuer.authbench.test/{name}").into(),
+                issuer: issuer(name),
                 algorithm: config.algorithm,
                 rules: config.rules,
+                max_token: config.claims_bytes.map_or(header::MAX_TOKEN, |_| header::MAX_LONG_TOKEN),
             },
             lifetime: config.lifetime,
+            claims_bytes: config.claims_bytes,
             revoked,
             local,
             clock: environment.clock.clone(),
@@ -83,7 +98,7 @@ impl Jwt {
     }
 
     pub(crate) fn authenticate(&self, request: &Request<'_>) -> Result<Principal, Rejection> {
-        let token = header::bearer(request.head)?;
+        let token = header::bearer_up_to(request.head, self.validator.max_token)?;
         self.validator.check(token, &self.keys, request.now, &self.meter, |claims| {
             if let Some(local) = &self.local {
                 self.meter.store_lookups.add();
@@ -96,11 +111,7 @@ impl Jwt {
                     }
                 }
             }
-            Ok(Principal {
-                id: claims.sub.as_ref().into(),
-                scopes: claims.scope.as_ref().into(),
-                credential_id: claims.jti.as_ref().into(),
-            })
+            Ok(claims.principal())
         })
     }
 
@@ -108,13 +119,15 @@ impl Jwt {
         let lifetime = request.lifetime.unwrap_or(self.lifetime);
         check_issue(request, lifetime, &self.validator.rules)?;
         let iat = self.clock.now().as_secs();
-        let order = Order {
+        let mut order = Order {
             iss: self.validator.issuer.clone(),
             scope: request.scopes.join(" "),
             iat,
             // NumericDates are written as whole seconds, so a lifetime is rounded up to one.
             exp: iat + lifetime.as_secs() + u64::from(lifetime.subsec_nanos() > 0),
+            entitlements: Vec::new(),
         };
+        order.fill_up(self.claims_bytes.unwrap_or_default());
         let (signing, count) = (self.signing.clone(), request.count);
         // A signature takes up to a millisecond; ten thousand must not hold up the control runtime.
         let made = tokio::task::spawn_blocking(move || (0..count).map(|_| order.token(&signing)).collect()).await;
@@ -145,12 +158,26 @@ impl Jwt {
     }
 }
 
+/// `iss` of a profile's tokens.
+fn issuer(profile: &str) -> Arc<str> {
+    format!("https://issuer.authbench.test/{profile}").into()
+}
+
+/// Bytes of JSON that the claims which RFC 9068 §2.2 requires take in the tokens of a profile, at most: what is asked for
+/// by [`JwtConfig::claims_bytes`] is on top of them.
+pub fn required_claims_bytes(profile: &str, scope: &str) -> usize {
+    let (scope, time) = (scope.to_owned(), u64::from(u32::MAX)); // ten digits, as until the year 2286
+    Order { iss: issuer(profile), scope, iat: time, exp: time, entitlements: Vec::new() }.required_bytes()
+}
+
 /// What all tokens of one request share.
 struct Order {
     iss: Arc<str>,
     scope: String,
     iat: u64,
     exp: u64,
+    /// A private claim (RFC 7519 §4.3) that gives the tokens their length.
+    entitlements: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -164,24 +191,42 @@ struct AccessToken<'a> {
     jti: &'a str,
     iat: u64,
     exp: u64,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    entitlements: &'a [String],
 }
 
 impl Order {
-    fn token(&self, signing: &SigningKey) -> Result<Issued, AdminError> {
-        let (sub, jti) = (format!("{SUBJECT_PREFIX}{}", random_id()?), random_id()?);
-        // Every application is its own subject, as RFC 9068 §2.2 asks where no user is involved.
-        let claims = AccessToken {
+    /// Gives the claims sets of all tokens this length, in bytes of JSON.
+    fn fill_up(&mut self, claims_bytes: usize) {
+        self.entitlements = entitlements::filling(claims_bytes.saturating_sub(self.required_bytes()));
+    }
+
+    /// Length of the claims sets as they are now. Identifiers differ from token to token, their lengths do not.
+    fn required_bytes(&self) -> usize {
+        let jti = "0".repeat(32);
+        let claims = serde_json::to_vec(&self.claims(&format!("{SUBJECT_PREFIX}{jti}"), &jti));
+        claims.expect("strings and numbers are JSON").len()
+    }
+
+    fn claims<'a>(&'a self, sub: &'a str, jti: &'a str) -> AccessToken<'a> {
+        AccessToken {
             iss: &self.iss,
             aud: AUDIENCE,
-            sub: &sub,
-            client_id: &sub,
+            sub,
+            // Every application is its own subject, as RFC 9068 §2.2 asks where no user is involved.
+            client_id: sub,
             scope: &self.scope,
-            jti: &jti,
+            jti,
             iat: self.iat,
             exp: self.exp,
-        };
+            entitlements: &self.entitlements,
+        }
+    }
+
+    fn token(&self, signing: &SigningKey) -> Result<Issued, AdminError> {
+        let (sub, jti) = (format!("{SUBJECT_PREFIX}{}", random_id()?), random_id()?);
         let token = signing
-            .sign(ACCESS_TOKEN_TYP, &claims)
+            .sign(ACCESS_TOKEN_TYP, &self.claims(&sub, &jti))
             .map_err(|error| AdminError::Store(format!("signing key: {error}")))?;
         Ok(Issued { id: jti, principal: sub, material: Material::Bearer { token: Secret::new(token) } })
     }
@@ -208,10 +253,19 @@ fn check_config(name: &str, config: &JwtConfig) -> Result<(), BuildError> {
         format!("lifetime {:?} is over max_lifetime {max_lifetime:?}; every token would be refused", config.lifetime)
     } else if config.denylist.is_some_and(|denylist| denylist.poll.is_zero()) {
         "denylist.poll is 0; give the time between two reads, like 1s".to_owned()
+    } else if let Some(population) = too_many(config.denylist) {
+        format!("denylist.population is {population}; at most {} is possible", DenyListConfig::MAX_POPULATION)
+    } else if let Some(bytes) = config.claims_bytes.filter(|bytes| !JwtConfig::CLAIMS_BYTES.contains(bytes)) {
+        format!("claims_bytes is {bytes}; {:?} is possible", JwtConfig::CLAIMS_BYTES)
     } else {
         return Ok(());
     };
     Err(BuildError::Config(format!("profile {name:?}: {problem}")))
+}
+
+/// The population of a deny-list, if it is over what is possible.
+fn too_many(denylist: Option<DenyListConfig>) -> Option<usize> {
+    denylist.map(|denylist| denylist.population).filter(|population| *population > DenyListConfig::MAX_POPULATION)
 }
 
 fn check_issue(request: &IssueRequest, lifetime: Duration, rules: &TokenRules) -> Result<(), AdminError> {
@@ -270,10 +324,9 @@ mod tests {
             ca_file: dir.path().join("ca.pem"),
         };
         let config = JwtConfig {
-            algorithm: Algorithm::EdDSA,
             lifetime: Duration::from_secs(300),
-            rules: TokenRules::default(),
-            denylist: denylist.map(|poll| DenyListConfig { poll }),
+            denylist: denylist.map(DenyListConfig::new),
+            ..JwtConfig::new(Algorithm::EdDSA)
         };
         let jwt = Jwt::build("jwt-eddsa", &config, &environment).unwrap();
         Fixture { _dir: dir, environment, config, jwt }
@@ -382,6 +435,61 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn claims_sets_have_the_length_asked_for() {
+        use base64::Engine as _;
+        let Fixture { environment, config, .. } = &fixture(None);
+        let length = async |claims_bytes| {
+            let jwt = Jwt::build("jwt-eddsa", &JwtConfig { claims_bytes, ..config.clone() }, environment).unwrap();
+            let request = IssueRequest { count: 2, lifetime: None, scopes: vec!["read".to_owned()] };
+            let issued = jwt.issue(&request).await.unwrap();
+            let lengths: Vec<usize> = issued
+                .iter()
+                .map(|one| {
+                    assert_eq!(*call(&jwt, environment.clock.now(), one).unwrap().id, *one.principal);
+                    let Material::Bearer { token } = &one.material else { panic!("a bearer token was issued") };
+                    assert!(token.expose().len() <= header::MAX_LONG_TOKEN);
+                    let payload = token.expose().split('.').nth(1).unwrap();
+                    base64::prelude::BASE64_URL_SAFE_NO_PAD.decode(payload).unwrap().len()
+                })
+                .collect();
+            assert_eq!(lengths[0], lengths[1]);
+            lengths[0]
+        };
+        let required = length(None).await;
+        assert_eq!(required, required_claims_bytes("jwt-eddsa", "read"));
+        assert!((200..400).contains(&required), "{required}");
+        for exactly in [required, required + entitlements::LEAST, 512, 1024, 4095, 16_384] {
+            assert_eq!(length(Some(exactly)).await, exactly);
+        }
+        // There is no room for one more claim.
+        for short in [200, required + 1, required + entitlements::LEAST - 1] {
+            assert_eq!(length(Some(short)).await, required, "{short}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_deny_list_of_many_refuses_whom_it_should() {
+        let fixture = fixture(None);
+        let denylist = Some(DenyListConfig { poll: Duration::from_secs(3600), population: 2_000 });
+        let config = JwtConfig { denylist, ..fixture.config.clone() };
+        let jwt = Jwt::build("jwt-eddsa", &config, &fixture.environment).unwrap();
+        let local = jwt.local.clone().unwrap();
+        assert_eq!(local.len(), 2_000);
+        let fixture = Fixture { jwt, ..fixture };
+        let issued = fixture.issue(2).await;
+        fixture.jwt.revoke(&issued[0].id).await.unwrap();
+        // A run may last for hours, and the list keeps its length.
+        fixture.environment.clock.advance(Duration::from_secs(60)).unwrap();
+        local.refresh().unwrap();
+        assert_eq!(local.len(), 2_001);
+        assert_eq!(fixture.call(&issued[0]), Err(Rejection::Invalid(Cause::Revoked)));
+        assert!(fixture.call(&issued[1]).is_ok());
+        fixture.environment.clock.advance(Duration::from_secs(3 * 3600)).unwrap();
+        local.refresh().unwrap();
+        assert_eq!(local.len(), 2_000);
+    }
+
+    #[tokio::test]
     async fn unknown_and_contradictory_requests() {
         let fixture = fixture(None);
         for id in ["", "x", "../etc", "app-", "app-1", "ABCDEFABCDEFABCDEFABCDEFABCDEFAB"] {
@@ -412,7 +520,14 @@ mod tests {
         assert!(matches!(with(|c| c.rules.leeway = Duration::from_secs(61)), Err(BuildError::Config(_))));
         assert!(matches!(with(|c| c.lifetime = Duration::from_secs(901)), Err(BuildError::Config(_))));
         assert!(matches!(with(|c| c.lifetime = Duration::from_millis(10)), Err(BuildError::Config(_))));
-        let zero = |c: &mut JwtConfig| c.denylist = Some(DenyListConfig { poll: Duration::ZERO });
+        let zero = |c: &mut JwtConfig| c.denylist = Some(DenyListConfig::new(Duration::ZERO));
         assert!(matches!(with(zero), Err(BuildError::Config(_))));
+        let crowd = |c: &mut JwtConfig| {
+            let poll = Duration::from_secs(1);
+            c.denylist = Some(DenyListConfig { poll, population: DenyListConfig::MAX_POPULATION + 1 });
+        };
+        assert!(matches!(with(crowd), Err(BuildError::Config(_))));
+        assert!(matches!(with(|c| c.claims_bytes = Some(199)), Err(BuildError::Config(_))));
+        assert!(matches!(with(|c| c.claims_bytes = Some(16_385)), Err(BuildError::Config(_))));
     }
 }

@@ -14,9 +14,10 @@ use std::time::Duration;
 
 use rustls::server::danger::ClientCertVerifier;
 
+use self::revocation::Status;
 use self::verifier::Verifier;
 use crate::auth::{AdminError, BuildError, Cause, Environment, Principal, Rejection, Request};
-use crate::config::{MtlsConfig, READ_SCOPE};
+use crate::config::{CertificateKey, MtlsConfig, READ_SCOPE};
 use crate::contract::{IssueRequest, Issued, Material};
 use crate::credential::x509;
 use crate::issuer::ca::{CaError, CertificateAuthority};
@@ -35,6 +36,7 @@ pub struct Mtls {
     /// Certificates carry no scopes; whoever belongs to the trust domain may read.
     scopes: Arc<str>,
     lifetime: Duration,
+    key: CertificateKey,
     crl_reload: Duration,
     next_client: Arc<AtomicU64>,
     meter: Arc<Meter>,
@@ -44,8 +46,14 @@ impl Mtls {
     pub(crate) fn build(name: &str, config: &MtlsConfig, environment: &Environment) -> Result<Self, BuildError> {
         check_config(name, config)?;
         let dir = file::profile_dir(&environment.state_dir, name).map_err(|error| state("state folder", error))?;
-        let authority = CertificateAuthority::open(&dir.join("ca"), environment.clock.clone(), config.crl_validity)
-            .map_err(|error| state("client CA", error))?;
+        let authority = CertificateAuthority::open(
+            &dir.join("ca"),
+            environment.clock.clone(),
+            config.crl_validity,
+            config.chain_length,
+        )
+        .map_err(|error| state("client CA", error))?;
+        authority.fill_crl(config.crl_population).map_err(|error| state("client CA", error))?;
         let verifier = Verifier::new(&authority, environment.clock.clone()).map_err(|error| state("CRLs", error))?;
         let (authority, verifier) = (Arc::new(authority), Arc::new(verifier));
         tokio::spawn(follow_crls(Arc::downgrade(&authority), Arc::downgrade(&verifier), config.crl_reload));
@@ -56,6 +64,7 @@ impl Mtls {
             identity_prefix: format!("spiffe://{}/", config.trust_domain),
             scopes: READ_SCOPE.into(),
             lifetime: config.certificate_lifetime,
+            key: config.key,
             crl_reload: config.crl_reload,
             meter: environment.meter.clone(),
         })
@@ -68,12 +77,12 @@ impl Mtls {
             return Err(Rejection::Invalid(Cause::Expired));
         }
         // Not counted as a store lookup: the revoked serials came with the CRL, nothing is read for this request.
-        let current = self.verifier.current();
-        if current.revocations.contain(&identity.serial) {
-            return Err(Rejection::Invalid(Cause::Revoked));
-        }
-        if request.now >= current.revocations.next_update() {
-            return Err(Rejection::Unavailable { dependency: "crl", retry_after: self.crl_reload });
+        match self.verifier.current().status(&identity.issuer, &identity.serial, request.now) {
+            Status::Good => {}
+            Status::Revoked => return Err(Rejection::Invalid(Cause::Revoked)),
+            Status::Unknown => {
+                return Err(Rejection::Unavailable { dependency: "crl", retry_after: self.crl_reload });
+            }
         }
         if !identity.spiffe_id.starts_with(&self.identity_prefix) {
             return Err(Rejection::Forbidden("client-identity-not-allowed"));
@@ -100,11 +109,12 @@ impl Mtls {
             return Err(AdminError::BadRequest(text));
         }
         let (authority, next_client) = (self.authority.clone(), self.next_client.clone());
-        let (prefix, count) = (self.identity_prefix.clone(), request.count);
+        let (prefix, count, key) = (self.identity_prefix.clone(), request.count, self.key);
+        // Off the reactor: an RSA key takes about a tenth of a second.
         let made = tokio::task::spawn_blocking(move || {
             let one = || {
                 let principal = format!("{prefix}client/{}", next_client.fetch_add(1, Ordering::Relaxed));
-                let certificate = authority.client_certificate(&principal, lifetime)?;
+                let certificate = authority.client_certificate(&principal, lifetime, key)?;
                 let material = Material::Certificate { chain_pem: certificate.chain_pem, key_pem: certificate.key_pem };
                 Ok(Issued { id: certificate.serial, principal, material })
             };
@@ -173,6 +183,9 @@ fn check_config(name: &str, config: &MtlsConfig) -> Result<(), BuildError> {
         format!("certificate_lifetime is {:?}; {possible:?} is possible", config.certificate_lifetime)
     } else if !x509::is_trust_domain(&config.trust_domain) {
         format!("trust_domain {:?} is not a SPIFFE trust domain, like \"authbench.test\"", config.trust_domain)
+    } else if config.crl_population > MtlsConfig::MAX_CRL_POPULATION {
+        let (population, most) = (config.crl_population, MtlsConfig::MAX_CRL_POPULATION);
+        format!("crl_population is {population}; at most {most} is possible")
     } else {
         return Ok(());
     };

@@ -15,6 +15,7 @@ use super::{BuildError, Environment, Principal, Rejection, Request, header};
 use crate::config::{AccessTokenFormat, Algorithm, OAuth2Config, TokenValidation, TrustedIssuer};
 use crate::contract::{ClientRegistration, Secret};
 use crate::issuer::authorization_server::AuthorizationServer;
+use crate::store::distance::Distance;
 
 mod discovery;
 mod http;
@@ -62,21 +63,30 @@ impl OAuth2 {
         let discovery = Arc::new(Discovery::new(&trusted.issuer, trusted.http.clone())?);
         let meter = environment.meter.clone();
         let validation = match config.validation {
-            TokenValidation::Opaque { cache } => Validation::Opaque(Box::new(Introspection::new(
-                &trusted.issuer,
-                discovery,
-                trusted.http,
-                meter,
-                trusted.own_tokens,
-                (&trusted.client_id, &trusted.client_secret),
-                cache,
-            )?)),
+            TokenValidation::Opaque { cache } => {
+                let distance = Distance::new("introspection_delay", config.introspection_delay)?;
+                let introspection = Introspection::new(
+                    &trusted.issuer,
+                    discovery,
+                    trusted.http,
+                    meter,
+                    trusted.own_tokens,
+                    (&trusted.client_id, &trusted.client_secret),
+                    cache,
+                )?;
+                Validation::Opaque(Box::new(introspection.away_by(distance)))
+            }
             TokenValidation::Jwt { algorithm: Algorithm::HS256 } => {
                 let remedy = "validation: HS256 keys cannot be published; use an asymmetric algorithm";
                 return Err(BuildError::Config(remedy.to_owned()));
             }
             TokenValidation::Jwt { algorithm } => Validation::Jwt {
-                validator: Validator { issuer: trusted.issuer.into(), algorithm, rules: config.rules },
+                validator: Validator {
+                    issuer: trusted.issuer.into(),
+                    algorithm,
+                    rules: config.rules,
+                    max_token: header::MAX_TOKEN,
+                },
                 keys: Keys::new(discovery, trusted.http, meter),
             },
         };
@@ -87,10 +97,7 @@ impl OAuth2 {
         let token = header::bearer(request.head)?;
         match &self.0 {
             Validation::Opaque(introspection) => introspection.validate(token, request.now).await,
-            Validation::Jwt { validator, keys } => {
-                let claims = keys.validate(validator, token, request.now).await?;
-                Ok(Principal { id: claims.sub.into(), scopes: claims.scope.into(), credential_id: claims.jti.into() })
-            }
+            Validation::Jwt { validator, keys } => keys.validate(validator, token, request.now).await,
         }
     }
 }

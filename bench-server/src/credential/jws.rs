@@ -3,6 +3,7 @@
 //! Checking is our own code, because it runs once per request: keys are parsed when they are loaded and never again.
 //! Signing goes through `jsonwebtoken`, which gives the two directions independent implementations.
 
+pub(crate) mod base64url;
 pub(crate) mod compact;
 pub(crate) mod json;
 mod keys;

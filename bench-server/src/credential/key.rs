@@ -57,8 +57,13 @@ impl<'a> Key<'a> {
     /// What a list of keys shows: the prefix and the last four characters. Those are of the checksum; who knows them
     /// still has more than 150 bits to guess.
     pub fn hint(self) -> String {
-        format!("{PREFIX}…{}", &self.0[LENGTH - 4..])
+        hint(&self.0.as_bytes()[LENGTH - 4..])
     }
+}
+
+/// The hint of a key that ends like this.
+pub(crate) fn hint(end: &[u8]) -> String {
+    PREFIX.chars().chain(['…']).chain(end.iter().copied().map(char::from)).collect()
 }
 
 /// A fresh key.

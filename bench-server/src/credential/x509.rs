@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls_pki_types::CertificateDer;
+use webpki::EndEntityCert;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
@@ -22,6 +24,8 @@ pub struct ClientIdentity {
     pub spiffe_id: Arc<str>,
     /// Serial number in lower-case hexadecimal.
     pub serial: Arc<str>,
+    /// Name of the CA that gave it this number, in DER without the outer tag.
+    pub issuer: Arc<[u8]>,
     /// `notAfter`.
     pub not_after: UnixTime,
 }
@@ -52,10 +56,14 @@ impl ClientIdentity {
         if !is_spiffe_id(spiffe_id) {
             return Err(NoIdentity);
         }
+        // Names are compared with those that webpki reads.
+        let whole = CertificateDer::from(der);
+        let issuer = EndEntityCert::try_from(&whole).map_err(|_| NoIdentity)?.issuer().into();
         let not_after = u64::try_from(certificate.validity().not_after.timestamp()).map_err(|_| NoIdentity)?;
         Ok(Self {
             spiffe_id: spiffe_id.into(),
             serial: serial_hex(certificate.raw_serial()).into(),
+            issuer,
             not_after: UnixTime(Duration::from_secs(not_after)),
         })
     }

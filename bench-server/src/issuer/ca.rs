@@ -1,11 +1,16 @@
-//! A certificate authority in a folder: root, issuing CA, leaves and CRLs (RFC 5280), ECDSA on P-256 throughout.
+//! A certificate authority in a folder: a chain of CAs from the root down, leaves and CRLs (RFC 5280). The keys of CAs and
+//! servers are ECDSA on P-256.
 //!
-//! | file | mode | what |
+//! The CAs of a chain are `root`, `intermediate` (in the longest chain only) and `issuing` (in all but the shortest). The
+//! last one signs leaves, and nothing else: its path length is 0.
+//!
+//! | file of each CA | mode | what |
 //! | --- | --- | --- |
-//! | `root.pem`, `issuing.pem` | 0644 | certificates; the issuing CA signs leaves only (path length 0) |
-//! | `root.key`, `issuing.key` | 0600 | private keys, PKCS #8 |
-//! | `root.crl`, `issuing.crl` | 0644 | current CRLs, DER; replaced in one step |
-//! | `issued.txt` | 0600 | serial numbers of all leaves, one per line |
+//! | `root.pem` | 0644 | its certificate |
+//! | `root.key` | 0600 | its private key, PKCS #8 |
+//! | `root.crl` | 0644 | its current CRL, DER; replaced in one step |
+//!
+//! `issued.txt` (0600) holds the serial numbers of all leaves, one per line.
 
 mod authority;
 mod crl;
@@ -23,13 +28,14 @@ use std::time::Duration;
 
 use rcgen::{
     CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
-    PKCS_ECDSA_P256_SHA256, SanType, SerialNumber, date_time_ymd,
+    PKCS_ECDSA_P256_SHA256, PKCS_ED25519, PKCS_RSA_SHA256, RsaKeySize, SanType, SerialNumber, date_time_ymd,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use self::authority::Authority;
 use self::crl::PublishedCrl;
 use crate::clock::Clock;
+use crate::config::{CertificateKey, ChainLength};
 use crate::contract::Secret;
 use crate::credential::x509;
 use crate::store::file;
@@ -45,15 +51,15 @@ pub struct CertificateAuthority {
     dir: PathBuf,
     clock: Clock,
     crl_validity: Duration,
-    root: Authority,
-    issuing: Authority,
+    /// From the root to the one that signs leaves; at least one.
+    chain: Vec<Authority>,
     ledger: Mutex<Ledger>,
 }
 
 /// What changes while the authority works.
 struct Ledger {
-    root_crl: PublishedCrl,
-    issuing_crl: PublishedCrl,
+    /// One per CA of the chain, in its order.
+    crls: Vec<PublishedCrl>,
     /// Serial numbers of leaves, hexadecimal.
     issued: HashSet<String>,
 }
@@ -63,7 +69,7 @@ struct Ledger {
 pub struct ClientCertificate {
     /// Serial number in lower-case hexadecimal: what [`CertificateAuthority::revoke`] takes.
     pub serial: String,
-    /// Leaf and issuing CA, PEM.
+    /// Leaf and every CA below the root, PEM.
     pub chain_pem: String,
     /// PKCS #8 private key, PEM.
     pub key_pem: Secret,
@@ -75,34 +81,26 @@ pub struct ClientCertificate {
 pub struct CaError(pub String);
 
 impl CertificateAuthority {
-    /// Possible lifetimes of leaves and CRLs: they count whole seconds, and two years end well before the issuing CA.
+    /// Possible lifetimes of leaves and CRLs: they count whole seconds, and two years end well before any CA.
     pub const LIFETIMES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(2 * 365 * 86_400);
 
     /// Opens the authority in `dir`, or makes one. CRLs are valid for `crl_validity` and renewed by
     /// [`Self::renew_crls`] after half of it.
     ///
     /// # Errors
-    /// When files cannot be read or written, belong to different authorities, or a key may be read by others.
-    pub fn open(dir: &Path, clock: Clock, crl_validity: Duration) -> Result<Self, CaError> {
+    /// When files cannot be read or written, belong to different authorities or to a chain of another length, or a key
+    /// may be read by others.
+    pub fn open(dir: &Path, clock: Clock, crl_validity: Duration, length: ChainLength) -> Result<Self, CaError> {
         if !Self::LIFETIMES.contains(&crl_validity) {
             return Err(CaError(format!("a CRL validity of {crl_validity:?}; {:?} is possible", Self::LIFETIMES)));
         }
         file::create_private_dir(dir).map_err(|error| CaError(format!("{}: {error}", dir.display())))?;
         let now = clock.now();
-        let root = match Authority::load(dir, "root")? {
-            Some(root) => root,
-            None => Authority::new_root(dir, now)?,
-        };
-        let issuing = match Authority::load(dir, "issuing")? {
-            Some(issuing) => issuing,
-            None => Authority::new_issuing(dir, now, &root)?,
-        };
-        let ledger = Ledger {
-            root_crl: PublishedCrl::open(dir.join("root.crl"), &root, now, crl_validity)?,
-            issuing_crl: PublishedCrl::open(dir.join("issuing.crl"), &issuing, now, crl_validity)?,
-            issued: read_issued(&dir.join("issued.txt"))?,
-        };
-        let authority = Self { dir: dir.to_owned(), clock, crl_validity, root, issuing, ledger: Mutex::new(ledger) };
+        let chain = authority::open_chain(dir, now, length)?;
+        let crls = chain.iter().map(|ca| PublishedCrl::open(crl_file(dir, ca), ca, now, crl_validity));
+        let crls = crls.collect::<Result<_, _>>()?;
+        let ledger = Ledger { crls, issued: read_issued(&dir.join("issued.txt"))? };
+        let authority = Self { dir: dir.to_owned(), clock, crl_validity, chain, ledger: Mutex::new(ledger) };
         authority.renew_crls()?;
         Ok(authority)
     }
@@ -114,26 +112,16 @@ impl CertificateAuthority {
 
     /// The root certificate.
     pub fn root_certificate(&self) -> &CertificateDer<'static> {
-        &self.root.certificate
+        &self.chain[0].certificate
     }
 
-    /// The certificate of the CA that signs leaves.
-    pub fn issuing_certificate(&self) -> &CertificateDer<'static> {
-        &self.issuing.certificate
+    /// The CAs from the root down: certificate, and DER file with its CRL, which says what of it is revoked.
+    pub fn chain(&self) -> impl Iterator<Item = (&CertificateDer<'static>, PathBuf)> {
+        self.chain.iter().map(|ca| (&ca.certificate, crl_file(&self.dir, ca)))
     }
 
-    /// DER file with the root's CRL: whether the issuing CA is revoked.
-    pub fn root_crl_file(&self) -> PathBuf {
-        self.dir.join("root.crl")
-    }
-
-    /// DER file with the issuing CA's CRL: which leaves are revoked.
-    pub fn issuing_crl_file(&self) -> PathBuf {
-        self.dir.join("issuing.crl")
-    }
-
-    /// A TLS server certificate for the given DNS names and IP addresses, valid for 30 days: chain (leaf, issuing CA)
-    /// and key.
+    /// A TLS server certificate for the given DNS names and IP addresses, valid for 30 days: chain (leaf, every CA below
+    /// the root) and key.
     ///
     /// # Errors
     /// When there is no name, one is not a DNS name, or a file cannot be written.
@@ -152,16 +140,22 @@ impl CertificateAuthority {
                 }
             });
         }
-        let (certificate, key) = self.sign(&params)?;
+        let (certificate, key) = self.sign(&params, CertificateKey::P256)?;
         let key = PrivatePkcs8KeyDer::from(key.serialize_der());
-        Ok((vec![certificate.der().clone(), self.issuing.certificate.clone()], key.into()))
+        let cas = self.below_root().map(|ca| ca.certificate.clone());
+        Ok((std::iter::once(certificate.der().clone()).chain(cas).collect(), key.into()))
     }
 
-    /// A client certificate for a SPIFFE ID.
+    /// A client certificate for a SPIFFE ID, with a new key. An RSA key takes about a tenth of a second.
     ///
     /// # Errors
     /// When `spiffe_id` is none, the lifetime is under a second, or a file cannot be written.
-    pub fn client_certificate(&self, spiffe_id: &str, lifetime: Duration) -> Result<ClientCertificate, CaError> {
+    pub fn client_certificate(
+        &self,
+        spiffe_id: &str,
+        lifetime: Duration,
+        key: CertificateKey,
+    ) -> Result<ClientCertificate, CaError> {
         if !x509::is_spiffe_id(spiffe_id) {
             return Err(CaError(format!("{spiffe_id:?} is not a SPIFFE ID")));
         }
@@ -169,11 +163,11 @@ impl CertificateAuthority {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         let uri = spiffe_id.try_into().map_err(|_| CaError(format!("{spiffe_id:?} is not ASCII")))?;
         params.subject_alt_names = vec![SanType::URI(uri)];
-        let (certificate, key) = self.sign(&params)?;
+        let (certificate, key) = self.sign(&params, key)?;
         let serial = params.serial_number.map(|serial| x509::serial_hex(serial.as_ref())).unwrap_or_default();
         Ok(ClientCertificate {
             serial,
-            chain_pem: certificate.pem() + &self.issuing.pem,
+            chain_pem: self.below_root().fold(certificate.pem(), |chain, ca| chain + &ca.pem),
             key_pem: Secret::new(key.serialize_pem()),
         })
     }
@@ -188,17 +182,31 @@ impl CertificateAuthority {
         if !ledger.issued.contains(serial) {
             return Ok(false);
         }
-        ledger.issuing_crl.revoke(serial, &self.issuing, self.clock.now(), self.crl_validity)?;
+        let (ca, crl) = self.leaves_ca(&mut ledger);
+        crl.revoke(serial, ca, self.clock.now(), self.crl_validity)?;
         Ok(true)
     }
 
-    /// Revokes the issuing CA, and so every leaf.
+    /// Revokes a CA of the chain, and so every leaf, in the CRL of the one above it; `place` 1 is below the root.
+    ///
+    /// # Errors
+    /// As [`Self::revoke`], and when there is no CA at that place below another.
+    pub fn revoke_ca(&self, place: usize) -> Result<(), CaError> {
+        let pair = place.checked_sub(1).and_then(|above| Some((above, self.chain.get(place)?)));
+        let (above, ca) = pair.ok_or_else(|| CaError(format!("no CA at place {place} of the chain can be revoked")))?;
+        let serial = authority::serial_of(&ca.certificate)?;
+        self.lock().crls[above].revoke(&serial, &self.chain[above], self.clock.now(), self.crl_validity)
+    }
+
+    /// Revokes certificates of nobody until the CRL about leaves names `population` in all; one that was filled in an
+    /// earlier life stays as it is.
     ///
     /// # Errors
     /// As [`Self::revoke`].
-    pub fn revoke_issuing(&self) -> Result<(), CaError> {
-        let serial = authority::serial_of(&self.issuing.certificate)?;
-        self.lock().root_crl.revoke(&serial, &self.root, self.clock.now(), self.crl_validity)
+    pub fn fill_crl(&self, population: usize) -> Result<(), CaError> {
+        let mut ledger = self.lock();
+        let (ca, crl) = self.leaves_ca(&mut ledger);
+        crl.fill(population, ca, self.clock.now(), self.crl_validity)
     }
 
     /// Publishes anew each CRL that is past half of its validity. Cheap when there is none, so call it often.
@@ -208,8 +216,8 @@ impl CertificateAuthority {
     pub fn renew_crls(&self) -> Result<(), CaError> {
         let now = self.clock.now();
         let ledger = &mut *self.lock();
-        ledger.root_crl.renew(&self.root, now, self.crl_validity)?;
-        ledger.issuing_crl.renew(&self.issuing, now, self.crl_validity)
+        let mut pairs = ledger.crls.iter_mut().zip(&self.chain);
+        pairs.try_for_each(|(crl, ca)| crl.renew(ca, now, self.crl_validity))
     }
 
     /// How many leaves were issued so far.
@@ -235,9 +243,14 @@ impl CertificateAuthority {
     }
 
     /// Makes a key, signs its certificate, and remembers the serial number.
-    pub(crate) fn sign(&self, params: &CertificateParams) -> Result<(rcgen::Certificate, KeyPair), CaError> {
-        let key = new_key()?;
-        let certificate = params.signed_by(&key, &self.issuing.issuer).map_err(|error| failed("certificate", error))?;
+    pub(crate) fn sign(
+        &self,
+        params: &CertificateParams,
+        key: CertificateKey,
+    ) -> Result<(rcgen::Certificate, KeyPair), CaError> {
+        let key = new_key(key)?;
+        let issuer = &self.chain[self.chain.len() - 1].issuer;
+        let certificate = params.signed_by(&key, issuer).map_err(|error| failed("certificate", error))?;
         let serial = authority::serial_of(certificate.der())?;
         let mut ledger = self.lock();
         let path = self.dir.join("issued.txt");
@@ -248,6 +261,17 @@ impl CertificateAuthority {
         append().map_err(|error| CaError(format!("{}: {error}", path.display())))?;
         ledger.issued.insert(serial);
         Ok((certificate, key))
+    }
+
+    /// What a leaf is sent with: the CAs from the one that signed it up, without the root.
+    fn below_root(&self) -> impl Iterator<Item = &Authority> {
+        self.chain[1..].iter().rev()
+    }
+
+    /// The CA that signs leaves, with its CRL.
+    fn leaves_ca<'l>(&self, ledger: &'l mut Ledger) -> (&Authority, &'l mut PublishedCrl) {
+        let last = self.chain.len() - 1;
+        (&self.chain[last], &mut ledger.crls[last])
     }
 
     fn lock(&self) -> MutexGuard<'_, Ledger> {
@@ -268,8 +292,17 @@ fn read_issued(path: &Path) -> Result<HashSet<String>, CaError> {
     Ok(String::from_utf8_lossy(&text).lines().map(str::to_owned).collect())
 }
 
-fn new_key() -> Result<KeyPair, CaError> {
-    KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(|error| failed("key", error))
+fn crl_file(dir: &Path, ca: &Authority) -> PathBuf {
+    dir.join(format!("{}.crl", ca.stem))
+}
+
+fn new_key(kind: CertificateKey) -> Result<KeyPair, CaError> {
+    let made = match kind {
+        CertificateKey::P256 => KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256),
+        CertificateKey::Rsa2048 => KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048),
+        CertificateKey::Ed25519 => KeyPair::generate_for(&PKCS_ED25519),
+    };
+    made.map_err(|error| failed("key", error))
 }
 
 /// 126 random bits in 16 bytes whose first is neither zero nor negative, so that every reader shows the same digits.

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use rustls::HandshakeKind;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
@@ -113,6 +114,7 @@ async fn accept(socket: TcpListener, listener: Arc<Listener>, mut stop: watch::R
         };
         match accepted {
             Ok((stream, peer)) => {
+                listener.site.meter.connections_accepted.add();
                 tokio::spawn(connection(stream, peer, listener.clone(), stop.clone()));
             }
             // The client gave up while it waited.
@@ -132,7 +134,7 @@ async fn connection(mut stream: TcpStream, peer: SocketAddr, listener: Arc<Liste
         return;
     }
     let Some(tls) = &listener.tls else {
-        let caller = Arc::new(caller(peer, None, false));
+        let caller = caller(peer, None, false);
         http::serve(&mut stream, listener.http[0], listener.site.clone(), caller, &mut stop).await;
         return linger(&mut stream, &mut stop).await;
     };
@@ -145,6 +147,9 @@ async fn connection(mut stream: TcpStream, peer: SocketAddr, listener: Arc<Liste
         Ok(Ok(stream)) => stream,
         Ok(Err((error, mut stream))) => {
             meter.handshakes_failed.add();
+            if is_refusal(&error) {
+                meter.handshakes_refused.add();
+            }
             tracing::debug!(%error, %peer, listener = listener.name, "handshake failed");
             return linger(&mut stream, &mut stop).await;
         }
@@ -157,16 +162,14 @@ async fn connection(mut stream: TcpStream, peer: SocketAddr, listener: Arc<Liste
     let session = stream.get_ref().1;
     match session.handshake_kind() {
         Some(HandshakeKind::Resumed) => meter.handshakes_resumed.add(),
-        _ => {
-            meter.handshakes_full.add();
-            if session.peer_certificates().is_some() {
-                meter.handshakes_with_certificate.add();
-            }
-        }
+        _ => meter.handshakes_full.add(),
     }
     // Read once: a certificate cannot change within a connection.
-    let identity =
-        session.peer_certificates().and_then(|chain| chain.first()).map(|leaf| ClientIdentity::from_der(leaf));
+    let leaf = session.peer_certificates().and_then(|chain| chain.first());
+    if leaf.is_some() {
+        meter.handshakes_with_certificate.add();
+    }
+    let identity = leaf.map(|leaf| ClientIdentity::from_der(leaf));
     let caller = match identity {
         None => caller(peer, None, false),
         Some(Ok(identity)) => caller(peer, Some(Arc::new(identity)), false),
@@ -176,12 +179,18 @@ async fn connection(mut stream: TcpStream, peer: SocketAddr, listener: Arc<Liste
         }
     };
     let version = negotiated(session, &listener.http);
-    http::serve(&mut stream, version, listener.site.clone(), Arc::new(caller), &mut stop).await;
+    http::serve(&mut stream, version, listener.site.clone(), caller, &mut stop).await;
     linger(stream.get_mut().0, &mut stop).await;
 }
 
+/// Whether a handshake failed by our judgement on the client's certificate, rather than by what it sent or did not send.
+fn is_refusal(error: &io::Error) -> bool {
+    let cause = error.get_ref().and_then(|inner| inner.downcast_ref());
+    matches!(cause, Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented))
+}
+
 fn caller(peer: SocketAddr, client: Option<Arc<ClientIdentity>>, without_identity: bool) -> Caller {
-    Caller { connection: Connection { peer, client }, without_identity, closing: Notify::new() }
+    Caller { connection: Connection { peer, client }, without_identity, closing: AtomicBool::new(false) }
 }
 
 /// Says that nothing more will be sent, and reads until the client has noticed; see [`LINGER`].

@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
+use rand::rngs::{ChaCha20Rng, SysRng};
+use rand::{Rng as _, SeedableRng as _};
 use rusqlite::{Connection, params};
 use tokio::task::JoinHandle;
 
@@ -46,6 +48,17 @@ pub(crate) enum Revocation {
 pub(crate) struct DenyList {
     database: Mutex<Connection>,
 }
+
+/// The list was not made or read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FillError {
+    #[error(transparent)]
+    Database(#[from] rusqlite::Error),
+    #[error("the operating system has no random bytes: {0}")]
+    Random(#[from] rand::rngs::SysError),
+}
+
+const INSERT: &str = "INSERT INTO revoked (name, issued_until, until) VALUES (?1, ?2, ?3)";
 
 /// One row of the list.
 struct Entry {
@@ -85,13 +98,38 @@ impl DenyList {
         let mut database = self.lock();
         let transaction = database.transaction()?;
         transaction.prepare_cached("DELETE FROM revoked WHERE until <= ?1")?.execute(params![now.as_secs() as i64])?;
-        transaction
-            .prepare_cached("INSERT INTO revoked (name, issued_until, until) VALUES (?1, ?2, ?3)")?
-            .execute(params![name, issued_until, until.as_secs() as i64])?;
+        transaction.prepare_cached(INSERT)?.execute(params![name, issued_until, until.as_secs() as i64])?;
         transaction.commit()
     }
 
-    fn newer_than(&self, revision: i64) -> rusqlite::Result<Vec<Entry>> {
+    /// Adds tokens that nobody holds until there are `population` entries that still matter; a list that was filled in
+    /// an earlier life stays as it is.
+    pub(crate) fn fill(&self, population: usize, until: UnixTime, now: UnixTime) -> Result<(), FillError> {
+        let mut database = self.lock();
+        let held: i64 = database.query_row(
+            "SELECT count(*) FROM revoked WHERE until > ?1",
+            params![now.as_secs() as i64],
+            |row| row.get(0),
+        )?;
+        let missing = population.saturating_sub(held.unsigned_abs() as usize);
+        if missing == 0 {
+            return Ok(());
+        }
+        let mut rng = ChaCha20Rng::try_from_rng(&mut SysRng)?;
+        let transaction = database.transaction()?;
+        {
+            let mut insert = transaction.prepare_cached(INSERT)?;
+            for _ in 0..missing {
+                let jti = format!("{:016x}{:016x}", rng.next_u64(), rng.next_u64());
+                insert.execute(params![jti, None::<i64>, until.as_secs() as i64])?;
+            }
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// Hands what was added after a revision to `each`, one by one: the whole list is not copied first.
+    fn newer_than(&self, revision: i64, mut each: impl FnMut(Entry)) -> rusqlite::Result<()> {
         let database = self.lock();
         let mut query = database.prepare_cached(
             "SELECT revision, name, issued_until, until FROM revoked WHERE revision > ?1 ORDER BY revision",
@@ -104,7 +142,10 @@ impl DenyList {
             };
             Ok(Entry { revision: row.get(0)?, revocation, until: row.get::<_, i64>(3)?.unsigned_abs() })
         })?;
-        rows.collect()
+        for entry in rows {
+            each(entry?);
+        }
+        Ok(())
     }
 
     fn lock(&self) -> MutexGuard<'_, Connection> {
@@ -176,10 +217,11 @@ impl LocalCopy {
         tokens.sum::<usize>() + self.subjects.read().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    /// Reads what is new, and now and then drops what is of no use any more.
+    /// Reads what is new by its revision, so that a poll of a long list costs no more than one of a short list, and now
+    /// and then drops what is of no use any more.
     pub(crate) fn refresh(&self) -> rusqlite::Result<()> {
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        for entry in self.source.newer_than(progress.revision)? {
+        self.source.newer_than(progress.revision, |entry| {
             progress.revision = entry.revision;
             match entry.revocation {
                 Revocation::Token(jti) => {
@@ -193,7 +235,7 @@ impl LocalCopy {
                     (*last, *until) = (issued_until.max(*last), entry.until.max(*until));
                 }
             }
-        }
+        })?;
         self.missed_polls.store(0, Ordering::Relaxed);
         let now = self.clock.now();
         if progress.next_prune <= now {
@@ -302,6 +344,35 @@ mod tests {
     }
 
     #[test]
+    fn a_population_is_filled_up_once_read_once_and_grows_by_what_is_revoked() {
+        let Fixture { dir: _dir, clock, source, copy } = fixture();
+        let now = clock.now();
+        let fill = |population| source.fill(population, UnixTime(now.0 + HOUR), now).unwrap();
+        source.add(&Revocation::Token("a".to_owned()), UnixTime(now.0 + HOUR), now).unwrap();
+        for (population, held) in [(0, 1), (1, 1), (3_000, 3_000), (3_000, 3_000), (7, 3_000)] {
+            fill(population);
+            copy.refresh().unwrap();
+            assert_eq!(copy.len(), held);
+        }
+        let revision = copy.progress.lock().unwrap().revision;
+        source.newer_than(revision, |_| panic!("nothing is new")).unwrap();
+        source.add(&Revocation::Token("b".to_owned()), UnixTime(now.0 + HOUR), now).unwrap();
+        let mut new = 0;
+        source.newer_than(revision, |_| new += 1).unwrap();
+        assert_eq!(new, 1, "a poll reads what is new and nothing else");
+        copy.refresh().unwrap();
+        assert_eq!(copy.len(), 3_001);
+        assert_eq!(copy.refuses("b", "s", Duration::ZERO), Ok(true));
+        assert_eq!(copy.refuses("c", "s", Duration::ZERO), Ok(false));
+        // What no longer matters does not count.
+        clock.advance(2 * HOUR).unwrap();
+        let now = clock.now();
+        source.fill(10, UnixTime(now.0 + HOUR), now).unwrap();
+        copy.refresh().unwrap();
+        assert_eq!(copy.len(), 10);
+    }
+
+    #[test]
     fn a_restart_forgets_nothing() {
         let Fixture { dir, clock, source, copy } = fixture();
         let now = clock.now();
@@ -323,7 +394,9 @@ mod tests {
         assert_eq!(fixture.copy.len(), 2);
         assert_eq!(fixture.copy.refuses("short", "s", Duration::ZERO), Ok(false));
         assert_eq!(fixture.copy.refuses("long", "s", Duration::ZERO), Ok(true));
-        assert_eq!(fixture.source.newer_than(0).unwrap().len(), 2, "the source forgets too");
+        let mut left = 0;
+        fixture.source.newer_than(0, |_| left += 1).unwrap();
+        assert_eq!(left, 2, "the source forgets too");
     }
 
     #[test]

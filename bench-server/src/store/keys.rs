@@ -2,11 +2,16 @@
 
 use std::sync::Arc;
 
+use rand::rngs::SysError;
+
 use crate::clock::UnixTime;
 use crate::credential::digest::Digest;
 
 pub(crate) mod memory;
+mod population;
 pub(crate) mod sqlite;
+
+use self::population::Population;
 
 /// What is known of one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +54,18 @@ pub(crate) struct StoreError {
     pub(crate) source: Box<dyn std::error::Error + Send + Sync>,
 }
 
+impl StoreError {
+    /// Its answer does not arrive.
+    pub(crate) fn unreachable(error: std::io::Error) -> Self {
+        Self { what: "wait for the store's answer".to_owned(), source: error.into() }
+    }
+
+    /// Nothing new can be made.
+    pub(crate) fn no_random(error: SysError) -> Self {
+        Self { what: "ask the operating system for random bytes".to_owned(), source: error.into() }
+    }
+}
+
 /// Where key records live.
 pub(crate) enum KeyStore {
     /// In the process.
@@ -70,10 +87,31 @@ impl KeyStore {
     pub(crate) fn insert(&self, records: Vec<KeyRecord>) -> Result<(), StoreError> {
         match self {
             Self::Memory(keys) => {
-                keys.insert(records);
+                keys.insert(records.into_iter());
                 Ok(())
             }
-            Self::Sqlite(keys) => keys.insert(&records),
+            Self::Sqlite(keys) => keys.insert(records.into_iter()),
+        }
+    }
+
+    /// Adds records of nobody, with these scopes, until there are `population` in all; a store that was filled in an
+    /// earlier life stays as it is. Blocks: in a release build a million take a second or two in memory, ten in SQLite.
+    pub(crate) fn fill(&self, population: usize, scopes: &Arc<str>, created: UnixTime) -> Result<(), StoreError> {
+        let missing = |held: usize| match population.saturating_sub(held) {
+            0 => Ok(None),
+            count => Population::new(count, scopes.clone(), created).map(Some),
+        };
+        match self {
+            Self::Memory(keys) => {
+                if let Some(records) = missing(keys.len())? {
+                    keys.insert(records);
+                }
+                Ok(())
+            }
+            Self::Sqlite(keys) => match missing(keys.len()?)? {
+                Some(records) => keys.insert_many(records),
+                None => Ok(()),
+            },
         }
     }
 
@@ -103,6 +141,26 @@ pub(crate) mod tests {
             created: UnixTime(Duration::new(1_800_000_000, 123_456_789)),
             expires: number.is_multiple_of(2).then_some(UnixTime(Duration::new(1_900_000_000, 1))),
             status: KeyStatus::Active,
+        }
+    }
+
+    #[test]
+    fn a_population_is_filled_up_once_and_stands_beside_what_is_issued() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        for store in stores(folder.path()) {
+            let len = || match &store {
+                KeyStore::Memory(keys) => keys.len(),
+                KeyStore::Sqlite(keys) => keys.len().expect("len"),
+            };
+            store.insert(vec![record(1)]).expect("insert");
+            for (population, held) in [(0, 1), (1, 1), (5_000, 5_000), (5_000, 5_000), (10, 5_000)] {
+                store.fill(population, &"read".into(), record(1).created).expect("fill");
+                assert_eq!(len(), held);
+            }
+            store.insert(vec![record(2)]).expect("insert");
+            assert_eq!(len(), 5_001);
+            assert_eq!(store.get(&Digest([2; 32])).expect("get").as_deref(), Some(&record(2)));
+            assert!(store.revoke("key-1").expect("revoke"), "found among the others");
         }
     }
 

@@ -9,7 +9,7 @@ use bench_server::Running;
 use bench_server::contract::{
     AccessTokenFormat, AuthorizationServerConfig, ClientRegistration, ClockMode, ClockStep, Counters, HttpVersion,
     IssueRequest, Issued, ListenerConfig, Material, MethodConfig, OAuth2Config, Profile, READ_SCOPE, RegisteredClient,
-    Secret, ServerConfig, TokenRules, TokenValidation, Transport, TrustedIssuer,
+    Secret, ServerConfig, TokenRules, TokenValidation, Transport,
 };
 use reqwest::header::{HeaderMap, HeaderValue};
 
@@ -319,7 +319,7 @@ fn authorization_server(method: &MethodConfig) -> Option<AuthorizationServerConf
 }
 
 pub fn oauth2(validation: TokenValidation) -> MethodConfig {
-    MethodConfig::OAuth2(OAuth2Config { validation, issuer: TrustedIssuer::InProcess, rules: STRICT })
+    MethodConfig::OAuth2(OAuth2Config { rules: STRICT, ..OAuth2Config::new(validation) })
 }
 
 /// No leeway: expiry is tested to the second.

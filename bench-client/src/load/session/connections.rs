@@ -64,7 +64,8 @@ impl Session {
         let (_, mut handshakes) = shared.tally.into_inner();
         handshakes.add_traffic(before, self.wire.connector.traffic.totals());
         tally.handshakes = Some(Box::new(handshakes));
-        self.finish(connections, measured, before, tally);
+        tally.measured += measured;
+        self.finish(connections, before, tally);
     }
 }
 

@@ -1,8 +1,6 @@
 //! Demands on new connections: what each handshake was, counted on both sides, and that connections are whole. Counting
 //! is exact, so there is no tolerance.
 
-use bench_server::contract::MethodConfig;
-
 use super::super::summary::{Load, Trials};
 use super::Check;
 use crate::plan::{MeasurementKind, Plan, Variant};
@@ -12,14 +10,14 @@ use crate::record::HandshakeResult;
 pub(super) fn kinds<'a>(plan: &'a Plan, trials: &Trials<'a>, variant: &'a Variant) -> Option<Check> {
     planned(plan, variant)?;
     let name = format!("{}: client and server count the same handshakes", variant.name);
-    let mutual = matches!(variant.method, MethodConfig::Mtls(_));
+    let mutual = variant.method.is_mtls();
     let certificates = if mutual { "all full ones with a certificate" } else { "none with a certificate" };
     let expected = format!("full, resumed and with a client certificate exactly equal, {certificates}");
     let (mut tried, mut differing) = (0, Vec::new());
     let mut sum = [0; 3];
     for (measurement, load, result) in of(trials, &variant.name) {
+        let Some(server) = &load.result.server else { continue };
         tried += 1;
-        let server = &load.result.server;
         let client = [result.load.handshakes_full, result.load.handshakes_resumed, result.certificates];
         let other = [server.handshakes_full, server.handshakes_resumed, server.handshakes_with_certificate];
         sum.iter_mut().zip(client).for_each(|(sum, count)| *sum += count);
@@ -33,7 +31,7 @@ pub(super) fn kinds<'a>(plan: &'a Plan, trials: &Trials<'a>, variant: &'a Varian
     }
     let [full, resumed, with_certificate] = sum;
     Some(match differing.first() {
-        _ if tried == 0 => Check::not_tested(name, expected, "no valid trial"),
+        _ if tried == 0 => Check::not_tested(name, expected, "no valid trial in which the server counts"),
         None => {
             let found =
                 format!("{full} full, {resumed} resumed, {with_certificate} with a certificate in {tried} trials");

@@ -28,7 +28,7 @@ const CLOCK_DRIFT: Duration = Duration::from_millis(5);
 /// All demands on the variant's windows.
 pub(super) fn check<'a>(plan: &'a Plan, trials: &Trials<'a>, summary: &Summary, variant: &'a Variant) -> Vec<Check> {
     let notice = expect::notice(&variant.method);
-    if notice == Notice::Nothing {
+    if matches!(notice, Notice::Nothing | Notice::Untold) {
         return Vec::new();
     }
     let cell = summary.variant(&variant.name).map(|variant| &variant.revocation);
@@ -43,7 +43,7 @@ pub(super) fn check<'a>(plan: &'a Plan, trials: &Trials<'a>, summary: &Summary, 
         .collect();
     let name = format!("{}: {}", variant.name, title(notice));
     match notice {
-        Notice::Nothing => Vec::new(),
+        Notice::Nothing | Notice::Untold => Vec::new(),
         Notice::Immediate => vec![immediate(name, &windows, found.probe_interval_ns)],
         Notice::AtExpiry { leeway } => vec![at_expiry(name, &windows, leeway, found.probe_interval_ns)],
         Notice::Within { period, .. } => {
@@ -59,6 +59,7 @@ fn title(notice: Notice) -> &'static str {
         Notice::Within { .. } => "a revocation is noticed within the period",
         Notice::AtExpiry { .. } => "a revoked token lives until it expires",
         Notice::Nothing => "nothing to revoke",
+        Notice::Untold => "a revocation is noticed",
     }
 }
 
@@ -67,7 +68,7 @@ fn expectation(notice: Notice) -> String {
         Notice::Immediate => format!("under {PROBES} probe intervals"),
         Notice::Within { period, what } => format!("0 to {} ({what})", duration(period.as_nanos() as f64)),
         Notice::AtExpiry { .. } => "the token's expiry".to_owned(),
-        Notice::Nothing => "nothing".to_owned(),
+        Notice::Nothing | Notice::Untold => "nothing".to_owned(),
     }
 }
 

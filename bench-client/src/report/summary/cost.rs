@@ -43,7 +43,13 @@ pub struct WireBytes {
     pub received: f64,
 }
 
-pub(super) const NO_ACCOUNTING: &str = "CPU accounting not available";
+pub(super) fn no_accounting(loads: &[Load<'_>]) -> &'static str {
+    if loads.iter().any(|load| load.result.server.is_none()) {
+        "no account of the target's processes: the scenario names none, or one ended while it was measured"
+    } else {
+        "CPU accounting not available"
+    }
+}
 
 /// Processor time of a case and beyond its baseline.
 pub(super) fn cpu(
@@ -52,7 +58,7 @@ pub(super) fn cpu(
     pairing: &Cell<Pairing<'_, '_>>,
 ) -> Cell<CpuPerRequest> {
     let Some(parts) = loads.iter().map(cpu_of).collect::<Option<Vec<_>>>() else {
-        return Cell::blank(NO_ACCOUNTING);
+        return Cell::blank(no_accounting(loads));
     };
     let Some(total) = pooled_estimate(&parts, draws) else {
         return Cell::blank("no request was answered");
@@ -65,7 +71,7 @@ pub(super) fn cpu(
     let added = pairing.and_then(|pairing| {
         let both = |(own, base): &(&Load<'_>, &Load<'_>)| Some((cpu_of(own)?, cpu_of(base)?));
         let Some(sides) = pairing.pairs.iter().map(both).collect::<Option<Vec<_>>>() else {
-            return Cell::blank(NO_ACCOUNTING);
+            return Cell::blank(no_accounting(loads));
         };
         let (own, baseline): (Vec<_>, Vec<_>) = sides.into_iter().unzip();
         let difference = |weights: &[u32]| Some(pooled(&own, weights)? - pooled(&baseline, weights)?);
@@ -102,12 +108,15 @@ pub(super) fn pooled_estimate(parts: &[(f64, f64)], draws: Option<&Resampler>) -
 
 /// Operations per request.
 pub(super) fn operations(loads: &[Load<'_>]) -> Cell<Operations> {
-    let requests: u64 = loads.iter().map(|load| load.result.server.requests).sum();
+    let Some(counters) = loads.iter().map(|load| load.result.server.as_ref()).collect::<Option<Vec<_>>>() else {
+        return Cell::blank(super::NOT_TOLD);
+    };
+    let requests: u64 = counters.iter().map(|counters| counters.requests).sum();
     if requests == 0 {
         return Cell::blank("the server counted no request");
     }
     let per_request = |count: fn(&bench_server::contract::Counters) -> u64| {
-        let counted: u64 = loads.iter().map(|load| count(&load.result.server)).sum();
+        let counted: u64 = counters.iter().map(|counters| count(counters)).sum();
         counted as f64 / requests as f64
     };
     Cell::Known(Operations {

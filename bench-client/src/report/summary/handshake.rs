@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::super::cell::{Cell, Estimate};
-use super::cost::{NO_ACCOUNTING, cpu_of, pooled_estimate};
+use super::cost::{cpu_of, no_accounting, pooled_estimate};
 use super::latency::{Percentiles, percentiles};
 use super::trials::{HandshakeTrial, Load, Trials, resampler};
 use crate::plan::{HandshakePlan, MeasurementKind, Plan, SessionKind};
@@ -72,14 +72,14 @@ pub struct HandshakeSummary {
 pub struct Counted {
     /// On the client.
     pub client: u64,
-    /// On the server.
-    pub server: u64,
+    /// On the server; absent where that does not tell.
+    pub server: Option<u64>,
 }
 
 impl Counted {
-    /// Whether they agree.
+    /// Whether they agree, as far as both are known.
     pub fn agrees(self) -> bool {
-        self.client == self.server
+        self.server.is_none_or(|server| server == self.client)
     }
 }
 
@@ -127,7 +127,7 @@ fn of_case<'a>(
     let counted =
         |client: fn(&HandshakeTrial<'_>) -> u64, server: fn(&bench_server::contract::Counters) -> u64| Counted {
             client: of.iter().map(|(_, it)| client(it)).sum(),
-            server: of.iter().map(|(load, _)| server(&load.result.server)).sum(),
+            server: of.iter().map(|(load, _)| load.result.server.as_ref().map(server)).sum(),
         };
     let full = counted(|it| it.result.load.handshakes_full, |it| it.handshakes_full);
     let resumed = counted(|it| it.result.load.handshakes_resumed, |it| it.handshakes_resumed);
@@ -152,7 +152,7 @@ fn of_case<'a>(
         return Cell::blank("no connection carried all its requests");
     };
     let server_cpu: Option<Vec<(f64, f64)>> = of.iter().map(|(load, _)| cpu_of(load)).collect();
-    let server_cpu = Cell::or_blank(server_cpu, NO_ACCOUNTING);
+    let server_cpu = Cell::or_blank(server_cpu, no_accounting(loads));
     let estimate = |parts: &[(f64, f64)]| {
         Cell::or_blank(pooled_estimate(parts, draws.as_ref()), "no connection carried all its requests")
     };

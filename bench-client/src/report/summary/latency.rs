@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::super::cell::{Cell, Estimate};
 use super::cost::{CpuPerRequest, Operations, WireBytes, cpu, operations, wire};
-use super::trials::{Pairing, Trials, duty, pairing, resampler};
+use super::resources::{Resources, resources};
+use super::trials::{Load, Pairing, Trials, duty, pairing, resampler};
 use crate::plan::{ArrivalModel, BASELINE, ConnectionKind, LatencyPlan, Plan};
 use crate::stats::{Distribution, Pool, Resampler};
 
@@ -19,7 +20,7 @@ pub struct LatencySummary {
     pub connection: ConnectionKind,
     /// Connections.
     pub connections: usize,
-    /// Requests per second that the schedule asked for.
+    /// Requests per second that the schedules asked for, on average.
     pub rate_per_s_requested: f64,
     /// Requests per second that were answered.
     pub rate_per_s_achieved: f64,
@@ -51,6 +52,8 @@ pub struct LatencySummary {
     pub operations_per_request: Cell<Operations>,
     /// What went over TCP per answered request, TLS included.
     pub wire_bytes_per_request: Cell<WireBytes>,
+    /// What else a request takes on both sides.
+    pub resources: Resources,
     /// Full TLS handshakes that the client saw while it measured.
     pub handshakes_full: u64,
     /// Resumed TLS handshakes that the client saw while it measured.
@@ -99,6 +102,15 @@ pub struct CurvePoint {
     pub baseline_ns: f64,
 }
 
+/// What the schedules asked for over the trials, each as long as it was measured.
+fn requested(loads: &[Load<'_>]) -> f64 {
+    let (due, seconds) = loads.iter().fold((0.0, 0.0), |(due, seconds), load| {
+        let measured = load.result.measured_ns as f64 / 1e9;
+        (due + load.result.requested_rate_per_s.unwrap_or_default() * measured, seconds + measured)
+    });
+    if seconds > 0.0 { due / seconds } else { 0.0 }
+}
+
 const QUANTILES: [f64; 4] = [0.5, 0.9, 0.99, 0.999];
 const NAMES: [&str; 4] = ["p50", "p90", "p99", "p99.9"];
 
@@ -122,7 +134,7 @@ pub(super) fn summarise<'a>(
         model: settings.model,
         connection: settings.connection,
         connections: settings.connections,
-        rate_per_s_requested: settings.rate_per_s,
+        rate_per_s_requested: requested(loads),
         rate_per_s_achieved: if seconds > 0.0 { answered as f64 / seconds } else { 0.0 },
         dropped: loads.iter().map(|load| load.result.dropped).sum(),
         samples: latency.total(),
@@ -135,7 +147,7 @@ pub(super) fn summarise<'a>(
             Pool::new(lateness).percentiles(&[0.99])[0].map(|ns| ns as f64),
             thin_tail("p99"),
         ),
-        validation_ns: validation(variant, &Pool::new(loads.iter().map(|load| &load.validation)), draws.as_ref()),
+        validation_ns: validation(variant, loads, draws.as_ref()),
         latency_added_ns: match &pairing {
             Cell::Known(pairing) => added(pairing),
             Cell::Blank { blank } => AddedLatency { p50: Cell::blank(blank), p99: Cell::blank(blank) },
@@ -144,6 +156,7 @@ pub(super) fn summarise<'a>(
         server_cpu_ns_per_request: cpu(loads, draws.as_ref(), &pairing),
         operations_per_request: operations(loads),
         wire_bytes_per_request: wire(loads),
+        resources: resources(loads, draws.as_ref()),
         handshakes_full: loads.iter().map(|load| load.result.handshakes_full).sum(),
         handshakes_resumed: loads.iter().map(|load| load.result.handshakes_resumed).sum(),
     }
@@ -168,11 +181,15 @@ fn thin_tail(name: &str) -> String {
     format!("fewer than 10 samples beyond {name}")
 }
 
-fn validation(variant: &str, pool: &Pool, draws: Option<&Resampler>) -> ValidationTime {
+fn validation(variant: &str, loads: &[Load<'_>], draws: Option<&Resampler>) -> ValidationTime {
+    let blank = |reason: &str| ValidationTime { p50: Cell::blank(reason), p99: Cell::blank(reason) };
     if variant == BASELINE {
-        return ValidationTime { p50: Cell::blank("nothing is validated"), p99: Cell::blank("nothing is validated") };
+        return blank("nothing is validated");
     }
-    let Percentiles { p50, p99, .. } = percentiles(pool, draws);
+    let Some(told) = loads.iter().map(|load| load.validation.as_ref()).collect::<Option<Vec<_>>>() else {
+        return blank(super::NOT_TOLD);
+    };
+    let Percentiles { p50, p99, .. } = percentiles(&Pool::new(told), draws);
     ValidationTime { p50, p99 }
 }
 

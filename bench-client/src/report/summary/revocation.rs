@@ -172,6 +172,7 @@ fn promise(notice: Notice, lifetime_ns: Option<u64>) -> String {
             format!("token expiry{lifetime}{leeway}")
         }
         Notice::Nothing => "nothing to revoke".to_owned(),
+        Notice::Untold => super::NOT_TOLD.to_owned(),
     }
 }
 
@@ -181,6 +182,6 @@ fn promise_ns(notice: Notice, lifetime_ns: Option<u64>) -> Option<u64> {
         Notice::Immediate => Some(0),
         Notice::Within { period, .. } => nanoseconds(period),
         Notice::AtExpiry { leeway } => lifetime_ns?.checked_add(nanoseconds(leeway)?),
-        Notice::Nothing => None,
+        Notice::Nothing | Notice::Untold => None,
     }
 }

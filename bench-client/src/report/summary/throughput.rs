@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::cell::{Cell, Estimate};
 use super::cost::{CpuPerRequest, Operations, WireBytes, cpu, operations, pooled_estimate, wire};
+use super::resources::{Resources, resources};
 use super::trials::{Load, Trials, duty, pairing, resampler};
 use crate::plan::{ConnectionKind, Plan, ThroughputPlan};
 use crate::stats::ratio_of_pairs;
@@ -36,6 +37,8 @@ pub struct ThroughputSummary {
     pub operations_per_request: Cell<Operations>,
     /// What went over TCP per answered request, TLS included.
     pub wire_bytes_per_request: Cell<WireBytes>,
+    /// What else a request takes on both sides.
+    pub resources: Resources,
 }
 
 /// Adds the trials of a case up; there is at least one.
@@ -77,6 +80,7 @@ pub(super) fn summarise<'a>(
         server_cpu_ns_per_request: cpu(loads, draws.as_ref(), &pairing),
         operations_per_request: operations(loads),
         wire_bytes_per_request: wire(loads),
+        resources: resources(loads, draws.as_ref()),
     })
 }
 

@@ -19,7 +19,8 @@ pub(crate) struct Load<'a> {
     pub(crate) latency: Distribution,
     pub(crate) service_time: Distribution,
     pub(crate) lateness: Option<Distribution>,
-    pub(crate) validation: Distribution,
+    /// Absent where the server does not tell.
+    pub(crate) validation: Option<Distribution>,
     /// What only a trial of new connections has.
     pub(crate) handshake: Option<HandshakeTrial<'a>>,
 }
@@ -103,7 +104,7 @@ impl<'a> Trials<'a> {
             latency: decode("latency", &result.latency)?,
             service_time: decode("service time", &result.service_time)?,
             lateness: result.lateness.as_ref().map(|text| decode("lateness", text)).transpose()?,
-            validation: decode("validation", &result.validation)?,
+            validation: result.validation.as_ref().map(|text| decode("validation", text)).transpose()?,
             handshake,
         };
         self.loads.entry(key).or_default().push(load);

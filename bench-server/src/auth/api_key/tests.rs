@@ -1,5 +1,7 @@
 //! The method `api-key` through its one call, on a clock that the tests move.
 
+use futures_util::FutureExt as _;
+
 use super::*;
 use crate::auth::Connection;
 use crate::config::{CacheConfig, ClockMode};
@@ -16,6 +18,10 @@ struct Bench {
 
 impl Bench {
     fn new(store: StoreKind, cache: Option<CacheConfig>) -> Self {
+        Self::with(ApiKeyConfig { cache, ..ApiKeyConfig::new(store) })
+    }
+
+    fn with(config: ApiKeyConfig) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let environment = Environment {
             state_dir: folder.path().to_owned(),
@@ -24,7 +30,6 @@ impl Bench {
             authorization_server: None,
             ca_file: folder.path().join("ca.pem"),
         };
-        let config = ApiKeyConfig { store, cache };
         let method = ApiKey::build("test", &config, &environment).expect("a sound configuration");
         Self { method, environment, config, _folder: folder }
     }
@@ -41,12 +46,21 @@ impl Bench {
         (issued, key)
     }
 
+    /// Presents a key to a store that is not at hand.
+    async fn present_from_afar(&self, key: &str) -> Result<Principal, Rejection> {
+        let head = http::Request::builder().header(&X_API_KEY, key).body(()).expect("a valid request").into_parts().0;
+        let connection = Connection { peer: "127.0.0.1:1".parse().expect("an address"), client: None };
+        let request = Request { head: &head, connection: &connection, now: self.environment.clock.now() };
+        self.method.authenticate(&request).await
+    }
+
     fn at(&self, now: UnixTime, uri: &str, fields: &[(&str, &str)]) -> Result<Principal, Rejection> {
         let builder = http::Request::builder().uri(uri);
         let builder = fields.iter().fold(builder, |builder, (name, value)| builder.header(*name, *value));
         let head = builder.body(()).expect("a valid request").into_parts().0;
         let connection = Connection { peer: "127.0.0.1:1".parse().expect("an address"), client: None };
-        self.method.authenticate(&Request { head: &head, connection: &connection, now })
+        let request = Request { head: &head, connection: &connection, now };
+        self.method.authenticate(&request).now_or_never().expect("a store that is at hand is not waited for")
     }
 
     fn send(&self, fields: &[(&str, &str)]) -> Result<Principal, Rejection> {
@@ -198,6 +212,40 @@ async fn with_a_cache_a_revocation_is_seen_when_the_entry_ends() {
 }
 
 #[tokio::test]
+async fn a_delay_is_paid_by_every_lookup_and_by_no_hit_of_the_cache() {
+    for store in BOTH {
+        let cache = Some(CacheConfig { ttl: TTL, capacity: 100 });
+        let far = ApiKeyConfig { store_delay: crate::config::LONGEST_DELAY, cache, ..ApiKeyConfig::new(store) };
+        let mut bench = Bench::with(far);
+        let (issued, key) = bench.issue(None).await;
+        // Ten seconds: whoever pays them is not done at once.
+        assert!(bench.present_from_afar(&key).now_or_never().is_none(), "a miss waits");
+        assert_eq!(bench.lookups(), 1);
+
+        let far = bench.method.distance;
+        bench.method.distance = Distance::new("store_delay", Duration::from_nanos(1)).expect("within the bound");
+        assert_eq!(bench.present_from_afar(&key).await.expect("accepted").id.as_ref(), issued.principal);
+        assert_eq!((bench.lookups(), bench.environment.meter.cache_hits.get()), (2, 0));
+
+        bench.method.distance = far;
+        assert!(bench.present(&key).is_ok(), "a hit does not wait");
+        assert_eq!((bench.lookups(), bench.environment.meter.cache_hits.get()), (2, 1));
+    }
+}
+
+#[tokio::test]
+async fn keys_in_use_are_found_among_a_population() {
+    for store in BOTH {
+        let bench = Bench::with(ApiKeyConfig { store_population: 3_000, ..ApiKeyConfig::new(store) });
+        let ((issued, key), (_, bystander)) = (bench.issue(None).await, bench.issue(None).await);
+        assert_eq!(bench.present(&key).expect("accepted").id.as_ref(), issued.principal);
+        bench.method.revoke(&issued.id).await.expect("revoke");
+        assert_eq!(bench.present(&key), Err(Rejection::Invalid(Cause::Revoked)));
+        assert!(bench.present(&bystander).is_ok());
+    }
+}
+
+#[tokio::test]
 async fn a_store_that_fails_never_accepts() {
     let bench = Bench::new(StoreKind::Sqlite, None);
     let (issued, key) = bench.issue(None).await;
@@ -235,9 +283,15 @@ async fn senseless_configurations_and_requests_are_refused() {
     let bench = Bench::new(StoreKind::Memory, None);
     let request = IssueRequest { count: 0, lifetime: None, scopes: Vec::new() };
     assert!(matches!(bench.method.issue(&request).await, Err(AdminError::BadRequest(_))));
-    let config = ApiKeyConfig { store: StoreKind::Sqlite, cache: None };
+    let config = ApiKeyConfig::new(StoreKind::Sqlite);
     assert!(matches!(ApiKey::build("../up", &config, &bench.environment), Err(BuildError::Config(_))));
+    for config in [
+        ApiKeyConfig { store_delay: Duration::from_secs(11), ..ApiKeyConfig::new(StoreKind::Memory) },
+        ApiKeyConfig { store_population: ApiKeyConfig::MAX_POPULATION + 1, ..ApiKeyConfig::new(StoreKind::Memory) },
+    ] {
+        assert!(matches!(ApiKey::build("test", &config, &bench.environment), Err(BuildError::Config(_))), "{config:?}");
+    }
     let cache = Some(CacheConfig { ttl: Duration::ZERO, capacity: 1 });
-    let config = ApiKeyConfig { store: StoreKind::Memory, cache };
+    let config = ApiKeyConfig { cache, ..ApiKeyConfig::new(StoreKind::Memory) };
     assert!(matches!(ApiKey::build("test", &config, &bench.environment), Err(BuildError::Config(_))));
 }

@@ -2,13 +2,11 @@
 //! members and numbers that are not a time are refused before any rule looks at a value.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::time::Duration;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-
+use crate::auth::Principal;
 use crate::config::AUDIENCE;
-use crate::credential::jws::json::{self, Fault, Names, Skip, Text, once};
+use crate::credential::jws::json::{self, Fault, Names, Number, Reader, once};
 
 /// Latest time read: the end of the year 9999, the last that an RFC 3339 date can show.
 const MAX_NUMERIC_DATE: u64 = 253_402_300_799;
@@ -36,116 +34,72 @@ pub(crate) struct ClaimsRef<'a> {
 impl<'a> ClaimsRef<'a> {
     /// Reads a decoded payload.
     pub(crate) fn read(text: &'a [u8]) -> Result<Self, Fault> {
-        json::read_object(text, ClaimsVisitor)
-    }
-}
-
-struct ClaimsVisitor;
-
-impl<'de> Visitor<'de> for ClaimsVisitor {
-    type Value = ClaimsRef<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a claims set")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
         let (mut iss, mut aud, mut sub, mut client_id, mut jti, mut scope) = (None, None, None, None, None, None);
         let (mut exp, mut nbf, mut iat, mut others) = (None, None, None, Names::default());
-        while let Some(name) = members.next_key_seed(Text)? {
-            match &*name {
-                "iss" => once(&mut iss, members.next_value_seed(Text)?)?,
-                "aud" => once(&mut aud, members.next_value_seed(Audience)?)?,
-                "sub" => once(&mut sub, members.next_value_seed(Text)?)?,
-                "client_id" => once(&mut client_id, members.next_value_seed(Text)?)?,
-                "jti" => once(&mut jti, members.next_value_seed(Text)?)?,
-                "scope" => once(&mut scope, members.next_value_seed(Text)?)?,
-                "exp" => once(&mut exp, members.next_value_seed(NumericDate)?)?,
-                "nbf" => once(&mut nbf, members.next_value_seed(NumericDate)?)?,
-                "iat" => once(&mut iat, members.next_value_seed(NumericDate)?)?,
-                // Bound to a key that nobody proves to hold here: not a bearer token (RFC 7800 §3.1, RFC 8705 §3).
-                "cnf" => return Err(A::Error::custom("the token is bound to a key")),
-                _ => {
-                    others.insert(name)?;
-                    members.next_value_seed(Skip::member())?;
-                }
+        json::read_object(text, |name, value| match &*name {
+            "iss" => once(&mut iss, value.string()?),
+            "aud" => once(&mut aud, names_us(value)?),
+            "sub" => once(&mut sub, self::name(value)?),
+            "client_id" => once(&mut client_id, self::name(value)?),
+            "jti" => once(&mut jti, self::name(value)?),
+            "scope" => once(&mut scope, value.string()?),
+            "exp" => once(&mut exp, numeric_date(value)?),
+            "nbf" => once(&mut nbf, numeric_date(value)?),
+            "iat" => once(&mut iat, numeric_date(value)?),
+            // Bound to a key that nobody proves to hold here: not a bearer token (RFC 7800 §3.1, RFC 8705 §3).
+            "cnf" => Err(Fault::NotAccepted),
+            _ => {
+                others.insert(name)?;
+                value.skip()
             }
+        })?;
+        let all = || {
+            Some(Self {
+                iss: iss?,
+                for_us: aud?,
+                sub: sub?,
+                client_id: client_id?,
+                jti: jti?,
+                scope: scope.unwrap_or_default(),
+                exp: exp?,
+                nbf,
+                iat: iat?,
+            })
+        };
+        all().ok_or(Fault::NotAccepted)
+    }
+
+    /// Whom the token stands for.
+    pub(crate) fn principal(&self) -> Principal {
+        Principal {
+            id: self.sub.as_ref().into(),
+            scopes: self.scope.as_ref().into(),
+            credential_id: self.jti.as_ref().into(),
         }
-        Ok(ClaimsRef {
-            iss: required(iss, "iss")?,
-            for_us: required(aud, "aud")?,
-            sub: named(sub, "sub")?,
-            client_id: named(client_id, "client_id")?,
-            jti: named(jti, "jti")?,
-            scope: scope.unwrap_or_default(),
-            exp: required(exp, "exp")?,
-            nbf,
-            iat: required(iat, "iat")?,
-        })
     }
 }
 
-fn required<T, E: Error>(claim: Option<T>, name: &'static str) -> Result<T, E> {
-    claim.ok_or_else(|| E::missing_field(name))
+/// A `sub`, `client_id` or `jti`.
+fn name<'a>(value: &mut Reader<'a>) -> Result<Cow<'a, str>, Fault> {
+    let text = value.string()?;
+    if (1..=MAX_NAME).contains(&text.len()) { Ok(text) } else { Err(Fault::NotAccepted) }
 }
 
-fn named<'a, E: Error>(claim: Option<Cow<'a, str>>, name: &'static str) -> Result<Cow<'a, str>, E> {
-    let text = required(claim, name)?;
-    if (1..=MAX_NAME).contains(&text.len()) { Ok(text) } else { Err(E::custom("a name is empty or too long")) }
-}
-
-/// `aud`: a string, or an array of strings that is not empty (RFC 7519 §4.1.3). Tells whether we are meant.
-struct Audience;
-
-impl<'de> DeserializeSeed<'de> for Audience {
-    type Value = bool;
-    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<bool, D::Error> {
-        reader.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Audience {
-    type Value = bool;
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a string or an array of strings")
-    }
-    fn visit_str<E: Error>(self, audience: &str) -> Result<bool, E> {
-        Ok(audience == AUDIENCE)
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<bool, A::Error> {
-        let (mut empty, mut for_us) = (true, false);
-        while let Some(audience) = items.next_element_seed(Text)? {
-            empty = false;
-            for_us |= audience == AUDIENCE;
-        }
-        if empty { Err(A::Error::custom("empty audience")) } else { Ok(for_us) }
-    }
+/// Whether `aud`, a string or an array of strings that is not empty (RFC 7519 §4.1.3), names us.
+fn names_us(value: &mut Reader<'_>) -> Result<bool, Fault> {
+    let mut for_us = false;
+    value.one_or_more_strings(|audience| for_us |= audience == AUDIENCE)?;
+    Ok(for_us)
 }
 
 /// Seconds since 1970, whole or not (RFC 7519 §2), as a duration.
-struct NumericDate;
-
-impl<'de> DeserializeSeed<'de> for NumericDate {
-    type Value = Duration;
-    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Duration, D::Error> {
-        reader.deserialize_any(self)
-    }
-}
-
-impl Visitor<'_> for NumericDate {
-    type Value = Duration;
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("seconds since 1970")
-    }
-    fn visit_u64<E: Error>(self, seconds: u64) -> Result<Duration, E> {
-        if seconds <= MAX_NUMERIC_DATE { Ok(Duration::from_secs(seconds)) } else { Err(E::custom("not a time")) }
-    }
-    fn visit_f64<E: Error>(self, seconds: f64) -> Result<Duration, E> {
-        // NaN does not occur in JSON, and would not be in the range either.
-        if !(0.0..=MAX_NUMERIC_DATE as f64).contains(&seconds) {
-            return Err(E::custom("not a time"));
+fn numeric_date(value: &mut Reader<'_>) -> Result<Duration, Fault> {
+    match value.number()? {
+        Number::Whole(seconds) if seconds <= MAX_NUMERIC_DATE => Ok(Duration::from_secs(seconds)),
+        Number::Other(seconds) if (0.0..=MAX_NUMERIC_DATE as f64).contains(&seconds) => {
+            Duration::try_from_secs_f64(seconds).map_err(|_| Fault::NotAccepted)
         }
-        Duration::try_from_secs_f64(seconds).map_err(|_| E::custom("not a time"))
+        _ => Err(Fault::NotAccepted),
     }
 }
 

@@ -7,12 +7,13 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use super::claims::ClaimsRef;
-use crate::auth::{Cause, Rejection, header};
+use super::trusted::TrustedKeys;
+use crate::auth::{Cause, Rejection};
 use crate::clock::UnixTime;
 use crate::config::{Algorithm, TokenRules};
-use crate::credential::jws::compact::{self, Compact, Header};
+use crate::credential::jws::compact::{Compact, Header};
 use crate::credential::jws::json::Fault;
-use crate::credential::jws::{self, KeySet, VerifyError};
+use crate::credential::jws::{self, VerifyError, base64url};
 use crate::telemetry::Meter;
 
 /// The rules that a JWT access token (RFC 9068) is held to.
@@ -23,18 +24,8 @@ pub(crate) struct Validator {
     pub(crate) algorithm: Algorithm,
     /// Time rules.
     pub(crate) rules: TokenRules,
-}
-
-/// The claims of an accepted token.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Claims {
-    pub(crate) sub: String,
-    pub(crate) client_id: String,
-    pub(crate) jti: String,
-    /// Space-separated.
-    pub(crate) scope: String,
-    /// NumericDate, fractions dropped.
-    pub(crate) exp: u64,
+    /// Longest token looked at, in bytes.
+    pub(crate) max_token: usize,
 }
 
 thread_local! {
@@ -43,64 +34,54 @@ thread_local! {
 }
 
 impl Validator {
-    /// Checks a compact JWS against a key set: header, signature, claims (RFC 9068 §4).
+    /// Checks a compact JWS against a key set: header, signature, claims (RFC 9068 §4). The claims are handed to `accept`
+    /// where they lie instead of copied; it must not check another token.
     ///
     /// # Errors
-    /// [`Rejection::Invalid`] with the cause.
-    pub(crate) fn validate(
-        &self,
-        token: &str,
-        keys: &KeySet,
-        now: UnixTime,
-        meter: &Meter,
-    ) -> Result<Claims, Rejection> {
-        self.check(token, keys, now, meter, |claims| {
-            Ok(Claims {
-                sub: claims.sub.as_ref().to_owned(),
-                client_id: claims.client_id.as_ref().to_owned(),
-                jti: claims.jti.as_ref().to_owned(),
-                scope: claims.scope.as_ref().to_owned(),
-                exp: claims.exp.as_secs(),
-            })
-        })
-    }
-
-    /// As [`Self::validate`], but hands the claims to `accept` where they lie instead of copying them. `accept` must not
-    /// check another token.
-    ///
-    /// # Errors
-    /// As [`Self::validate`], and those of `accept`.
+    /// [`Rejection::Invalid`] with the cause, and those of `accept`.
     pub(crate) fn check<T>(
         &self,
         token: &str,
-        keys: &KeySet,
+        keys: &TrustedKeys,
         now: UnixTime,
         meter: &Meter,
         accept: impl FnOnce(&ClaimsRef<'_>) -> Result<T, Rejection>,
     ) -> Result<T, Rejection> {
-        if token.len() > header::MAX_TOKEN {
+        if token.len() > self.max_token {
             return Err(Rejection::Invalid(Cause::Malformed));
         }
         let parts = Compact::split(token).ok_or(Rejection::Invalid(Cause::Malformed))?;
         DECODED.with_borrow_mut(|decoded| {
-            let read = |fault, otherwise| match fault {
-                Fault::NotJson => Rejection::Invalid(Cause::Malformed),
-                Fault::NotAccepted => Rejection::Invalid(otherwise),
-            };
-            compact::decode(parts.header, decoded).map_err(|fault| read(fault, Cause::Header))?;
-            let header = Header::read(decoded).map_err(|fault| read(fault, Cause::Header))?;
-            self.check_header(&header)?;
-            let key = keys.choose(header.kid.as_deref(), self.algorithm).map_err(refused)?;
-
-            compact::decode(parts.signature, decoded).map_err(|fault| read(fault, Cause::BadSignature))?;
-            meter.verify_calls.add();
-            key.verify(parts.signing_input.as_bytes(), decoded).map_err(refused)?;
-
-            compact::decode(parts.payload, decoded).map_err(|fault| read(fault, Cause::Claims))?;
-            let claims = ClaimsRef::read(decoded).map_err(|fault| read(fault, Cause::Claims))?;
+            match keys.recognise(parts.header, self.algorithm) {
+                Some(header) => self.check_signature(&parts, header.kid, keys, decoded, meter)?,
+                None => {
+                    let mut bytes = Vec::new();
+                    base64url::decode(parts.header, &mut bytes).map_err(|fault| faulty(fault, Cause::Header))?;
+                    let header = Header::read(&bytes).map_err(|fault| faulty(fault, Cause::Header))?;
+                    self.check_header(&header)?;
+                    self.check_signature(&parts, header.kid.as_deref(), keys, decoded, meter)?;
+                    keys.remember(parts.header, self.algorithm, header.kid.as_deref());
+                }
+            }
+            base64url::decode(parts.payload, decoded).map_err(|fault| faulty(fault, Cause::Claims))?;
+            let claims = ClaimsRef::read(decoded).map_err(|fault| faulty(fault, Cause::Claims))?;
             self.check_claims(&claims, now)?;
             accept(&claims)
         })
+    }
+
+    fn check_signature(
+        &self,
+        parts: &Compact<'_>,
+        kid: Option<&str>,
+        keys: &TrustedKeys,
+        decoded: &mut Vec<u8>,
+        meter: &Meter,
+    ) -> Result<(), Rejection> {
+        let key = keys.set.choose(kid, self.algorithm).map_err(refused)?;
+        base64url::decode(parts.signature, decoded).map_err(|fault| faulty(fault, Cause::BadSignature))?;
+        meter.verify_calls.add();
+        key.verify(parts.signing_input.as_bytes(), decoded).map_err(refused)
     }
 
     fn check_header(&self, header: &Header<'_>) -> Result<(), Rejection> {
@@ -128,6 +109,13 @@ impl Validator {
         };
         Err(Rejection::Invalid(cause))
     }
+}
+
+fn faulty(fault: Fault, otherwise: Cause) -> Rejection {
+    Rejection::Invalid(match fault {
+        Fault::NotJson => Cause::Malformed,
+        Fault::NotAccepted => otherwise,
+    })
 }
 
 fn refused(error: VerifyError) -> Rejection {

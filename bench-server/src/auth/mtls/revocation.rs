@@ -1,20 +1,33 @@
-//! What the current CRLs say (RFC 5280 §5, §6.3): read, verified once, and kept as a set to look serial numbers up in.
+//! What the current CRLs say (RFC 5280 §5, §6.3): each read and verified once, then kept as a set to look serial numbers
+//! up in, so that neither a handshake nor a request takes longer for a longer list.
 
 use std::collections::HashSet;
+use std::iter;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::crypto::WebPkiSupportedAlgorithms;
-use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
-use webpki::EndEntityCert;
+use rustls_pki_types::{CertificateDer, SubjectPublicKeyInfoDer};
+use webpki::{Cert, EndEntityCert, VerifiedPath};
 use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::X509Extension;
 use x509_parser::prelude::FromDer;
 use x509_parser::revocation_list::CertificateRevocationList;
 
 use crate::clock::UnixTime;
 use crate::credential::x509::serial_hex;
 
-/// Object identifiers of CRL extensions that make a list cover less than "everything of its issuer".
-const PARTIAL: [(&str, &str); 2] = [("2.5.29.27", "a delta CRL"), ("2.5.29.28", "a CRL for one distribution point")];
+/// Object identifiers of extensions that make a list, or an entry, say something else than "of the certificates of this
+/// issuer, these are revoked" (RFC 5280 §5.2.4, §5.2.5, §5.3.3).
+const PARTIAL: [(&str, &str); 3] = [
+    ("2.5.29.27", "a delta CRL"),
+    ("2.5.29.28", "a CRL for one distribution point"),
+    ("2.5.29.29", "an indirect CRL, which is about other issuers' certificates"),
+];
+
+/// Object identifiers of the extensions that are understood, should one be marked critical: CRL number, authority key
+/// identifier, reason code and invalidity date.
+const UNDERSTOOD: [&str; 4] = ["2.5.29.20", "2.5.29.35", "2.5.29.21", "2.5.29.24"];
 
 /// Why a CRL is not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,6 +40,8 @@ pub(super) enum CrlError {
     OtherIssuer,
     #[error("{0}; only complete CRLs are supported")]
     Partial(&'static str),
+    #[error("the critical extension {0} is not understood (RFC 5280 §5.2)")]
+    Critical(String),
     #[error("the signature does not verify")]
     BadSignature,
     #[error("crlNumber went back; an old CRL would bring revoked certificates back")]
@@ -36,9 +51,14 @@ pub(super) enum CrlError {
 /// One verified CRL.
 #[derive(Debug)]
 pub(super) struct VerifiedCrl {
-    der: CertificateRevocationListDer<'static>,
+    der: Box<[u8]>,
+    /// Subject of the issuer as it stands in certificates, without the outer tag.
+    issuer: Box<[u8]>,
+    /// The key that signed it: the list speaks for nobody else of that name.
+    key: SubjectPublicKeyInfoDer<'static>,
     /// `cRLNumber`, big-endian without leading zeros.
     number: Vec<u8>,
+    this_update: UnixTime,
     next_update: UnixTime,
     /// Serial numbers, hexadecimal.
     revoked: HashSet<Box<str>>,
@@ -47,23 +67,22 @@ pub(super) struct VerifiedCrl {
 impl VerifiedCrl {
     /// Verifies a CRL of `issuer`. `previous` is the one that it would replace.
     pub(super) fn verify(
-        der: &[u8],
+        der: Vec<u8>,
         issuer: &CertificateDer<'_>,
         algorithms: &WebPkiSupportedAlgorithms,
         previous: Option<&Self>,
     ) -> Result<Self, CrlError> {
-        let (rest, crl) = CertificateRevocationList::from_der(der).map_err(|_| CrlError::Malformed)?;
+        let (rest, crl) = CertificateRevocationList::from_der(&der).map_err(|_| CrlError::Malformed)?;
         let number = crl.crl_number().ok_or(CrlError::Malformed)?.to_bytes_be();
+        let time = |seconds| u64::try_from(seconds).map(|seconds| UnixTime(Duration::from_secs(seconds)));
+        let this_update = time(crl.last_update().timestamp()).map_err(|_| CrlError::Malformed)?;
         let next_update = crl.next_update().ok_or(CrlError::Malformed)?.timestamp();
-        let next_update = u64::try_from(next_update).map_err(|_| CrlError::Malformed)?;
+        let next_update = time(next_update).map_err(|_| CrlError::Malformed)?;
         if !rest.is_empty() {
             return Err(CrlError::Malformed);
         }
-        for (oid, what) in PARTIAL {
-            if crl.extensions().iter().any(|extension| extension.oid.to_id_string() == oid) {
-                return Err(CrlError::Partial(what));
-            }
-        }
+        let of_entries = crl.iter_revoked_certificates().flat_map(|entry| entry.extensions());
+        crl.extensions().iter().chain(of_entries).try_for_each(check_extension)?;
         let (_, parsed) = X509Certificate::from_der(issuer).map_err(|_| CrlError::IssuerMayNotSign)?;
         if !parsed.key_usage().ok().flatten().is_some_and(|usage| usage.value.crl_sign()) {
             return Err(CrlError::IssuerMayNotSign);
@@ -79,49 +98,122 @@ impl VerifiedCrl {
         if previous.is_some_and(|previous| (previous.number.len(), &previous.number) > (number.len(), &number)) {
             return Err(CrlError::WentBack);
         }
+        let revoked = crl.iter_revoked_certificates().map(|entry| serial_hex(entry.raw_serial()).into()).collect();
         Ok(Self {
-            der: CertificateRevocationListDer::from(der.to_vec()),
+            issuer: signer.subject().into(),
+            key: signer.subject_public_key_info(),
             number,
-            next_update: UnixTime(Duration::from_secs(next_update)),
-            revoked: crl.iter_revoked_certificates().map(|entry| serial_hex(entry.raw_serial()).into()).collect(),
+            this_update,
+            next_update,
+            revoked,
+            der: der.into(),
         })
+    }
+
+    /// Whether this is what the file contains.
+    pub(super) fn is(&self, der: &[u8]) -> bool {
+        *self.der == *der
+    }
+
+    fn is_of(&self, ca: &Cert<'_>) -> bool {
+        *self.issuer == *ca.subject() && self.key == ca.subject_public_key_info()
+    }
+
+    /// What the list says about a certificate of its issuer.
+    fn check(&self, serial: &[u8], now: UnixTime) -> Result<(), webpki::Error> {
+        if now < self.this_update {
+            return Err(webpki::Error::UnknownRevocationStatus);
+        }
+        if now >= self.next_update {
+            let time = |time: UnixTime| rustls_pki_types::UnixTime::since_unix_epoch(time.0);
+            return Err(webpki::Error::CrlExpired { time: time(now), next_update: time(self.next_update) });
+        }
+        if self.revoked.contains(&*serial_hex(serial)) { Err(webpki::Error::CertRevoked) } else { Ok(()) }
     }
 }
 
-/// The CRLs of both authorities: a certificate's status is known only with both.
+/// Refuses what would change the meaning of the list, or might.
+fn check_extension(extension: &X509Extension<'_>) -> Result<(), CrlError> {
+    let oid = extension.oid.to_id_string();
+    if let Some((_, what)) = PARTIAL.iter().find(|(partial, _)| *partial == oid) {
+        return Err(CrlError::Partial(what));
+    }
+    if extension.critical && !UNDERSTOOD.contains(&oid.as_str()) {
+        return Err(CrlError::Critical(oid));
+    }
+    Ok(())
+}
+
+/// What is known of a leaf after its handshake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Status {
+    /// Neither the leaf nor a CA above it is revoked.
+    Good,
+    /// One of them is.
+    Revoked,
+    /// No list is in force that could tell.
+    Unknown,
+}
+
+/// The CRLs of all CAs of a chain, the root's first: a certificate's status is known only with all that are above it.
 #[derive(Debug)]
 pub(super) struct Revocations {
-    /// The root's: about the issuing CA.
-    pub(super) root: VerifiedCrl,
-    /// The issuing CA's: about leaves.
-    pub(super) issuing: VerifiedCrl,
-    issuing_is_revoked: bool,
+    lists: Vec<List>,
+    /// When all lists are in force: from the first time on and before the second.
+    in_force: (UnixTime, UnixTime),
+}
+
+#[derive(Debug)]
+struct List {
+    crl: Arc<VerifiedCrl>,
+    /// Whether the CA whose list this is, or one above it, is revoked itself.
+    ca_is_revoked: bool,
 }
 
 impl Revocations {
-    /// Joins the CRLs of a chain.
-    pub(super) fn new(root: VerifiedCrl, issuing: VerifiedCrl, issuing_serial: &str) -> Self {
-        let issuing_is_revoked = root.revoked.contains(issuing_serial);
-        Self { root, issuing, issuing_is_revoked }
+    /// Joins the CRLs of a chain, from the root down, each with the serial number of its CA in hexadecimal.
+    pub(super) fn new<'s>(chain: impl IntoIterator<Item = (Arc<VerifiedCrl>, &'s str)>) -> Self {
+        let (mut lists, mut in_force) = (Vec::<List>::new(), (UnixTime(Duration::ZERO), UnixTime(Duration::MAX)));
+        for (crl, ca) in chain {
+            // The root is in nobody's list.
+            let above = lists.last();
+            let ca_is_revoked = above.is_some_and(|above| above.ca_is_revoked || above.crl.revoked.contains(ca));
+            in_force = (in_force.0.max(crl.this_update), in_force.1.min(crl.next_update));
+            lists.push(List { crl, ca_is_revoked });
+        }
+        Self { lists, in_force }
     }
 
-    /// Whether a leaf is revoked, itself or with the CA that issued it.
-    pub(super) fn contain(&self, serial: &str) -> bool {
-        self.issuing_is_revoked || self.issuing.revoked.contains(serial)
+    /// The CRLs, the root's first.
+    pub(super) fn crls(&self) -> impl Iterator<Item = &Arc<VerifiedCrl>> {
+        self.lists.iter().map(|list| &list.crl)
     }
 
-    /// From when on the CRLs say nothing any more (`nextUpdate`, RFC 5280 §5.1.2.5).
-    pub(super) fn next_update(&self) -> UnixTime {
-        self.root.next_update.min(self.issuing.next_update)
+    /// Looks up every certificate of a path in the list of the CA that signed it. The root is not looked up: nobody could
+    /// revoke it.
+    ///
+    /// # Errors
+    /// Those that webpki has for CRLs: revoked, expired list, unknown status.
+    pub(super) fn check_path(&self, path: &VerifiedPath<'_>, now: UnixTime) -> Result<(), webpki::Error> {
+        let certificates = iter::once(&**path.end_entity()).chain(path.intermediate_certificates());
+        let by_ca = path.intermediate_certificates().map(|ca| self.crls().find(|crl| crl.is_of(ca)));
+        // The path ends at the one root that is trusted.
+        for (certificate, signers) in certificates.zip(by_ca.chain([self.crls().next()])) {
+            signers.ok_or(webpki::Error::UnknownRevocationStatus)?.check(certificate.serial(), now)?;
+        }
+        Ok(())
     }
 
-    /// Whether these are the same files.
-    pub(super) fn same_as(&self, root: &[u8], issuing: &[u8]) -> bool {
-        *self.root.der == *root && *self.issuing.der == *issuing
-    }
-
-    /// What a handshake checks the whole chain against.
-    pub(super) fn ders(&self) -> [CertificateRevocationListDer<'static>; 2] {
-        [self.root.der.clone(), self.issuing.der.clone()]
+    /// What is known of a leaf whose path was verified in its handshake. `issuer` is as in its certificate, without the
+    /// outer tag; `serial` is hexadecimal.
+    pub(super) fn status(&self, issuer: &[u8], serial: &str, now: UnixTime) -> Status {
+        let Some(list) = self.lists.iter().find(|list| *list.crl.issuer == *issuer) else { return Status::Unknown };
+        if list.ca_is_revoked || list.crl.revoked.contains(serial) {
+            Status::Revoked
+        } else if now < self.in_force.0 || now >= self.in_force.1 {
+            Status::Unknown
+        } else {
+            Status::Good
+        }
     }
 }

@@ -16,13 +16,18 @@ use rustls::{
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
+use webpki::EndEntityCert;
+
 use super::revocation::{CrlError, VerifiedCrl};
 use super::verifier::ReloadError;
 use super::*;
 use crate::auth::Connection;
 use crate::clock::{Clock, UnixTime};
-use crate::config::ClockMode;
+use crate::config::{ChainLength, ClockMode};
 use crate::credential::x509::ClientIdentity;
+
+mod chains;
+mod lists;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -38,16 +43,14 @@ struct Fixture {
 }
 
 fn config() -> MtlsConfig {
-    MtlsConfig {
-        // The tests reload by hand.
-        crl_reload: HOUR,
-        crl_validity: DAY,
-        certificate_lifetime: DAY,
-        trust_domain: "authbench.test".to_owned(),
-    }
+    MtlsConfig::new(HOUR) // the tests reload by hand
 }
 
 fn fixture() -> Fixture {
+    with(&config())
+}
+
+fn with(config: &MtlsConfig) -> Fixture {
     let (dir, clock) = (tempfile::tempdir().unwrap(), Clock::new(ClockMode::Controlled));
     let environment = Environment {
         state_dir: dir.path().to_owned(),
@@ -56,10 +59,10 @@ fn fixture() -> Fixture {
         authorization_server: None,
         ca_file: dir.path().join("server-ca/root.pem"),
     };
-    let mtls = Mtls::build("mtls", &config(), &environment).unwrap();
+    let mtls = Mtls::build("mtls", config, &environment).unwrap();
     // Clients judge the server's certificate by the operating system's clock, which no test moves.
     let system = Clock::new(ClockMode::System);
-    let server_ca = CertificateAuthority::open(&dir.path().join("server-ca"), system, DAY).unwrap();
+    let server_ca = CertificateAuthority::open(&dir.path().join("server-ca"), system, DAY, ChainLength::Two).unwrap();
     Fixture { dir, clock, environment, mtls, server_ca }
 }
 
@@ -100,8 +103,8 @@ impl Fixture {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         params.subject_alt_names = vec![uri("spiffe://authbench.test/client/special")];
         change(&mut params);
-        let (certificate, key) = self.mtls.authority.sign(&params).unwrap();
-        presents(vec![certificate.der().clone(), self.mtls.authority.issuing_certificate().clone()], &key)
+        let (certificate, key) = self.mtls.authority.sign(&params, CertificateKey::P256).unwrap();
+        presents(vec![certificate.der().clone(), self.issuing().clone()], &key)
     }
 
     /// A full handshake; the alert that the client receives, if any.
@@ -173,6 +176,20 @@ impl Fixture {
         self.mtls.authenticate(&Request { head: &head, connection, now: self.clock.now() })
     }
 
+    /// The certificate of the CA that signs leaves.
+    fn issuing(&self) -> &CertificateDer<'static> {
+        self.mtls.authority.chain().last().unwrap().0
+    }
+
+    /// The key of a CA, to sign with it what the authority would not.
+    fn ca_key(&self, name: &str) -> KeyPair {
+        KeyPair::from_pem(&std::fs::read_to_string(self.ca(&format!("{name}.key"))).unwrap()).unwrap()
+    }
+
+    fn root(&self) -> Issuer<'_, KeyPair> {
+        Issuer::from_ca_cert_der(self.mtls.authority.root_certificate(), self.ca_key("root")).unwrap()
+    }
+
     fn ca(&self, file: &str) -> PathBuf {
         self.dir.path().join("mtls/ca").join(file)
     }
@@ -205,8 +222,10 @@ async fn no_certificate_and_foreign_ones() {
     let fixture = fixture();
     assert_eq!(fixture.alerts(|| Presents(None)), both(AlertDescription::CertificateRequired));
 
-    let other = CertificateAuthority::open(&fixture.dir.path().join("other"), fixture.clock.clone(), DAY).unwrap();
-    let client = other.client_certificate("spiffe://authbench.test/client/0", DAY).unwrap();
+    let other =
+        CertificateAuthority::open(&fixture.dir.path().join("other"), fixture.clock.clone(), DAY, ChainLength::Two)
+            .unwrap();
+    let client = other.client_certificate("spiffe://authbench.test/client/0", DAY, CertificateKey::P256).unwrap();
     let chain =
         || -> Vec<_> { CertificateDer::pem_slice_iter(client.chain_pem.as_bytes()).map(Result::unwrap).collect() };
     let key = KeyPair::from_pem(client.key_pem.expose()).unwrap();
@@ -231,12 +250,12 @@ async fn no_certificate_and_foreign_ones() {
 async fn an_authority_of_the_same_name_is_still_another() {
     let fixture = fixture();
     let key = KeyPair::generate().unwrap();
-    let forged = Issuer::from_ca_cert_der(fixture.mtls.authority.issuing_certificate(), key).unwrap();
+    let forged = Issuer::from_ca_cert_der(fixture.issuing(), key).unwrap();
     let leaf_key = KeyPair::generate().unwrap();
     let mut params = fixture.mtls.authority.leaf("client", DAY).unwrap();
     params.subject_alt_names = vec![uri("spiffe://authbench.test/client/0")];
     let leaf = params.signed_by(&leaf_key, &forged).unwrap();
-    let chain = || vec![leaf.der().clone(), fixture.mtls.authority.issuing_certificate().clone()];
+    let chain = || vec![leaf.der().clone(), fixture.issuing().clone()];
     for alert in fixture.alerts(|| presents(chain(), &leaf_key)) {
         assert!(matches!(alert, Some(AlertDescription::UnknownCA | AlertDescription::DecryptError)), "{alert:?}");
     }
@@ -288,11 +307,11 @@ async fn purposes_and_forms() {
     });
     // The issuing CA's own certificate as a client.
     let key = || KeyPair::from_pem(&std::fs::read_to_string(fixture.ca("issuing.key")).unwrap()).unwrap();
-    refused(&|| presents(vec![fixture.mtls.authority.issuing_certificate().clone()], &key()));
+    refused(&|| presents(vec![fixture.issuing().clone()], &key()));
     // A leaf that issued a leaf.
     refused(&|| {
         let (middle_key, leaf_key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
-        let issuing = Issuer::from_ca_cert_der(fixture.mtls.authority.issuing_certificate(), key()).unwrap();
+        let issuing = Issuer::from_ca_cert_der(fixture.issuing(), key()).unwrap();
         let mut params = fixture.mtls.authority.leaf("middle", DAY).unwrap();
         params.key_usages.push(KeyUsagePurpose::KeyCertSign);
         let middle = params.signed_by(&middle_key, &issuing).unwrap();
@@ -300,7 +319,7 @@ async fn purposes_and_forms() {
         let mut params = fixture.mtls.authority.leaf("client", DAY).unwrap();
         params.subject_alt_names = vec![uri("spiffe://authbench.test/client/0")];
         let leaf = params.signed_by(&leaf_key, &middle_issuer).unwrap();
-        let issuing = fixture.mtls.authority.issuing_certificate().clone();
+        let issuing = fixture.issuing().clone();
         presents(vec![leaf.der().clone(), middle.der().clone(), issuing], &leaf_key)
     });
 }
@@ -369,7 +388,7 @@ async fn a_revoked_issuing_ca_takes_all_its_leaves_along() {
     let fixture = fixture();
     let one = &fixture.issue(1).await[0];
     let open = fixture.handshake(&rustls::version::TLS13, issued(one)).unwrap();
-    fixture.mtls.authority.revoke_issuing().unwrap();
+    fixture.mtls.authority.revoke_ca(1).unwrap();
     fixture.mtls.verifier.reload().unwrap();
     assert_eq!(fixture.alerts(|| issued(one)), both(AlertDescription::CertificateRevoked));
     assert_eq!(fixture.call(&open), Err(Rejection::Invalid(Cause::Revoked)));
@@ -434,9 +453,9 @@ async fn a_bad_crl_changes_nothing() {
     let good = std::fs::read(&file).unwrap();
     let key = |path: &Path| KeyPair::from_pem(&std::fs::read_to_string(path).unwrap()).unwrap();
     let authority = &fixture.mtls.authority;
-    let issuing = Issuer::from_ca_cert_der(authority.issuing_certificate(), key(&fixture.ca("issuing.key"))).unwrap();
+    let issuing = Issuer::from_ca_cert_der(fixture.issuing(), key(&fixture.ca("issuing.key"))).unwrap();
     let root = Issuer::from_ca_cert_der(authority.root_certificate(), key(&fixture.ca("root.key"))).unwrap();
-    let forger = Issuer::from_ca_cert_der(authority.issuing_certificate(), KeyPair::generate().unwrap()).unwrap();
+    let forger = Issuer::from_ca_cert_der(fixture.issuing(), KeyPair::generate().unwrap()).unwrap();
     let point = rcgen::CrlIssuingDistributionPoint {
         distribution_point: rcgen::CrlDistributionPoint { uris: vec!["http://127.0.0.1/crl".to_owned()] },
         scope: None,
@@ -484,7 +503,7 @@ fn an_issuer_without_crl_sign_may_not_revoke() {
     params.key_usages.push(KeyUsagePurpose::CrlSign);
     let der = crl(&Issuer::new(params, key), 1, |_| ());
     let algorithms = rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms;
-    let verdict = VerifiedCrl::verify(&der, certificate.der(), &algorithms, None);
+    let verdict = VerifiedCrl::verify(der, certificate.der(), &algorithms, None);
     assert_eq!(verdict.err(), Some(CrlError::IssuerMayNotSign));
 }
 
@@ -498,7 +517,7 @@ fn crl_numbers_compare_as_numbers() {
     let issuer = Issuer::new(params, key);
     let algorithms = rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms;
     let verify = |number, previous: Option<&VerifiedCrl>| {
-        VerifiedCrl::verify(&crl(&issuer, number, |_| ()), certificate.der(), &algorithms, previous)
+        VerifiedCrl::verify(crl(&issuer, number, |_| ()), certificate.der(), &algorithms, previous)
     };
     let previous = verify(255, None).unwrap();
     assert!(verify(256, Some(&previous)).is_ok() && verify(255, Some(&previous)).is_ok());
@@ -510,7 +529,7 @@ async fn a_large_crl_is_looked_up_not_searched() {
     let fixture = fixture();
     let one = &fixture.issue(1).await[0];
     let key = KeyPair::from_pem(&std::fs::read_to_string(fixture.ca("issuing.key")).unwrap()).unwrap();
-    let issuing = Issuer::from_ca_cert_der(fixture.mtls.authority.issuing_certificate(), key).unwrap();
+    let issuing = Issuer::from_ca_cert_der(fixture.issuing(), key).unwrap();
     let revoked = |serial: &[u8]| RevokedCertParams {
         serial_number: SerialNumber::from_slice(serial),
         revocation_time: date_time_ymd(2026, 1, 1),
@@ -526,9 +545,10 @@ async fn a_large_crl_is_looked_up_not_searched() {
     std::fs::write(fixture.ca("issuing.crl"), large).unwrap();
     fixture.mtls.verifier.reload().unwrap();
     let current = fixture.mtls.verifier.current();
-    assert!(current.revocations.contain(&one.id) && current.revocations.contain("1388"));
-    assert!(!current.revocations.contain("1389"));
-    drop(current);
+    let issuer = EndEntityCert::try_from(fixture.issuing()).unwrap();
+    let status = |serial: &str| current.status(issuer.subject(), serial, fixture.clock.now());
+    assert_eq!([status(&one.id), status("1388"), status("1389")], [Status::Revoked, Status::Revoked, Status::Good]);
+    assert_eq!(current.status(b"nobody", "1389", fixture.clock.now()), Status::Unknown);
     assert_eq!(fixture.alerts(|| issued(one)), both(AlertDescription::CertificateRevoked));
 }
 
@@ -588,6 +608,7 @@ async fn contradictory_requests_and_configurations() {
         MtlsConfig { certificate_lifetime: Duration::ZERO, ..config() },
         MtlsConfig { trust_domain: "Authbench.test".to_owned(), ..config() },
         MtlsConfig { trust_domain: String::new(), ..config() },
+        MtlsConfig { crl_population: MtlsConfig::MAX_CRL_POPULATION + 1, ..config() },
     ] {
         let error = Mtls::build("bad", &bad, &fixture.environment).unwrap_err();
         assert!(matches!(error, BuildError::Config(_)), "{error}");

@@ -1,7 +1,8 @@
 //! The verifier of client certificates in a handshake (RFC 5280 §6, RFC 8446 §4.4.2.4), which follows the CRL files.
 //!
-//! It asks the verifier of `rustls` that was built from the CRLs of the moment, so a reload takes effect with the next
-//! handshake: no listener is touched, and handshakes in flight keep the verifier that they began with.
+//! Paths are built by webpki, which rustls uses too. The CRLs are looked up here instead of there: webpki verifies the
+//! signature of a CRL in every handshake, whose cost then grows with the list. A reload takes effect with the next
+//! handshake: no listener is touched, and handshakes in flight keep the CRLs that they began with.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -10,10 +11,12 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Guard};
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
-use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, RootCertStore, SignatureScheme,
+};
 use rustls_pki_types::{CertificateDer, UnixTime as PkiTime};
+use webpki::{EndEntityCert, KeyUsage};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
@@ -37,105 +40,116 @@ pub(super) enum ReloadError {
 pub(super) struct Verifier {
     clock: Clock,
     provider: Arc<CryptoProvider>,
-    roots: Arc<RootCertStore>,
+    roots: RootCertStore,
     hints: Vec<DistinguishedName>,
-    chain: Chain,
-    current: ArcSwap<Current>,
+    /// From the root down.
+    chain: Vec<Source>,
+    current: ArcSwap<Revocations>,
 }
 
-/// The authorities and where their CRLs are.
-struct Chain {
-    root: CertificateDer<'static>,
-    issuing: CertificateDer<'static>,
-    issuing_serial: String,
-    root_crl: PathBuf,
-    issuing_crl: PathBuf,
-}
-
-/// What one state of the CRL files means.
-pub(super) struct Current {
-    pub(super) revocations: Revocations,
-    handshake: Arc<dyn ClientCertVerifier>,
+/// A CA and where its CRL is.
+struct Source {
+    ca: CertificateDer<'static>,
+    serial: String,
+    file: PathBuf,
 }
 
 impl Verifier {
     /// Reads the CRLs for the first time.
     pub(super) fn new(authority: &CertificateAuthority, clock: Clock) -> Result<Self, ReloadError> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let (root, issuing) = (authority.root_certificate().clone(), authority.issuing_certificate().clone());
-        let issuing_serial = match X509Certificate::from_der(&issuing) {
-            Ok((_, certificate)) => serial_hex(certificate.raw_serial()),
-            Err(error) => return Err(ReloadError::Chain(error.to_string())),
-        };
         let mut roots = RootCertStore::empty();
-        roots.add(root.clone()).map_err(|error| ReloadError::Chain(error.to_string()))?;
-        let (hints, roots) = (roots.subjects(), Arc::new(roots));
-        let (root_crl, issuing_crl) = (authority.root_crl_file(), authority.issuing_crl_file());
-        let chain = Chain { root, issuing, issuing_serial, root_crl, issuing_crl };
-        let first = chain.read(&provider.signature_verification_algorithms, None)?;
+        roots.add(authority.root_certificate().clone()).map_err(|error| ReloadError::Chain(error.to_string()))?;
+        let chain = authority.chain().map(|(ca, file)| match X509Certificate::from_der(ca) {
+            Ok((_, parsed)) => Ok(Source { serial: serial_hex(parsed.raw_serial()), ca: ca.clone(), file }),
+            Err(error) => Err(ReloadError::Chain(error.to_string())),
+        });
+        let chain = chain.collect::<Result<Vec<_>, _>>()?;
+        let first = read(&chain, &provider.signature_verification_algorithms, None)?;
         let first = first.ok_or_else(|| ReloadError::Chain("nothing was read".to_owned()))?;
-        let current = ArcSwap::from_pointee(Current::new(first, &roots, &provider)?);
-        Ok(Self { clock, provider, roots, hints, chain, current })
+        Ok(Self { clock, provider, hints: roots.subjects(), roots, chain, current: ArcSwap::from_pointee(first) })
     }
 
     /// Takes the CRL files over if they changed; tells whether they did. On an error all stays as it was.
     pub(super) fn reload(&self) -> Result<bool, ReloadError> {
         let old = self.current.load_full();
-        let algorithms = &self.provider.signature_verification_algorithms;
-        let Some(revocations) = self.chain.read(algorithms, Some(&old.revocations))? else { return Ok(false) };
-        self.current.store(Arc::new(Current::new(revocations, &self.roots, &self.provider)?));
+        let Some(new) = read(&self.chain, self.algorithms(), Some(&old))? else { return Ok(false) };
+        self.current.store(Arc::new(new));
         Ok(true)
     }
 
     /// The state of the moment.
-    pub(super) fn current(&self) -> Guard<Arc<Current>> {
+    pub(super) fn current(&self) -> Guard<Arc<Revocations>> {
         self.current.load()
     }
 
     fn algorithms(&self) -> &WebPkiSupportedAlgorithms {
         &self.provider.signature_verification_algorithms
     }
-}
 
-impl Chain {
-    /// Reads both CRLs; `None` when they are those of `old`.
-    fn read(
-        &self,
-        algorithms: &WebPkiSupportedAlgorithms,
-        old: Option<&Revocations>,
-    ) -> Result<Option<Revocations>, ReloadError> {
-        let read = |path: &PathBuf| {
-            std::fs::read(path).map_err(|source| ReloadError::Read { path: path.display().to_string(), source })
-        };
-        let (root_der, issuing_der) = (read(&self.root_crl)?, read(&self.issuing_crl)?);
-        if old.is_some_and(|old| old.same_as(&root_der, &issuing_der)) {
-            return Ok(None);
-        }
-        let verify = |path: &PathBuf, der: &[u8], issuer, previous| {
-            VerifiedCrl::verify(der, issuer, algorithms, previous)
-                .map_err(|source| ReloadError::Crl { path: path.display().to_string(), source })
-        };
-        let root = verify(&self.root_crl, &root_der, &self.root, old.map(|old| &old.root))?;
-        let issuing = verify(&self.issuing_crl, &issuing_der, &self.issuing, old.map(|old| &old.issuing))?;
-        Ok(Some(Revocations::new(root, issuing, &self.issuing_serial)))
+    /// Builds and checks the path from a leaf to the root (RFC 5280 §6.1), and looks its certificates up.
+    fn verify_path(&self, leaf: &CertificateDer<'_>, sent: &[CertificateDer<'_>]) -> Result<(), webpki::Error> {
+        // The process has one clock, which a test may have moved.
+        let now = self.clock.now();
+        let current = self.current.load();
+        let leaf = EndEntityCert::try_from(leaf)?;
+        let verified = leaf.verify_for_usage(
+            self.algorithms().all,
+            &self.roots.roots,
+            sent,
+            PkiTime::since_unix_epoch(now.0),
+            KeyUsage::client_auth(),
+            // Given to webpki, the CRLs' own signatures would be verified anew in every handshake.
+            None,
+            Some(&|path| current.check_path(path, now)),
+        );
+        verified.map(drop)
     }
 }
 
-impl Current {
-    fn new(
-        revocations: Revocations,
-        roots: &Arc<RootCertStore>,
-        provider: &Arc<CryptoProvider>,
-    ) -> Result<Self, ReloadError> {
-        // As built, the whole chain is checked and an unknown status is refused; an outdated CRL is refused only when
-        // told so.
-        let handshake = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone())
-            .with_crls(revocations.ders())
-            .enforce_revocation_expiration()
-            .build()
-            .map_err(|error| ReloadError::Chain(error.to_string()))?;
-        Ok(Self { revocations, handshake })
+/// Reads the CRLs of a chain; `None` when they are those of `old`. What did not change is not verified again.
+fn read(
+    chain: &[Source],
+    algorithms: &WebPkiSupportedAlgorithms,
+    old: Option<&Revocations>,
+) -> Result<Option<Revocations>, ReloadError> {
+    let mut old: Vec<_> = old.into_iter().flat_map(Revocations::crls).collect();
+    old.reverse();
+    let (mut crls, mut changed) = (Vec::with_capacity(chain.len()), false);
+    for Source { ca, serial, file } in chain {
+        let path = || file.display().to_string();
+        let der = std::fs::read(file).map_err(|source| ReloadError::Read { path: path(), source })?;
+        let previous = old.pop();
+        let crl = match previous {
+            Some(previous) if previous.is(&der) => previous.clone(),
+            _ => {
+                changed = true;
+                let verified = VerifiedCrl::verify(der, ca, algorithms, previous.map(|crl| &**crl));
+                Arc::new(verified.map_err(|source| ReloadError::Crl { path: path(), source })?)
+            }
+        };
+        crls.push((crl, serial.as_str()));
     }
+    Ok(changed.then(|| Revocations::new(crls)))
+}
+
+/// The error of rustls that says the same, and so decides which alert the client receives (RFC 8446 §6.2).
+fn refused(error: webpki::Error) -> Error {
+    use webpki::Error as Pki;
+    let why = match error {
+        Pki::BadDer | Pki::BadDerTime | Pki::TrailingData(_) => CertificateError::BadEncoding,
+        Pki::CertNotValidYet { time, not_before } => CertificateError::NotValidYetContext { time, not_before },
+        Pki::CertExpired { time, not_after } => CertificateError::ExpiredContext { time, not_after },
+        Pki::InvalidCertValidity => CertificateError::Expired,
+        Pki::UnknownIssuer => CertificateError::UnknownIssuer,
+        Pki::CertRevoked => CertificateError::Revoked,
+        Pki::UnknownRevocationStatus => CertificateError::UnknownRevocationStatus,
+        Pki::CrlExpired { time, next_update } => CertificateError::ExpiredRevocationListContext { time, next_update },
+        Pki::InvalidSignatureForPublicKey => CertificateError::BadSignature,
+        Pki::RequiredEkuNotFoundContext(_) => CertificateError::InvalidPurpose,
+        other => CertificateError::Other(OtherError(Arc::new(other))),
+    };
+    Error::InvalidCertificate(why)
 }
 
 impl ClientCertVerifier for Verifier {
@@ -157,11 +171,9 @@ impl ClientCertVerifier for Verifier {
         intermediates: &[CertificateDer<'_>],
         _system_time: PkiTime,
     ) -> Result<ClientCertVerified, Error> {
-        // The process has one clock, which a test may have moved.
-        let now = PkiTime::since_unix_epoch(self.clock.now().0);
-        let verified = self.current.load().handshake.verify_client_cert(end_entity, intermediates, now)?;
+        self.verify_path(end_entity, intermediates).map_err(refused)?;
         match ClientIdentity::from_der(end_entity) {
-            Ok(_) => Ok(verified),
+            Ok(_) => Ok(ClientCertVerified::assertion()),
             Err(_) => Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure)),
         }
     }
@@ -191,6 +203,7 @@ impl ClientCertVerifier for Verifier {
 
 impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Verifier").field("issuing_crl", &self.chain.issuing_crl).finish_non_exhaustive()
+        let files: Vec<_> = self.chain.iter().map(|source| &source.file).collect();
+        f.debug_struct("Verifier").field("crls", &files).finish_non_exhaustive()
     }
 }

@@ -21,6 +21,7 @@ use crate::contract::Secret;
 use crate::credential::digest::{Digest, DigestState};
 use crate::issuer::authorization_server::opaque;
 use crate::store::cache::TtlCache;
+use crate::store::distance::Distance;
 use crate::telemetry::Meter;
 
 /// An introspection answer (RFC 7662 §2.2).
@@ -65,6 +66,8 @@ pub(super) struct Introspection {
     pub(super) meter: Arc<Meter>,
     /// Whether tokens are known to have [`opaque`]'s form, so that anything else needs no question.
     pub(super) own_tokens: bool,
+    /// From here to the authorization server, beside the way that a request really goes.
+    distance: Distance,
     authorization: HeaderValue,
     /// Positive answers by the token's SHA-256: nothing that could be presented (RFC 7662 §4).
     cache: Option<TtlCache<Digest, Principal, DigestState>>,
@@ -88,10 +91,16 @@ impl Introspection {
             http,
             meter,
             own_tokens,
+            distance: Distance::NONE,
             authorization: client_secret_basic(client_id, client_secret),
             cache: cache.map(|cache| TtlCache::new(&cache, DigestState::default())).transpose()?,
             logged: AtomicU64::new(0),
         })
+    }
+
+    /// The same, with the authorization server further away.
+    pub(super) fn away_by(self, distance: Distance) -> Self {
+        Self { distance, ..self }
     }
 
     /// The principal that a token stands for.
@@ -145,6 +154,7 @@ impl Introspection {
         self.meter.introspections.add();
         let request = self.http.client()?.post(endpoint).header(AUTHORIZATION, self.authorization.clone());
         let body = http::send(request.form(&[("token", token), ("token_type_hint", "access_token")])).await?;
+        self.distance.cross().await.map_err(|error| Trouble::Content(format!("it does not arrive: {error}")))?;
         serde_json::from_slice(&body).map_err(|error| Trouble::Content(error.to_string()))
     }
 

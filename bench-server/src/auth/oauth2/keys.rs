@@ -9,8 +9,8 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use super::discovery::{Discovery, RETRY, is_recent};
 use super::http::{Http, Trouble};
 use super::unavailable;
-use crate::auth::jwt::{Claims, Validator};
-use crate::auth::{Cause, Rejection};
+use crate::auth::jwt::{ClaimsRef, TrustedKeys, Validator};
+use crate::auth::{Cause, Principal, Rejection};
 use crate::clock::UnixTime;
 use crate::credential::jws::KeySet;
 use crate::telemetry::Meter;
@@ -26,7 +26,7 @@ const STALE: Duration = Duration::from_secs(86_400);
 const UNKNOWN_KEY: Duration = Duration::from_secs(60);
 
 struct Fetched {
-    set: KeySet,
+    keys: TrustedKeys,
     at: UnixTime,
 }
 
@@ -57,11 +57,12 @@ impl Keys {
         validator: &Validator,
         token: &str,
         now: UnixTime,
-    ) -> Result<Claims, Rejection> {
+    ) -> Result<Principal, Rejection> {
         let keys = self.usable(now).await.ok_or_else(unavailable)?;
-        match validator.validate(token, &keys.set, now, &self.meter) {
+        let principal = |claims: &ClaimsRef<'_>| Ok(claims.principal());
+        match validator.check(token, &keys.keys, now, &self.meter, principal) {
             Err(Rejection::Invalid(Cause::UnknownKey)) => match self.newer_than(&keys, now).await {
-                Some(newer) => validator.validate(token, &newer.set, now, &self.meter),
+                Some(newer) => validator.check(token, &newer.keys, now, &self.meter, principal),
                 None => Err(Rejection::Invalid(Cause::UnknownKey)),
             },
             verdict => verdict,
@@ -128,7 +129,7 @@ impl Keys {
         let this = self.clone();
         tokio::spawn(async move {
             match this.fetch(now).await {
-                Ok(set) => this.current.store(Some(Arc::new(Fetched { set, at: now }))),
+                Ok(set) => this.current.store(Some(Arc::new(Fetched { keys: TrustedKeys::new(set), at: now }))),
                 Err(trouble) => tracing::warn!(%trouble, "no keys from the authorization server"),
             }
             drop(attempts);

@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::auth::{Cause, Connection};
 use crate::clock::{Clock, UnixTime};
-use crate::config::{AUDIENCE, AuthorizationServerConfig, CacheConfig, ClockMode, TokenRules};
+use crate::config::{AUDIENCE, AuthorizationServerConfig, CacheConfig, ClockMode};
 use crate::contract::RegisteredClient;
 use crate::issuer::authorization_server::WELL_KNOWN;
 use crate::telemetry::Meter;
@@ -144,7 +144,7 @@ fn serve(listener: std::net::TcpListener, server: Arc<AuthorizationServer>, repl
 }
 
 fn config(validation: TokenValidation) -> OAuth2Config {
-    OAuth2Config { validation, issuer: TrustedIssuer::InProcess, rules: TokenRules::default() }
+    OAuth2Config::new(validation)
 }
 
 fn cache(ttl: u64) -> Option<CacheConfig> {

@@ -21,7 +21,7 @@ use x509_parser::prelude::FromDer;
 use x509_parser::public_key::RSAPublicKey;
 use zeroize::Zeroizing;
 
-use super::{KeyError, KeySet, compact, name};
+use super::{KeyError, KeySet, base64url, compact, name};
 use crate::config::Algorithm;
 use crate::store::file::{self, Readers};
 
@@ -211,7 +211,7 @@ impl SigningKey {
         let token = self.sign("test", &json!({"sub": "self-test"}))?;
         let parts = compact::Compact::split(&token).ok_or_else(broken)?;
         let mut signature = Vec::new();
-        compact::decode(parts.signature, &mut signature).map_err(|_| broken())?;
+        base64url::decode(parts.signature, &mut signature).map_err(|_| broken())?;
         let key = self.keys.choose(Some(&self.kid), self.algorithm).map_err(|_| broken())?;
         key.verify(parts.signing_input.as_bytes(), &signature).map_err(|_| broken())?;
         Ok(self)
@@ -265,7 +265,7 @@ mod tests {
     fn verify(token: &str, keys: &KeySet, kid: Option<&str>, algorithm: Algorithm) -> Result<(), VerifyError> {
         let parts = compact::Compact::split(token).unwrap();
         let mut signature = Vec::new();
-        compact::decode(parts.signature, &mut signature).unwrap();
+        base64url::decode(parts.signature, &mut signature).unwrap();
         keys.choose(kid, algorithm)?.verify(parts.signing_input.as_bytes(), &signature)
     }
 
@@ -281,7 +281,7 @@ mod tests {
 
             let parts = compact::Compact::split(&token).unwrap();
             let mut signature = Vec::new();
-            compact::decode(parts.signature, &mut signature).unwrap();
+            base64url::decode(parts.signature, &mut signature).unwrap();
             for bit in [0, 7, signature.len() * 4, signature.len() * 8 - 1] {
                 let mut flipped = signature.clone();
                 flipped[bit / 8] ^= 1 << (bit % 8);

@@ -8,7 +8,7 @@ use x509_parser::prelude::FromDer;
 use x509_parser::revocation_list::CertificateRevocationList;
 
 use super::authority::Authority;
-use super::{CaError, failed};
+use super::{CaError, failed, random_serial};
 use crate::clock::UnixTime;
 use crate::credential::x509::serial_hex;
 use crate::store::file::{self, Readers};
@@ -84,6 +84,28 @@ impl PublishedCrl {
         let published = self.publish(authority, now, validity);
         if published.is_err() {
             self.revoked.pop();
+        }
+        published
+    }
+
+    /// Adds random serial numbers until there are `population`, and publishes once.
+    pub(super) fn fill(
+        &mut self,
+        population: usize,
+        authority: &Authority,
+        now: UnixTime,
+        validity: Duration,
+    ) -> Result<(), CaError> {
+        let held = self.revoked.len();
+        if population <= held {
+            return Ok(());
+        }
+        for _ in held..population {
+            self.revoked.push(Revoked { serial: serial_hex(random_serial()?.as_ref()), since: now });
+        }
+        let published = self.publish(authority, now, validity);
+        if published.is_err() {
+            self.revoked.truncate(held);
         }
         published
     }

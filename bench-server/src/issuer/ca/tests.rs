@@ -21,13 +21,25 @@ struct Fixture {
 
 fn fixture() -> Fixture {
     let (dir, clock) = (tempfile::tempdir().unwrap(), Clock::new(ClockMode::Controlled));
-    let authority = CertificateAuthority::open(&dir.path().join("ca"), clock.clone(), DAY).unwrap();
+    let authority = CertificateAuthority::open(&dir.path().join("ca"), clock.clone(), DAY, ChainLength::Two).unwrap();
     Fixture { dir, clock, authority }
 }
 
 impl Fixture {
     fn reopen(&self) -> Result<CertificateAuthority, CaError> {
-        CertificateAuthority::open(&self.dir.path().join("ca"), self.clock.clone(), DAY)
+        self.reopen_as(ChainLength::Two)
+    }
+
+    fn reopen_as(&self, length: ChainLength) -> Result<CertificateAuthority, CaError> {
+        CertificateAuthority::open(&self.dir.path().join("ca"), self.clock.clone(), DAY, length)
+    }
+
+    fn issuing(&self) -> &CertificateDer<'static> {
+        self.authority.chain().last().unwrap().0
+    }
+
+    fn crl_files(&self) -> [PathBuf; 2] {
+        self.authority.chain().map(|(_, file)| file).collect::<Vec<_>>().try_into().unwrap()
     }
 }
 
@@ -42,8 +54,7 @@ fn read_crl(file: PathBuf) -> (u64, i64, Vec<String>) {
 #[test]
 fn authorities_may_sign_what_they_should_and_nothing_else() {
     let fixture = fixture();
-    for (der, path_length) in [(fixture.authority.root_certificate(), 1), (fixture.authority.issuing_certificate(), 0)]
-    {
+    for (der, path_length) in [(fixture.authority.root_certificate(), 1), (fixture.issuing(), 0)] {
         let (_, certificate) = X509Certificate::from_der(der).unwrap();
         let constraints = certificate.basic_constraints().unwrap().unwrap();
         assert!(constraints.critical && constraints.value.ca);
@@ -56,10 +67,11 @@ fn authorities_may_sign_what_they_should_and_nothing_else() {
 #[test]
 fn a_client_certificate_carries_its_spiffe_id() {
     let fixture = fixture();
-    let client = fixture.authority.client_certificate("spiffe://authbench.test/client/7", DAY).unwrap();
+    let client =
+        fixture.authority.client_certificate("spiffe://authbench.test/client/7", DAY, CertificateKey::P256).unwrap();
     let chain: Vec<_> = CertificateDer::pem_slice_iter(client.chain_pem.as_bytes()).map(Result::unwrap).collect();
     assert_eq!(chain.len(), 2);
-    assert_eq!(&chain[1], fixture.authority.issuing_certificate());
+    assert_eq!(&chain[1], fixture.issuing());
     let identity = ClientIdentity::from_der(&chain[0]).unwrap();
     assert_eq!((&*identity.spiffe_id, &*identity.serial), ("spiffe://authbench.test/client/7", &*client.serial));
     assert_eq!(identity.not_after.as_secs(), (fixture.clock.now().0 + DAY).as_secs());
@@ -71,7 +83,7 @@ fn a_client_certificate_carries_its_spiffe_id() {
     for (id, lifetime) in
         [("https://a.test/x", DAY), ("spiffe://a.test/../x", DAY), ("spiffe://a.test/x", Duration::MAX)]
     {
-        assert!(fixture.authority.client_certificate(id, lifetime).is_err(), "{id} {lifetime:?}");
+        assert!(fixture.authority.client_certificate(id, lifetime, CertificateKey::P256).is_err(), "{id} {lifetime:?}");
     }
 }
 
@@ -93,18 +105,19 @@ fn keys_are_private_and_survive_a_restart() {
         let mode = std::fs::metadata(fixture.dir.path().join("ca").join(name)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{name}");
     }
-    let serial = fixture.authority.client_certificate("spiffe://authbench.test/a", DAY).unwrap().serial;
+    let serial =
+        fixture.authority.client_certificate("spiffe://authbench.test/a", DAY, CertificateKey::P256).unwrap().serial;
     let reopened = fixture.reopen().unwrap();
-    assert_eq!(reopened.root_certificate(), fixture.authority.root_certificate());
-    assert_eq!(reopened.issuing_certificate(), fixture.authority.issuing_certificate());
+    assert!(reopened.chain().eq(fixture.authority.chain()));
     assert!(reopened.revoke(&serial).unwrap(), "the list of issued certificates survives too");
 }
 
 #[test]
 fn revocations_are_published_and_survive_a_restart() {
     let fixture = fixture();
-    let serial = fixture.authority.client_certificate("spiffe://authbench.test/a", DAY).unwrap().serial;
-    let crl = || read_crl(fixture.authority.issuing_crl_file());
+    let serial =
+        fixture.authority.client_certificate("spiffe://authbench.test/a", DAY, CertificateKey::P256).unwrap().serial;
+    let crl = || read_crl(fixture.crl_files()[1].clone());
     let (first, _, serials) = crl();
     assert!(serials.is_empty());
     assert!(!fixture.authority.revoke("7f00").unwrap(), "never issued");
@@ -116,19 +129,19 @@ fn revocations_are_published_and_survive_a_restart() {
     assert_eq!(crl().0, second, "the same again publishes nothing");
 
     let reopened = fixture.reopen().unwrap();
-    let other = reopened.client_certificate("spiffe://authbench.test/b", DAY).unwrap().serial;
+    let other = reopened.client_certificate("spiffe://authbench.test/b", DAY, CertificateKey::P256).unwrap().serial;
     assert!(reopened.revoke(&other).unwrap());
     assert_eq!((crl().0, crl().2), (second + 1, vec![serial, other]));
 
-    reopened.revoke_issuing().unwrap();
-    let (_, _, serials) = read_crl(fixture.authority.root_crl_file());
-    assert_eq!(serials, [authority::serial_of(fixture.authority.issuing_certificate()).unwrap()]);
+    reopened.revoke_ca(1).unwrap();
+    let (_, _, serials) = read_crl(fixture.crl_files()[0].clone());
+    assert_eq!(serials, [authority::serial_of(fixture.issuing()).unwrap()]);
 }
 
 #[test]
 fn crls_are_renewed_after_half_of_their_validity() {
     let fixture = fixture();
-    let files = || [fixture.authority.root_crl_file(), fixture.authority.issuing_crl_file()].map(read_crl);
+    let files = || fixture.crl_files().map(read_crl);
     let before = files();
     fixture.clock.advance(DAY / 2 - Duration::from_secs(60)).unwrap();
     fixture.authority.renew_crls().unwrap();
@@ -142,6 +155,90 @@ fn crls_are_renewed_after_half_of_their_validity() {
     fixture.reopen().unwrap();
     let now = i64::try_from(fixture.clock.now().as_secs()).unwrap();
     assert!(files().iter().all(|crl| crl.1 > now), "opening renews too");
+}
+
+#[test]
+fn chains_of_every_length_lead_from_the_leaf_to_the_root() {
+    for length in ChainLength::ALL {
+        let (dir, clock) = (tempfile::tempdir().unwrap(), Clock::new(ClockMode::Controlled));
+        let authority = CertificateAuthority::open(dir.path(), clock.clone(), DAY, length).unwrap();
+        assert_eq!(authority.chain().count(), usize::from(u8::from(length)));
+        let leaf = authority.client_certificate("spiffe://authbench.test/a", DAY, CertificateKey::Ed25519).unwrap();
+        let mut sent: Vec<_> = CertificateDer::pem_slice_iter(leaf.chain_pem.as_bytes()).map(Result::unwrap).collect();
+        assert_eq!(sent.len(), usize::from(u8::from(length)), "the root is not sent");
+        assert!(!sent.contains(authority.root_certificate()));
+        sent.push(authority.root_certificate().clone());
+        let parsed: Vec<_> = sent.iter().map(|der| X509Certificate::from_der(der).unwrap().1).collect();
+        for (below, pair) in parsed.windows(2).enumerate() {
+            assert_eq!(pair[0].issuer(), pair[1].subject());
+            let constraints = pair[1].basic_constraints().unwrap().unwrap().value;
+            assert_eq!(constraints.path_len_constraint, Some(u32::try_from(below).unwrap()));
+            assert!(pair[0].validity().not_after < pair[1].validity().not_after, "a CA outlives what it signs");
+        }
+        let (server, _) = authority.server_certificate(&["localhost"]).unwrap();
+        assert_eq!(server[1..], sent[1..sent.len() - 1]);
+        assert!(authority.revoke_ca(0).is_err(), "nobody revokes a root");
+        assert!(authority.revoke_ca(usize::from(u8::from(length))).is_err(), "below the last one there is no CA");
+        let reopened = CertificateAuthority::open(dir.path(), clock, DAY, length).unwrap();
+        assert!(reopened.chain().eq(authority.chain()));
+    }
+}
+
+#[test]
+fn a_folder_with_a_chain_of_another_length_is_refused() {
+    let longer = fixture().reopen_as(ChainLength::Three).unwrap_err();
+    assert!(longer.0.contains("root.pem: of another chain than one that sends 3"), "{longer}");
+    // A root that may have more CAs below itself than there are is no contradiction.
+    assert_eq!(fixture().reopen_as(ChainLength::One).unwrap().chain().count(), 1);
+    // An issuing CA of another root is.
+    let (fixture, other) = (fixture(), fixture());
+    for extension in ["pem", "key"] {
+        let file = format!("ca/issuing.{extension}");
+        std::fs::copy(other.dir.path().join(&file), fixture.dir.path().join(&file)).unwrap();
+    }
+    let error = fixture.reopen().unwrap_err();
+    assert!(error.0.contains("issuing.pem: of another chain"), "{error}");
+}
+
+#[test]
+fn client_keys_are_of_the_kind_asked_for() {
+    let fixture = fixture();
+    for (kind, algorithm, bits) in [
+        (CertificateKey::P256, "1.2.840.10045.2.1", 256),
+        (CertificateKey::Rsa2048, "1.2.840.113549.1.1.1", 2048),
+        (CertificateKey::Ed25519, "1.3.101.112", 256),
+    ] {
+        let client = fixture.authority.client_certificate("spiffe://authbench.test/a", DAY, kind).unwrap();
+        let leaf = CertificateDer::from_pem_slice(client.chain_pem.as_bytes()).unwrap();
+        let (_, leaf) = X509Certificate::from_der(&leaf).unwrap();
+        assert_eq!(leaf.public_key().algorithm.algorithm.to_id_string(), algorithm);
+        let size = match leaf.public_key().parsed().unwrap() {
+            x509_parser::public_key::PublicKey::RSA(key) => key.key_size(),
+            x509_parser::public_key::PublicKey::EC(point) => point.key_size(),
+            _ => leaf.public_key().subject_public_key.data.len() * 8,
+        };
+        assert_eq!(size, bits, "{kind:?}");
+        let key = PrivateKeyDer::from_pem_slice(client.key_pem.expose().as_bytes()).unwrap();
+        rustls::crypto::aws_lc_rs::sign::any_supported_type(&key).unwrap();
+    }
+}
+
+#[test]
+fn a_crl_is_filled_up_once_and_survives_a_restart() {
+    let fixture = fixture();
+    let crl = || read_crl(fixture.crl_files()[1].clone());
+    let serial =
+        fixture.authority.client_certificate("spiffe://authbench.test/a", DAY, CertificateKey::P256).unwrap().serial;
+    fixture.authority.revoke(&serial).unwrap();
+    for (population, held) in [(0, 1), (1, 1), (500, 500), (500, 500), (7, 500)] {
+        fixture.authority.fill_crl(population).unwrap();
+        assert_eq!(crl().2.len(), held);
+    }
+    let (number, _, serials) = crl();
+    assert_eq!(serials.iter().collect::<HashSet<_>>().len(), 500, "all different");
+    assert!(serials.contains(&serial));
+    fixture.reopen().unwrap().fill_crl(500).unwrap();
+    assert_eq!(crl().0, number, "filled already: nothing is published");
 }
 
 #[test]

@@ -38,6 +38,10 @@ const INSERT: &str = "
     INSERT INTO keys (digest, id, application, hint, scopes, created_ns, expires_ns, revoked)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 
+/// Largest page cache while a population is written, in KiB as SQLite counts it (negative): the index by identifier is
+/// written all over, and for 10⁷ keys takes half a gigabyte.
+const FILLING_CACHE: i64 = -1_048_576;
+
 /// How long a writer waits for another process that writes.
 const WRITER_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -82,28 +86,30 @@ impl SqliteKeys {
     }
 
     /// One transaction for all: per record it would be one wait for the disk each.
-    pub(crate) fn insert(&self, records: &[KeyRecord]) -> Result<(), StoreError> {
+    pub(crate) fn insert(&self, records: impl Iterator<Item = KeyRecord>) -> Result<(), StoreError> {
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut write = || {
-            let transaction = writer.transaction()?;
-            {
-                let mut insert = transaction.prepare_cached(INSERT)?;
-                for record in records {
-                    insert.execute(params![
-                        &record.digest.0[..],
-                        record.id,
-                        record.application,
-                        record.hint,
-                        record.scopes,
-                        nanoseconds(record.created)?,
-                        record.expires.map(nanoseconds).transpose()?,
-                        record.status == KeyStatus::Revoked,
-                    ])?;
-                }
-            }
-            transaction.commit()
+        write(&mut writer, records).map_err(failed("write", &self.path))
+    }
+
+    /// The same for so many that the pages in work outgrow SQLite's own cache.
+    pub(crate) fn insert_many(&self, records: impl Iterator<Item = KeyRecord>) -> Result<(), StoreError> {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let fill = || {
+            let usual: i64 = writer.pragma_query_value(None, "cache_size", |row| row.get(0))?;
+            writer.pragma_update(None, "cache_size", FILLING_CACHE)?;
+            write(&mut writer, records)?;
+            writer.pragma_update(None, "cache_size", usual)?;
+            // Readers would look for each page in a log as long as the file.
+            writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+            writer.execute_batch("PRAGMA shrink_memory")
         };
-        write().map_err(failed("write", &self.path))
+        fill().map_err(failed("fill", &self.path))
+    }
+
+    pub(crate) fn len(&self) -> Result<usize, StoreError> {
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = writer.query_row("SELECT count(*) FROM keys", [], |row| row.get::<_, i64>(0));
+        count.map(|count| count.unsigned_abs() as usize).map_err(failed("count", &self.path))
     }
 
     pub(crate) fn revoke(&self, id: &str) -> Result<bool, StoreError> {
@@ -127,6 +133,26 @@ fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
     }
     transaction.commit()?;
     Ok(writer)
+}
+
+fn write(writer: &mut Connection, records: impl Iterator<Item = KeyRecord>) -> rusqlite::Result<()> {
+    let transaction = writer.transaction()?;
+    {
+        let mut insert = transaction.prepare_cached(INSERT)?;
+        for record in records {
+            insert.execute(params![
+                &record.digest.0[..],
+                record.id,
+                record.application,
+                record.hint,
+                record.scopes,
+                nanoseconds(record.created)?,
+                record.expires.map(nanoseconds).transpose()?,
+                record.status == KeyStatus::Revoked,
+            ])?;
+        }
+    }
+    transaction.commit()
 }
 
 fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
@@ -180,7 +206,7 @@ mod tests {
         let folder = folder();
         let path = folder.path().join("keys.sqlite");
         let keys = SqliteKeys::open(&path).expect("a fresh database");
-        keys.insert(&[record(1), record(2)]).expect("insert");
+        keys.insert([record(1), record(2)].into_iter()).expect("insert");
         assert!(keys.revoke("key-1").expect("revoke"));
         drop(keys);
 
@@ -194,8 +220,8 @@ mod tests {
     fn a_bulk_insert_is_all_or_nothing() {
         let folder = folder();
         let keys = SqliteKeys::open(&folder.path().join("keys.sqlite")).expect("a fresh database");
-        keys.insert(&[record(1)]).expect("insert");
-        assert!(keys.insert(&[record(2), record(1)]).is_err(), "the second is there already");
+        keys.insert([record(1)].into_iter()).expect("insert");
+        assert!(keys.insert([record(2), record(1)].into_iter()).is_err(), "the second is there already");
         assert_eq!(keys.get(&Digest([2; 32])).expect("get"), None);
     }
 
@@ -204,7 +230,7 @@ mod tests {
         let folder = folder();
         let path = folder.path().join("keys.sqlite");
         let keys = SqliteKeys::open(&path).expect("a fresh database");
-        keys.insert(&[record(1)]).expect("insert");
+        keys.insert([record(1)].into_iter()).expect("insert");
 
         let meddler = Connection::open(&path).expect("a second connection");
         meddler.execute_batch("ALTER TABLE keys RENAME TO elsewhere").expect("rename");
@@ -221,7 +247,7 @@ mod tests {
         let folder = folder();
         let path = folder.path().join("keys.sqlite");
         let keys = SqliteKeys::open(&path).expect("a fresh database");
-        keys.insert(&[record(1)]).expect("insert");
+        keys.insert([record(1)].into_iter()).expect("insert");
 
         let other = Connection::open(&path).expect("a second connection");
         other.execute_batch("BEGIN IMMEDIATE; UPDATE keys SET revoked = 1").expect("a write in progress");

@@ -7,8 +7,9 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::auth::header;
 use crate::config::AUDIENCE;
-use crate::credential::jws::{ALGORITHMS, SigningKey};
+use crate::credential::jws::{ALGORITHMS, KeySet, SigningKey};
 
 const ISSUER: &str = "https://issuer.authbench.test/p";
 
@@ -16,6 +17,16 @@ const ISSUER: &str = "https://issuer.authbench.test/p";
 const NOW: u64 = 1_000_000;
 
 const LEEWAY: u64 = 30;
+
+/// The claims of an accepted token.
+#[derive(Debug, PartialEq, Eq)]
+struct Claims {
+    sub: String,
+    client_id: String,
+    jti: String,
+    scope: String,
+    exp: u64,
+}
 
 struct Fixture {
     key: SigningKey,
@@ -27,7 +38,7 @@ fn fixture(algorithm: Algorithm) -> Fixture {
     let rules = TokenRules { leeway: Duration::from_secs(LEEWAY), max_lifetime: Duration::from_secs(900) };
     Fixture {
         key: SigningKey::generate(algorithm).unwrap(),
-        validator: Validator { issuer: ISSUER.into(), algorithm, rules },
+        validator: Validator { issuer: ISSUER.into(), algorithm, rules, max_token: header::MAX_TOKEN },
         meter: Meter::default(),
     }
 }
@@ -52,12 +63,30 @@ impl Fixture {
         self.token(&self.header(), &claims())
     }
 
-    fn check_at(&self, token: &str, keys: &KeySet, now: Duration) -> Result<Claims, Rejection> {
-        self.validator.validate(token, keys, UnixTime(now), &self.meter)
+    fn keys(&self) -> TrustedKeys {
+        TrustedKeys::new(self.key.key_set())
+    }
+
+    /// Each token is checked twice, for the second time with a header that may be known, and must fare the same.
+    fn check_at(&self, token: &str, keys: &TrustedKeys, now: Duration) -> Result<Claims, Rejection> {
+        let check = || {
+            self.validator.check(token, keys, UnixTime(now), &self.meter, |claims| {
+                Ok(Claims {
+                    sub: claims.sub.to_string(),
+                    client_id: claims.client_id.to_string(),
+                    jti: claims.jti.to_string(),
+                    scope: claims.scope.to_string(),
+                    exp: claims.exp.as_secs(),
+                })
+            })
+        };
+        let verdict = check();
+        assert_eq!(check(), verdict, "{token}");
+        verdict
     }
 
     fn check(&self, token: &str) -> Result<Claims, Rejection> {
-        self.check_at(token, &self.key.key_set(), Duration::from_secs(NOW))
+        self.check_at(token, &self.keys(), Duration::from_secs(NOW))
     }
 
     #[track_caller]
@@ -91,7 +120,7 @@ fn a_good_token_of_every_algorithm() {
         let accepted = fixture.check(&fixture.good()).unwrap();
         assert_eq!((&*accepted.sub, &*accepted.client_id, &*accepted.jti), ("app-1", "app-1", "j1"));
         assert_eq!((&*accepted.scope, accepted.exp), ("read", NOW + 290));
-        assert_eq!(fixture.meter.verify_calls.get(), 1);
+        assert_eq!(fixture.meter.verify_calls.get(), 2);
     }
 }
 
@@ -126,6 +155,48 @@ fn every_algorithm_refuses_changes_and_other_keys() {
         fixture.refused(&other.token(&header, &claims()), Cause::BadSignature);
         assert!(fixture.check(&fixture.token(&header, &claims())).is_ok(), "foreign keys in a header are ignored");
     }
+}
+
+#[test]
+fn a_known_header_helps_no_key_that_was_dropped_and_no_other_signature() {
+    let (fixture, other) = (fixture(Algorithm::ES256), super::tests::fixture(Algorithm::ES256));
+    let (good, now) = (fixture.good(), Duration::from_secs(NOW));
+    let (header, rest) = good.split_once('.').unwrap();
+    let keys = fixture.keys();
+    assert!(keys.recognise(header, Algorithm::ES256).is_none());
+    assert!(fixture.check_at(&good, &keys, now).is_ok());
+    assert_eq!(keys.recognise(header, Algorithm::ES256).unwrap().kid, Some(fixture.key.kid()));
+
+    // Under the known header: another key's signature, another payload, none, and a key that has gone.
+    let forged = other.token(&fixture.header(), &claims());
+    assert!(forged.starts_with(header));
+    assert_eq!(fixture.check_at(&forged, &keys, now), Err(Rejection::Invalid(Cause::BadSignature)));
+    let (_, signature) = rest.split_once('.').unwrap();
+    for token in [format!("{header}.{}.{signature}", b64("{}")), format!("{header}..")] {
+        assert_eq!(fixture.check_at(&token, &keys, now), Err(Rejection::Invalid(Cause::BadSignature)));
+    }
+    let rotated = TrustedKeys::new(other.key.key_set());
+    assert_eq!(fixture.check_at(&good, &rotated, now), Err(Rejection::Invalid(Cause::UnknownKey)));
+    // Even a set that remembers the header by mistake has no key for it.
+    rotated.remember(header, Algorithm::ES256, Some(fixture.key.kid()));
+    assert_eq!(fixture.check_at(&good, &rotated, now), Err(Rejection::Invalid(Cause::UnknownKey)));
+}
+
+#[test]
+fn a_header_is_remembered_only_after_a_good_signature() {
+    let (fixture, other) = (fixture(Algorithm::EdDSA), super::tests::fixture(Algorithm::EdDSA));
+    let (keys, now) = (fixture.keys(), Duration::from_secs(NOW));
+    for n in 0..100 {
+        let mut header = fixture.header();
+        header["n"] = json!(n);
+        let token = other.token(&header, &claims());
+        assert_eq!(fixture.check_at(&token, &keys, now), Err(Rejection::Invalid(Cause::BadSignature)));
+        assert!(keys.recognise(token.split_once('.').unwrap().0, Algorithm::EdDSA).is_none());
+    }
+    // Nobody has used up the places.
+    let good = fixture.good();
+    assert!(fixture.check_at(&good, &keys, now).is_ok());
+    assert!(keys.recognise(good.split_once('.').unwrap().0, Algorithm::EdDSA).is_some());
 }
 
 #[test]
@@ -193,7 +264,7 @@ fn one_key_serves_one_algorithm() {
     let mut ps256 = fixture(Algorithm::PS256);
     let mut jwk = ps256.key.jwk().unwrap();
     jwk["alg"] = json!("RS256");
-    let keys = KeySet::from_jwks(&json!({"keys": [jwk]}).to_string()).unwrap();
+    let keys = TrustedKeys::new(KeySet::from_jwks(&json!({"keys": [jwk]}).to_string()).unwrap());
     let good = ps256.good();
     let now = Duration::from_secs(NOW);
     assert_eq!(ps256.check_at(&good, &keys, now), Err(Rejection::Invalid(Cause::Header)));
@@ -346,7 +417,7 @@ fn a_payload_that_is_no_claims_set() {
 #[test]
 fn the_edges_of_time() {
     let fixture = fixture(Algorithm::EdDSA);
-    let keys = fixture.key.key_set();
+    let keys = fixture.keys();
     let at = |token: &str, millis: u64| fixture.check_at(token, &keys, Duration::from_millis(millis)).map(drop);
     let invalid = |cause| Err(Rejection::Invalid(cause));
     let second = 1000;
@@ -389,7 +460,7 @@ fn the_edges_of_time() {
 fn without_leeway_a_token_dies_at_exp_itself() {
     let mut fixture = fixture(Algorithm::EdDSA);
     fixture.validator.rules.leeway = Duration::ZERO;
-    let keys = fixture.key.key_set();
+    let keys = fixture.keys();
     let at = |token: &str, now: f64| fixture.check_at(token, &keys, Duration::from_secs_f64(now)).map(drop);
     let whole = fixture.with_claim("exp", json!(NOW));
     assert_eq!(at(&whole, NOW as f64 - 0.5), Ok(()));
