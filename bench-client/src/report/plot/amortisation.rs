@@ -85,7 +85,7 @@ pub(super) fn draw<DB: DrawingBackend>(summary: &Summary, canvas: &Canvas<'_, DB
         let y = up.at(*cpu);
         canvas.line(&[(LEFT, y), (RIGHT, y)], colour(&variant.method), 1.0, 0.35)?;
     }
-    for (row, found) in both_full(summary).enumerate() {
+    for (row, found) in marked(summary).enumerate() {
         draw_break_even(summary, found, row, &across, canvas)?;
     }
     for line in &lines {
@@ -108,6 +108,12 @@ pub(super) fn draw<DB: DrawingBackend>(summary: &Summary, canvas: &Canvas<'_, DB
         }
     }
     draw_names(&lines, &up, canvas)
+}
+
+/// The break-evens that the figure marks: those of the first variant with certificates, or lines would hide the curves.
+fn marked(summary: &Summary) -> impl Iterator<Item = &Amortisation> {
+    let first = both_full(summary).next().map(|found| found.variant.as_str());
+    both_full(summary).filter(move |found| Some(found.variant.as_str()) == first)
 }
 
 /// A vertical line where the curves cross, a band as wide as its interval, and what it is.
@@ -175,13 +181,16 @@ fn apart(own: &[f64], step: f64, lowest: f64) -> Vec<f64> {
 /// What to read from it.
 pub(super) fn caption(summary: &Summary) -> String {
     let mut text: String = amortised(summary).into_iter().map(|sentence| sentence + " ").collect();
-    text += &format!(
-        "Each line is one variant with one kind of session: solid with a full handshake for each connection, dashed \
-         where sessions are resumed. All variants pay their own handshakes at the same number of requests; vertical lines \
-         mark where those of the client certificate have paid off, the band is the interval. Thin horizontal lines are the \
-         cost on kept connections, where that was measured. Bars are {}.",
-        interval_words(summary)
-    );
+    text += "Each line is one variant with one kind of session: solid with a full handshake for each connection, dashed where \
+             sessions are resumed. All variants pay their own handshakes at the same number of requests. Thin horizontal \
+             lines are the cost on kept connections, where that was measured.";
+    if let Some(found) = marked(summary).next() {
+        text += &format!(
+            " Vertical lines mark where the certificates of {} have paid off, the band is the interval.",
+            found.variant
+        );
+    }
+    text += &format!(" Bars are {}.", interval_words(summary));
     text
 }
 
