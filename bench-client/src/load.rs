@@ -13,10 +13,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bench_server::contract::{HttpVersion, Issued, Transport};
+use bench_server::contract::{HttpVersion, Issued, KeyExchange, Transport};
 use rustls_pki_types::CertificateDer;
 
 pub use self::caller::{Answer, Caller};
+pub use self::first::{FirstCall, Taken};
+pub use self::handshakes::Handshakes;
 pub use self::schedule::Profile;
 pub use self::session::{OpenLoop, Session};
 pub use self::tally::Tally;
@@ -25,10 +27,13 @@ use crate::plan::Convention;
 
 mod caller;
 mod connect;
+mod first;
+mod handshakes;
 mod http1;
 mod http2;
 mod request;
 mod response;
+mod round_trips;
 mod schedule;
 mod session;
 mod slice;
@@ -49,6 +54,8 @@ pub struct Endpoint {
     pub transport: Transport,
     /// HTTP version.
     pub http: HttpVersion,
+    /// The one group of the key exchange; absent means as rustls prefers.
+    pub key_exchange: Option<KeyExchange>,
     /// Roots that the server's certificate must chain to.
     pub roots: Vec<CertificateDer<'static>>,
     /// Path of the protected route.

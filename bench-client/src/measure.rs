@@ -1,6 +1,7 @@
 //! Carries out a plan: starts, rounds, interleaved slices; one file per measurement under `measure/`.
 
 mod capacity;
+mod handshake;
 mod load;
 mod pace;
 mod random;
@@ -9,6 +10,7 @@ mod revocation;
 mod rules;
 #[cfg(test)]
 mod samples;
+mod setup;
 mod start;
 mod watch;
 mod window;
@@ -141,7 +143,7 @@ fn files_needed(plan: &Plan) -> usize {
         .map(|variant| {
             let cases = plan.cases.iter().filter(|case| case.variant == variant.name);
             let loads = cases.filter_map(|case| load::Load::of(&plan.measurement(&case.measurement)?.kind));
-            loads.map(|load| load.connections).max().unwrap_or(0)
+            loads.map(|load| load.files()).max().unwrap_or(0)
         })
         .sum();
     let callers = plan

@@ -6,14 +6,16 @@
 mod bounds;
 mod expected;
 mod external;
+mod handshake;
 mod price;
+mod setup;
 mod sweep;
 mod template;
 
 use std::fmt;
 use std::time::Duration;
 
-use bench_server::contract::{AuthorizationServerConfig, HttpVersion, MethodConfig, Transport};
+use bench_server::contract::{AuthorizationServerConfig, HttpVersion, KeyExchange, MethodConfig, Transport};
 use serde::{Deserialize, Serialize};
 
 pub use expected::{ExpectedStart, expected_filling};
@@ -21,7 +23,9 @@ pub use external::{
     Accepted, Convention, CredentialSource, ExternalMethod, HeaderField, MethodWord, Revoke, RevokeRequest, TargetPlan,
     TargetProcesses, TokenRequest,
 };
+pub use handshake::{HandshakePlan, SessionKind};
 pub use price::{NotAPrice, Price};
+pub use setup::SetupPlan;
 pub use sweep::{Coordinate, Metric, Point, ServerPlan, Sweep, SweptPath, SweptValue};
 pub use template::{Slot, Template};
 
@@ -50,6 +54,9 @@ pub struct Plan {
     pub transport: Transport,
     /// HTTP version.
     pub http: HttpVersion,
+    /// The one group of the key exchange; absent means as rustls prefers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_exchange: Option<KeyExchange>,
     /// Whether server and client are bound to processors of their own, where there are two or more.
     pub pin: bool,
     /// Whether the processors that are used are kept from sleeping.
@@ -177,6 +184,10 @@ pub enum MeasurementKind {
     Throughput(ThroughputPlan),
     /// Credentials are revoked and probed until refused.
     Revocation(RevocationPlan),
+    /// New connections, each used for so many requests.
+    Handshake(HandshakePlan),
+    /// From nothing to the first authorised request, step by step.
+    Setup(SetupPlan),
 }
 
 /// Settings of an open-loop measurement.

@@ -2,6 +2,9 @@
 //!
 //! Durations are integer nanoseconds. Histograms are HdrHistograms in V2 form, base64 (standard, padded).
 
+mod handshake;
+mod setup;
+
 use std::collections::BTreeMap;
 
 use base64::Engine as _;
@@ -11,6 +14,8 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Deserializer, Serializer, V2Serializer};
 use serde::{Deserialize, Serialize};
 
+pub use self::handshake::HandshakeResult;
+pub use self::setup::{Channel, KeptSecret, SetupResult, SetupStep, SetupTrial};
 use crate::cell::Cell;
 use crate::machine::{TcpCounts, Usage};
 use crate::outcome::Outcomes;
@@ -58,6 +63,10 @@ pub enum Measured {
     Throughput(LoadResult),
     /// Revocation windows.
     Revocation(RevocationResult),
+    /// New connections.
+    Handshake(Box<HandshakeResult>),
+    /// From nothing to the first authorised request.
+    Setup(SetupResult),
 }
 
 /// What a trial under load measured. Only the phase `measure` is in it.

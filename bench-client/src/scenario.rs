@@ -5,10 +5,12 @@
 //! ```
 
 mod document;
+mod handshake;
 mod measurement;
 mod quick;
 mod reader;
 mod rules;
+mod setup;
 mod suggest;
 mod sweep;
 mod target;
@@ -21,7 +23,7 @@ mod tests;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use bench_server::contract::{HttpVersion, Transport};
+use bench_server::contract::{HttpVersion, KeyExchange, Transport};
 
 use self::document::{Argument, At, Table};
 use self::measurement::{Selection, WrittenMeasurement};
@@ -165,6 +167,7 @@ struct Scenario {
     starts: u32,
     rounds: u32,
     server: ServerPlan,
+    key_exchange: Option<KeyExchange>,
     pin: bool,
     keep_awake: KeepAwake,
     price_per_core_hour: Option<Price>,
@@ -194,8 +197,8 @@ impl Scenario {
         let target = read_target(&mut section, folder);
         let (starts, rounds) = read_rounds(&mut section, target.is_some());
         let keep_awake = section.optional("keep_awake", flag).map_or(KeepAwake::Auto, KeepAwake::from);
-        let (server, pin) = match &target {
-            Some(target) => (ServerPlan { transport: target.transport, http: target.http }, target.pin),
+        let (server, key_exchange, pin) = match &target {
+            Some(target) => (ServerPlan { transport: target.transport, http: target.http }, None, target.pin),
             None => read_server(&mut section),
         };
         let price_per_core_hour = section.optional("price_per_core_hour", price);
@@ -213,6 +216,7 @@ impl Scenario {
             starts,
             rounds,
             server,
+            key_exchange,
             pin,
             keep_awake,
             price_per_core_hour,
@@ -249,14 +253,15 @@ impl Scenario {
         let mut cases = Vec::new();
         let mut measurements = Vec::new();
         for written in self.measurements.iter().filter(|written| runs(&written.steps)) {
-            let Some(measurement) = &written.measurement else { continue };
-            let selected = self.selected(written).filter(|(variant, _)| runs(&variant.steps));
-            cases.extend(selected.map(|(_, variant)| Case {
-                id: format!("{}/{}", variant.name, measurement.name),
-                variant: variant.name.clone(),
-                measurement: measurement.name.clone(),
-            }));
-            measurements.push(measurement.clone());
+            for measurement in written.planned() {
+                let selected = self.selected(written).filter(|(variant, _)| runs(&variant.steps));
+                cases.extend(selected.map(|(_, variant)| Case {
+                    id: format!("{}/{}", variant.name, measurement.name),
+                    variant: variant.name.clone(),
+                    measurement: measurement.name.clone(),
+                }));
+                measurements.push(measurement);
+            }
         }
         let mut plan = Plan {
             scenario: name.to_owned(),
@@ -267,6 +272,7 @@ impl Scenario {
             rounds: self.rounds,
             transport: self.server.transport,
             http: self.server.http,
+            key_exchange: self.key_exchange,
             pin: self.pin,
             keep_awake: self.keep_awake,
             quick: false,
@@ -323,18 +329,19 @@ fn read_rounds(section: &mut Section<'_>, external: bool) -> (u32, u32) {
     (starts, rounds)
 }
 
-/// How the servers are reached, and whether they are bound to processors.
-fn read_server(section: &mut Section<'_>) -> (ServerPlan, bool) {
+/// How the servers are reached, by which group keys are exchanged, and whether they are bound to processors.
+fn read_server(section: &mut Section<'_>) -> (ServerPlan, Option<KeyExchange>, bool) {
     const TRANSPORTS: &[(&str, Transport)] =
         &[("plaintext", Transport::Plaintext), ("tls1.2", Transport::Tls12), ("tls1.3", Transport::Tls13)];
     const VERSIONS: &[(&str, HttpVersion)] = &[("1.1", HttpVersion::Http1), ("2", HttpVersion::Http2)];
     const DEFAULT: ServerPlan = ServerPlan { transport: Transport::Tls13, http: HttpVersion::Http1 };
-    let Some(mut server) = section.table("server") else { return (DEFAULT, true) };
+    let Some(mut server) = section.table("server") else { return (DEFAULT, None, true) };
     let plan = ServerPlan {
         transport: server.or("transport", DEFAULT.transport, one_of(TRANSPORTS)),
         http: server.or("http", DEFAULT.http, one_of(VERSIONS)),
     };
+    let key_exchange = handshake::read_key_exchange(&mut server, plan.transport);
     let pin = server.or("pin", true, flag);
     server.finish();
-    (plan, pin)
+    (plan, key_exchange, pin)
 }

@@ -4,11 +4,15 @@
 //! bootstrap over the trials that were merged.
 
 mod bootstrap;
+mod break_even;
 mod crossing;
 mod distribution;
 mod point;
 
 pub use bootstrap::{Grouping, Interval, Resampler};
+pub use break_even::{BreakEven, break_even};
 pub use crossing::{Crossing, CrossingInterval, Crossings, Spacing, crossings, interpolate, sign_changes};
 pub use distribution::{Distribution, PERCENTILE_TAIL, Pool};
-pub use point::{detectable_change, kolmogorov_bound, kolmogorov_distance_from_uniform, median, ratio_of_pairs};
+pub use point::{
+    detectable_change, kolmogorov_bound, kolmogorov_distance_from_uniform, median, ratio_of_pairs, weighted_median,
+};

@@ -11,13 +11,14 @@ mod reference;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bench_server::contract::{Issued, ServerConfig, Telemetry};
+use bench_server::contract::{Issued, RegisteredClient, ServerConfig, Telemetry};
 
 use crate::load::Endpoint;
 use crate::machine::Machine;
 use crate::plan::{Plan, Variant};
 
 use external::External;
+pub(crate) use oauth::principal as principal_of_client;
 pub use process::Launcher;
 use reference::Reference;
 
@@ -139,6 +140,26 @@ impl Target {
             Server::External(external) => external.take(count).await,
         };
         issued.map_err(|message| self.request(message))
+    }
+
+    /// The authorization server of the variant, where it has one: where requests to it go, and its issuer identifier.
+    pub fn authorization_server(&self) -> Option<(&Endpoint, &str)> {
+        match &self.server {
+            Server::Reference(reference) => reference.authorization_server(),
+            Server::External(_) => None,
+        }
+    }
+
+    /// Registers a client that may ask for tokens of its own (RFC 6749 §4.4).
+    ///
+    /// # Errors
+    /// [`TargetError`].
+    pub async fn register_client(&self) -> Result<RegisteredClient, TargetError> {
+        let registered = match &self.server {
+            Server::Reference(reference) => reference.register_client().await,
+            Server::External(_) => Err("only the reference server registers clients".to_owned()),
+        };
+        registered.map_err(|message| self.request(message))
     }
 
     /// Revokes a credential the way the method's standard says: revocation endpoint (RFC 7009) for OAuth 2.0, control

@@ -201,7 +201,8 @@ fn nginx(stage: &mut Stage) -> [u16; 2] {
 fn loads(run: &LoadedRun) -> impl Iterator<Item = (&Record, &LoadResult)> {
     run.records.iter().filter_map(|record| match &record.measured {
         Measured::Latency(result) | Measured::Throughput(result) => Some((record, result)),
-        Measured::Revocation(_) => None,
+        Measured::Handshake(result) => Some((record, &result.load)),
+        Measured::Revocation(_) | Measured::Setup(_) => None,
     })
 }
 

@@ -66,6 +66,9 @@ pub struct ListenerConfig {
     pub transport: Transport,
     /// HTTP versions offered, in order of preference (ALPN over TLS; prior knowledge in plaintext).
     pub http: Vec<HttpVersion>,
+    /// The one group of the key exchange; absent means those that rustls offers, in its order of preference.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_exchange: Option<KeyExchange>,
     /// Protected routes. A profile of method `mtls` makes client certificates mandatory on the listener, so it
     /// shares the listener with no profile of another method.
     #[serde(default)]
@@ -98,6 +101,18 @@ pub enum HttpVersion {
     /// HTTP/2 (RFC 9113).
     #[serde(rename = "2")]
     Http2,
+}
+
+/// A group of the ephemeral key exchange in TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum KeyExchange {
+    /// X25519 combined with ML-KEM-768, which a quantum computer does not break (draft-ietf-tls-ecdhe-mlkem). TLS 1.3 only.
+    X25519MLKEM768,
+    /// X25519 (RFC 7748).
+    X25519,
+    /// ECDH on P-256 (RFC 8446 §4.2.7: `secp256r1`).
+    #[serde(rename = "P-256")]
+    P256,
 }
 
 /// A variant's server side: one protected route and how its callers authenticate.

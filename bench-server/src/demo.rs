@@ -72,6 +72,7 @@ fn configuration(state_dir: PathBuf, port: u16, mtls_port: u16) -> ServerConfig 
         bind: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
         transport: Transport::Tls13,
         http: vec![HttpVersion::Http2, HttpVersion::Http1],
+        key_exchange: None,
         profiles,
         authorization_server: false,
     };

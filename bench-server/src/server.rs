@@ -446,7 +446,8 @@ fn build_listener(
     });
     let tls = version
         .map(|version| {
-            tls::configuration(version, &listener.http, (chain.clone(), key.clone_key()), client_verifier)
+            let certificate = (chain.clone(), key.clone_key());
+            tls::configuration(version, &listener.http, listener.key_exchange, certificate, client_verifier)
                 .map(|configuration| TlsAcceptor::from(Arc::new(configuration)))
                 .map_err(|error| StartError::state(format!("set up TLS of listener \"{}\"", listener.name), error))
         })

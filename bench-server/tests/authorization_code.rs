@@ -29,6 +29,7 @@ async fn start(state_dir: &Path, access_token: AccessTokenFormat, validation: To
         bind: ([127, 0, 0, 1], 0).into(),
         transport: Transport::Plaintext,
         http: vec![HttpVersion::Http1],
+        key_exchange: None,
         profiles,
         authorization_server,
     };

@@ -159,6 +159,7 @@ impl TokenIssuer {
                 bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
                 transport: Transport::Tls13,
                 http: vec![HttpVersion::Http1],
+                key_exchange: None,
                 profiles: Vec::new(),
                 authorization_server: true,
             }],

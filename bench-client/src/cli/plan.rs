@@ -55,8 +55,9 @@ fn describe(plan: &Plan) -> String {
     let servers: Vec<String> =
         plan.servers().iter().map(|at| format!("{} over HTTP/{}", word(&at.transport), word(&at.http))).collect();
     line(format!(
-        "{}, seed {}, {} starts of {} rounds{}",
+        "{}{}, seed {}, {} starts of {} rounds{}",
         servers.join(" and "),
+        plan.key_exchange.map_or_else(String::new, |group| format!(", key exchange {}", word(&group))),
         plan.seed,
         plan.starts,
         plan.rounds_per_start(),
@@ -72,12 +73,13 @@ fn describe(plan: &Plan) -> String {
     }
     let start = plan.expected_start();
     line(format!(
-        "about {}: per start {} to start the servers and issue credentials (estimated), {} warm-up, {} load, {} revocation",
+        "about {}: per start {} to start the servers and issue credentials (estimated), {} warm-up, {} load, {} revocation{}",
         seconds(plan.expected_duration()),
         seconds(start.start_up),
         seconds(start.warm_up),
         seconds(start.load),
-        seconds(start.revocation)
+        seconds(start.revocation),
+        if start.setup.is_zero() { String::new() } else { format!(", {} setup", seconds(start.setup)) }
     ));
     if !plan.sweeps.is_empty() {
         line(format!("\n{}", sweeps(plan)));
@@ -166,6 +168,21 @@ fn measurements(plan: &Plan) -> Table {
                 },
                 slices(load.slices, load.slice),
                 humantime::format_duration(load.warmup).to_string(),
+            ),
+            MeasurementKind::Handshake(load) => (
+                format!(
+                    "new connections, {} at a time, session {}, {} requests on each",
+                    load.connections,
+                    load.session.word(),
+                    load.requests_per_connection
+                ),
+                slices(load.slices, load.slice),
+                humantime::format_duration(load.warmup).to_string(),
+            ),
+            MeasurementKind::Setup(setup) => (
+                format!("{} times from nothing to the first authorised request", setup.trials),
+                "once per start".to_owned(),
+                String::new(),
             ),
             MeasurementKind::Revocation(revocation) => {
                 let mut sent = format!(

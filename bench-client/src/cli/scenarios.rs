@@ -33,6 +33,12 @@ pub(super) const SHIPPED: &[Shipped] = &[
     },
     Shipped { name: "scale", file: "scenarios/scale.toml", text: include_str!("../../../scenarios/scale.toml") },
     Shipped {
+        name: "mtls-amortisation",
+        file: "scenarios/mtls-amortisation.toml",
+        text: include_str!("../../../scenarios/mtls-amortisation.toml"),
+    },
+    Shipped { name: "setup", file: "scenarios/setup.toml", text: include_str!("../../../scenarios/setup.toml") },
+    Shipped {
         name: "haproxy",
         file: "scenarios/gateways/haproxy.toml",
         text: include_str!("../../../scenarios/gateways/haproxy.toml"),

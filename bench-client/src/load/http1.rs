@@ -61,6 +61,22 @@ impl Http1 {
         Exchanged { outcome, keep: false }
     }
 
+    /// Sends a request and reads status and body of its answer, whatever they are: for requests that are not load.
+    pub(super) async fn fetch(&mut self, request: &[u8]) -> io::Result<(u16, Vec<u8>)> {
+        self.write(request).await?;
+        let mut received = Vec::with_capacity(INITIAL_BUFFER);
+        loop {
+            let closed = self.stream.read_buf(&mut received).await? == 0;
+            match response::frame(&mut received, closed) {
+                Ok(Some(framed)) => return Ok((framed.status(), received[framed.body].to_vec())),
+                Ok(None) if closed => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(None) if received.len() < MAX_ANSWER => {}
+                Ok(None) => return Err(io::Error::other("the answer is too long")),
+                Err(response::NotHttp) => return Err(io::Error::other("the answer is no HTTP/1.1")),
+            }
+        }
+    }
+
     async fn write(&mut self, request: &[u8]) -> io::Result<()> {
         self.stream.write_all(request).await?;
         self.stream.flush().await

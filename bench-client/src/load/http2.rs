@@ -11,6 +11,7 @@ use h2::client::SendRequest;
 use http::header::WWW_AUTHENTICATE;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
 
 use super::connect::{ConnectError, Stream};
 use super::request::Expected;
@@ -23,6 +24,8 @@ use crate::outcome::{Outcome, RejectReason, Transport};
 pub(super) struct Http2 {
     send: SendRequest<Bytes>,
     refused: Arc<AtomicBool>,
+    /// The task that drives the connection.
+    driver: Arc<JoinHandle<()>>,
 }
 
 impl Http2 {
@@ -34,8 +37,8 @@ impl Http2 {
         let (send, connection) = begun
             .map_err(|error| ConnectError { outcome: failure(&error, &refused), source: io::Error::other(error) })?;
         // Every request in flight hears of an error by itself.
-        tokio::spawn(async move { drop(connection.await) });
-        Ok(Self { send, refused })
+        let driver = tokio::spawn(async move { drop(connection.await) });
+        Ok(Self { send, refused, driver: Arc::new(driver) })
     }
 
     /// Sends a request and reads its answer, whose body goes to `buffer`.
@@ -73,6 +76,16 @@ impl Http2 {
         let mut challenges = Challenges::default();
         head.headers.get_all(WWW_AUTHENTICATE).iter().for_each(|value| challenges.read(value.as_bytes()));
         Ok(response::judge(head.status.as_u16(), challenges, buffer, expected))
+    }
+
+    /// Ends the connection with GOAWAY (RFC 9113 §5.4.1) and waits until it has ended, unless others share it.
+    pub(super) async fn close(self) {
+        let Self { send, driver, .. } = self;
+        drop(send);
+        if let Some(driver) = Arc::into_inner(driver) {
+            // It ends by itself, and so does the wait for the server's end of the connection.
+            let _ = driver.await;
+        }
     }
 
     /// Whether another request may be sent, as far as is known.

@@ -210,6 +210,7 @@ mod tests {
             host: "localhost".to_owned(),
             transport: Transport::Plaintext,
             http: HttpVersion::Http2,
+            key_exchange: None,
             roots: Vec::new(),
             path: "/whoami".to_owned(),
             convention: None,

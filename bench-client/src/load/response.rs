@@ -2,6 +2,7 @@
 //! for HTTP/1.1 and HTTP/2.
 
 use std::mem::MaybeUninit;
+use std::ops::Range;
 
 use super::request::{Expected, Scheme};
 use crate::outcome::{Outcome, RejectReason, Transport};
@@ -44,13 +45,36 @@ enum Framing {
     UntilClose,
 }
 
-/// Parses what has been received of an answer. A chunked body is joined in place once it is complete. `closed`: the
-/// server has ended the stream.
+/// Parses what has been received of an answer and judges it. `closed`: the server has ended the stream.
 pub(super) fn parse(received: &mut [u8], closed: bool, expected: Expected<'_>) -> Result<Progress, NotHttp> {
+    let Some(Framed { head, body, length }) = frame(received, closed)? else { return Ok(Progress::Partial) };
+    let outcome = judge(head.status, head.challenges, &received[body], expected);
+    let keep = head.keep && !matches!(head.framing, Framing::UntilClose);
+    Ok(Progress::Complete { outcome, length, keep })
+}
+
+/// A complete answer.
+pub(super) struct Framed {
+    head: Head,
+    /// Where in what was received its body stands.
+    pub(super) body: Range<usize>,
+    /// Its length in bytes.
+    length: usize,
+}
+
+impl Framed {
+    /// The status code.
+    pub(super) fn status(&self) -> u16 {
+        self.head.status
+    }
+}
+
+/// Finds the bounds of an answer; `None` while incomplete. A chunked body is joined in place once it is complete.
+pub(super) fn frame(received: &mut [u8], closed: bool) -> Result<Option<Framed>, NotHttp> {
     let mut start = 0;
     let (head, body_start) = loop {
         match parse_head(&received[start..])? {
-            None => return Ok(Progress::Partial),
+            None => return Ok(None),
             // Interim answers (RFC 9110 §15.2) stand before the real one.
             Some((head, length)) if head.status < 200 && head.status != 101 => start += length,
             Some((head, length)) => break (head, start + length),
@@ -61,14 +85,12 @@ pub(super) fn parse(received: &mut [u8], closed: bool, expected: Expected<'_>) -
         Framing::Length(length) if body.len() >= length => (length, length),
         Framing::Chunked => match join_chunks(body)? {
             Some(lengths) => lengths,
-            None => return Ok(Progress::Partial),
+            None => return Ok(None),
         },
         Framing::UntilClose if closed => (body.len(), body.len()),
-        Framing::Length(_) | Framing::UntilClose => return Ok(Progress::Partial),
+        Framing::Length(_) | Framing::UntilClose => return Ok(None),
     };
-    let outcome = judge(head.status, head.challenges, &body[..body_length], expected);
-    let keep = head.keep && !matches!(head.framing, Framing::UntilClose);
-    Ok(Progress::Complete { outcome, length: body_start + raw_length, keep })
+    Ok(Some(Framed { head, body: body_start..body_start + body_length, length: body_start + raw_length }))
 }
 
 /// What of a head matters.

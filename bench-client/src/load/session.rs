@@ -1,7 +1,10 @@
-//! Connections of one variant, kept across slices, and the two ways to load them: by a schedule, and in a loop.
+//! Connections of one variant, kept across slices, and the ways to load them: by a schedule, and in a loop; or to open
+//! new ones in a loop.
 //!
 //! All slots of a slice run as one future of the calling thread: nothing is shared between threads, and an answer costs
 //! no hand-over between tasks.
+
+mod connections;
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -281,6 +284,12 @@ struct Credentials<'a> {
     rng: ChaCha8Rng,
 }
 
+impl Credentials<'_> {
+    fn pick(&mut self) -> usize {
+        self.pool.pick(&mut self.rng)
+    }
+}
+
 /// Sends again as soon as the last answer came, until the slice ends.
 async fn repeat(
     slot: &mut Slot,
@@ -299,10 +308,7 @@ async fn repeat(
                 break;
             }
         }
-        let credential = slot.certificate.unwrap_or_else(|| {
-            let Credentials { pool, rng } = &mut *credentials.borrow_mut();
-            pool.pick(rng)
-        });
+        let credential = slot.certificate.unwrap_or_else(|| credentials.borrow_mut().pick());
         slice.sending(proper);
         let outcome = slot.request(wire, kind, credential).await;
         let done = Instant::now();

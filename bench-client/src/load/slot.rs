@@ -1,12 +1,13 @@
 //! The place of one request in flight: an HTTP/1.1 connection, or a stream's worth of an HTTP/2 connection.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bench_server::contract::{HttpVersion, Issued, Material};
 use rustls::ClientConfig;
 
-use super::connect::{ConnectError, Connector, Stream};
+use super::connect::{ConnectError, Connector, Established, Stream};
 use super::http1::Http1;
 use super::http2::{self, Http2};
 use super::request::Requests;
@@ -38,18 +39,13 @@ impl Wire {
     /// # Errors
     /// [`LoadError`].
     pub(super) fn new(endpoint: &Endpoint, issued: &[Issued]) -> Result<Self, LoadError> {
-        let tls = Tls::new(endpoint)?;
+        let connector = Connector::new(endpoint)?;
+        let tls = Tls::new(endpoint, &connector.traffic)?;
         let anonymous = match (&tls, issued.first()) {
             (Some(tls), Some(credential)) if !is_certificate(credential) => Some(tls.config(credential)?),
             _ => None,
         };
-        Ok(Self {
-            connector: Connector::new(endpoint)?,
-            requests: Requests::render(endpoint, issued)?,
-            tls,
-            anonymous,
-            http: endpoint.http,
-        })
+        Ok(Self { connector, requests: Requests::render(endpoint, issued)?, tls, anonymous, http: endpoint.http })
     }
 
     fn tls_for(&self, credential: &Issued) -> Result<Option<Arc<ClientConfig>>, LoadError> {
@@ -73,6 +69,36 @@ pub(super) fn is_certificate(credential: &Issued) -> bool {
 enum Channel {
     Http1(Http1),
     Http2(Http2),
+}
+
+impl Channel {
+    async fn exchange(&mut self, wire: &Wire, credential: usize, buffer: &mut Vec<u8>) -> Exchanged {
+        let expected = wire.requests.expected(credential);
+        match self {
+            Self::Http1(http1) => http1.exchange(wire.requests.http1(credential), expected, buffer).await,
+            Self::Http2(http2) => http2.exchange(wire.requests.http2(credential), expected, buffer).await,
+        }
+    }
+
+    async fn close(self) {
+        match self {
+            Self::Http1(http1) => http1.close().await,
+            Self::Http2(http2) => http2.close().await,
+        }
+    }
+}
+
+/// A connection that was opened for a number of requests; see [`Slot::converse`].
+pub(super) struct Conversation(Channel);
+
+impl Conversation {
+    /// Sends a request of HTTP/1.1 as it is, and reads status and body of its answer.
+    pub(super) async fn fetch(&mut self, request: &[u8]) -> io::Result<(u16, Vec<u8>)> {
+        match &mut self.0 {
+            Channel::Http1(http1) => http1.fetch(request).await,
+            Channel::Http2(_) => Err(io::Error::other("only HTTP/1.1 can be sent as it is")),
+        }
+    }
 }
 
 /// See the module.
@@ -137,14 +163,10 @@ impl Slot {
             (ConnectionKind::Reused, None) => self.connect_kept(wire).await?,
             (ConnectionKind::Fresh | ConnectionKind::Resumed, kept) => {
                 self.kept = kept;
-                self.connect_once(wire, kind).await?
+                self.connect_once(wire, kind).await?.0
             }
         };
-        let expected = wire.requests.expected(credential);
-        let Exchanged { outcome, keep } = match &mut channel {
-            Channel::Http1(http1) => http1.exchange(wire.requests.http1(credential), expected, &mut self.buffer).await,
-            Channel::Http2(http2) => http2.exchange(wire.requests.http2(credential), expected, &mut self.buffer).await,
-        };
+        let Exchanged { outcome, keep } = channel.exchange(wire, credential, &mut self.buffer).await;
         match kind {
             ConnectionKind::Reused if keep => self.kept = Some(channel),
             ConnectionKind::Reused => drop(channel),
@@ -155,11 +177,38 @@ impl Slot {
 
     /// Closes the connection that served only the last request: not part of that request's time.
     pub(super) async fn close_spent(&mut self) {
-        match self.spent.take() {
-            Some(Channel::Http1(http1)) => http1.close().await,
-            // Ends with its last handle, by GOAWAY.
-            Some(Channel::Http2(_)) | None => {}
+        if let Some(channel) = self.spent.take() {
+            channel.close().await;
         }
+    }
+
+    /// Opens a connection of that kind for requests by [`Slot::exchange`], until [`Slot::hang_up`]. Kept connections have
+    /// no part in it.
+    pub(super) async fn converse(
+        &mut self,
+        wire: &Wire,
+        kind: ConnectionKind,
+    ) -> Result<(Conversation, Established), ConnectError> {
+        self.in_flight = true;
+        let opened = self.connect_once(wire, kind).await;
+        self.in_flight = opened.is_ok();
+        opened.map(|(channel, established)| (Conversation(channel), established))
+    }
+
+    /// Sends one request on a connection of [`Slot::converse`].
+    pub(super) async fn exchange(
+        &mut self,
+        wire: &Wire,
+        conversation: &mut Conversation,
+        credential: usize,
+    ) -> Exchanged {
+        conversation.0.exchange(wire, credential, &mut self.buffer).await
+    }
+
+    /// Ends a connection of [`Slot::converse`].
+    pub(super) async fn hang_up(&mut self, conversation: Conversation) {
+        self.in_flight = false;
+        conversation.0.close().await;
     }
 
     /// Waits a little when connecting keeps failing, so that a dead server does not make a busy loop.
@@ -203,6 +252,11 @@ impl Slot {
         self.close_spent().await;
     }
 
+    /// Lets go of the session that resumed connections would go back to.
+    pub(super) fn forget_session(&mut self) {
+        self.resuming = None;
+    }
+
     /// Whether a connection is kept.
     pub(super) fn keeps_connection(&self) -> bool {
         self.kept.is_some()
@@ -214,20 +268,26 @@ impl Slot {
     }
 
     async fn connect_kept(&mut self, wire: &Wire) -> Result<Channel, ConnectError> {
-        let Some(shared) = self.shared.clone() else { return self.connect_once(wire, ConnectionKind::Reused).await };
+        let Some(shared) = self.shared.clone() else {
+            return self.connect_once(wire, ConnectionKind::Reused).await.map(|(channel, _)| channel);
+        };
         let tls = self.tls.as_ref();
         let opened = shared.get(async { Http2::open(wire.connector.connect(tls).await?).await }).await;
         self.note(&opened);
         opened.map(Channel::Http2)
     }
 
-    async fn connect_once(&mut self, wire: &Wire, kind: ConnectionKind) -> Result<Channel, ConnectError> {
+    async fn connect_once(
+        &mut self,
+        wire: &Wire,
+        kind: ConnectionKind,
+    ) -> Result<(Channel, Established), ConnectError> {
         let tls = match kind {
             ConnectionKind::Resumed => self.resuming.as_ref().or(self.tls.as_ref()),
             ConnectionKind::Reused | ConnectionKind::Fresh => self.tls.as_ref(),
         };
-        let opened = match wire.connector.connect(tls).await {
-            Ok(stream) => begin(stream, wire.http).await,
+        let opened = match wire.connector.establish(tls).await {
+            Ok((stream, established)) => begin(stream, wire.http).await.map(|channel| (channel, established)),
             Err(error) => Err(error),
         };
         self.note(&opened);

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
+use super::Handshakes;
 use super::connect::Totals;
 use crate::outcome::{Outcome, Outcomes, Transport};
 use crate::record::new_histogram;
@@ -39,6 +40,8 @@ pub struct Tally {
     pub handshakes_full: u64,
     /// Resumed TLS handshakes.
     pub handshakes_resumed: u64,
+    /// Connections opened one after the other, where that is the load.
+    pub handshakes: Option<Box<Handshakes>>,
 }
 
 impl Default for Tally {
@@ -65,6 +68,7 @@ impl Tally {
             connections_opened: 0,
             handshakes_full: 0,
             handshakes_resumed: 0,
+            handshakes: None,
         }
     }
 
@@ -107,6 +111,18 @@ impl Tally {
         }
     }
 
+    /// Counts a request on a connection that was opened for it and others: each of them counts, whenever it ends.
+    pub(super) fn conversed(&mut self, sent: Instant, done: Instant, outcome: Outcome) {
+        self.looped(sent, done, None, outcome);
+        self.occupied(sent, done, None);
+    }
+
+    /// Counts a connection that did not come about.
+    pub(super) fn refused(&mut self, outcome: Outcome) {
+        self.count_answer(outcome);
+        self.outcomes.add(outcome);
+    }
+
     /// Adds the time that a request was in flight while the slice was counted.
     pub(super) fn occupied(&mut self, sent: Instant, done: Instant, ended: Option<Instant>) {
         self.in_flight += ended.map_or(done, |ended| ended.min(done)).saturating_duration_since(sent);
@@ -143,6 +159,10 @@ impl Tally {
         self.connections_opened += other.connections_opened;
         self.handshakes_full += other.handshakes_full;
         self.handshakes_resumed += other.handshakes_resumed;
+        self.handshakes = match (self.handshakes, other.handshakes) {
+            (Some(own), Some(other)) => Some(Box::new(own.merged(*other))),
+            (own, other) => own.or(other),
+        };
         self
     }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bench_server::contract::{HttpVersion, Issued, Material, Secret, Transport};
 use bytes::Bytes;
 use rustls::crypto::aws_lc_rs;
-use rustls::server::WebPkiClientVerifier;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -74,6 +74,8 @@ fn principal(head: &str) -> String {
 /// A CA, and what it signed.
 pub(super) struct Pki {
     ca: rcgen::CertifiedIssuer<'static, rcgen::KeyPair>,
+    /// Whether its servers resume sessions.
+    resumes: bool,
 }
 
 impl Pki {
@@ -81,7 +83,12 @@ impl Pki {
         let mut parameters = rcgen::CertificateParams::new(Vec::new()).unwrap();
         parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         let ca = rcgen::CertifiedIssuer::self_signed(parameters, rcgen::KeyPair::generate().unwrap()).unwrap();
-        Self { ca }
+        Self { ca, resumes: true }
+    }
+
+    /// The same, whose servers never resume a session.
+    pub(super) fn forgetful() -> Self {
+        Self { resumes: false, ..Self::new() }
     }
 
     /// A client certificate for a principal, as an issuer would hand it out.
@@ -116,6 +123,10 @@ impl Pki {
         let key = rustls_pki_types::PrivatePkcs8KeyDer::from(key.serialize_der()).into();
         let mut config = builder.with_single_cert(vec![certificate.der().clone()], key).unwrap();
         config.alpn_protocols = vec![if http == HttpVersion::Http2 { b"h2".to_vec() } else { b"http/1.1".to_vec() }];
+        if !self.resumes {
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+            config.send_tls13_tickets = 0;
+        }
         TlsAcceptor::from(Arc::new(config))
     }
 }
@@ -165,6 +176,7 @@ pub(super) async fn serve(setup: Setup<'_>, handler: impl Fn(&Seen<'_>) -> Reply
         host: "localhost".to_owned(),
         transport: setup.transport,
         http: setup.http,
+        key_exchange: None,
         roots: setup.pki.map(|pki| pki.ca.der().clone()).into_iter().collect(),
         path: "/whoami".to_owned(),
         convention: None,

@@ -4,13 +4,15 @@
 use std::io;
 use std::sync::Arc;
 
-use bench_server::contract::{HttpVersion, Issued, Material, Transport};
-use rustls::client::{Resumption, WebPkiServerVerifier};
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::{AlertDescription, ClientConfig, RootCertStore, SupportedProtocolVersion};
+use bench_server::contract::{HttpVersion, Issued, KeyExchange, Material, Transport};
+use rustls::client::{ResolvesClientCert, Resumption, WebPkiServerVerifier};
+use rustls::crypto::CryptoProvider;
+use rustls::sign::CertifiedKey;
+use rustls::{AlertDescription, ClientConfig, RootCertStore, SignatureScheme, SupportedProtocolVersion};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
+use super::connect::Traffic;
 use super::{Endpoint, LoadError};
 
 /// What every connection's configuration has in common.
@@ -19,14 +21,15 @@ pub(super) struct Tls {
     alpn: &'static [u8],
     provider: Arc<CryptoProvider>,
     verifier: Arc<WebPkiServerVerifier>,
+    traffic: Arc<Traffic>,
 }
 
 impl Tls {
-    /// `None` for plaintext.
+    /// `None` for plaintext. Certificates that are presented are counted in `traffic`.
     ///
     /// # Errors
     /// [`LoadError::Connect`] when the roots are not usable.
-    pub(super) fn new(endpoint: &Endpoint) -> Result<Option<Self>, LoadError> {
+    pub(super) fn new(endpoint: &Endpoint, traffic: &Arc<Traffic>) -> Result<Option<Self>, LoadError> {
         let version = match endpoint.transport {
             Transport::Plaintext => return Ok(None),
             Transport::Tls12 => &rustls::version::TLS12,
@@ -44,11 +47,11 @@ impl Tls {
         for root in &endpoint.roots {
             roots.add(root.clone()).map_err(|error| unusable(error.to_string()))?;
         }
-        let provider = Arc::new(aws_lc_rs::default_provider());
+        let provider = Arc::new(KeyExchange::provider(endpoint.key_exchange));
         let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
             .build()
             .map_err(|error| unusable(error.to_string()))?;
-        Ok(Some(Self { version, alpn, provider, verifier }))
+        Ok(Some(Self { version, alpn, provider, verifier, traffic: Arc::clone(traffic) }))
     }
 
     /// A configuration that never resumes and presents `credential` where that is a certificate.
@@ -69,15 +72,36 @@ impl Tls {
                 // The cause is left out: it might quote the key.
                 let key = PrivateKeyDer::from_pem_slice(key_pem.expose().as_bytes())
                     .map_err(|_| unusable("the private key is not PEM".to_owned()))?;
-                builder
-                    .with_client_auth_cert(chain, key)
-                    .map_err(|error| unusable(format!("certificate and key do not serve: {error}")))?
+                let key = CertifiedKey::from_der(chain, key, &self.provider)
+                    .map_err(|error| unusable(format!("certificate and key do not serve: {error}")))?;
+                builder.with_client_cert_resolver(Arc::new(Presenter {
+                    key: Arc::new(key),
+                    traffic: Arc::clone(&self.traffic),
+                }))
             }
             _ => builder.with_no_client_auth(),
         };
         config.resumption = Resumption::disabled();
         config.alpn_protocols = vec![self.alpn.to_vec()];
         Ok(Arc::new(config))
+    }
+}
+
+/// Presents one certificate to whoever asks for any, and counts it: the only place that sees whether the server did.
+#[derive(Debug)]
+struct Presenter {
+    key: Arc<CertifiedKey>,
+    traffic: Arc<Traffic>,
+}
+
+impl ResolvesClientCert for Presenter {
+    fn resolve(&self, _roots: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.traffic.certificate_presented();
+        Some(Arc::clone(&self.key))
+    }
+
+    fn has_certs(&self) -> bool {
+        true
     }
 }
 

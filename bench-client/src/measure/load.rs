@@ -1,4 +1,4 @@
-//! `latency` and `throughput`: trials made of short slices that alternate with the other cases'.
+//! `latency`, `throughput` and `handshake`: trials made of short slices that alternate with the other cases'.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use super::random::{Purpose, derived_seed, shuffled};
 use super::remaining::Group;
 use super::rules;
 use super::start::Server;
-use super::{MeasureError, check_alive};
+use super::{MeasureError, check_alive, handshake};
 use crate::cell::Cell;
 use crate::load::{OpenLoop, Profile, Session, Tally};
 use crate::machine::{Account, TcpCounts, TcpReading, Usage, steal_jiffies, steal_share};
@@ -39,6 +39,8 @@ pub(super) enum Arrivals {
     Open { model: ArrivalModel, rate: LoadRate },
     /// When the last answer has come.
     Closed,
+    /// The same, on connections that each carry so many requests.
+    Connections { requests: u32 },
 }
 
 impl Load {
@@ -63,7 +65,31 @@ impl Load {
                 slices: plan.slices,
                 objective: plan.objective,
             }),
-            MeasurementKind::Revocation(_) => None,
+            MeasurementKind::Handshake(plan) => Some(Self {
+                arrivals: Arrivals::Connections { requests: plan.requests_per_connection },
+                connections: plan.connections,
+                connection: plan.session.connection(),
+                warmup: plan.warmup,
+                slice: plan.slice,
+                slices: plan.slices,
+                objective: None,
+            }),
+            MeasurementKind::Revocation(_) | MeasurementKind::Setup(_) => None,
+        }
+    }
+
+    /// Most connections open at the same time: beside the new ones, as many are kept for other measurements.
+    pub(super) fn files(&self) -> usize {
+        match self.arrivals {
+            Arrivals::Connections { .. } => 2 * self.connections,
+            Arrivals::Open { .. } | Arrivals::Closed => self.connections,
+        }
+    }
+
+    /// Before the counters of a trial are read: the sessions that its connections resume.
+    pub(super) async fn prime(&self, session: &mut Session) {
+        if let Arrivals::Connections { .. } = self.arrivals {
+            session.prime(self.connections, self.connection).await;
         }
     }
 
@@ -81,13 +107,14 @@ impl Load {
         match &self.arrivals {
             Arrivals::Open { rate: LoadRate::PerSecond(Rate::Steps(rates)), .. } => rates.len(),
             Arrivals::Open { rate: LoadRate::PerSecond(Rate::Ramp { .. }), .. } => self.slices.min(RAMP_PARTS) as usize,
-            Arrivals::Open { .. } | Arrivals::Closed => 1,
+            Arrivals::Open { .. } | Arrivals::Closed | Arrivals::Connections { .. } => 1,
         }
     }
 
     /// Load before anything is counted: caches fill, keys are parsed, connections leave slow start. Where the rate is a
     /// share of a capacity that nobody knows yet, the connections are kept busy instead.
     pub(super) async fn warm_up(&self, session: &mut Session) {
+        self.prime(session).await;
         let offered = Offered::of(&self.arrivals, self.warmup, None);
         self.drive(session, offered.as_ref(), Duration::ZERO, self.warmup, &mut Tally::new()).await;
     }
@@ -106,7 +133,14 @@ impl Load {
                 let load = OpenLoop { model: *model, profile };
                 session.open_loop(load, offset, length, self.connections, self.connection, tally).await;
             }
-            None => session.closed_loop(length, self.connections, self.connection, tally).await,
+            None => match self.arrivals {
+                Arrivals::Connections { requests } => {
+                    session.connection_loop(length, self.connections, self.connection, requests, tally).await;
+                }
+                Arrivals::Open { .. } | Arrivals::Closed => {
+                    session.closed_loop(length, self.connections, self.connection, tally).await;
+                }
+            },
         }
     }
 }
@@ -178,6 +212,7 @@ pub(super) async fn trials(
             .iter()
             .position(|server| server.variant.name == case.variant)
             .expect("a start has a server for each of its cases");
+        settings.prime(servers[server].session.as_mut().expect(HAS_SESSION)).await;
         let offered =
             Offered::of(&settings.arrivals, settings.slice * settings.slices, capacities.get(&case.variant).copied());
         trials.push(Trial::begin(case, server, settings, offered, servers).await?);
@@ -303,7 +338,8 @@ impl<'p> Trial<'p> {
         let client_cpu_ns = *self.client.cpu_ns().known().expect("a thread can always read its own clock");
         let server_cpu_ns = cpu_by_role(&self.servers);
         let usage = usage_by_role(self.client, self.servers);
-        let tally = self.parts.into_iter().reduce(Tally::merged).expect("there is at least one");
+        let mut tally = self.parts.into_iter().reduce(Tally::merged).expect("there is at least one");
+        let handshakes = tally.handshakes.take();
         let result = LoadResult {
             measured_ns: tally.measured.as_nanos() as u64,
             in_flight_ns: tally.in_flight.as_nanos() as u64,
@@ -337,6 +373,15 @@ impl<'p> Trial<'p> {
                 .invalid
                 .push("the load is a share of a capacity that is not known: no valid throughput trial".to_owned());
         }
+        let measured = match (&load.arrivals, handshakes) {
+            (Arrivals::Open { .. }, _) => Measured::Latency(result),
+            (Arrivals::Connections { .. }, Some(handshakes)) => {
+                let result = handshake::result(result, &handshakes);
+                findings.warnings.extend(handshake::findings(&result, load.connection));
+                Measured::Handshake(Box::new(result))
+            }
+            (Arrivals::Closed | Arrivals::Connections { .. }, _) => Measured::Throughput(result),
+        };
         Ok(Record {
             version: RECORD_VERSION,
             case: self.case.id.clone(),
@@ -346,7 +391,7 @@ impl<'p> Trial<'p> {
             start: place.start,
             started_at: self.started_at,
             elapsed_ns: elapsed.as_nanos() as u64,
-            measured: if load.is_open() { Measured::Latency(result) } else { Measured::Throughput(result) },
+            measured,
             invalid: findings.invalid,
             warnings: findings.warnings,
         })

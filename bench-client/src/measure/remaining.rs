@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use super::load::Load;
-use crate::plan::{Case, Measurement, MeasurementKind, Plan, RevocationPlan, Variant};
+use crate::plan::{Case, Measurement, MeasurementKind, Plan, RevocationPlan, SetupPlan, Variant};
 use crate::record::Record;
 
 /// What it takes, by experience, to start a variant's processes and issue its pool. It only shapes the progress bar.
@@ -23,6 +23,8 @@ pub(super) struct Start<'p> {
     pub(super) rounds: Vec<Round<'p>>,
     /// Revocation measurements in which something is left to do.
     pub(super) revocations: Vec<Group<'p, RevocationPlan>>,
+    /// Setup measurements in which something is left to do.
+    pub(super) setups: Vec<Group<'p, SetupPlan>>,
 }
 
 /// A round and what is left to do in it.
@@ -65,6 +67,7 @@ pub(super) fn starts<'p>(plan: &'p Plan, done: &[Record]) -> Vec<Start<'p>> {
                 .collect(),
             rounds: Vec::new(),
             revocations: Vec::new(),
+            setups: Vec::new(),
         };
         for number in rounds {
             let mut groups = Vec::new();
@@ -82,11 +85,18 @@ pub(super) fn starts<'p>(plan: &'p Plan, done: &[Record]) -> Vec<Start<'p>> {
         }
         for (index, measurement) in plan.measurements.iter().enumerate() {
             let cases = cases(measurement, first_round);
-            if let (MeasurementKind::Revocation(settings), false) = (&measurement.kind, cases.is_empty()) {
-                start.revocations.push(Group { index, measurement, settings: settings.clone(), cases });
+            match &measurement.kind {
+                _ if cases.is_empty() => {}
+                MeasurementKind::Revocation(settings) => {
+                    start.revocations.push(Group { index, measurement, settings: settings.clone(), cases });
+                }
+                MeasurementKind::Setup(settings) => {
+                    start.setups.push(Group { index, measurement, settings: settings.clone(), cases });
+                }
+                MeasurementKind::Latency(_) | MeasurementKind::Throughput(_) | MeasurementKind::Handshake(_) => {}
             }
         }
-        if !(start.rounds.is_empty() && start.revocations.is_empty()) {
+        if !(start.rounds.is_empty() && start.revocations.is_empty() && start.setups.is_empty()) {
             starts.push(start);
         }
     }
@@ -98,7 +108,8 @@ impl<'p> Start<'p> {
     pub(super) fn variants(&self, plan: &'p Plan) -> Vec<&'p Variant> {
         let load = self.rounds.iter().flat_map(|round| &round.groups).flat_map(|group| &group.cases);
         let revocation = self.revocations.iter().flat_map(|group| &group.cases);
-        let names: HashSet<&str> = load.chain(revocation).map(|case| case.variant.as_str()).collect();
+        let setup = self.setups.iter().flat_map(|group| &group.cases);
+        let names: HashSet<&str> = load.chain(revocation).chain(setup).map(|case| case.variant.as_str()).collect();
         plan.variants.iter().filter(|variant| names.contains(variant.name.as_str())).collect()
     }
 

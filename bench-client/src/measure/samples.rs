@@ -61,6 +61,7 @@ pub(super) fn plan() -> Plan {
         rounds: 4,
         transport: Transport::Tls13,
         http: HttpVersion::Http1,
+        key_exchange: None,
         pin: false,
         keep_awake: KeepAwake::Auto,
         quick: false,

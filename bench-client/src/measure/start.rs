@@ -13,7 +13,7 @@ use super::pace::Pace;
 use super::random::{Purpose, derived_seed};
 use super::remaining::{Group, Start};
 use super::revocation::{self, Place};
-use super::{MeasureError, check_alive, load};
+use super::{MeasureError, check_alive, load, setup};
 use crate::credential::Pool;
 use crate::load::Session;
 use crate::machine::Machine;
@@ -109,6 +109,13 @@ async fn measure(
     for group in &start.revocations {
         pace.stage(&format!("{label}: {}", group.measurement.name));
         revocations(plan, start, group, servers, folder, pace).await?;
+    }
+    for group in &start.setups {
+        pace.stage(&format!("{label}: {}", group.measurement.name));
+        let place = setup::Place { start: start.number, round: start.planned * plan.rounds_per_start() };
+        for record in setup::trials(plan, group, place, servers, pace).await? {
+            folder.append(&record)?;
+        }
     }
     Ok(())
 }

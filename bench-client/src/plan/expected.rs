@@ -7,7 +7,7 @@ use bench_server::contract::{
     AccessTokenFormat, Algorithm, CertificateKey, MethodConfig, MtlsConfig, PasswordHash, StoreKind,
 };
 
-use super::{Measurement, MeasurementKind, Objective, Plan, Variant};
+use super::{HandshakePlan, Measurement, MeasurementKind, Objective, Plan, Variant};
 
 /// One server process, from its execution until it accepts connections, keys made.
 const PROCESS_START: Duration = Duration::from_millis(150);
@@ -15,6 +15,10 @@ const PROCESS_START: Duration = Duration::from_millis(150);
 const PROBE: Duration = Duration::from_millis(50);
 /// Opening the connections of a case and issuing the credentials that a revocation uses.
 const SETTING_UP: Duration = Duration::from_millis(50);
+/// One request on a connection that is open, at saturation: how long the connections of a slice go on after it.
+const REQUEST: Duration = Duration::from_micros(20);
+/// One trial of a setup, besides issuing: two handshakes and a few requests.
+const SETUP: Duration = Duration::from_millis(5);
 /// Beside a slice's length: what is still out drains, and the next case's turn begins.
 const SLICE_OVERHEAD: Duration = Duration::from_millis(3);
 
@@ -29,12 +33,14 @@ pub struct ExpectedStart {
     pub load: Duration,
     /// Revocation measurements, one after the other.
     pub revocation: Duration,
+    /// Setup measurements: an estimate.
+    pub setup: Duration,
 }
 
 impl ExpectedStart {
     /// All parts together.
     pub fn total(&self) -> Duration {
-        self.start_up + self.warm_up + self.load + self.revocation
+        self.start_up + self.warm_up + self.load + self.revocation + self.setup
     }
 }
 
@@ -42,10 +48,11 @@ impl Plan {
     /// How long each part of a start will take.
     pub fn expected_start(&self) -> ExpectedStart {
         let mut expected = ExpectedStart {
-            start_up: self.variants.iter().map(start_up).sum(),
+            start_up: self.variants.iter().map(|variant| self.start_up(variant)).sum(),
             warm_up: Duration::ZERO,
             load: Duration::ZERO,
             revocation: Duration::ZERO,
+            setup: Duration::ZERO,
         };
         for measurement in &self.measurements {
             let cases = u32::try_from(self.cases_of(measurement).count()).unwrap_or(u32::MAX);
@@ -54,6 +61,13 @@ impl Plan {
                 MeasurementKind::Throughput(plan) => {
                     expected.load += plan.objective.map_or(Duration::ZERO, |objective| objective.search() * cases);
                     (plan.warmup, plan.slice, plan.slices)
+                }
+                MeasurementKind::Handshake(plan) => (plan.warmup, plan.expected_slice(), plan.slices),
+                MeasurementKind::Setup(plan) => {
+                    let variants = self.cases_of(measurement).filter_map(|case| self.variant(&case.variant));
+                    let issuing: Duration = variants.map(Variant::expected_issuing_of_one).sum();
+                    expected.setup += times(SETUP * cases + issuing, plan.trials);
+                    continue;
                 }
                 MeasurementKind::Revocation(plan) => {
                     expected.revocation += SETTING_UP * cases + plan.phase + plan.watch;
@@ -71,9 +85,31 @@ impl Plan {
         self.expected_start().total() * self.starts
     }
 
+    /// Starting a variant's processes and issuing its pool, which is for measurements under load.
+    fn start_up(&self, variant: &Variant) -> Duration {
+        let Some(method) = variant.method.reference() else { return PROBE };
+        let processes = if variant.authorization_server.is_some() { 2 } else { 1 };
+        let loaded = self.cases.iter().filter(|case| case.variant == variant.name).any(|case| {
+            let kind = self.measurement(&case.measurement).map(|measurement| &measurement.kind);
+            !matches!(kind, Some(MeasurementKind::Revocation(_) | MeasurementKind::Setup(_)) | None)
+        });
+        let pool = if loaded { variant.expected_issuing() } else { Duration::ZERO };
+        PROCESS_START * processes + expected_filling(method) + pool
+    }
+
     /// The cases of a measurement.
     pub fn cases_of<'a>(&'a self, measurement: &'a Measurement) -> impl Iterator<Item = &'a super::Case> {
         self.cases.iter().filter(|case| case.measurement == measurement.name)
+    }
+}
+
+impl HandshakePlan {
+    /// How long a slice takes: its length, and the rest of the connections that it began.
+    pub fn expected_slice(&self) -> Duration {
+        let connections = u32::try_from(self.connections).unwrap_or(u32::MAX);
+        let all = REQUEST.saturating_mul(connections.saturating_mul(self.requests_per_connection));
+        // Connections are opened until the slice ends: the last ones begin anywhere before that.
+        self.slice + all / 2
     }
 }
 
@@ -87,7 +123,12 @@ impl Objective {
 impl Variant {
     /// Issuing the variant's pool: an estimate.
     pub fn expected_issuing(&self) -> Duration {
-        self.method.reference().map_or(Duration::ZERO, |method| times(issuing(self, method), self.pool.count))
+        times(self.expected_issuing_of_one(), self.pool.count)
+    }
+
+    /// Issuing one of the variant's credentials: an estimate.
+    fn expected_issuing_of_one(&self) -> Duration {
+        self.method.reference().map_or(Duration::ZERO, |method| issuing(self, method))
     }
 }
 
@@ -109,13 +150,6 @@ pub fn expected_filling(method: &MethodConfig) -> Duration {
 
 fn times(one: Duration, count: usize) -> Duration {
     one.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX))
-}
-
-/// Starting a variant's processes and issuing its pool.
-fn start_up(variant: &Variant) -> Duration {
-    let Some(method) = variant.method.reference() else { return PROBE };
-    let processes = if variant.authorization_server.is_some() { 2 } else { 1 };
-    PROCESS_START * processes + expected_filling(method) + variant.expected_issuing()
 }
 
 /// Issuing one credential, to the nearest power of ten or so on a processor of 2024: signing, hashing, or a request to

@@ -2,6 +2,7 @@
 //!
 //! The rules need no tolerance where counting is exact. Where time is measured, the tolerance is stated in the check.
 
+mod handshake;
 mod load;
 mod windows;
 
@@ -66,6 +67,8 @@ pub(crate) fn check<'a>(plan: &'a Plan, trials: &Trials<'a>, summary: &Summary) 
     for variant in &plan.variants {
         checks.extend(windows::check(plan, trials, summary, variant));
     }
+    checks.extend(plan.variants.iter().filter_map(|variant| handshake::kinds(plan, trials, variant)));
+    checks.extend(handshake::whole_connections(plan, trials));
     checks.extend(load::closed_loop(plan, trials));
     checks.push(load::answers(trials));
     checks

@@ -1,7 +1,7 @@
 //! Figures as text: three significant digits, units chosen for reading, the same everywhere.
 
 use super::cell::Estimate;
-use super::summary::Bracket;
+use super::summary::{Amortisation, Bracket, Crossing};
 
 /// Between groups of three digits: a narrow space that does not break (SI brochure §5.4.4).
 const GROUP: char = '\u{202f}';
@@ -110,6 +110,16 @@ pub(crate) fn bracket(bracket: &Bracket) -> String {
                 _ => format!("{low}{UNIT}– {high}"),
             }
         }
+    }
+}
+
+/// Where a comparison breaks even, or an end of its interval: `37`, `≤ 1` when that is cheaper from the first number on,
+/// `> 1000` when at none.
+pub(crate) fn crossing(crossing: Crossing, of: &Amortisation) -> String {
+    match crossing {
+        Crossing::Below => format!("≤{UNIT}{}", of.from),
+        Crossing::At(requests) => number(requests),
+        Crossing::Above => format!(">{UNIT}{}", of.to),
     }
 }
 

@@ -2,17 +2,72 @@
 //! hand.
 
 use super::cell::Cell;
-use super::format::{bracket, duration, fixed, number, percent, times};
+use super::format::{self, bracket, duration, fixed, number, percent, times};
 use super::rank::{Group, Ranking};
-use super::summary::{RevocationSummary, Summary, VariantSummary};
-use crate::plan::ConnectionKind;
+use super::summary::{Amortisation, Crossing, RevocationSummary, Summary, VariantSummary};
+use crate::plan::{ConnectionKind, SessionKind};
 use crate::stats::{Grouping, median};
 
-/// Where lines cross; cheapest validation, highest throughput, shortest and longest window.
+/// Where lines cross, what only some scenarios ask, then cheapest validation, highest throughput, shortest and longest
+/// window.
 pub(crate) fn sentences(summary: &Summary) -> Vec<String> {
     let mut sentences = super::sweep::sentences(summary);
+    sentences.extend(amortised(summary));
+    sentences.extend(set_up(summary));
     sentences.extend([validation(summary), throughput(summary), revocation(summary)]);
     sentences
+}
+
+/// The comparisons in which both sides make full handshakes.
+pub(crate) fn both_full(summary: &Summary) -> impl Iterator<Item = &Amortisation> {
+    let full = |it: &&Amortisation| it.session == SessionKind::Full && it.against_session == SessionKind::Full;
+    summary.amortisation.iter().filter(full)
+}
+
+/// From how many requests per connection on client certificates are cheaper: a sentence for each variant with some.
+pub(crate) fn amortised(summary: &Summary) -> Vec<String> {
+    let mut by_variant: Vec<(&str, Vec<String>)> = Vec::new();
+    for found in both_full(summary) {
+        let text = |crossing| format::crossing(crossing, found);
+        let interval =
+            found.interval.map_or_else(String::new, |(low, high)| format!(" ({} – {})", text(low), text(high)));
+        let against = &found.against;
+        let words = match found.break_even {
+            Crossing::Below => format!("than {against} at every number measured{interval}"),
+            Crossing::At(_) => {
+                format!("than {against} from {} requests per connection on{interval}", text(found.break_even))
+            }
+            Crossing::Above => format!("not than {against} up to {} requests per connection{interval}", found.to),
+        };
+        match by_variant.iter_mut().find(|(variant, _)| *variant == found.variant) {
+            Some((_, all)) => all.push(words),
+            None => by_variant.push((&found.variant, vec![words])),
+        }
+    }
+    let sentence = |(variant, all): (&str, Vec<String>)| {
+        format!("Per request, {variant} costs the server less processor time {}.", all.join("; "))
+    };
+    by_variant.into_iter().map(sentence).collect()
+}
+
+/// Fewest and most round trips to begin; `None` where that was not measured.
+fn set_up(summary: &Summary) -> Option<String> {
+    let found: Vec<(&str, u32)> = summary
+        .variants
+        .iter()
+        .filter_map(|variant| Some((variant.name.as_str(), variant.setup.as_ref()?.known()?.round_trips)))
+        .collect();
+    let fewest = found.iter().map(|(_, trips)| *trips).min()?;
+    let most = found.iter().map(|(_, trips)| *trips).max()?;
+    let with = |wanted: u32| {
+        let names: Vec<&str> = found.iter().filter(|(_, trips)| *trips == wanted).map(|(name, _)| *name).collect();
+        list(&names)
+    };
+    let more = if most > fewest { format!(", and {most} with {}", with(most)) } else { String::new() };
+    Some(format!(
+        "From nothing to the first authorised request a client needs {fewest} round trips with {}{more}.",
+        with(fewest)
+    ))
 }
 
 fn validation(summary: &Summary) -> String {

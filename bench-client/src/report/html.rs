@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use bench_server::contract::{HttpVersion, Transport};
+use bench_server::contract::{HttpVersion, KeyExchange, Transport};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Serde, Value};
 use minijinja::{Environment, UndefinedBehavior};
@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::view::{self, Table};
 use super::{InvalidTrial, Report, ReportError, format, headline, plot, sweep};
+use crate::plan::Plan;
 use crate::run::LoadedRun;
 
 /// All that the template names.
@@ -36,6 +37,8 @@ struct Page<'a> {
     operations: Sortable,
     resources: Sortable,
     revocation: Sortable,
+    /// Tables that only some scenarios have.
+    further: Vec<Further>,
     figures: Vec<Figure>,
     checks: Vec<CheckRow<'a>>,
     checks_failed: usize,
@@ -53,6 +56,13 @@ struct Page<'a> {
 struct Extra {
     title: &'static str,
     caption: String,
+    table: Sortable,
+}
+
+#[derive(Serialize)]
+struct Further {
+    title: &'static str,
+    caption: &'static str,
     table: Sortable,
 }
 
@@ -147,6 +157,10 @@ pub(crate) fn render(run: &LoadedRun, report: &Report) -> Result<String, ReportE
         operations: sortable(&view::operations(summary)),
         resources: sortable(&view::resources(summary)),
         revocation: sortable(&view::revocation(summary)),
+        further: view::further(summary)
+            .into_iter()
+            .map(|(title, caption, table)| Further { title, caption, table: sortable(&table) })
+            .collect(),
         figures,
         checks: checks(report),
         checks_failed: failed,
@@ -292,6 +306,7 @@ pub(crate) fn facts(run: &LoadedRun, report: &Report) -> Vec<(&'static str, Stri
         ("Binding", bound),
         ("Sleep", machine.keep_awake.words()),
         ("Transport", servers.join(" and ")),
+        ("Key exchange", key_exchange(plan)),
         ("Rounds", format!("{} of {} planned, in {} starts", summary.rounds, summary.rounds_planned, summary.starts)),
         ("Seed", summary.seed.to_string()),
         ("Plan", summary.plan_hash.clone()),
@@ -310,6 +325,17 @@ fn transport(transport: Transport) -> &'static str {
         Transport::Tls12 => "TLS 1.2",
         Transport::Tls13 => "TLS 1.3",
     }
+}
+
+fn key_exchange(plan: &Plan) -> String {
+    match (plan.transport, plan.key_exchange) {
+        (Transport::Plaintext, _) => "none",
+        (_, None) => "as client and server prefer",
+        (_, Some(KeyExchange::X25519MLKEM768)) => "X25519MLKEM768 only",
+        (_, Some(KeyExchange::X25519)) => "X25519 only",
+        (_, Some(KeyExchange::P256)) => "P-256 only",
+    }
+    .to_owned()
 }
 
 fn http(version: HttpVersion) -> &'static str {

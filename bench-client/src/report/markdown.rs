@@ -58,6 +58,11 @@ pub(crate) fn render(run: &LoadedRun, report: &Report) -> String {
     section(&mut out, "## Revocation");
     section(&mut out, &escape(captions.revocation));
     table(&mut out, &view::revocation(summary));
+    for (heading, caption, data) in view::further(summary) {
+        section(&mut out, &format!("## {heading}"));
+        section(&mut out, &escape(caption));
+        table(&mut out, &data);
+    }
     section(&mut out, "## Checks");
     table(&mut out, &view::checks(&report.checks));
 

@@ -1,6 +1,7 @@
 //! The figures. Each is one function of the report that draws on any backend: SVG and PNG come from the same code.
 
 mod added;
+mod amortisation;
 mod axis;
 mod bars;
 mod canvas;
@@ -33,6 +34,7 @@ enum Kind {
     Frontier,
     /// The sweep of that number in the summary.
     Sweep(usize),
+    Amortisation,
 }
 
 /// What the figure stands on.
@@ -47,7 +49,7 @@ pub(crate) enum Ink {
 /// The figures that the run has data for, in reading order.
 pub(crate) fn all(report: &Report) -> Vec<Plot<'_>> {
     let sweeps = (0..report.summary.sweeps.len()).map(Kind::Sweep);
-    let kinds = [Kind::Frontier, Kind::Added, Kind::Cpu, Kind::Throughput, Kind::Revocation];
+    let kinds = [Kind::Frontier, Kind::Added, Kind::Cpu, Kind::Throughput, Kind::Revocation, Kind::Amortisation];
     sweeps.chain(kinds).map(|kind| Plot { report, kind }).filter(Plot::has_data).collect()
 }
 
@@ -60,6 +62,7 @@ impl Plot<'_> {
             Kind::Throughput => "throughput",
             Kind::Revocation => "revocation",
             Kind::Frontier => "frontier",
+            Kind::Amortisation => "amortisation",
             Kind::Sweep(number) => return words::file_stem(&self.report.summary, number),
         };
         fixed.to_owned()
@@ -73,6 +76,7 @@ impl Plot<'_> {
             Kind::Throughput => "Throughput at saturation, relative to no authentication",
             Kind::Revocation => "How long revoked credentials lived on",
             Kind::Frontier => "The choice: how soon a revocation counts, against what a request costs",
+            Kind::Amortisation => "What a handshake costs when more requests share it",
             Kind::Sweep(number) => return words::title(&self.report.summary.sweeps[number]),
         };
         fixed.to_owned()
@@ -87,6 +91,7 @@ impl Plot<'_> {
             Kind::Revocation => revocation::caption(&self.report.summary),
             Kind::Frontier => frontier::caption(&self.report.summary),
             Kind::Sweep(number) => words::caption(&self.report.summary, &self.report.summary.sweeps[number]),
+            Kind::Amortisation => amortisation::caption(&self.report.summary),
         }
     }
 
@@ -99,6 +104,7 @@ impl Plot<'_> {
             Kind::Revocation => !revocation::rows(summary).is_empty(),
             Kind::Frontier => !frontier::points(summary).is_empty(),
             Kind::Sweep(_) => true,
+            Kind::Amortisation => amortisation::has_data(summary),
         }
     }
 
@@ -112,6 +118,7 @@ impl Plot<'_> {
             Kind::Revocation => revocation::height(summary),
             Kind::Frontier => frontier::HEIGHT,
             Kind::Sweep(number) => sweep::height(&summary.sweeps[number]),
+            Kind::Amortisation => amortisation::HEIGHT,
         };
         (canvas::WIDTH, height)
     }
@@ -128,6 +135,7 @@ impl Plot<'_> {
             Kind::Revocation => revocation::draw(summary, &canvas),
             Kind::Frontier => frontier::draw(summary, &canvas),
             Kind::Sweep(number) => sweep::draw(&summary.sweeps[number], &canvas),
+            Kind::Amortisation => amortisation::draw(summary, &canvas),
         }?;
         area.present()
     }

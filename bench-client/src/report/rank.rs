@@ -119,6 +119,8 @@ mod tests {
             throughput: super::super::Cell::blank("not here"),
             revocation: super::super::Cell::blank("not here"),
             price_per_million_requests: None,
+            handshakes: Vec::new(),
+            setup: None,
         }
     }
 

@@ -2,20 +2,26 @@
 //!
 //! Described for other programs by `docs/summary.schema.json`. Times are nanoseconds.
 
+mod amortisation;
 mod cost;
+mod handshake;
 mod latency;
 mod resources;
 mod revocation;
+mod setup;
 mod sweep;
 mod throughput;
 mod trials;
 
 use serde::{Deserialize, Serialize};
 
+pub use amortisation::{Amortisation, Crossing};
 pub use cost::{CpuPerRequest, Operations, WireBytes};
+pub use handshake::{Counted, HandshakeCase, HandshakeSummary};
 pub use latency::{AddedLatency, CurvePoint, LatencySummary, Percentiles, ValidationTime};
 pub use resources::{Resources, Side, TcpPerRequest};
 pub use revocation::{Bracket, RevocationSummary, WindowView};
+pub use setup::{SetupStepSummary, SetupSummary};
 pub use sweep::{LineCrossings, Quantity, SweepLine, SweepPanel, SweepPoint, SweepSummary};
 pub use throughput::ThroughputSummary;
 use trials::clusters;
@@ -24,7 +30,9 @@ pub(crate) use trials::{Load, Trials};
 use super::cell::{Cell, Estimate};
 use super::expect;
 use crate::machine::Machine;
-use crate::plan::{BASELINE, ConnectionKind, LatencyPlan, MeasurementKind, Plan, Price, ThroughputPlan, Variant};
+use crate::plan::{
+    BASELINE, ConnectionKind, HandshakePlan, LatencyPlan, MeasurementKind, Plan, Price, ThroughputPlan, Variant,
+};
 use crate::record::Measured;
 use crate::run::{Build, LoadedRun};
 use crate::stats::{Grouping, Interval, detectable_change, median};
@@ -83,6 +91,9 @@ pub struct Summary {
     /// What an hour of one processor core costs, where the scenario says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price_per_core_hour: Option<Price>,
+    /// Where client certificates become cheaper than credentials in requests; empty where that was not measured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub amortisation: Vec<Amortisation>,
     /// Trials that were not counted.
     pub invalid: Vec<InvalidTrial>,
     /// What a reader should know.
@@ -135,6 +146,12 @@ pub struct VariantSummary {
     /// What the processor time of a million requests at saturation costs, where the scenario has a price.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price_per_million_requests: Option<Cell<Estimate>>,
+    /// New connections, by how they begin and how many requests they carry; empty where that was not measured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub handshakes: Vec<HandshakeCase>,
+    /// From nothing to the first authorised request; absent where that was not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub setup: Option<Cell<SetupSummary>>,
 }
 
 impl VariantSummary {
@@ -200,6 +217,8 @@ impl Summary {
                 .and_then(|(name, settings)| throughput::summarise(plan, settings, trials, &variant.name, name)),
                 revocation: revocation::summarise(plan, trials, variant),
                 price_per_million_requests: None,
+                handshakes: handshake::summarise(plan, trials, &variant.name),
+                setup: setup::summarise(plan, trials, &variant.name),
             })
             .map(|variant| priced(variant, plan.price_per_core_hour.as_ref()))
             .collect();
@@ -217,7 +236,7 @@ impl Summary {
             rounds: distinct(
                 run.records
                     .iter()
-                    .filter(|record| !matches!(record.measured, Measured::Revocation(_)))
+                    .filter(|record| !matches!(record.measured, Measured::Revocation(_) | Measured::Setup(_)))
                     .map(|record| record.round),
             ),
             rounds_planned: plan.rounds,
@@ -231,6 +250,7 @@ impl Summary {
             variants,
             sweeps: sweep::summarise(plan, trials),
             price_per_core_hour: plan.price_per_core_hour.clone(),
+            amortisation: amortisation::summarise(plan, trials),
             invalid: trials.invalid().to_vec(),
             warnings: warnings(run),
         }
@@ -275,7 +295,9 @@ fn credentials_in_use(plan: &Plan, variant: &Variant) -> usize {
             | MeasurementKind::Throughput(ThroughputPlan { connection, connections, .. }) => {
                 Some(if *connection == ConnectionKind::Reused { *connections } else { usize::MAX })
             }
-            MeasurementKind::Revocation(_) => None,
+            // Each place in the loop presents one certificate, however often it connects.
+            MeasurementKind::Handshake(HandshakePlan { connections, .. }) => Some(*connections),
+            MeasurementKind::Revocation(_) | MeasurementKind::Setup(_) => None,
         })
         .max();
     match most_kept {

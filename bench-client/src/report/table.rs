@@ -25,6 +25,44 @@ const COLUMNS: [(&str, &str); 8] = [
     ("revocation_max", "longest revo-\ncation window"),
 ];
 
+/// The tables that only some scenarios have: their columns that fit.
+const FURTHER: [(&str, &[(&str, &str)]); 3] = [
+    (
+        "handshakes",
+        &[
+            ("session", "session"),
+            ("requests", "requests/\nconnection"),
+            ("connections_rate", "new con-\nnections/s"),
+            ("ready_p50", "handshake\np50 µs"),
+            ("ready_p99", "handshake\np99 µs"),
+            ("first_answer_p50", "first answer\np50 µs"),
+            ("cpu_connection", "server CPU\nµs/connection"),
+            ("cpu_request", "server CPU\nµs/request"),
+        ],
+    ),
+    (
+        "break-even",
+        &[
+            ("session", "session"),
+            ("against", "cheaper\nthan"),
+            ("against_session", "with\nsession"),
+            ("break_even", "from requests\nper connection"),
+        ],
+    ),
+    (
+        "setup",
+        &[
+            ("total", "time,\nmedian ms"),
+            ("round_trips", "round\ntrips"),
+            ("out_of_band", "steps out\nof band"),
+            ("bytes_sent", "bytes\nsent"),
+            ("bytes_received", "bytes\nreceived"),
+            ("secrets", "secrets\nto keep"),
+            ("moving_parts", "moving\nparts"),
+        ],
+    ),
+];
+
 /// One rule below the head and none elsewhere: copies well, and reads well without colour.
 const RULED_HEAD: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
@@ -59,6 +97,15 @@ pub(crate) fn terminal(report: &Report) -> String {
     }
     out.push('\n');
     cost(report, &mut out);
+    for (heading, _, data) in view::further(summary) {
+        let mut notes = Footnotes::default();
+        let columns = FURTHER.iter().find(|(name, _)| *name == data.name).map_or(&[][..], |(_, columns)| columns);
+        writeln!(out, "{heading}:\n\n{}\n", drawn(&data, columns, &mut notes, 1, &["total"], &[])).expect(INTO_STRING);
+        for (mark, reason) in notes.list() {
+            writeln!(out, "  {mark}  {reason}").expect(INTO_STRING);
+        }
+        out.push('\n');
+    }
     for note in headline::comparison_notes(summary) {
         writeln!(out, "{}", wrap(&note)).expect(INTO_STRING);
     }

@@ -1,7 +1,10 @@
 //! The report's tables as text, made once: the terminal, Markdown, CSV and HTML only draw them.
 
+mod handshake;
+
 use serde::Serialize;
 
+pub(crate) use self::handshake::{further, sessions};
 use super::Report;
 use super::cell::{Cell, Estimate};
 use super::checks::{Check, CheckVerdict};
@@ -366,7 +369,7 @@ pub(crate) fn verdict(verdict: &CheckVerdict) -> &'static str {
     }
 }
 
-/// All tables.
+/// All tables that the run has rows for.
 pub(crate) fn all(report: &Report) -> Vec<Table> {
     let summary = &report.summary;
     let mut tables = vec![
@@ -376,9 +379,10 @@ pub(crate) fn all(report: &Report) -> Vec<Table> {
         operations(summary),
         resources(summary),
         revocation(summary),
-        checks(&report.checks),
     ];
     tables.extend(sweep::extras(summary).into_iter().map(|extra| extra.table));
+    tables.extend(further(summary).into_iter().map(|(_, _, table)| table));
+    tables.push(checks(&report.checks));
     tables
 }
 

@@ -105,7 +105,9 @@ fn missing(plan: &Plan, records: &[Record]) -> usize {
 /// Records that a whole run has of each case.
 fn trials(plan: &Plan, kind: &MeasurementKind) -> usize {
     match kind {
-        MeasurementKind::Latency(_) | MeasurementKind::Throughput(_) => plan.rounds as usize,
-        MeasurementKind::Revocation(_) => plan.starts as usize,
+        MeasurementKind::Latency(_) | MeasurementKind::Throughput(_) | MeasurementKind::Handshake(_) => {
+            plan.rounds as usize
+        }
+        MeasurementKind::Revocation(_) | MeasurementKind::Setup(_) => plan.starts as usize,
     }
 }

@@ -19,6 +19,7 @@ fn plan() -> Plan {
         rounds: 2,
         transport: Transport::Plaintext,
         http: HttpVersion::Http1,
+        key_exchange: None,
         pin: false,
         keep_awake: KeepAwake::Auto,
         quick: false,

@@ -6,9 +6,10 @@ use super::document::{At, Table, Value};
 use super::reader::{Places, Problems, Section};
 use super::sweep::Steps;
 use super::value::{duration, name, names, number, one_of, positive, show, token_lifetime, whole};
+use super::{handshake, setup};
 use crate::plan::{
-    ArrivalModel, ConnectionKind, LatencyPlan, LoadRate, Measurement, MeasurementKind, Objective, Rate, RevocationPlan,
-    ThroughputPlan,
+    ArrivalModel, ConnectionKind, HandshakePlan, LatencyPlan, LoadRate, Measurement, MeasurementKind, Objective, Rate,
+    RevocationPlan, ThroughputPlan,
 };
 
 /// A measurement as it was written.
@@ -21,8 +22,27 @@ pub(super) struct WrittenMeasurement {
     pub(super) steps: Steps,
     /// On which variants.
     pub(super) selection: Selection,
+    /// Of kind `handshake`: each combination of its lists.
+    pub(super) combinations: Vec<HandshakePlan>,
     /// What it means, if all of it could be read.
     pub(super) measurement: Option<Measurement>,
+}
+
+impl WrittenMeasurement {
+    /// The measurements that it makes: one, or of kind `handshake` one for each combination.
+    pub(super) fn planned(&self) -> Vec<Measurement> {
+        let Some(measurement) = &self.measurement else { return Vec::new() };
+        if self.combinations.is_empty() {
+            return vec![measurement.clone()];
+        }
+        let each = |plan: &HandshakePlan| {
+            let mut measurement = measurement.clone();
+            measurement.name += &plan.suffix();
+            measurement.kind = MeasurementKind::Handshake(plan.clone());
+            measurement
+        };
+        self.combinations.iter().map(each).collect()
+    }
 }
 
 /// Which variants a measurement is about. The baseline is always among them.
@@ -37,20 +57,29 @@ enum Kind {
     Latency,
     Throughput,
     Revocation,
+    Handshake,
+    Setup,
 }
 
-const KINDS: &[(&str, Kind)] =
-    &[("latency", Kind::Latency), ("throughput", Kind::Throughput), ("revocation", Kind::Revocation)];
+const KINDS: &[(&str, Kind)] = &[
+    ("latency", Kind::Latency),
+    ("throughput", Kind::Throughput),
+    ("revocation", Kind::Revocation),
+    ("handshake", Kind::Handshake),
+    ("setup", Kind::Setup),
+];
 
 const CONNECTIONS: &[(&str, ConnectionKind)] =
     &[("reused", ConnectionKind::Reused), ("fresh", ConnectionKind::Fresh), ("resumed", ConnectionKind::Resumed)];
 
 /// Keys of one kind or another, which cannot be judged while the kind is not known.
-const KEYS_OF_KINDS: [&str; 12] = [
+const KEYS_OF_KINDS: [&str; 14] = [
     "load",
     "objective",
     "connections",
     "connection",
+    "sessions",
+    "requests_per_connection",
     "warmup",
     "measure",
     "slice",
@@ -71,7 +100,7 @@ const DEFAULT_CAPACITY_TRIAL: Duration = Duration::from_millis(250);
 const DEFAULT_CAPACITY_WIDTH: f64 = 0.05;
 
 /// Connections that one process can keep open with the usual limits raised.
-const CONNECTIONS_MAX: usize = 100_000;
+pub(super) const CONNECTIONS_MAX: usize = 100_000;
 
 /// Reads a measurement; `ordinal` names it while its name is not known.
 pub(super) fn read(ordinal: usize, at: At, table: Table, problems: &Problems) -> WrittenMeasurement {
@@ -87,10 +116,16 @@ pub(super) fn read(ordinal: usize, at: At, table: Table, problems: &Problems) ->
         section.rename(format!("measurement \"{name}\""));
     }
     let selection = read_selection(&mut section);
+    let mut combinations = Vec::new();
     let kind = match kind {
         Some(Kind::Latency) => read_latency(&mut section).map(MeasurementKind::Latency),
         Some(Kind::Throughput) => read_throughput(&mut section).map(MeasurementKind::Throughput),
         Some(Kind::Revocation) => read_revocation(&mut section).map(MeasurementKind::Revocation),
+        Some(Kind::Handshake) => {
+            combinations = handshake::read(&mut section);
+            combinations.first().cloned().map(MeasurementKind::Handshake)
+        }
+        Some(Kind::Setup) => setup::read(&mut section).map(MeasurementKind::Setup),
         None => {
             section.ignore(KEYS_OF_KINDS);
             None
@@ -98,7 +133,7 @@ pub(super) fn read(ordinal: usize, at: At, table: Table, problems: &Problems) ->
     };
     let places = section.finish();
     let measurement = name.clone().zip(kind).map(|(name, kind)| Measurement { name, point: None, kind });
-    WrittenMeasurement { name, places, steps: Steps::new(), selection, measurement }
+    WrittenMeasurement { name, places, steps: Steps::new(), selection, combinations, measurement }
 }
 
 fn read_selection(section: &mut Section<'_>) -> Selection {
@@ -220,7 +255,7 @@ fn read_objective(section: &mut Section<'_>) -> Option<Option<Objective>> {
 }
 
 /// How a trial is cut: the slice's length and how many make up the time to measure.
-fn slices(section: &Section<'_>, measure: Duration, slice: Option<Duration>) -> Option<(Duration, u32)> {
+pub(super) fn slices(section: &Section<'_>, measure: Duration, slice: Option<Duration>) -> Option<(Duration, u32)> {
     if slice.is_none() && section.has("slice") {
         return None; // what was written is no time; that is noted
     }

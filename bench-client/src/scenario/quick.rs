@@ -5,7 +5,7 @@
 //! * a third ([`SHARE`]) of the slices and of the warm-up; the length of a slice, the rate and the connections stay;
 //! * of every sweep its ends and its middle;
 //! * pools of at most 1 000 credentials, fewer where issuing is slow;
-//! * at most [`TRIALS`] revocations per case, over a phase, lifetime and watch that are as short as the variants' own
+//! * at most [`TRIALS`] trials of a setup, and as many revocations per case, over a phase, lifetime and watch that are as short as the variants' own
 //!   TTLs and intervals let them be; for a server of the user's, which does not tell them, as written.
 
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::plan::{MeasurementKind, Plan, RevocationPlan, Variant};
 const ROUNDS: u32 = 2;
 /// What is left of each trial.
 const SHARE: u32 = 3;
-/// Enough revocations to meet an interval early, late and in between.
+/// Enough trials for a median; enough revocations to meet an interval early, late and in between.
 const TRIALS: usize = 3;
 /// Where no interval asks for more.
 const PHASE: Duration = Duration::from_millis(500);
@@ -57,6 +57,11 @@ pub(super) fn shorten(plan: &mut Plan) {
                     load.warmup /= SHARE;
                     load.slices = (load.slices / SHARE).max(1);
                 }
+                MeasurementKind::Handshake(load) => {
+                    load.warmup /= SHARE;
+                    load.slices = (load.slices / SHARE).max(1);
+                }
+                MeasurementKind::Setup(setup) => setup.trials = setup.trials.min(TRIALS),
                 MeasurementKind::Revocation(revocation) => {
                     let cases = plan.cases.iter().filter(|case| &case.measurement == name);
                     let variants: Vec<&Variant> = cases.filter_map(|case| plan.variant(&case.variant)).collect();

@@ -16,7 +16,7 @@ use super::value::show;
 use super::variant::WrittenVariant;
 use crate::plan::{
     BASELINE, ConnectionKind, CredentialSource, ExternalMethod, LatencyPlan, LoadRate, Measurement, MeasurementKind,
-    RevocationPlan, Variant,
+    RevocationPlan, SessionKind, Variant,
 };
 
 /// Checks the scenario as a whole.
@@ -172,22 +172,52 @@ fn check_measurement(scenario: &Scenario, written: &WrittenMeasurement, problems
     let Some(measurement) = &written.measurement else { return };
     let selected: Vec<_> = scenario.selected(written).collect();
     let variants: Vec<&Variant> = selected.iter().map(|(_, variant)| *variant).collect();
-    let connection = match &measurement.kind {
-        MeasurementKind::Latency(plan) => plan.connection,
-        MeasurementKind::Throughput(plan) => plan.connection,
+    let (key, connection) = match &measurement.kind {
+        MeasurementKind::Latency(plan) => ("connection", plan.connection),
+        MeasurementKind::Throughput(plan) => ("connection", plan.connection),
         MeasurementKind::Revocation(plan) => {
             check_revocation(plan, written, &variants, problems);
-            plan.connection
+            ("connection", plan.connection)
+        }
+        MeasurementKind::Handshake(_) => {
+            if selected.iter().any(|(variant, _)| variant.server.transport == Transport::Plaintext) {
+                let (plaintext, remedy) = plaintext(scenario);
+                let place = place(written);
+                problems.error(
+                    written.places.of("kind"),
+                    format!("{place}: kind is \"handshake\", but {plaintext}, which has none; {remedy}"),
+                );
+                return;
+            }
+            let resumes = written.combinations.iter().any(|plan| plan.session == SessionKind::Resumed);
+            ("sessions", if resumes { ConnectionKind::Resumed } else { ConnectionKind::Fresh })
+        }
+        MeasurementKind::Setup(_) => {
+            if scenario.target.is_some() {
+                let place = place(written);
+                problems.error(
+                    written.places.of("kind"),
+                    format!(
+                        "{place}: kind is \"setup\", but only the reference server issues credentials step by step; \
+                         remove it, or [target]"
+                    ),
+                );
+            }
+            return;
         }
     };
     if connection == ConnectionKind::Resumed {
-        let at = written.places.of("connection");
+        let at = written.places.of(key);
+        let (what, fresh) = match key {
+            "sessions" => ("sessions holds \"resumed\"", "full"),
+            _ => ("connection is \"resumed\"", "fresh"),
+        };
         let place = place(written);
         if selected.iter().any(|(variant, _)| variant.server.transport == Transport::Plaintext) {
             problems.error(
                 at,
                 format!(
-                    "{place}: connection is \"resumed\", but {}, which has no TLS session to resume; write \"fresh\"",
+                    "{place}: {what}, but {}, which has no TLS session to resume; write \"{fresh}\"",
                     plaintext(scenario).0
                 ),
             );
@@ -201,8 +231,8 @@ fn check_measurement(scenario: &Scenario, written: &WrittenMeasurement, problems
             problems.error(
                 at,
                 format!(
-                    "{place}: connection is \"resumed\", but the server resumes no session of a client certificate; \
-                     write \"fresh\", or leave out {}",
+                    "{place}: {what}, but the server resumes no session of a client certificate; \
+                     write \"{fresh}\", or leave out {}",
                     mtls.join(", ")
                 ),
             );

@@ -298,7 +298,7 @@ variants = ["jwt", "none", "jwt"]
     );
     let expected = [
         (r#"dir/test.toml:1:12: analysis is 5; write a string in quotes"#),
-        (r#"dir/test.toml:3:1: server.htpt is no key here; did you mean "http"? write one of "http", "pin", "transport""#),
+        (r#"dir/test.toml:3:1: server.htpt is no key here; did you mean "http"? write one of "http", "key_exchange", "pin", "transport""#),
         (r#"dir/test.toml:5:8: variant 1: name is "ä"; write a string of 1 to 64 lower-case letters, digits, "-" and "_""#),
         (r#"dir/test.toml:7:18: variant 1: store.kind is "memroy"; did you mean "memory"? write one of "memory", "sqlite""#),
         (r#"dir/test.toml:11:13: variant "jwt": algorithm is "ES265"; did you mean "ES256"? write one of "HS256", "RS256", "PS256", "ES256", "ES384", "EdDSA""#),
@@ -520,6 +520,109 @@ fn a_plan_survives_its_way_through_a_file() {
     assert_eq!(read.hash(), plan.hash());
 }
 
+/// `SMALL` with a measurement of handshakes.
+fn handshakes(more: &str) -> String {
+    format!(
+        "{SMALL}[[measurement]]\nkind = \"handshake\"\nconnections = 4\nwarmup = \"10ms\"\nmeasure = \"200ms\"\n{more}\n"
+    )
+}
+
+#[test]
+fn handshakes_are_a_case_for_each_combination() {
+    let plan = plan(&handshakes("sessions = [\"full\", \"resumed\"]\nrequests_per_connection = [1, 10]"));
+    let names: Vec<&str> = plan.measurements.iter().map(|measurement| measurement.name.as_str()).collect();
+    assert_eq!(
+        names,
+        ["latency", "handshake@full,k=1", "handshake@full,k=10", "handshake@resumed,k=1", "handshake@resumed,k=10"]
+    );
+    assert!(plan.cases.iter().any(|case| case.id == "jwt/handshake@resumed,k=10"));
+    let MeasurementKind::Handshake(last) = &plan.measurements[4].kind else { panic!() };
+    assert_eq!((last.session, last.requests_per_connection), (crate::plan::SessionKind::Resumed, 10));
+    assert_eq!((last.connections, last.slices, last.slice), (4, 2, Duration::from_millis(100)));
+
+    let plain = self::plan(&handshakes(""));
+    assert_eq!(plain.measurements[1].name, "handshake@full,k=1", "the default is one full handshake per request");
+}
+
+#[test]
+fn mistakes_in_handshakes_are_located() {
+    for (more, line, says) in [
+        ("sessions = [\"half\"]", 20, "sessions is a list; it holds \"half\": write one of "),
+        ("sessions = []", 20, "write a list, like [\"full\", \"resumed\"]"),
+        ("sessions = [\"full\", \"full\"]", 20, "it holds \"full\" twice: remove one"),
+        ("requests_per_connection = [1, 0]", 20, "it holds 0: write a whole number from 1 to 1000000"),
+        ("requests_per_connection = 5", 20, "requests_per_connection is 5; write a list, like [1, 10, 100]"),
+        ("connection = \"fresh\"", 20, "connection is no key here"),
+    ] {
+        let found = problems(&handshakes(more));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with(&format!("dir/test.toml:{line}:")), "{found:?}");
+        assert!(found[0].contains(says), "{says:?} is not in {found:?}");
+    }
+    let found = problems(&handshakes("").replace("connections = 4\n", ""));
+    assert!(found.len() == 1 && found[0].contains("connections is missing"), "{found:?}");
+}
+
+#[test]
+fn handshakes_need_tls_and_a_server_that_resumes() {
+    let found = problems(&(handshakes("") + "[server]\ntransport = \"plaintext\"\n"));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains("measurement \"handshake\": kind is \"handshake\", but"), "{found:?}");
+    assert!(found[0].contains("write \"tls1.3\""), "{found:?}");
+
+    let mtls = "[[variant]]\nname = \"mtls\"\nmethod = \"mtls\"\ncrl_reload = \"1s\"";
+    let resumed = handshakes(&format!("sessions = [\"full\", \"resumed\"]\n{mtls}"));
+    let found = problems(&resumed);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains("sessions holds \"resumed\"") && found[0].contains("leave out mtls"), "{found:?}");
+    assert!(try_resolve(&handshakes(mtls), &Overrides::default()).is_ok(), "full handshakes are fine");
+}
+
+#[test]
+fn the_key_exchange_is_stated_and_fits_its_transport() {
+    use bench_server::contract::KeyExchange;
+    let with = |server: &str| format!("{SMALL}[server]\n{server}\n");
+    assert_eq!(plan(SMALL).key_exchange, None);
+    assert_eq!(plan(&with("key_exchange = \"P-256\"")).key_exchange, Some(KeyExchange::P256));
+    for (server, says) in [
+        ("key_exchange = \"X448\"", "key_exchange is \"X448\""),
+        ("transport = \"plaintext\"\nkey_exchange = \"X25519\"", "key_exchange goes with TLS"),
+        ("transport = \"tls1.2\"\nkey_exchange = \"X25519MLKEM768\"", "which TLS 1.2 does not have"),
+    ] {
+        let found = problems(&with(server));
+        assert!(found.len() == 1 && found[0].contains(says), "{found:?}");
+    }
+}
+
+#[test]
+fn a_setup_says_how_often() {
+    let text = |trials: &str| format!("{SMALL}[[measurement]]\nkind = \"setup\"\n{trials}\n");
+    let plan = plan(&text("trials = 5"));
+    let MeasurementKind::Setup(setup) = &plan.measurements[1].kind else { panic!() };
+    assert_eq!(setup.trials, 5);
+    assert_eq!(plan.cases_of(&plan.measurements[1]).count(), 2);
+    for (trials, says) in [("", "trials is missing"), ("trials = 0", "write a whole number from 1 to 10000")] {
+        let found = problems(&text(trials));
+        assert!(found.len() == 1 && found[0].contains(says), "{found:?}");
+    }
+    let quick = Overrides { quick: true, ..Overrides::default() };
+    let quick = try_resolve(&text("trials = 5"), &quick).expect("fits").plan;
+    let MeasurementKind::Setup(setup) = &quick.measurements[1].kind else { panic!() };
+    assert_eq!(setup.trials, 3);
+}
+
+#[test]
+fn moving_parts_follow_from_the_configuration() {
+    let plan = plan(COMPARE);
+    let parts = |name: &str| plan.moving_parts(plan.variant(name).expect("shipped"));
+    assert_eq!(parts("none"), ["server certificate"]);
+    assert_eq!(parts("api-key-sqlite-cached"), ["server certificate", "key database", "cache of keys"]);
+    assert_eq!(parts("jwt-es256-denylist").len(), parts("jwt-es256").len() + 1);
+    assert!(parts("oauth2-opaque").contains(&"authorization server"));
+    assert!(parts("mtls").contains(&"certificate authority"));
+    let plaintext = Plan { transport: Transport::Plaintext, ..plan.clone() };
+    assert!(plaintext.moving_parts(plan.variant("none").expect("shipped")).is_empty());
+}
 /// The plan of [`SMALL`] with that `load` in its first measurement, or the messages.
 fn with_load(load: &str) -> Result<LoadRate, Vec<String>> {
     let line = SMALL.lines().find(|line| line.starts_with("load = ")).expect("it has one");

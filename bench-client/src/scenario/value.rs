@@ -160,6 +160,26 @@ pub(super) fn names(value: &Value) -> Result<Vec<(super::document::At, String)>,
         .collect()
 }
 
+/// A list of values, each once and at least one; `example` shows one.
+pub(super) fn list_of<T: PartialEq>(
+    parse: impl Fn(&Value) -> Result<T, String>,
+    example: &str,
+) -> impl Fn(&Value) -> Result<Vec<T>, String> {
+    move |value| {
+        let remedy = || format!("write a list, like {example}");
+        let Value::List(items) = value else { return Err(remedy()) };
+        let mut list = Vec::with_capacity(items.len());
+        for Item { value, .. } in items {
+            let each = parse(value).map_err(|remedy| format!("it holds {value}: {remedy}"))?;
+            if list.contains(&each) {
+                return Err(format!("it holds {value} twice: remove one"));
+            }
+            list.push(each);
+        }
+        if list.is_empty() { Err(remedy()) } else { Ok(list) }
+    }
+}
+
 /// A time as a scenario would write it.
 pub(super) fn show(time: Duration) -> String {
     humantime::format_duration(time).to_string()

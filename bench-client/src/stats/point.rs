@@ -13,19 +13,25 @@ pub fn median(values: &[f64]) -> Option<f64> {
     }
 }
 
+/// The median where value `i` is counted `weights[i]` times.
+pub fn weighted_median(values: &[f64], weights: &[u32]) -> Option<f64> {
+    let repeated = values.iter().zip(weights).flat_map(|(value, weight)| std::iter::repeat_n(*value, *weight as usize));
+    median(&repeated.collect::<Vec<f64>>())
+}
+
 /// The typical ratio of pairs `(value, reference)` measured side by side, pair `i` counted `weights[i]` times: the
 /// exponential of the median of the logarithms. Ratios are averaged as logarithms so that 2 and ½ cancel (Fleming and
 /// Wallace, "How not to lie with statistics", CACM 1986); the median keeps one disturbed round from deciding.
 ///
 /// Pairs with a value that is not positive are ignored; `None` when none is left.
 pub fn ratio_of_pairs(pairs: &[(f64, f64)], weights: &[u32]) -> Option<f64> {
-    let logarithms: Vec<f64> = pairs
+    let (logarithms, weights): (Vec<f64>, Vec<u32>) = pairs
         .iter()
         .zip(weights)
         .filter(|((value, reference), _)| *value > 0.0 && *reference > 0.0)
-        .flat_map(|((value, reference), weight)| std::iter::repeat_n((value / reference).ln(), *weight as usize))
-        .collect();
-    median(&logarithms).map(f64::exp)
+        .map(|((value, reference), weight)| ((value / reference).ln(), *weight))
+        .unzip();
+    weighted_median(&logarithms, &weights).map(f64::exp)
 }
 
 /// The smallest true change between two runs like this one that would most likely be noticed: with probability 80 %, at

@@ -111,6 +111,7 @@ async fn find(plan: &Plan, external: &ExternalMethod, roots: Vec<CertificateDer<
     let address = first_open(&addresses).await?;
     let query = url.query().map_or_else(String::new, |query| format!("?{query}"));
     Ok(Endpoint {
+        key_exchange: None,
         address,
         host: host.to_owned(),
         transport: plan.transport,

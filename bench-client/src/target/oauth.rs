@@ -121,7 +121,7 @@ fn authenticated(http: &Client, endpoint: &str, client: &RegisteredClient) -> Re
 }
 
 /// For whom the resource server takes the bearer of a token that was issued to the client itself.
-pub(super) fn principal(client: &RegisteredClient) -> String {
+pub(crate) fn principal(client: &RegisteredClient) -> String {
     format!("client:{}", client.client_id)
 }
 

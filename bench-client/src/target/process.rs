@@ -265,6 +265,7 @@ mod tests {
                 bind: ([127, 0, 0, 1], 0).into(),
                 transport: Transport::Plaintext,
                 http: vec![HttpVersion::Http1],
+                key_exchange: None,
                 profiles: vec![profile],
                 authorization_server: false,
             };

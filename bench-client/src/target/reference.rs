@@ -16,9 +16,9 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use bench_server::contract::{
-    AuthorizationServerConfig, ClientRegistration, ClockMode, HttpVersion, Issued, ListenerConfig, Material,
-    MethodConfig, Profile, READ_SCOPE, Ready, ReadyListener, RegisteredClient, Secret, ServerConfig, Telemetry,
-    Transport, TrustedIssuer,
+    AuthorizationServerConfig, ClientRegistration, ClockMode, HttpVersion, Issued, KeyExchange, ListenerConfig,
+    Material, MethodConfig, Profile, READ_SCOPE, Ready, ReadyListener, RegisteredClient, Secret, ServerConfig,
+    Telemetry, Transport, TrustedIssuer,
 };
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
@@ -60,6 +60,10 @@ struct Server {
 /// The authorization server and the clients registered with it.
 struct Authorization {
     server: Server,
+    /// Where its requests go.
+    endpoint: Endpoint,
+    /// Its identifier (RFC 8414 §2).
+    identifier: String,
     issuer: Issuer,
     /// One client per lifetime that tokens were asked for with; `None` is the server's own.
     clients: Mutex<Vec<(Option<Duration>, RegisteredClient)>>,
@@ -99,6 +103,7 @@ impl Reference {
             bind: loopback(),
             transport: server.transport,
             http: vec![server.http],
+            key_exchange: plan.key_exchange,
             profiles: vec![Profile {
                 // Tokens and answers name the profile: all points of a sweep have the same.
                 name: variant.family().to_owned(),
@@ -110,7 +115,7 @@ impl Reference {
         };
         let config = ServerConfig { listeners: vec![listener], ..base };
         let resource = Server::start(launcher, RESOURCE, config).await?;
-        let endpoint = endpoint(&resource.process.ready, server)?;
+        let endpoint = endpoint(&resource.process.ready, server, plan.key_exchange)?;
         Ok(Self { endpoint, profile: variant.family().to_owned(), resource, authorization })
     }
 
@@ -130,6 +135,16 @@ impl Reference {
             }
             None => self.resource.control.issue(&self.profile, count, lifetime, &[READ_SCOPE.to_owned()]).await,
         }
+    }
+
+    pub(super) fn authorization_server(&self) -> Option<(&Endpoint, &str)> {
+        let authorization = self.authorization.as_ref()?;
+        Some((&authorization.endpoint, &authorization.identifier))
+    }
+
+    pub(super) async fn register_client(&self) -> Result<RegisteredClient, String> {
+        let authorization = self.authorization.as_ref().ok_or("there is no authorization server")?;
+        authorization.register(None).await
     }
 
     pub(super) async fn revoke(&self, credential: &Issued) -> Result<(), String> {
@@ -200,6 +215,7 @@ impl Authorization {
             transport,
             // Whatever the measured route speaks: no negotiation stands between two variants' introspections.
             http: vec![HttpVersion::Http1],
+            key_exchange: None,
             profiles: Vec::new(),
             authorization_server: true,
         };
@@ -209,7 +225,18 @@ impl Authorization {
         let listener = listener_named(&server.process.ready, AUTHORIZATION)?;
         let roots = roots(&server.process.ready, transport)?;
         let issuer = Issuer::discover(&listener.url, listener.address, &roots).await?;
-        Ok(Self { server, issuer, clients: Mutex::new(Vec::new()) })
+        let identifier = listener.url.clone();
+        let endpoint = Endpoint {
+            address: listener.address,
+            host: host(&identifier)?,
+            transport,
+            http: HttpVersion::Http1,
+            key_exchange: None,
+            roots,
+            path: "/".to_owned(),
+            convention: None,
+        };
+        Ok(Self { server, endpoint, identifier, issuer, clients: Mutex::new(Vec::new()) })
     }
 
     /// Registers the resource server as a client that may introspect, and says how it is to trust this issuer.
@@ -234,11 +261,16 @@ impl Authorization {
         if let Some(client) = self.find(|(of, _)| *of == lifetime) {
             return Ok(client);
         }
-        let service = ClientRegistration::service("load client", &[READ_SCOPE]);
-        let registration = ClientRegistration { access_token_lifetime: lifetime, ..service };
-        let client = self.server.control.register(&registration).await?;
+        let client = self.register(lifetime).await?;
         self.clients.lock().expect("nobody panics while holding it").push((lifetime, client.clone()));
         Ok(client)
+    }
+
+    /// Registers a client whose tokens have that lifetime.
+    async fn register(&self, lifetime: Option<Duration>) -> Result<RegisteredClient, String> {
+        let service = ClientRegistration::service("load client", &[READ_SCOPE]);
+        let registration = ClientRegistration { access_token_lifetime: lifetime, ..service };
+        self.server.control.register(&registration).await
     }
 
     /// The client that is this principal.
@@ -282,21 +314,25 @@ fn write_secret(path: &Path, secret: &Secret) -> std::io::Result<()> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(secret.expose().as_bytes())
 }
 
-fn endpoint(ready: &Ready, server: ServerPlan) -> Result<Endpoint, String> {
+fn endpoint(ready: &Ready, server: ServerPlan, key_exchange: Option<KeyExchange>) -> Result<Endpoint, String> {
     let listener = listener_named(ready, RESOURCE)?;
-    let host = reqwest::Url::parse(&listener.url)
-        .ok()
-        .and_then(|url| url.host_str().map(str::to_owned))
-        .ok_or_else(|| format!("the server says that it listens on {:?}, which is no URL", listener.url))?;
     Ok(Endpoint {
         address: listener.address,
-        host,
+        host: host(&listener.url)?,
         transport: server.transport,
         http: server.http,
+        key_exchange,
         roots: roots(ready, server.transport)?,
         path: PATH.to_owned(),
         convention: None,
     })
+}
+
+/// The host of a listener's URL.
+fn host(url: &str) -> Result<String, String> {
+    let parsed = reqwest::Url::parse(url).ok();
+    let host = parsed.as_ref().and_then(reqwest::Url::host_str);
+    host.map(str::to_owned).ok_or_else(|| format!("the server says that it listens on {url:?}, which is no URL"))
 }
 
 fn listener_named<'r>(ready: &'r Ready, name: &str) -> Result<&'r ReadyListener, String> {

@@ -176,7 +176,7 @@ fn takes_part(variant: &str, measurement: &str) -> bool {
 
 /// A histogram of `samples` values with that median: even steps through a log-logistic distribution, whose quantile
 /// function is `median × (q / (1 − q))^spread`.
-fn histogram(samples: u64, median: f64, spread: f64) -> EncodedHistogram {
+pub(crate) fn histogram(samples: u64, median: f64, spread: f64) -> EncodedHistogram {
     let mut histogram = new_histogram();
     for i in 0..samples {
         let q = (i as f64 + 0.5) / samples as f64;
@@ -186,7 +186,7 @@ fn histogram(samples: u64, median: f64, spread: f64) -> EncodedHistogram {
 }
 
 /// How much slower than usual the machine is in a round: it hits all variants alike, and starts differ more than rounds.
-fn weather(start: u32, round: u32) -> f64 {
+pub(crate) fn weather(start: u32, round: u32) -> f64 {
     [1.0, 1.03, 0.97][start as usize % 3] * [1.0, 1.01][round as usize % 2]
 }
 
@@ -227,7 +227,7 @@ fn load(cost: &Cost, measurement: &Measurement, start: u32, round: u32) -> LoadR
             let service = histogram(requests, mean, 0.0);
             (measured, requests, service.clone(), service, None)
         }
-        MeasurementKind::Revocation(_) => unreachable!("not a load"),
+        _ => unreachable!("not a load"),
     };
     let [lookups, hits, verifications, hashes, introspections] = cost.per_hundred.map(|n| match n {
         // Hits are what is left when the rest is rounded.
@@ -371,6 +371,7 @@ fn make() -> LoadedRun {
                     MeasurementKind::Latency(_) => Measured::Latency(load(cost, measurement, start, round)),
                     MeasurementKind::Throughput(_) => Measured::Throughput(load(cost, measurement, start, round)),
                     MeasurementKind::Revocation(plan) => Measured::Revocation(revocations(cost, plan, start)),
+                    MeasurementKind::Handshake(_) | MeasurementKind::Setup(_) => unreachable!("not in this run"),
                 };
                 records.push(record(cases.last().expect("pushed above"), start, round, measured));
             }
@@ -384,6 +385,7 @@ fn make() -> LoadedRun {
         rounds: ROUNDS,
         transport: Transport::Tls13,
         http: HttpVersion::Http1,
+        key_exchange: None,
         pin: true,
         keep_awake: KeepAwake::Auto,
         target: None,
@@ -484,7 +486,7 @@ pub(crate) fn load_mut<'r>(run: &'r mut LoadedRun, case: &str) -> &'r mut LoadRe
     let record = run.records.iter_mut().find(|record| record.case == case).expect("the case has records");
     match &mut record.measured {
         Measured::Latency(load) | Measured::Throughput(load) => load,
-        Measured::Revocation(_) => panic!("{case} is not a load"),
+        _ => panic!("{case} is not a load"),
     }
 }
 
@@ -493,6 +495,6 @@ pub(crate) fn windows_mut<'r>(run: &'r mut LoadedRun, case: &str) -> &'r mut Vec
     let record = run.records.iter_mut().find(|record| record.case == case).expect("the case has records");
     match &mut record.measured {
         Measured::Revocation(result) => &mut result.windows,
-        Measured::Latency(_) | Measured::Throughput(_) => panic!("{case} is a load"),
+        _ => panic!("{case} is no revocation"),
     }
 }

@@ -4,13 +4,13 @@
 
 use std::sync::Arc;
 
-use rustls::crypto::aws_lc_rs;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, ServerSessionMemoryCache};
 use rustls::{ServerConfig, ServerConnection, SupportedProtocolVersion};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::config::HttpVersion;
+use crate::config::{HttpVersion, KeyExchange};
 
 /// Sessions kept for resumption per listener, shared by its workers. Every handshake over TLS 1.3 stores two.
 const SESSIONS: usize = 1024;
@@ -26,10 +26,11 @@ const ALPN_HTTP2: &[u8] = b"h2";
 pub(crate) fn configuration(
     version: &'static SupportedProtocolVersion,
     http: &[HttpVersion],
+    key_exchange: Option<KeyExchange>,
     (chain, key): (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>),
     client_verifier: Option<Arc<dyn ClientCertVerifier>>,
 ) -> Result<ServerConfig, rustls::Error> {
-    let builder = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+    let builder = ServerConfig::builder_with_provider(Arc::new(KeyExchange::provider(key_exchange)))
         .with_protocol_versions(&[version])?;
     let asks_for_certificate = client_verifier.is_some();
     let builder = match client_verifier {
@@ -45,6 +46,20 @@ pub(crate) fn configuration(
         configuration.session_storage = ServerSessionMemoryCache::new(SESSIONS);
     }
     Ok(configuration)
+}
+
+impl KeyExchange {
+    /// The cryptography of either side of a connection: with that group and no other, or as rustls prefers.
+    pub fn provider(only: Option<Self>) -> CryptoProvider {
+        let provider = aws_lc_rs::default_provider();
+        let group = match only {
+            None => return provider,
+            Some(Self::X25519MLKEM768) => aws_lc_rs::kx_group::X25519MLKEM768,
+            Some(Self::X25519) => aws_lc_rs::kx_group::X25519,
+            Some(Self::P256) => aws_lc_rs::kx_group::SECP256R1,
+        };
+        CryptoProvider { kx_groups: vec![group], ..provider }
+    }
 }
 
 /// What the handshake agreed on. A client without ALPN gets HTTP/1.1 where that is offered, and otherwise is taken to
@@ -81,7 +96,7 @@ mod tests {
     #[test]
     fn alpn_follows_the_order_of_preference() {
         let offered = [HttpVersion::Http2, HttpVersion::Http1];
-        let made = configuration(&TLS13, &offered, certificate(), None).unwrap();
+        let made = configuration(&TLS13, &offered, None, certificate(), None).unwrap();
         assert_eq!(made.alpn_protocols, [b"h2".to_vec(), b"http/1.1".to_vec()]);
         assert!(made.session_storage.can_cache());
     }
@@ -97,7 +112,8 @@ mod tests {
                 .unwrap();
         for version in [&TLS12, &TLS13] {
             let (chain, key) = (chain.clone(), key.clone_key());
-            let made = configuration(version, &[HttpVersion::Http1], (chain, key), Some(verifier.clone())).unwrap();
+            let verifier = Some(verifier.clone());
+            let made = configuration(version, &[HttpVersion::Http1], None, (chain, key), verifier).unwrap();
             assert!(!made.session_storage.can_cache());
             assert_eq!(made.send_tls13_tickets, 0);
             assert!(!made.ticketer.enabled());

@@ -5,7 +5,7 @@ use std::fmt;
 
 use http::uri::PathAndQuery;
 
-use crate::config::{ListenerConfig, MethodConfig, Profile, ServerConfig, Transport};
+use crate::config::{KeyExchange, ListenerConfig, MethodConfig, Profile, ServerConfig, Transport};
 
 /// Everything that is wrong with a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +65,13 @@ fn check_listener(listener: &ListenerConfig, errors: &mut Vec<String>) {
             "plaintext on {} would show credentials to the network; bind a loopback address or use TLS",
             listener.bind
         ));
+    }
+    match (listener.key_exchange, listener.transport) {
+        (Some(_), Transport::Plaintext) => error("key_exchange needs TLS; leave it out".to_owned()),
+        (Some(KeyExchange::X25519MLKEM768), Transport::Tls12) => {
+            error("key_exchange X25519MLKEM768 needs TLS 1.3; use it, or another group".to_owned());
+        }
+        _ => {}
     }
     let mut paths = BTreeSet::new();
     for profile in &listener.profiles {
@@ -180,6 +187,7 @@ mod tests {
             (r#""tls1.3""#, r#""plaintext""#, "would show credentials"),
             (r#""tls1.3""#, r#""plaintext""#, "offers one HTTP version"),
             (r#"http = ["1.1"]"#, "http = [\"1.1\"]\nauthorization_server = true", "several listeners"),
+            (r#"http = ["1.1"]"#, "http = [\"1.1\"]\nkey_exchange = \"X25519MLKEM768\"", "needs TLS 1.3"),
             ("authorization_server = true", "", "no listener carries it"),
             (r#""/mtls", scope = "read""#, r#""/mtls", scope = "a b""#, "is not a scope"),
             (r#""/mtls", scope = "read""#, r#""/mtls", scope = """#, "is not a scope"),

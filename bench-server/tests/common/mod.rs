@@ -29,6 +29,7 @@ pub fn listener(transport: Transport, http: HttpVersion) -> ListenerConfig {
         bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         transport,
         http: vec![http],
+        key_exchange: None,
         profiles: Vec::new(),
         authorization_server: false,
     }

@@ -162,7 +162,7 @@ pub(super) fn summarise<'a>(
     }
 }
 
-fn percentiles(pool: &Pool, draws: Option<&Resampler>) -> Percentiles {
+pub(super) fn percentiles(pool: &Pool, draws: Option<&Resampler>) -> Percentiles {
     let found = pool.percentiles(&QUANTILES);
     let intervals = draws.map_or([None; 4], |draws| {
         draws.intervals(|weights| {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::super::cell::Cell;
 use super::InvalidTrial;
 use crate::plan::Plan;
-use crate::record::{EncodedHistogram, LoadResult, Measured, Record, RevocationResult};
+use crate::record::{EncodedHistogram, HandshakeResult, LoadResult, Measured, Record, RevocationResult, SetupResult};
 use crate::run::LoadedRun;
 use crate::stats::{Distribution, Grouping, Resampler};
 
@@ -21,6 +21,17 @@ pub(crate) struct Load<'a> {
     pub(crate) lateness: Option<Distribution>,
     /// Absent where the server does not tell.
     pub(crate) validation: Option<Distribution>,
+    /// What only a trial of new connections has.
+    pub(crate) handshake: Option<HandshakeTrial<'a>>,
+}
+
+/// Beside the load: what new connections took.
+pub(crate) struct HandshakeTrial<'a> {
+    pub(crate) result: &'a HandshakeResult,
+    pub(crate) ready: Distribution,
+    pub(crate) tcp: Distribution,
+    pub(crate) tls: Distribution,
+    pub(crate) first_answer: Distribution,
 }
 
 /// The valid trials of a run.
@@ -28,14 +39,20 @@ pub(crate) struct Trials<'a> {
     plan: &'a Plan,
     loads: BTreeMap<(&'a str, &'a str), Vec<Load<'a>>>,
     revocations: BTreeMap<(&'a str, &'a str), Vec<&'a RevocationResult>>,
+    setups: BTreeMap<(&'a str, &'a str), Vec<(u32, &'a SetupResult)>>,
     invalid: Vec<InvalidTrial>,
 }
 
 impl<'a> Trials<'a> {
     /// Sorts the run's records into valid and invalid ones. A record whose histograms cannot be read is invalid.
     pub(crate) fn new(run: &'a LoadedRun) -> Self {
-        let mut trials =
-            Self { plan: &run.header.plan, loads: BTreeMap::new(), revocations: BTreeMap::new(), invalid: Vec::new() };
+        let mut trials = Self {
+            plan: &run.header.plan,
+            loads: BTreeMap::new(),
+            revocations: BTreeMap::new(),
+            setups: BTreeMap::new(),
+            invalid: Vec::new(),
+        };
         for record in &run.records {
             let mut reasons = record.invalid.clone();
             if reasons.is_empty() {
@@ -58,22 +75,39 @@ impl<'a> Trials<'a> {
 
     fn take(&mut self, record: &'a Record) -> Result<(), String> {
         let key = (record.variant.as_str(), record.measurement.as_str());
-        match &record.measured {
-            Measured::Latency(result) | Measured::Throughput(result) => {
-                let load = Load {
-                    start: record.start,
-                    round: record.round,
-                    elapsed_ns: record.elapsed_ns,
+        let (result, handshake) = match &record.measured {
+            Measured::Latency(result) | Measured::Throughput(result) => (result, None),
+            Measured::Handshake(result) => {
+                let trial = HandshakeTrial {
                     result,
-                    latency: decode("latency", &result.latency)?,
-                    service_time: decode("service time", &result.service_time)?,
-                    lateness: result.lateness.as_ref().map(|text| decode("lateness", text)).transpose()?,
-                    validation: result.validation.as_ref().map(|text| decode("validation", text)).transpose()?,
+                    ready: decode("handshake", &result.ready)?,
+                    tcp: decode("TCP", &result.tcp)?,
+                    tls: decode("TLS", &result.tls)?,
+                    first_answer: decode("first answer", &result.first_answer)?,
                 };
-                self.loads.entry(key).or_default().push(load);
+                (&result.load, Some(trial))
             }
-            Measured::Revocation(result) => self.revocations.entry(key).or_default().push(result),
-        }
+            Measured::Revocation(result) => {
+                self.revocations.entry(key).or_default().push(result);
+                return Ok(());
+            }
+            Measured::Setup(result) => {
+                self.setups.entry(key).or_default().push((record.start, result));
+                return Ok(());
+            }
+        };
+        let load = Load {
+            start: record.start,
+            round: record.round,
+            elapsed_ns: record.elapsed_ns,
+            result,
+            latency: decode("latency", &result.latency)?,
+            service_time: decode("service time", &result.service_time)?,
+            lateness: result.lateness.as_ref().map(|text| decode("lateness", text)).transpose()?,
+            validation: result.validation.as_ref().map(|text| decode("validation", text)).transpose()?,
+            handshake,
+        };
+        self.loads.entry(key).or_default().push(load);
         Ok(())
     }
 
@@ -92,6 +126,11 @@ impl<'a> Trials<'a> {
         self.revocations.get(&(variant, measurement)).map_or(&[], Vec::as_slice)
     }
 
+    /// Setup trials of a case with their starts, in the order of the records.
+    pub(crate) fn setups(&self, variant: &'a str, measurement: &'a str) -> &[(u32, &'a SetupResult)] {
+        self.setups.get(&(variant, measurement)).map_or(&[], Vec::as_slice)
+    }
+
     /// Trials that are not counted.
     pub(crate) fn invalid(&self) -> &[InvalidTrial] {
         &self.invalid
@@ -106,7 +145,10 @@ impl<'a> Trials<'a> {
 
     /// Whether a planned case has valid trials, and if not, why.
     pub(crate) fn state(&self, variant: &'a str, measurement: &'a str) -> Cell<()> {
-        if !self.loads(variant, measurement).is_empty() || !self.revocations(variant, measurement).is_empty() {
+        let has_trials = !self.loads(variant, measurement).is_empty()
+            || !self.revocations(variant, measurement).is_empty()
+            || !self.setups(variant, measurement).is_empty();
+        if has_trials {
             return Cell::Known(());
         }
         match self.invalid_of(variant, measurement).next() {
@@ -118,7 +160,12 @@ impl<'a> Trials<'a> {
     /// What intervals are drawn over: nested as soon as any case saw more than one start; and the fewest clusters that
     /// any case with an interval drew.
     pub(crate) fn clusters(&self) -> Option<(Grouping, usize)> {
-        let of_cases = || self.loads.values().filter_map(|loads| clusters(loads));
+        let of_setup = |(start, result): &(u32, &SetupResult)| std::iter::repeat_n(*start, result.trials.len());
+        let of_cases = || {
+            let setups = self.setups.values().map(|trials| trials.iter().flat_map(of_setup).collect::<Vec<_>>());
+            let loads = self.loads.values().map(|loads| loads.iter().map(|load| load.start).collect());
+            loads.chain(setups).filter_map(|starts| grouping(&starts))
+        };
         let grouping = of_cases().map(|(grouping, _)| grouping).min_by_key(|it| *it != Grouping::StartsThenRounds)?;
         let fewest = of_cases().filter(|(it, _)| *it == grouping).map(|(_, clusters)| clusters).min()?;
         Some((grouping, fewest))
@@ -127,8 +174,13 @@ impl<'a> Trials<'a> {
 
 /// What an interval over these trials draws, and how many of it; `None` when there is no interval.
 pub(crate) fn clusters(loads: &[Load<'_>]) -> Option<(Grouping, usize)> {
-    let starts: std::collections::BTreeSet<u32> = loads.iter().map(|load| load.start).collect();
-    match (starts.len(), loads.len()) {
+    grouping(&loads.iter().map(|load| load.start).collect::<Vec<_>>())
+}
+
+/// The same for trials given as the start that each belongs to.
+fn grouping(trials: &[u32]) -> Option<(Grouping, usize)> {
+    let starts: std::collections::BTreeSet<u32> = trials.iter().copied().collect();
+    match (starts.len(), trials.len()) {
         (_, 0 | 1) => None,
         (1, rounds) => Some((Grouping::Rounds, rounds)),
         (starts, _) => Some((Grouping::StartsThenRounds, starts)),

@@ -238,3 +238,14 @@ fn secrets_have_no_place_in_a_scenario_and_are_not_repeated() {
     let found = set("variant.oauth2.credentials.token_request.client_secret", "hunter2").expect_err("a literal");
     assert!(found[0].contains("client_secret") && !found[0].contains("hunter2"), "{found:?}");
 }
+
+#[test]
+fn handshakes_are_measured_of_any_server_and_setups_only_of_the_reference_server() {
+    let throughput = "kind = \"throughput\"\nconnections = 4\n";
+    let handshakes = "kind = \"handshake\"\nconnections = 4\nrequests_per_connection = [1, 5]\n";
+    let plan = try_plan(&TARGET.replacen(throughput, handshakes, 1), &Overrides::default()).expect("no mistakes");
+    assert!(plan.cases.iter().any(|case| case.id == "mtls/handshake@full,k=5"));
+    let setup = "kind = \"setup\"\ntrials = 2\n";
+    let rest = "warmup = \"10ms\"\nmeasure = \"100ms\"\n";
+    mistake(&format!("{throughput}{rest}"), setup, &["kind is \"setup\"", "reference server", "remove it"]);
+}

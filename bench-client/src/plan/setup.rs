@@ -1,0 +1,63 @@
+//! Settings of a setup measurement, and what a variant needs besides a request: parts to run.
+
+use bench_server::contract::{MethodConfig, StoreKind, TokenValidation, Transport};
+use serde::{Deserialize, Serialize};
+
+use super::{Plan, Variant};
+
+/// From nothing to the first authorised request. It runs once per start, its trials one after the other.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SetupPlan {
+    /// Trials per case and start, each with a credential of its own.
+    pub trials: usize,
+}
+
+impl Plan {
+    /// What an operator has to run and to look after for a variant besides the API itself, by its configuration; of a
+    /// server of the user's only its certificate is known.
+    pub fn moving_parts(&self, variant: &Variant) -> Vec<&'static str> {
+        let mut parts = Vec::new();
+        if self.transport != Transport::Plaintext {
+            parts.push("server certificate");
+        }
+        let Some(method) = variant.method.reference() else { return parts };
+        match method {
+            MethodConfig::None => {}
+            MethodConfig::ApiKey(api_key) => {
+                parts.push(match api_key.store {
+                    StoreKind::Memory => "key store in memory",
+                    StoreKind::Sqlite => "key database",
+                });
+                parts.extend(api_key.cache.map(|_| "cache of keys"));
+            }
+            MethodConfig::Basic(basic) => {
+                parts.extend(["password database", "hashing threads"]);
+                parts.extend(basic.cache.map(|_| "cache of verified passwords"));
+            }
+            MethodConfig::Jwt(jwt) => {
+                parts.push("signing key and its rotation");
+                parts.extend(jwt.denylist.map(|_| "deny-list that is polled"));
+            }
+            MethodConfig::OAuth2(oauth2) => {
+                parts.extend(["authorization server", "client registry"]);
+                match &oauth2.validation {
+                    TokenValidation::Opaque { cache } => {
+                        parts.extend(["token database", "introspection of each token"]);
+                        parts.extend(cache.map(|_| "cache of introspections"));
+                    }
+                    TokenValidation::Jwt { .. } => {
+                        parts.extend(["signing key and its rotation", "key set that is fetched"]);
+                    }
+                }
+            }
+            MethodConfig::Mtls(_) => {
+                parts.extend([
+                    "certificate authority",
+                    "renewal of client certificates",
+                    "revocation list that is reloaded",
+                ]);
+            }
+        }
+        parts
+    }
+}
