@@ -106,8 +106,13 @@ fn circumstances(panel: &SweepPanel) -> String {
 /// `api-key is lower than jwt up to 31 µs (28 – 35 µs), and higher beyond`.
 fn crossing_words(sweep: &SweepSummary, pair: &LineCrossings) -> String {
     let (lower, higher) = in_order(pair);
-    let doubt = doubt(pair).map_or_else(String::new, |doubt| format!(" ({doubt})"));
+    let drawn = doubt(pair);
+    let doubt = drawn.as_ref().map_or_else(String::new, |doubt| format!(" ({doubt})"));
     match pair.crossings.found.as_slice() {
+        // Drawings that do not agree even on how many there are know no place.
+        found if drawn.is_some() && found.iter().all(|crossing| crossing.interval.is_none()) => {
+            format!("{lower} begins below {higher}, and where they cross this run cannot tell{doubt}")
+        }
         [one] => format!("{lower} is lower than {higher} up to {}, and higher beyond{doubt}", place(sweep, one)),
         several => {
             let places: Vec<String> = several.iter().map(|crossing| place(sweep, crossing)).collect();
@@ -366,4 +371,43 @@ pub(crate) fn extras(summary: &Summary) -> Vec<Extra> {
     .into_iter()
     .flatten()
     .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::{Crossings, Spacing};
+
+    fn words_of(found: Vec<Crossing>, agreement: f64) -> String {
+        let sweep = SweepSummary {
+            key: "store.delay".to_owned(),
+            quantity: Quantity::TimeNs,
+            spacing: Spacing::Linear,
+            metric: Metric::LatencyP50,
+            measurement: "latency".to_owned(),
+            panels: Vec::new(),
+        };
+        let crossings = Crossings { found, first_is_lower: true, agreement: Some(agreement) };
+        let pair = LineCrossings { first: "a".to_owned(), second: "b".to_owned(), from: 0.0, to: 1e7, crossings };
+        crossing_words(&sweep, &pair).replace('\u{a0}', " ")
+    }
+
+    #[test]
+    fn a_crossing_is_claimed_as_far_as_the_drawings_agree() {
+        let interval = |low, high| Some(crate::stats::CrossingInterval { low, high });
+        let at = |at, interval| Crossing { at, interval };
+        assert_eq!(
+            words_of(vec![at(31e3, interval(Some(28e3), Some(35e3)))], 1.0),
+            "a is lower than b up to 31 µs (28 µs – 35 µs), and higher beyond"
+        );
+        assert_eq!(
+            words_of(vec![at(31e3, interval(Some(28e3), None))], 0.8),
+            "a is lower than b up to 31 µs (28 µs – beyond the range), and higher beyond (80 % of the drawings have one \
+             crossing)"
+        );
+        assert_eq!(
+            words_of(vec![at(1e3, None), at(2e3, None), at(3e3, None)], 0.36),
+            "a begins below b, and where they cross this run cannot tell (36 % of the drawings have 3 crossings)"
+        );
+    }
 }

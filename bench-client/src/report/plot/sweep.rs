@@ -26,6 +26,9 @@ const ZERO_STRETCH: f64 = 90.0;
 /// From this ratio of the largest to the smallest figure on, a linear axis would hide the small ones.
 const LOG_FROM: f64 = 30.0;
 
+/// Differences below this are not told apart on a logarithmic axis, as in the figure of added latency by percentile.
+const FLOOR_NS: f64 = 1_000.0;
+
 /// Strokes of lines of the same method: dashes and gaps in logical pixels; the first is unbroken.
 const STROKES: [&[f64]; 4] = [&[], &[9.0, 4.0], &[2.5, 3.5], &[9.0, 3.0, 2.5, 3.0]];
 
@@ -78,20 +81,31 @@ pub(super) fn draw<DB: DrawingBackend>(sweep: &SweepSummary, canvas: &Canvas<'_,
     let right = WIDTH - names.fold(0.0, f64::max).min(WIDTH / 3.0) - 28.0;
     let across = Across::new(sweep.spacing, &places, LEFT, right);
     let (low, high) = range(sweep);
-    let log = low > 0.0 && high / low > LOG_FROM;
+    // A difference can be nothing or less: then a logarithmic axis begins at the floor, and what is below stands there.
+    let floor = if is_difference(sweep.metric) { low.max(FLOOR_NS) } else { low };
+    let log = floor > 0.0 && high / floor > LOG_FROM;
     for (i, panel) in sweep.panels.iter().enumerate() {
         let top = i as f64 * (TOP + PLOT_HEIGHT + AXIS) + TOP;
         let bottom = top + PLOT_HEIGHT;
         let up = if log {
-            Scale::log(low / 1.2, high * 1.2, bottom, top)
+            Scale::log(if floor > low { floor } else { low / 1.2 }, high * 1.2, bottom, top)
         } else {
             // Heights are compared with 0 unless they are far from it on both sides of a crossing.
             Scale::linear(low.min(0.0) * 1.05, (high * 1.05).max(low.min(0.0) * 1.05 + 1e-9), bottom, top)
         };
-        frame(sweep, panel, canvas, (&across, &up), &places, log)?;
+        let measure = match (log, floor > low) {
+            (false, _) => "",
+            (true, false) => " (logarithmic)",
+            (true, true) => " (logarithmic; less than 1 µs stands at the bottom)",
+        };
+        frame(sweep, panel, canvas, (&across, &up), &places, measure)?;
         self::panel(sweep, panel, canvas, &across, &up)?;
     }
     Ok(())
+}
+
+fn is_difference(metric: Metric) -> bool {
+    matches!(metric, Metric::LatencyAddedP50 | Metric::LatencyAddedP99)
 }
 
 /// The lowest and the highest end of an interval.
@@ -111,16 +125,15 @@ fn frame<DB: DrawingBackend>(
     canvas: &Canvas<'_, DB>,
     (across, up): (&Across, &Scale),
     places: &[f64],
-    log: bool,
+    heights: &str,
 ) -> Drawn<DB> {
     let (left, right, top, bottom) = (across.left, across.right, up.to(), up.from());
-    let logarithmic = if log { " (logarithmic)" } else { "" };
     let unit = match sweep.metric {
         Metric::Throughput | Metric::BytesSent | Metric::BytesReceived => format!(", {}", words(sweep.metric).unit),
         _ => String::new(),
     };
     canvas.text(
-        &format!("{}{unit}{logarithmic}", words(sweep.metric).title),
+        &format!("{}{unit}{heights}", words(sweep.metric).title),
         (left - 62.0, top - 18.0),
         SMALL,
         Align::Left,
