@@ -200,7 +200,7 @@ pub enum Method {
     /// HTTP Basic.
     Basic(Box<basic::Basic>),
     /// JWTs of the profile's own issuer.
-    Jwt(jwt::Jwt),
+    Jwt(Box<jwt::Jwt>),
     /// OAuth 2.0 access tokens.
     OAuth2(oauth2::OAuth2),
     /// Client certificates.
@@ -220,7 +220,7 @@ impl Method {
             MethodConfig::Basic(config) => {
                 Self::Basic(Box::new(basic::Basic::build(&profile.name, config, environment)?))
             }
-            MethodConfig::Jwt(config) => Self::Jwt(jwt::Jwt::build(&profile.name, config, environment)?),
+            MethodConfig::Jwt(config) => Self::Jwt(Box::new(jwt::Jwt::build(&profile.name, config, environment)?)),
             MethodConfig::OAuth2(config) => Self::OAuth2(oauth2::OAuth2::build(config, environment)?),
             MethodConfig::Mtls(config) => Self::Mtls(mtls::Mtls::build(&profile.name, config, environment)?),
         })

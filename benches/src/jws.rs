@@ -32,9 +32,8 @@ pub struct Floor {
     signature: Vec<u8>,
 }
 
-#[allow(clippy::large_enum_variant)] // one at a time
 enum Key {
-    Hmac(hmac::Key),
+    Hmac(Box<hmac::Key>),
     Public(ParsedPublicKey),
 }
 
@@ -119,7 +118,7 @@ fn key_file(state_dir: &Path) -> std::path::PathBuf {
 fn key(state_dir: &Path, algorithm: Algorithm) -> anyhow::Result<Key> {
     let content = std::fs::read(key_file(state_dir))?;
     if algorithm == Algorithm::HS256 {
-        return Ok(Key::Hmac(hmac::Key::new(hmac::HMAC_SHA256, &hmac_secret(&content)?)));
+        return Ok(Key::Hmac(Box::new(hmac::Key::new(hmac::HMAC_SHA256, &hmac_secret(&content)?))));
     }
     let der = PrivatePkcs8KeyDer::from_pem_slice(&content)?;
     let pkcs8 = der.secret_pkcs8_der();

@@ -270,6 +270,16 @@ mod tests {
     }
 
     #[test]
+    fn argon2_fills_the_same_memory_for_every_hash() {
+        let mut hasher = Hasher::new(Arc::default());
+        let stored = hasher.hash("one", CHEAP[0]).expect("a hash");
+        let (place, blocks) = (hasher.argon2_memory.as_ptr(), hasher.argon2_memory.len());
+        assert!(hasher.verify("one", &stored).expect("a verdict"));
+        assert!(!hasher.verify("two", &stored).expect("a verdict"));
+        assert_eq!((hasher.argon2_memory.as_ptr(), hasher.argon2_memory.len()), (place, blocks));
+    }
+
+    #[test]
     fn known_answers() {
         let mut hasher = hasher();
         // The reference implementation of Argon2, src/test.c, version 0x13 of argon2id.

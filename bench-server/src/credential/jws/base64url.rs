@@ -25,9 +25,10 @@ pub(crate) fn decode(text: &str, bytes: &mut Vec<u8>) -> Result<(), Fault> {
     }
     foreign |= decode_block(&last, &mut decoded[blocks.len()]);
 
-    let length = text.len() / 4 * 3 + [0, 0, 1, 2][text.len() % 4];
-    // A lone character is no byte. Spare bits would show in the byte after the last: it was filled up with zeros.
-    if foreign != 0 || text.len() % 4 == 1 || bytes[length] != 0 && !text.len().is_multiple_of(4) {
+    let over = text.len() % 4;
+    let length = text.len() / 4 * 3 + [0, 0, 1, 2][over];
+    // A lone character is no byte. Spare bits show in the byte after the last, the rest of which was filled up with zeros.
+    if foreign != 0 || over == 1 || over > 1 && bytes[length] != 0 {
         return Err(Fault::NotJson);
     }
     bytes.truncate(length);

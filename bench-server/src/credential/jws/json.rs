@@ -83,8 +83,9 @@ pub(crate) enum Number {
 
 /// A place in a text. Every method reads one value, white space before it included.
 ///
-/// Inlined where the compiler would not do it by itself: the values of a token are so short that the calls took a quarter
-/// of the time.
+/// The steps within a value are inlined, which saves a quarter of the time. [`Self::string`] is not: a copy of it for every
+/// claim is no slower by itself, but in a loaded server, where code has left the cache between two requests, it made a
+/// validation take 1.4 times as long.
 pub(crate) struct Reader<'t> {
     text: &'t str,
     at: usize,
@@ -92,7 +93,6 @@ pub(crate) struct Reader<'t> {
 
 impl<'t> Reader<'t> {
     /// A string, borrowed unless it contains escapes.
-    #[inline(always)]
     pub(crate) fn string(&mut self) -> Result<Cow<'t, str>, Fault> {
         self.enter(b'"')?;
         let begin = self.at;
