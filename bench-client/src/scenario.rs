@@ -329,7 +329,7 @@ fn read_rounds(section: &mut Section<'_>, external: bool) -> (u32, u32) {
     (starts, rounds)
 }
 
-/// How the servers are reached, by which group keys are exchanged, and whether they are bound to processors.
+/// How the servers are reached, with which key exchange, and whether they are bound to processors.
 fn read_server(section: &mut Section<'_>) -> (ServerPlan, Option<KeyExchange>, bool) {
     const TRANSPORTS: &[(&str, Transport)] =
         &[("plaintext", Transport::Plaintext), ("tls1.2", Transport::Tls12), ("tls1.3", Transport::Tls13)];

@@ -14,8 +14,9 @@ use std::path::Path;
 use bench_client::machine::{KeptAwake, SampledCpu};
 use bench_client::plan::{Accepted, Convention, ExternalMethod, Method, MethodWord, SessionKind, TargetPlan};
 use bench_client::record::{EncodedHistogram, HandshakeResult, Measured};
-use bench_client::report::{self, Cell, ClaimVerdict, Crossing, Format, HandshakeCase, Report};
+use bench_client::report::{self, Cell, ClaimVerdict, Format, HandshakeCase, Report};
 use bench_client::run::LoadedRun;
+use bench_client::stats::BreakEven;
 
 const ALL: [Format; 7] =
     [Format::Html, Format::Markdown, Format::Csv, Format::Svg, Format::Png, Format::Json, Format::Hgrm];
@@ -659,12 +660,12 @@ fn the_break_even_is_where_the_handshake_has_paid_off() {
     // (147 − 66) µs more per connection against 39 µs per request.
     let full = against(SessionKind::Full);
     assert_eq!((full.variant.as_str(), full.against.as_str(), full.from, full.to), ("mtls", "jwt-es256", 1, 100));
-    let Crossing::At(requests) = full.break_even else { panic!("{full:?}") };
+    let BreakEven::At(requests) = full.break_even else { panic!("{full:?}") };
     near(requests, (connections::MUTUAL_NS - connections::FULL_NS) / connections::TOKEN_NS, 0.02);
     // The weather hits both sides of a round alike, so that it cancels.
-    let Some((Crossing::At(low), Crossing::At(high))) = full.interval else { panic!("{full:?}") };
+    let Some((BreakEven::At(low), BreakEven::At(high))) = full.interval else { panic!("{full:?}") };
     assert!(low <= requests && requests <= high && high / low < 1.001, "{full:?}");
-    let Crossing::At(resumed) = against(SessionKind::Resumed).break_even else { panic!() };
+    let BreakEven::At(resumed) = against(SessionKind::Resumed).break_even else { panic!() };
     near(resumed, (connections::MUTUAL_NS - connections::RESUMED_NS) / connections::TOKEN_NS, 0.05);
     assert_eq!(report.summary.amortisation.len(), 2, "mtls does not resume");
 }
@@ -680,7 +681,7 @@ fn no_crossing_in_the_range_is_said() {
         }
     }
     let report = Report::new(&run);
-    assert!(report.summary.amortisation.iter().all(|it| it.break_even == Crossing::Above), "{report:?}");
+    assert!(report.summary.amortisation.iter().all(|it| it.break_even == BreakEven::Beyond), "{report:?}");
     let html = page(&run);
     assert!(html.contains("no crossing from 1 to 100"), "the table says so");
     assert!(html.contains("not than jwt-es256 up to 100 requests per connection"), "the sentence says so");

@@ -21,6 +21,12 @@ pub(super) struct Shipped {
 pub(super) const SHIPPED: &[Shipped] = &[
     Shipped { name: "compare", file: "scenarios/compare.toml", text: include_str!("../../../scenarios/compare.toml") },
     Shipped {
+        name: "mtls-amortisation",
+        file: "scenarios/mtls-amortisation.toml",
+        text: include_str!("../../../scenarios/mtls-amortisation.toml"),
+    },
+    Shipped { name: "setup", file: "scenarios/setup.toml", text: include_str!("../../../scenarios/setup.toml") },
+    Shipped {
         name: "break-even",
         file: "scenarios/break-even.toml",
         text: include_str!("../../../scenarios/break-even.toml"),
@@ -32,12 +38,6 @@ pub(super) const SHIPPED: &[Shipped] = &[
         text: include_str!("../../../scenarios/wire-size.toml"),
     },
     Shipped { name: "scale", file: "scenarios/scale.toml", text: include_str!("../../../scenarios/scale.toml") },
-    Shipped {
-        name: "mtls-amortisation",
-        file: "scenarios/mtls-amortisation.toml",
-        text: include_str!("../../../scenarios/mtls-amortisation.toml"),
-    },
-    Shipped { name: "setup", file: "scenarios/setup.toml", text: include_str!("../../../scenarios/setup.toml") },
     Shipped {
         name: "haproxy",
         file: "scenarios/gateways/haproxy.toml",

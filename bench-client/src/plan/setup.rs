@@ -17,7 +17,7 @@ impl Plan {
     /// server of the user's only its certificate is known.
     pub fn moving_parts(&self, variant: &Variant) -> Vec<&'static str> {
         let mut parts = Vec::new();
-        if self.transport != Transport::Plaintext {
+        if self.server_of(variant).transport != Transport::Plaintext {
             parts.push("server certificate");
         }
         let Some(method) = variant.method.reference() else { return parts };

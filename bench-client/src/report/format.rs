@@ -1,7 +1,8 @@
 //! Figures as text: three significant digits, units chosen for reading, the same everywhere.
 
 use super::cell::Estimate;
-use super::summary::{Amortisation, Bracket, Crossing};
+use super::summary::{Amortisation, Bracket};
+use crate::stats::BreakEven;
 
 /// Between groups of three digits: a narrow space that does not break (SI brochure §5.4.4).
 const GROUP: char = '\u{202f}';
@@ -115,11 +116,11 @@ pub(crate) fn bracket(bracket: &Bracket) -> String {
 
 /// Where a comparison breaks even, or an end of its interval: `37`, `≤ 1` when that is cheaper from the first number on,
 /// `> 1000` when at none.
-pub(crate) fn crossing(crossing: Crossing, of: &Amortisation) -> String {
+pub(crate) fn crossing(crossing: BreakEven, of: &Amortisation) -> String {
     match crossing {
-        Crossing::Below => format!("≤{UNIT}{}", of.from),
-        Crossing::At(requests) => number(requests),
-        Crossing::Above => format!(">{UNIT}{}", of.to),
+        BreakEven::Before => format!("≤{UNIT}{}", of.from),
+        BreakEven::At(requests) => number(requests),
+        BreakEven::Beyond => format!(">{UNIT}{}", of.to),
     }
 }
 

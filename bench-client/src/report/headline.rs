@@ -4,16 +4,14 @@
 use super::cell::Cell;
 use super::format::{self, bracket, duration, fixed, number, percent, times};
 use super::rank::{Group, Ranking};
-use super::summary::{Amortisation, Crossing, RevocationSummary, Summary, VariantSummary};
+use super::summary::{Amortisation, RevocationSummary, Summary, VariantSummary};
 use crate::plan::{ConnectionKind, SessionKind};
-use crate::stats::{Grouping, median};
+use crate::stats::{BreakEven, Grouping, median};
 
-/// Where lines cross, what only some scenarios ask, then cheapest validation, highest throughput, shortest and longest
-/// window.
+/// Where lines cross and what else only some scenarios ask; then cheapest validation, highest throughput, shortest and longest window.
 pub(crate) fn sentences(summary: &Summary) -> Vec<String> {
     let mut sentences = super::sweep::sentences(summary);
-    sentences.extend(amortised(summary));
-    sentences.extend(set_up(summary));
+    sentences.extend(amortised(summary).into_iter().chain(set_up(summary)));
     sentences.extend([validation(summary), throughput(summary), revocation(summary)]);
     sentences
 }
@@ -33,11 +31,11 @@ pub(crate) fn amortised(summary: &Summary) -> Vec<String> {
             found.interval.map_or_else(String::new, |(low, high)| format!(" ({} – {})", text(low), text(high)));
         let against = &found.against;
         let words = match found.break_even {
-            Crossing::Below => format!("than {against} at every number measured{interval}"),
-            Crossing::At(_) => {
+            BreakEven::Before => format!("than {against} at every number measured{interval}"),
+            BreakEven::At(_) => {
                 format!("than {against} from {} requests per connection on{interval}", text(found.break_even))
             }
-            Crossing::Above => format!("not than {against} up to {} requests per connection{interval}", found.to),
+            BreakEven::Beyond => format!("not than {against} up to {} requests per connection{interval}", found.to),
         };
         match by_variant.iter_mut().find(|(variant, _)| *variant == found.variant) {
             Some((_, all)) => all.push(words),

@@ -9,7 +9,7 @@ use minijinja::{Environment, UndefinedBehavior};
 use serde::Serialize;
 
 use super::view::{self, Table};
-use super::{InvalidTrial, Report, ReportError, format, headline, plot, sweep};
+use super::{InvalidTrial, Report, ReportError, format, headline, plot};
 use crate::plan::Plan;
 use crate::run::LoadedRun;
 
@@ -37,8 +37,6 @@ struct Page<'a> {
     operations: Sortable,
     resources: Sortable,
     revocation: Sortable,
-    /// Tables that only some scenarios have.
-    further: Vec<Further>,
     figures: Vec<Figure>,
     checks: Vec<CheckRow<'a>>,
     checks_failed: usize,
@@ -56,13 +54,6 @@ struct Page<'a> {
 struct Extra {
     title: &'static str,
     caption: String,
-    table: Sortable,
-}
-
-#[derive(Serialize)]
-struct Further {
-    title: &'static str,
-    caption: &'static str,
     table: Sortable,
 }
 
@@ -152,15 +143,11 @@ pub(crate) fn render(run: &LoadedRun, report: &Report) -> Result<String, ReportE
         guide: guide(report),
         guide_methods: super::claims::METHODS,
         comparison: sortable(&view::comparison(summary)),
-        extras: sweep::extras(summary).into_iter().map(extra).collect(),
+        extras: view::extras(summary).into_iter().map(extra).collect(),
         latency: sortable(&view::latency(summary)),
         operations: sortable(&view::operations(summary)),
         resources: sortable(&view::resources(summary)),
         revocation: sortable(&view::revocation(summary)),
-        further: view::further(summary)
-            .into_iter()
-            .map(|(title, caption, table)| Further { title, caption, table: sortable(&table) })
-            .collect(),
         figures,
         checks: checks(report),
         checks_failed: failed,
@@ -206,7 +193,7 @@ struct SortableCell {
     reason: Option<String>,
 }
 
-fn extra(extra: sweep::Extra) -> Extra {
+fn extra(extra: super::sweep::Extra) -> Extra {
     Extra { title: extra.title, caption: extra.caption, table: sortable(&extra.table) }
 }
 

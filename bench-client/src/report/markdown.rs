@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::view::{self, Entry, Footnotes, Table};
-use super::{Report, headline, plot, sweep};
+use super::{Report, headline, plot};
 use crate::run::LoadedRun;
 
 const INTO_STRING: &str = "writing to a string does not fail";
@@ -34,7 +34,7 @@ pub(crate) fn render(run: &LoadedRun, report: &Report) -> String {
     for sentence in headline::smallest_regression(summary) {
         section(&mut out, &escape(&sentence));
     }
-    for extra in sweep::extras(summary) {
+    for extra in view::extras(summary) {
         section(&mut out, &format!("## {}", extra.title));
         section(&mut out, &escape(&extra.caption));
         table(&mut out, &extra.table);
@@ -58,11 +58,6 @@ pub(crate) fn render(run: &LoadedRun, report: &Report) -> String {
     section(&mut out, "## Revocation");
     section(&mut out, &escape(captions.revocation));
     table(&mut out, &view::revocation(summary));
-    for (heading, caption, data) in view::further(summary) {
-        section(&mut out, &format!("## {heading}"));
-        section(&mut out, &escape(caption));
-        table(&mut out, &data);
-    }
     section(&mut out, "## Checks");
     table(&mut out, &view::checks(&report.checks));
 

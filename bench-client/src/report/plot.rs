@@ -32,9 +32,9 @@ enum Kind {
     Throughput,
     Revocation,
     Frontier,
+    Amortisation,
     /// The sweep of that number in the summary.
     Sweep(usize),
-    Amortisation,
 }
 
 /// What the figure stands on.
@@ -90,8 +90,8 @@ impl Plot<'_> {
             Kind::Throughput => bars::throughput_caption(&self.report.summary),
             Kind::Revocation => revocation::caption(&self.report.summary),
             Kind::Frontier => frontier::caption(&self.report.summary),
-            Kind::Sweep(number) => words::caption(&self.report.summary, &self.report.summary.sweeps[number]),
             Kind::Amortisation => amortisation::caption(&self.report.summary),
+            Kind::Sweep(number) => words::caption(&self.report.summary, &self.report.summary.sweeps[number]),
         }
     }
 
@@ -103,8 +103,8 @@ impl Plot<'_> {
             Kind::Throughput => !bars::throughput(summary).is_empty(),
             Kind::Revocation => !revocation::rows(summary).is_empty(),
             Kind::Frontier => !frontier::points(summary).is_empty(),
-            Kind::Sweep(_) => true,
             Kind::Amortisation => amortisation::has_data(summary),
+            Kind::Sweep(_) => true,
         }
     }
 
@@ -117,8 +117,8 @@ impl Plot<'_> {
             Kind::Throughput => bars::height(bars::throughput(summary).len()),
             Kind::Revocation => revocation::height(summary),
             Kind::Frontier => frontier::HEIGHT,
-            Kind::Sweep(number) => sweep::height(&summary.sweeps[number]),
             Kind::Amortisation => amortisation::HEIGHT,
+            Kind::Sweep(number) => sweep::height(&summary.sweeps[number]),
         };
         (canvas::WIDTH, height)
     }
@@ -134,8 +134,8 @@ impl Plot<'_> {
             Kind::Throughput => bars::draw_throughput(summary, &canvas),
             Kind::Revocation => revocation::draw(summary, &canvas),
             Kind::Frontier => frontier::draw(summary, &canvas),
-            Kind::Sweep(number) => sweep::draw(&summary.sweeps[number], &canvas),
             Kind::Amortisation => amortisation::draw(summary, &canvas),
+            Kind::Sweep(number) => sweep::draw(&summary.sweeps[number], &canvas),
         }?;
         area.present()
     }

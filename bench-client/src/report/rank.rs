@@ -118,9 +118,9 @@ mod tests {
             latency: super::super::Cell::blank("not here"),
             throughput: super::super::Cell::blank("not here"),
             revocation: super::super::Cell::blank("not here"),
-            price_per_million_requests: None,
             handshakes: Vec::new(),
             setup: None,
+            price_per_million_requests: None,
         }
     }
 

@@ -15,7 +15,7 @@ mod trials;
 
 use serde::{Deserialize, Serialize};
 
-pub use amortisation::{Amortisation, Crossing};
+pub use amortisation::Amortisation;
 pub use cost::{CpuPerRequest, Operations, WireBytes};
 pub use handshake::{Counted, HandshakeCase, HandshakeSummary};
 pub use latency::{AddedLatency, CurvePoint, LatencySummary, Percentiles, ValidationTime};
@@ -85,15 +85,15 @@ pub struct Summary {
     pub smallest_regression: Vec<SmallestRegression>,
     /// One entry per variant, in the scenario's order.
     pub variants: Vec<VariantSummary>,
+    /// Where client certificates become cheaper than credentials in requests; empty where that was not measured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub amortisation: Vec<Amortisation>,
     /// Figures against swept values.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sweeps: Vec<SweepSummary>,
     /// What an hour of one processor core costs, where the scenario says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price_per_core_hour: Option<Price>,
-    /// Where client certificates become cheaper than credentials in requests; empty where that was not measured.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub amortisation: Vec<Amortisation>,
     /// Trials that were not counted.
     pub invalid: Vec<InvalidTrial>,
     /// What a reader should know.
@@ -143,15 +143,15 @@ pub struct VariantSummary {
     pub throughput: Cell<ThroughputSummary>,
     /// After a revocation.
     pub revocation: Cell<RevocationSummary>,
-    /// What the processor time of a million requests at saturation costs, where the scenario has a price.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub price_per_million_requests: Option<Cell<Estimate>>,
     /// New connections, by how they begin and how many requests they carry; empty where that was not measured.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub handshakes: Vec<HandshakeCase>,
     /// From nothing to the first authorised request; absent where that was not measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub setup: Option<Cell<SetupSummary>>,
+    /// What the processor time of a million requests at saturation costs, where the scenario has a price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price_per_million_requests: Option<Cell<Estimate>>,
 }
 
 impl VariantSummary {
@@ -216,9 +216,9 @@ impl Summary {
                 })
                 .and_then(|(name, settings)| throughput::summarise(plan, settings, trials, &variant.name, name)),
                 revocation: revocation::summarise(plan, trials, variant),
-                price_per_million_requests: None,
                 handshakes: handshake::summarise(plan, trials, &variant.name),
                 setup: setup::summarise(plan, trials, &variant.name),
+                price_per_million_requests: None,
             })
             .map(|variant| priced(variant, plan.price_per_core_hour.as_ref()))
             .collect();
@@ -248,9 +248,9 @@ impl Summary {
             interval_clusters: clusters_drawn.map(|(_, clusters)| clusters),
             smallest_regression: smallest_regression(trials, plan, &variants),
             variants,
+            amortisation: amortisation::summarise(plan, trials),
             sweeps: sweep::summarise(plan, trials),
             price_per_core_hour: plan.price_per_core_hour.clone(),
-            amortisation: amortisation::summarise(plan, trials),
             invalid: trials.invalid().to_vec(),
             warnings: warnings(run),
         }

@@ -25,8 +25,8 @@ const COLUMNS: [(&str, &str); 8] = [
     ("revocation_max", "longest revo-\ncation window"),
 ];
 
-/// The tables that only some scenarios have: their columns that fit.
-const FURTHER: [(&str, &[(&str, &str)]); 3] = [
+/// The tables of new connections and setups: their columns that fit.
+const CONNECTIONS: [(&str, &[(&str, &str)]); 3] = [
     (
         "handshakes",
         &[
@@ -97,15 +97,7 @@ pub(crate) fn terminal(report: &Report) -> String {
     }
     out.push('\n');
     cost(report, &mut out);
-    for (heading, _, data) in view::further(summary) {
-        let mut notes = Footnotes::default();
-        let columns = FURTHER.iter().find(|(name, _)| *name == data.name).map_or(&[][..], |(_, columns)| columns);
-        writeln!(out, "{heading}:\n\n{}\n", drawn(&data, columns, &mut notes, 1, &["total"], &[])).expect(INTO_STRING);
-        for (mark, reason) in notes.list() {
-            writeln!(out, "  {mark}  {reason}").expect(INTO_STRING);
-        }
-        out.push('\n');
-    }
+    connections(report, &mut out);
     for note in headline::comparison_notes(summary) {
         writeln!(out, "{}", wrap(&note)).expect(INTO_STRING);
     }
@@ -137,6 +129,22 @@ fn cost(report: &Report, out: &mut String) {
         writeln!(out, "  {mark}  {reason}").expect(INTO_STRING);
     }
     out.push('\n');
+}
+
+/// New connections, their break-evens and setups, where the run has any.
+fn connections(report: &Report, out: &mut String) {
+    for (name, columns) in CONNECTIONS {
+        let Some(extra) = view::extras(&report.summary).into_iter().find(|extra| extra.table.name == name) else {
+            continue;
+        };
+        let mut notes = Footnotes::default();
+        let text = drawn(&extra.table, columns, &mut notes, 1, &["total"], &[]);
+        writeln!(out, "{}:\n\n{text}\n", extra.title).expect(INTO_STRING);
+        for (mark, reason) in notes.list() {
+            writeln!(out, "  {mark}  {reason}").expect(INTO_STRING);
+        }
+        out.push('\n');
+    }
 }
 
 /// The first step that fits; the last one if none does.

@@ -4,14 +4,14 @@ mod handshake;
 
 use serde::Serialize;
 
-pub(crate) use self::handshake::{further, sessions};
+pub(crate) use self::handshake::sessions;
 use super::Report;
 use super::cell::{Cell, Estimate};
 use super::checks::{Check, CheckVerdict};
 use super::claims::{Claim, METHODS};
 use super::format;
 use super::summary::{Bracket, LatencySummary, Resources, Side, Summary, TcpPerRequest, VariantSummary};
-use super::sweep;
+use super::sweep::{self, Extra};
 
 /// A table.
 #[derive(Debug, Clone, Serialize)]
@@ -369,6 +369,11 @@ pub(crate) fn verdict(verdict: &CheckVerdict) -> &'static str {
     }
 }
 
+/// The tables that only some runs have.
+pub(crate) fn extras(summary: &Summary) -> Vec<Extra> {
+    sweep::extras(summary).into_iter().chain(handshake::extras(summary)).collect()
+}
+
 /// All tables that the run has rows for.
 pub(crate) fn all(report: &Report) -> Vec<Table> {
     let summary = &report.summary;
@@ -379,10 +384,9 @@ pub(crate) fn all(report: &Report) -> Vec<Table> {
         operations(summary),
         resources(summary),
         revocation(summary),
+        checks(&report.checks),
     ];
-    tables.extend(sweep::extras(summary).into_iter().map(|extra| extra.table));
-    tables.extend(further(summary).into_iter().map(|(_, _, table)| table));
-    tables.push(checks(&report.checks));
+    tables.extend(extras(summary).into_iter().map(|extra| extra.table));
     tables
 }
 

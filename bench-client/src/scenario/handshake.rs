@@ -44,15 +44,19 @@ pub(super) fn read_key_exchange(server: &mut Section<'_>, transport: Transport) 
         ("P-256", KeyExchange::P256),
     ];
     let group = server.optional("key_exchange", one_of(GROUPS))?;
-    match (transport, group) {
-        (Transport::Plaintext, _) => {
-            server.error("key_exchange", "key_exchange goes with TLS, but transport is \"plaintext\"; remove it");
-        }
-        (Transport::Tls12, KeyExchange::X25519MLKEM768) => server.error(
-            "key_exchange",
-            "key_exchange is \"X25519MLKEM768\", which TLS 1.2 does not have; write \"X25519\", or transport = \"tls1.3\"",
-        ),
-        _ => {}
+    if let Some(misfit) = misfit(group, transport) {
+        server.error("key_exchange", format!("{misfit}; change one of them, like transport = \"tls1.3\""));
     }
     Some(group)
+}
+
+/// Why a group cannot be had over a transport.
+fn misfit(group: KeyExchange, transport: Transport) -> Option<&'static str> {
+    match (transport, group) {
+        (Transport::Plaintext, _) => Some("key_exchange goes with TLS, but transport is \"plaintext\""),
+        (Transport::Tls12, KeyExchange::X25519MLKEM768) => {
+            Some("key_exchange is \"X25519MLKEM768\", which TLS 1.2 does not have")
+        }
+        _ => None,
+    }
 }

@@ -172,6 +172,7 @@ fn check_measurement(scenario: &Scenario, written: &WrittenMeasurement, problems
     let Some(measurement) = &written.measurement else { return };
     let selected: Vec<_> = scenario.selected(written).collect();
     let variants: Vec<&Variant> = selected.iter().map(|(_, variant)| *variant).collect();
+    let in_plaintext = selected.iter().any(|(variant, _)| variant.server.transport == Transport::Plaintext);
     let (key, connection) = match &measurement.kind {
         MeasurementKind::Latency(plan) => ("connection", plan.connection),
         MeasurementKind::Throughput(plan) => ("connection", plan.connection),
@@ -180,7 +181,7 @@ fn check_measurement(scenario: &Scenario, written: &WrittenMeasurement, problems
             ("connection", plan.connection)
         }
         MeasurementKind::Handshake(_) => {
-            if selected.iter().any(|(variant, _)| variant.server.transport == Transport::Plaintext) {
+            if in_plaintext {
                 let (plaintext, remedy) = plaintext(scenario);
                 let place = place(written);
                 problems.error(
@@ -213,7 +214,7 @@ fn check_measurement(scenario: &Scenario, written: &WrittenMeasurement, problems
             _ => ("connection is \"resumed\"", "fresh"),
         };
         let place = place(written);
-        if selected.iter().any(|(variant, _)| variant.server.transport == Transport::Plaintext) {
+        if in_plaintext {
             problems.error(
                 at,
                 format!(

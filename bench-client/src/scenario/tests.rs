@@ -592,6 +592,10 @@ fn the_key_exchange_is_stated_and_fits_its_transport() {
         let found = problems(&with(server));
         assert!(found.len() == 1 && found[0].contains(says), "{found:?}");
     }
+    let swept = "key_exchange = \"X25519MLKEM768\"\n[[sweep]]\n\"server.transport\" = [\"tls1.3\", \"tls1.2\"]";
+    let found = problems(&with(swept));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains("test.toml:16:16: server.key_exchange") && found[0].contains("TLS 1.2"), "{found:?}");
 }
 
 #[test]

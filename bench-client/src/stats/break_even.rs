@@ -1,7 +1,10 @@
 //! From which size on is one thing cheaper than another, when both were measured at the same sizes?
 
+use serde::{Deserialize, Serialize};
+
 /// Where two curves cross for good.
-#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum BreakEven {
     /// The one is cheaper at every size that was measured.
     Before,

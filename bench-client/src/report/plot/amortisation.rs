@@ -9,8 +9,9 @@ use crate::plan::SessionKind;
 use crate::report::cell::Estimate;
 use crate::report::format;
 use crate::report::headline::{amortised, both_full, interval_words};
-use crate::report::summary::{Amortisation, Crossing, Summary, VariantSummary};
+use crate::report::summary::{Amortisation, Summary, VariantSummary};
 use crate::report::view::sessions;
+use crate::stats::BreakEven;
 
 pub(super) const HEIGHT: f64 = 520.0;
 const LEFT: f64 = 72.0;
@@ -124,12 +125,12 @@ fn draw_break_even<DB: DrawingBackend>(
     across: &Scale,
     canvas: &Canvas<'_, DB>,
 ) -> Drawn<DB> {
-    let Crossing::At(requests) = found.break_even else { return Ok(()) };
+    let BreakEven::At(requests) = found.break_even else { return Ok(()) };
     let method = summary.variant(&found.against).map_or("", |variant| variant.method.as_str());
     let side = |crossing| match crossing {
-        Crossing::Below => across.from(),
-        Crossing::At(requests) => across.at(requests),
-        Crossing::Above => across.to(),
+        BreakEven::Before => across.from(),
+        BreakEven::At(requests) => across.at(requests),
+        BreakEven::Beyond => across.to(),
     };
     if let Some((low, high)) = found.interval {
         canvas.rect((side(low), TOP), (side(high), BOTTOM), colour(method), 0.1)?;

@@ -25,52 +25,30 @@ pub struct Amortisation {
     /// Most.
     pub to: u32,
     /// From where on `variant` is cheaper.
-    pub break_even: Crossing,
+    pub break_even: BreakEven,
     /// Ends of the 95 % interval; absent with fewer than two rounds of both.
-    pub interval: Option<(Crossing, Crossing)>,
-}
-
-/// A number of requests per connection, or the side of the measured range on which it lies.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Crossing {
-    /// Below the range: cheaper at every number that was measured.
-    Below,
-    /// Here.
-    At(f64),
-    /// Above the range: at no number that was measured.
-    Above,
-}
-
-impl From<BreakEven> for Crossing {
-    fn from(found: BreakEven) -> Self {
-        match found {
-            BreakEven::Before => Self::Below,
-            BreakEven::At(size) => Self::At(size),
-            BreakEven::Beyond => Self::Above,
-        }
-    }
+    pub interval: Option<(BreakEven, BreakEven)>,
 }
 
 /// A crossing as a number, so that replicates can be sorted; and back.
-const BELOW: f64 = 0.0;
-const ABOVE: f64 = f64::MAX;
+const BEFORE: f64 = 0.0;
+const BEYOND: f64 = f64::MAX;
 
 fn number(found: BreakEven) -> f64 {
     match found {
-        BreakEven::Before => BELOW,
+        BreakEven::Before => BEFORE,
         BreakEven::At(size) => size,
-        BreakEven::Beyond => ABOVE,
+        BreakEven::Beyond => BEYOND,
     }
 }
 
-fn crossing(number: f64) -> Crossing {
-    if number <= BELOW {
-        Crossing::Below
-    } else if number >= ABOVE {
-        Crossing::Above
+fn crossing(number: f64) -> BreakEven {
+    if number <= BEFORE {
+        BreakEven::Before
+    } else if number >= BEYOND {
+        BreakEven::Beyond
     } else {
-        Crossing::At(number)
+        BreakEven::At(number)
     }
 }
 
@@ -162,7 +140,7 @@ fn compare<'a>(plan: &'a Plan, trials: &Trials<'a>, [own, other]: [Curve<'a>; 2]
         against_session: other.session,
         from,
         to,
-        break_even: at(&vec![1; rounds.len()])?.into(),
+        break_even: at(&vec![1; rounds.len()])?,
         interval: interval.map(|interval| (crossing(interval.low), crossing(interval.high))),
     })
 }
@@ -174,7 +152,7 @@ mod tests {
     #[test]
     fn crossings_survive_being_sorted_as_numbers() {
         for found in [BreakEven::Before, BreakEven::At(3.5), BreakEven::Beyond] {
-            assert_eq!(crossing(number(found)), Crossing::from(found));
+            assert_eq!(crossing(number(found)), found);
         }
         assert!(number(BreakEven::Beyond).is_finite(), "replicates that are not finite are left out of an interval");
     }

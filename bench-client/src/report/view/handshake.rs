@@ -6,17 +6,22 @@ use crate::record::Channel;
 use crate::report::cell::{Cell, Estimate};
 use crate::report::format;
 use crate::report::summary::{
-    Amortisation, Counted, Crossing, HandshakeCase, HandshakeSummary, SetupSummary, Summary, VariantSummary,
+    Amortisation, Counted, HandshakeCase, HandshakeSummary, SetupSummary, Summary, VariantSummary,
 };
+use crate::report::sweep::Extra;
+use crate::stats::BreakEven;
 
-/// The tables that only some scenarios have, each with its heading and what stands above it.
-pub(crate) fn further(summary: &Summary) -> Vec<(&'static str, &'static str, Table)> {
+/// The tables of new connections and setups, where the run has any.
+pub(super) fn extras(summary: &Summary) -> impl Iterator<Item = Extra> {
     let tables = [
         ("New connections", HANDSHAKES, handshakes(summary)),
         ("Break-even of client certificates", AMORTISATION, amortisation(summary)),
         ("Setup", SETUP, setup(summary)),
     ];
-    tables.into_iter().filter_map(|(heading, caption, table)| Some((heading, caption, table?))).collect()
+    let extra = |(title, caption, table): (&'static str, &str, Option<Table>)| {
+        Some(Extra { title, caption: caption.to_owned(), table: table? })
+    };
+    tables.into_iter().filter_map(extra)
 }
 
 type Cells = fn(&HandshakeCase) -> Entry;
@@ -107,14 +112,14 @@ fn amortisation(summary: &Summary) -> Option<Table> {
 
 fn crossing(found: &Amortisation) -> Entry {
     let number = |crossing| match crossing {
-        Crossing::At(requests) => Some(requests),
-        Crossing::Below => Some(f64::from(found.from)),
-        Crossing::Above => None,
+        BreakEven::At(requests) => Some(requests),
+        BreakEven::Before => Some(f64::from(found.from)),
+        BreakEven::Beyond => None,
     };
     let remark = match found.break_even {
-        Crossing::Below => format!("cheaper at every number measured, {} to {}", found.from, found.to),
-        Crossing::Above => format!("no crossing from {} to {}", found.from, found.to),
-        Crossing::At(_) => String::new(),
+        BreakEven::Before => format!("cheaper at every number measured, {} to {}", found.from, found.to),
+        BreakEven::Beyond => format!("no crossing from {} to {}", found.from, found.to),
+        BreakEven::At(_) => String::new(),
     };
     let interval = found
         .interval
