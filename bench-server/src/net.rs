@@ -9,4 +9,5 @@ pub(crate) mod http;
 mod json;
 pub(crate) mod problem;
 pub(crate) mod route;
+mod socket;
 pub(crate) mod tls;

@@ -53,6 +53,7 @@ const REFERENCE: &str = r#"
 [server]
 transport = "tls1.3"
 http = "1.1"
+key_exchange = "X25519" # as the gateways agree on
 [[variant]]
 name = "none"
 method = "none"
@@ -82,6 +83,7 @@ pool = { count = 100 }
 [[variant]]
 name = "mtls"
 method = "mtls"
+crl_reload = "2s"
 pool = { count = 64 }
 "#;
 

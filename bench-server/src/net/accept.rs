@@ -17,6 +17,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::http;
 use super::route::{Caller, Site};
+use super::socket::Socket;
 use super::tls::negotiated;
 use crate::auth::Connection;
 use crate::config::HttpVersion;
@@ -141,7 +142,7 @@ async fn connection(mut stream: TcpStream, peer: SocketAddr, listener: Arc<Liste
     let meter = &listener.site.meter;
     let handshake = tokio::select! {
         _ = stop.changed() => return,
-        handshake = timeout(HANDSHAKE_TIMEOUT, tls.accept(stream).into_fallible()) => handshake,
+        handshake = timeout(HANDSHAKE_TIMEOUT, tls.accept(Socket(stream)).into_fallible()) => handshake,
     };
     let mut stream = match handshake {
         Ok(Ok(stream)) => stream,
@@ -151,7 +152,7 @@ async fn connection(mut stream: TcpStream, peer: SocketAddr, listener: Arc<Liste
                 meter.handshakes_refused.add();
             }
             tracing::debug!(%error, %peer, listener = listener.name, "handshake failed");
-            return linger(&mut stream, &mut stop).await;
+            return linger(&mut stream.0, &mut stop).await;
         }
         Err(_) => {
             meter.handshakes_failed.add();
@@ -180,7 +181,7 @@ async fn connection(mut stream: TcpStream, peer: SocketAddr, listener: Arc<Liste
     };
     let version = negotiated(session, &listener.http);
     http::serve(&mut stream, version, listener.site.clone(), caller, &mut stop).await;
-    linger(stream.get_mut().0, &mut stop).await;
+    linger(&mut stream.get_mut().0.0, &mut stop).await;
 }
 
 /// Whether a handshake failed by our judgement on the client's certificate, rather than by what it sent or did not send.
