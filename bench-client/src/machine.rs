@@ -102,6 +102,11 @@ pub fn pin_current_thread(cpu: usize) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Whether [`pin_current_thread`] has bound the calling thread: no other of ours wants its processor.
+pub fn has_own_processor() -> bool {
+    BOUND.get()
+}
+
 thread_local! {
     /// Whether [`pin_current_thread`] has bound this thread.
     static BOUND: Cell<bool> = const { Cell::new(false) };

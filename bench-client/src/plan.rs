@@ -62,6 +62,9 @@ pub struct Plan {
     /// Whether the processors that are used are kept from sleeping.
     #[serde(default, skip_serializing_if = "KeepAwake::is_auto")]
     pub keep_awake: KeepAwake,
+    /// What the load client does while no answer is there.
+    #[serde(default, skip_serializing_if = "ClientWait::is_default")]
+    pub client_wait: ClientWait,
     /// Whether this is the shortened form of the scenario.
     pub quick: bool,
     /// What is compared; the baseline first.
@@ -76,6 +79,24 @@ pub struct Plan {
     /// What an hour of one processor core costs, where the scenario says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price_per_core_hour: Option<Price>,
+}
+
+/// What the load client does while no answer is there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientWait {
+    /// It asks the kernel again, if it has a processor of its own and speaks HTTP/1.1: no server pays for waking it.
+    #[default]
+    Poll,
+    /// It sleeps until the kernel wakes it.
+    Sleep,
+}
+
+impl ClientWait {
+    /// Whether it is what a scenario means that says nothing.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A method with its options, served by processes of its own.

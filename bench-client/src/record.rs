@@ -69,6 +69,17 @@ pub enum Measured {
     Setup(SetupResult),
 }
 
+impl Measured {
+    /// What was sent and came back, of measurements under load.
+    pub fn load(&self) -> Option<&LoadResult> {
+        match self {
+            Self::Latency(result) | Self::Throughput(result) => Some(result),
+            Self::Handshake(result) => Some(&result.load),
+            Self::Revocation(_) | Self::Setup(_) => None,
+        }
+    }
+}
+
 /// What a trial under load measured. Only the phase `measure` is in it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LoadResult {
@@ -105,8 +116,11 @@ pub struct LoadResult {
     pub handshakes_full: u64,
     /// Resumed TLS handshakes, as the client saw them.
     pub handshakes_resumed: u64,
-    /// Processor time of the client, user and system.
+    /// Processor time of the client, user and system, without what it polled.
     pub client_cpu_ns: u64,
+    /// Processor time in which a client with a processor of its own looked for answers and there were none.
+    #[serde(default)]
+    pub client_polled_ns: u64,
     /// Processor time of the variant's server processes by role (`resource`, `authorization`, `target`), user and system, as the
     /// operating system accounts it; absent where it cannot.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -33,7 +33,7 @@ use self::target::Target;
 use self::value::{flag, one_of, price, text, whole};
 use self::variant::WrittenVariant;
 use crate::machine::KeepAwake;
-use crate::plan::{Case, Plan, PoolPlan, Price, ServerPlan, TargetPlan, Variant};
+use crate::plan::{Case, ClientWait, Plan, PoolPlan, Price, ServerPlan, TargetPlan, Variant};
 
 /// A mistake in a scenario, or advice about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -170,6 +170,7 @@ struct Scenario {
     key_exchange: Option<KeyExchange>,
     pin: bool,
     keep_awake: KeepAwake,
+    client_wait: ClientWait,
     price_per_core_hour: Option<Price>,
     sweeps: Sweeps,
     /// One for each point of a swept variant.
@@ -197,6 +198,7 @@ impl Scenario {
         let target = read_target(&mut section, folder);
         let (starts, rounds) = read_rounds(&mut section, target.is_some());
         let keep_awake = section.optional("keep_awake", flag).map_or(KeepAwake::Auto, KeepAwake::from);
+        let client_wait = section.or("client_wait", ClientWait::default(), one_of(CLIENT_WAITS));
         let (server, key_exchange, pin) = match &target {
             Some(target) => (ServerPlan { transport: target.transport, http: target.http }, None, target.pin),
             None => read_server(&mut section),
@@ -219,6 +221,7 @@ impl Scenario {
             key_exchange,
             pin,
             keep_awake,
+            client_wait,
             price_per_core_hour,
             sweeps,
             variants,
@@ -275,6 +278,7 @@ impl Scenario {
             key_exchange: self.key_exchange,
             pin: self.pin,
             keep_awake: self.keep_awake,
+            client_wait: self.client_wait,
             quick: false,
             variants: self
                 .ordered()
@@ -328,6 +332,8 @@ fn read_rounds(section: &mut Section<'_>, external: bool) -> (u32, u32) {
     }
     (starts, rounds)
 }
+
+const CLIENT_WAITS: &[(&str, ClientWait)] = &[("poll", ClientWait::Poll), ("sleep", ClientWait::Sleep)];
 
 /// How the servers are reached, with which key exchange, and whether they are bound to processors.
 fn read_server(section: &mut Section<'_>) -> (ServerPlan, Option<KeyExchange>, bool) {

@@ -199,7 +199,7 @@ pub(crate) fn run_scenario(
         Carrier::Tls13 => "roots = \"ca.pem\"\ntransport = \"tls1.3\"\n",
     };
     let scenario = format!(
-        "seed = 42\nstarts = 1\nrounds = {rounds}\n[target]\nurl = \"{target}\"\n{tls}\
+        "seed = 42\nstarts = 1\nrounds = {rounds}\nclient_wait = \"sleep\"\n[target]\nurl = \"{target}\"\n{tls}\
          http = \"1.1\"\npid = {server}\naccepted = {{ status = [200] }}\nrejected = {{ status = [401] }}\n\
          [[variant]]\nname = \"none\"\nmethod = \"none\"\naccepted = {{ body_contains = '\"principal\":\"anonymous\"' }}\n{}",
         rest.replace("method = \"api-key\"\n", &format!("method = \"api-key\"\nurl = \"{url}\"\n"))

@@ -1,6 +1,9 @@
 //! authbench beside its peers on one machine: load clients against one server, truth that is known beforehand, and the
 //! reference server beside gateways. `benches/peers/run` installs what is missing and writes `reports/peers/`.
 //!
+//! The client sleeps while it waits, as its peers do, so that all of its processor time is counted; beside gateways it
+//! polls, so that no server pays for waking it.
+//!
 //! Rounds are interleaved, the server has one processor and the client another, and ratios are taken within a round.
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // its results and its progress

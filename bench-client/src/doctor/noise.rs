@@ -15,7 +15,7 @@ use crate::credential::Pool;
 use crate::load::{Session, Tally};
 use crate::machine::{Account, Machine};
 use crate::measure::{MeasureError, prepare_machine};
-use crate::plan::{ConnectionKind, Plan};
+use crate::plan::{ClientWait, ConnectionKind, Plan};
 use crate::scenario::{self, Overrides};
 use crate::stats::{Interval, Resampler, ratio_of_pairs};
 use crate::target::Target;
@@ -162,7 +162,8 @@ impl Server {
         let target = Target::start(plan, variant, machine).await?;
         let issued = target.issue(variant.pool.count, None).await?;
         let pool = Arc::new(Pool::new(issued, variant.pool.zipf_exponent, SEED));
-        let mut session = Session::open(target.endpoint().clone(), pool, CONNECTIONS, SEED).await?;
+        let mut session =
+            Session::open(target.endpoint().clone(), pool, CONNECTIONS, SEED, ClientWait::default()).await?;
         session.closed_loop(WARM_UP, CONNECTIONS, ConnectionKind::Reused, &mut Tally::new()).await;
         Ok(Self { target, session })
     }

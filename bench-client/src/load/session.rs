@@ -5,18 +5,19 @@
 //! no hand-over between tasks.
 
 mod connections;
+mod watch;
 
 use std::cell::RefCell;
-use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bench_server::contract::HttpVersion;
 use futures_util::StreamExt as _;
-use futures_util::stream::{self, FuturesUnordered};
+use futures_util::stream;
 use rand::rngs::ChaCha8Rng;
 use tokio::sync::Mutex;
 
+use self::watch::join_until;
 use super::schedule::{Profile, Schedule};
 use super::slice::{EXTENSION_MAX, Slice};
 use super::slot::{Slot, Wire};
@@ -26,7 +27,7 @@ use crate::credential::{Pool, rng};
 use crate::machine::TcpReading;
 use crate::machine::Timer;
 use crate::outcome::{Outcome, Transport};
-use crate::plan::{ArrivalModel, ConnectionKind};
+use crate::plan::{ArrivalModel, ClientWait, ConnectionKind};
 
 /// Streams that share one connection in HTTP/2. Well below the 100 that RFC 9113 §6.5.2 asks servers to allow at least,
 /// so that nothing ever queues for a stream.
@@ -46,6 +47,7 @@ pub struct Session {
     slices: u64,
     extension: Duration,
     patience: Duration,
+    wait: ClientWait,
 }
 
 impl Session {
@@ -56,7 +58,13 @@ impl Session {
     ///
     /// # Errors
     /// [`LoadError`].
-    pub async fn open(endpoint: Endpoint, pool: Arc<Pool>, connections: usize, seed: u64) -> Result<Self, LoadError> {
+    pub async fn open(
+        endpoint: Endpoint,
+        pool: Arc<Pool>,
+        connections: usize,
+        seed: u64,
+        wait: ClientWait,
+    ) -> Result<Self, LoadError> {
         let wire = Wire::new(&endpoint, pool.issued())?;
         let timer = Timer::new().map_err(LoadError::Timer)?;
         let shared: Vec<Arc<http2::Shared>> = match endpoint.http {
@@ -81,7 +89,13 @@ impl Session {
             }
         }
         drop(opening);
-        Ok(Self { wire, pool, slots, timer, seed, slices: 0, extension: EXTENSION_MAX, patience: PATIENCE })
+        Ok(Self { wire, pool, slots, timer, seed, slices: 0, extension: EXTENSION_MAX, patience: PATIENCE, wait })
+    }
+
+    /// Whether the thread looks for answers rather than sleep. Connections of HTTP/2 are tasks of their own, of which
+    /// nobody could tell whether they had something to do.
+    fn watches(&self) -> bool {
+        self.wait == ClientWait::Poll && self.wire.http == HttpVersion::Http1 && crate::machine::has_own_processor()
     }
 
     /// One open-loop slice over the first `connections` connections: arrivals of the model for `length`, and on until
@@ -102,6 +116,7 @@ impl Session {
         let (schedule_rng, credential_rng) = self.next_streams();
         let schedule = Schedule::new(load.model, load.profile, offset, schedule_rng);
         let arrivals = Mutex::new(Arrivals { schedule, pool: &self.pool, rng: credential_rng });
+        let watches = self.watches();
         let slots = first(&mut self.slots, connections);
         let before = self.wire.connector.traffic.totals();
         prepare(&self.wire, slots, kind).await;
@@ -109,12 +124,13 @@ impl Session {
         let slice = Slice::begin(length, self.extension, tally);
         let deadline = slice.end + self.patience;
         let workers = slots.iter_mut().map(|slot| follow(slot, &self.wire, kind, &arrivals, &self.timer, &slice));
-        join_until(deadline, workers).await;
+        let polled = join_until(deadline, watches, workers).await;
 
         let counted = slice.finish(Instant::now());
         let mut unsent = arrivals.into_inner();
         tally.dropped +=
             std::iter::repeat_with(|| unsent.next()).take_while(|arrival| arrival.due < counted).count() as u64;
+        tally.polled += polled;
         self.finish(connections, before, tally);
     }
 
@@ -124,6 +140,7 @@ impl Session {
     pub async fn closed_loop(&mut self, length: Duration, connections: usize, kind: ConnectionKind, tally: &mut Tally) {
         let (_, credential_rng) = self.next_streams();
         let credentials = RefCell::new(Credentials { pool: &self.pool, rng: credential_rng });
+        let watches = self.watches();
         let slots = first(&mut self.slots, connections);
         let before = self.wire.connector.traffic.totals();
         prepare(&self.wire, slots, kind).await;
@@ -131,9 +148,10 @@ impl Session {
         let slice = Slice::begin(length, self.extension, tally);
         let deadline = slice.end + self.patience;
         let workers = slots.iter_mut().map(|slot| repeat(slot, &self.wire, kind, &credentials, &slice));
-        join_until(deadline, workers).await;
+        let polled = join_until(deadline, watches, workers).await;
 
         slice.finish(Instant::now());
+        tally.polled += polled;
         self.finish(connections, before, tally);
     }
 
@@ -188,15 +206,6 @@ async fn prepare(wire: &Wire, slots: &mut [Slot], kind: ConnectionKind) {
         }
     });
     stream::iter(preparing).buffer_unordered(OPENING).collect::<()>().await;
-}
-
-/// Runs the workers of a slice to their end, or drops them at `deadline`.
-async fn join_until<F: Future<Output = ()>>(deadline: Instant, workers: impl Iterator<Item = F>) {
-    let mut workers: FuturesUnordered<F> = workers.collect();
-    let all = async { while workers.next().await.is_some() {} };
-    // Unconstrained: tokio's budget is meant for one connection per task, and would here be used up by the first few
-    // slots of every round. `FuturesUnordered` gives way to the runtime by itself.
-    let _ = tokio::time::timeout_at(deadline.into(), tokio::task::unconstrained(all)).await;
 }
 
 /// An open loop's arrivals.

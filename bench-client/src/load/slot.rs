@@ -30,7 +30,7 @@ pub(super) struct Wire {
     tls: Option<Tls>,
     /// For slots without a certificate.
     anonymous: Option<Arc<ClientConfig>>,
-    http: HttpVersion,
+    pub(super) http: HttpVersion,
 }
 
 impl Wire {

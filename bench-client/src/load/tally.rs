@@ -15,6 +15,8 @@ pub struct Tally {
     pub measured: Duration,
     /// Sum over requests of the time between actual send and last byte, as far as it lies within [`Tally::measured`].
     pub in_flight: Duration,
+    /// Processor time in which the thread looked for answers and there were none.
+    pub polled: Duration,
     /// Requests due and never sent.
     pub dropped: u64,
     /// See [`crate::record::LoadResult::outcomes`]. In a closed loop failures count whenever they end: a fault must not
@@ -56,6 +58,7 @@ impl Tally {
         Self {
             measured: Duration::ZERO,
             in_flight: Duration::ZERO,
+            polled: Duration::ZERO,
             dropped: 0,
             outcomes: Outcomes::default(),
             answered: 0,
@@ -143,6 +146,7 @@ impl Tally {
     pub fn merged(mut self, other: Self) -> Self {
         self.measured += other.measured;
         self.in_flight += other.in_flight;
+        self.polled += other.polled;
         self.dropped += other.dropped;
         self.outcomes.merge(&other.outcomes);
         self.answered += other.answered;

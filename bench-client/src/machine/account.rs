@@ -13,11 +13,15 @@
 //! What cannot be had is absent with its reason, never 0.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::{platform, thread_cpu_ns};
 use crate::cell::Cell;
+
+/// The part of a thread's processor time, 1 ÷ this, up to which polling does not blur the rest.
+const POLLED_PART: u64 = 20;
 
 /// What the processes of a role used during a trial, or the thread that is the load client.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -205,6 +209,17 @@ impl Account {
     /// Processor time of the slices so far, user and system, in nanoseconds.
     pub fn cpu_ns(&self) -> &Cell<u64> {
         &self.cpu_ns
+    }
+
+    /// Takes out processor time in which a thread only looked whether there was something to do. Where that is more than
+    /// a small part, nobody can say any more how the rest divides into modes: ticks are not told apart.
+    pub fn take_out(&mut self, polled: Duration) {
+        let Cell::Known(cpu_ns) = &mut self.cpu_ns else { return };
+        let polled_ns = polled.as_nanos() as u64;
+        if polled_ns > *cpu_ns / POLLED_PART {
+            self.sampled = Cell::blank("it looked for answers while it waited, and the clock tick counts that, too");
+        }
+        *cpu_ns = cpu_ns.saturating_sub(polled_ns);
     }
 
     /// The trial has ended.

@@ -29,7 +29,7 @@ impl Timer {
     /// # Errors
     /// The operating system's, when it has no timers left.
     pub fn new() -> io::Result<Self> {
-        let polled = if super::BOUND.get() { POLLED } else { Duration::ZERO };
+        let polled = if super::has_own_processor() { POLLED } else { Duration::ZERO };
         Ok(Self { alarm: platform::Alarm::new()?, polled: polled.max(platform::RESOLUTION) })
     }
 

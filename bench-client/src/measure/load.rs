@@ -323,7 +323,7 @@ impl<'p> Trial<'p> {
     }
 
     /// The trial's record.
-    async fn end(self, group: &Group<'_, Load>, place: &Place, server: &Server<'_>) -> Result<Record, TargetError> {
+    async fn end(mut self, group: &Group<'_, Load>, place: &Place, server: &Server<'_>) -> Result<Record, TargetError> {
         let elapsed = self.started.elapsed();
         let telemetry = server.target.telemetry().await?;
         let load = &group.settings;
@@ -335,6 +335,8 @@ impl<'p> Trial<'p> {
             _ => Vec::new(),
         };
         let tcp = tcp_counts(self.tcp, server.session.as_ref().expect(HAS_SESSION).tcp());
+        let polled = self.parts.iter().map(|tally| tally.polled).sum();
+        self.client.take_out(polled);
         let client_cpu_ns = *self.client.cpu_ns().known().expect("a thread can always read its own clock");
         let server_cpu_ns = cpu_by_role(&self.servers);
         let usage = usage_by_role(self.client, self.servers);
@@ -356,6 +358,7 @@ impl<'p> Trial<'p> {
             handshakes_full: tally.handshakes_full,
             handshakes_resumed: tally.handshakes_resumed,
             client_cpu_ns,
+            client_polled_ns: polled.as_nanos() as u64,
             server_cpu_ns,
             server: telemetry.as_ref().zip(self.counters.as_ref()).map(|(end, begin)| end.counters.since(begin)),
             validation: telemetry.map(|telemetry| EncodedHistogram::from_text(telemetry.validation)),

@@ -197,6 +197,7 @@ mod tests {
             handshakes_full: 0,
             handshakes_resumed: 0,
             client_cpu_ns: 950_000_000,
+            client_polled_ns: 0,
             server_cpu_ns: None,
             server: Some(Counters { requests: 1000, accepted: 1000, ..Counters::default() }),
             parts: Vec::new(),

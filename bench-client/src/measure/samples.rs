@@ -6,8 +6,8 @@ use bench_server::contract::{ApiKeyConfig, HttpVersion, MethodConfig, StoreKind,
 
 use crate::machine::KeepAwake;
 use crate::plan::{
-    ArrivalModel, Case, ConnectionKind, LatencyPlan, LoadRate, Measurement, MeasurementKind, Plan, PoolPlan, Rate,
-    RevocationPlan, ThroughputPlan, Variant,
+    ArrivalModel, Case, ClientWait, ConnectionKind, LatencyPlan, LoadRate, Measurement, MeasurementKind, Plan,
+    PoolPlan, Rate, RevocationPlan, ThroughputPlan, Variant,
 };
 use crate::record::{Measured, RECORD_VERSION, Record, RevocationResult};
 
@@ -64,6 +64,7 @@ pub(super) fn plan() -> Plan {
         key_exchange: None,
         pin: false,
         keep_awake: KeepAwake::Auto,
+        client_wait: ClientWait::Poll,
         quick: false,
         target: None,
         variants: vec![

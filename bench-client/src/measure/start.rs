@@ -167,7 +167,8 @@ async fn prepare(
         .during(starting, async {
             let issued = target.issue(variant.pool.count, None).await?;
             let pool = Arc::new(Pool::new(issued, variant.pool.zipf_exponent, pool_seed));
-            let session = Session::open(target.endpoint().clone(), pool, connections, session_seed).await?;
+            let session =
+                Session::open(target.endpoint().clone(), pool, connections, session_seed, plan.client_wait).await?;
             Ok::<_, MeasureError>(session)
         })
         .await?;

@@ -292,6 +292,7 @@ pub(crate) fn facts(run: &LoadedRun, report: &Report) -> Vec<(&'static str, Stri
         ("Hypervisor", machine.hypervisor.clone().unwrap_or_else(|| "none seen".to_owned())),
         ("Binding", bound),
         ("Sleep", machine.keep_awake.words()),
+        ("Client", client_wait(run).to_owned()),
         ("Transport", servers.join(" and ")),
         ("Key exchange", key_exchange(plan)),
         ("Rounds", format!("{} of {} planned, in {} starts", summary.rounds, summary.rounds_planned, summary.starts)),
@@ -304,6 +305,12 @@ pub(crate) fn facts(run: &LoadedRun, report: &Report) -> Vec<(&'static str, Stri
         ("Build", format!("authbench {}, {}, profile {}", build.version, build.rustc, build.profile)),
     ];
     target.chain(facts).collect()
+}
+
+/// What the load client did while no answer was there: waking it would have been paid for by the server.
+fn client_wait(run: &LoadedRun) -> &'static str {
+    let polled = run.records.iter().any(|record| record.measured.load().is_some_and(|load| load.client_polled_ns > 0));
+    if polled { "polls for answers, outside its processor time" } else { "sleeps until an answer comes" }
 }
 
 fn transport(transport: Transport) -> &'static str {

@@ -6,7 +6,7 @@ use bench_server::contract::{HttpVersion, MethodConfig, Transport};
 
 use super::*;
 use crate::machine::{KeepAwake, KeptAwake};
-use crate::plan::{Case, ConnectionKind, Measurement, MeasurementKind, PoolPlan, RevocationPlan, Variant};
+use crate::plan::{Case, ClientWait, ConnectionKind, Measurement, MeasurementKind, PoolPlan, RevocationPlan, Variant};
 use crate::record::{Measured, RECORD_VERSION, RevocationResult};
 
 fn plan() -> Plan {
@@ -22,6 +22,7 @@ fn plan() -> Plan {
         key_exchange: None,
         pin: false,
         keep_awake: KeepAwake::Auto,
+        client_wait: ClientWait::Poll,
         quick: false,
         variants: vec![Variant {
             name: "none".to_owned(),

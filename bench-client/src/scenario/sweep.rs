@@ -325,9 +325,10 @@ fn belongs(path: &str) -> Result<(Of, String), String> {
         ["server", "http" | "transport"] => Ok((Of::Server, path.to_owned())),
         ["server", ..] => Err(format!("\"{path}\" is the whole run's; of [server] sweep \"http\" or \"transport\"")),
         ["pool", _, ..] => Ok((Of::Pool, path.to_owned())),
-        ["seed" | "starts" | "rounds" | "analysis" | "keep_awake" | "price_per_core_hour" | "target", ..] => {
-            Err(format!("\"{path}\" is the whole run's and cannot be swept; make runs of their own with --set"))
-        }
+        [
+            "seed" | "starts" | "rounds" | "analysis" | "keep_awake" | "client_wait" | "price_per_core_hour" | "target",
+            ..,
+        ] => Err(format!("\"{path}\" is the whole run's and cannot be swept; make runs of their own with --set")),
         [first, ..] => Err(format!("\"{path}\" leads nowhere; {}", suggest::remedy(first, ROOTS))),
         [] => unreachable!("splitting gives at least one part"),
     }

@@ -125,6 +125,14 @@ fn omitted_options_get_their_documented_values() {
 }
 
 #[test]
+fn the_client_polls_unless_it_is_to_sleep() {
+    assert_eq!(plan(SMALL).client_wait, ClientWait::Poll);
+    assert_eq!(set("client_wait", "sleep").map(|plan| plan.client_wait), Ok(ClientWait::Sleep));
+    let found = problems(&format!("client_wait = \"nap\"\n{SMALL}"));
+    assert_eq!(found, ["dir/test.toml:1:15: client_wait is \"nap\"; write one of \"poll\", \"sleep\""]);
+}
+
+#[test]
 fn keeping_cores_awake_is_left_to_the_machine_unless_written() {
     assert_eq!(set("keep_awake", "true").map(|plan| plan.keep_awake), Ok(KeepAwake::On));
     assert_eq!(set("keep_awake", "false").map(|plan| plan.keep_awake), Ok(KeepAwake::Off));

@@ -126,6 +126,7 @@ fn handshakes(variant: &str, settings: &HandshakePlan, start: u32, round: u32) -
             handshakes_full: full,
             handshakes_resumed: resumed,
             client_cpu_ns: 250_000 * CONNECTIONS,
+            client_polled_ns: 0,
             server_cpu_ns: Some(BTreeMap::from([("resource".to_owned(), cpu_ns as u64)])),
             server: Some(Counters {
                 requests,

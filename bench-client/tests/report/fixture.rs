@@ -8,8 +8,8 @@ use bench_client::cell::Cell;
 use bench_client::machine::{KeepAwake, KeptAwake, Machine, SampledCpu, Switches, TcpCounts, Usage};
 use bench_client::outcome::Outcomes;
 use bench_client::plan::{
-    ArrivalModel, Case, ConnectionKind, LatencyPlan, LoadRate, Measurement, MeasurementKind, Plan, PoolPlan, Rate,
-    RevocationPlan, ThroughputPlan, Variant,
+    ArrivalModel, Case, ClientWait, ConnectionKind, LatencyPlan, LoadRate, Measurement, MeasurementKind, Plan,
+    PoolPlan, Rate, RevocationPlan, ThroughputPlan, Variant,
 };
 use bench_client::record::{
     EncodedHistogram, LoadResult, Measured, RECORD_VERSION, Record, RevocationResult, RevocationWindow, new_histogram,
@@ -263,6 +263,7 @@ fn load(cost: &Cost, measurement: &Measurement, start: u32, round: u32) -> LoadR
         handshakes_full: 0,
         handshakes_resumed: 0,
         client_cpu_ns: 7_000 * requests,
+        client_polled_ns: 0,
         usage: server_cpu_ns
             .iter()
             .map(|(role, ns)| (role.clone(), usage(requests, *ns, SERVER_INSTRUCTIONS)))
@@ -388,6 +389,7 @@ fn make() -> LoadedRun {
         key_exchange: None,
         pin: true,
         keep_awake: KeepAwake::Auto,
+        client_wait: ClientWait::Poll,
         target: None,
         quick: false,
         variants,

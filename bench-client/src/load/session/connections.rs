@@ -3,7 +3,8 @@
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
-use super::{Credentials, Session, first, join_until, prepare};
+use super::watch::join_until;
+use super::{Credentials, Session, first, prepare};
 use crate::load::slot::{Slot, Wire};
 use crate::load::{Exchanged, Handshakes, Tally};
 use crate::outcome::{Outcome, Transport};
@@ -46,6 +47,7 @@ impl Session {
         tally: &mut Tally,
     ) {
         let (_, credential_rng) = self.next_streams();
+        let watches = self.watches();
         let slots = first(&mut self.slots, connections);
         let before = self.wire.connector.traffic.totals();
         let start = Instant::now();
@@ -58,13 +60,15 @@ impl Session {
             end: start + length,
             tally: RefCell::new((&mut *tally, *handshakes)),
         };
-        join_until(shared.end + self.patience, slots.iter_mut().map(|slot| shared.lead(slot))).await;
+        let workers = slots.iter_mut().map(|slot| shared.lead(slot));
+        let polled = join_until(shared.end + self.patience, watches, workers).await;
         let measured = start.elapsed();
 
         let (_, mut handshakes) = shared.tally.into_inner();
         handshakes.add_traffic(before, self.wire.connector.traffic.totals());
         tally.handshakes = Some(Box::new(handshakes));
         tally.measured += measured;
+        tally.polled += polled;
         self.finish(connections, before, tally);
     }
 }
@@ -119,6 +123,7 @@ mod tests {
     use super::*;
     use crate::credential::Pool;
     use crate::load::testing::{Pki, Reply, Seen, Setup, honest, keys, ok, serve};
+    use crate::plan::ClientWait;
 
     const CONNECTIONS: usize = 3;
 
@@ -138,7 +143,7 @@ mod tests {
 
     async fn session(setup: Setup<'_>, handler: impl Fn(&Seen<'_>) -> Reply + Send + Sync + 'static) -> Session {
         let endpoint = serve(setup, handler).await;
-        Session::open(endpoint, Arc::new(Pool::new(keys(10), 1.0, 1)), CONNECTIONS, 1).await.unwrap()
+        Session::open(endpoint, Arc::new(Pool::new(keys(10), 1.0, 1)), CONNECTIONS, 1, ClientWait::Sleep).await.unwrap()
     }
 
     /// What is counted of a loop, exactly: connections, full, resumed, with certificate.
@@ -185,7 +190,7 @@ mod tests {
             let endpoint = serve(setup, |_| Reply::Answer(ok("app-0"))).await;
             let issued = (0..CONNECTIONS).map(|_| pki.client("app-0")).collect();
             let pool = Arc::new(Pool::new(issued, 1.0, 1));
-            let mut session = Session::open(endpoint, pool, CONNECTIONS, 1).await.unwrap();
+            let mut session = Session::open(endpoint, pool, CONNECTIONS, 1, ClientWait::Sleep).await.unwrap();
             let tally = looped(&mut session, ConnectionKind::Fresh, 1, 10).await;
             let [connections, full, resumed, certificates] = counts(&tally, 1);
             assert_eq!((full, resumed, certificates), (connections, 0, if asks { connections } else { 0 }));

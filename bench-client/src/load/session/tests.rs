@@ -9,13 +9,13 @@ use tokio::sync::Notify;
 use super::*;
 use crate::load::testing::{PLAIN, Pki, Reply, Setup, answer, honest, keys, ok, serve};
 use crate::outcome::RejectReason;
-use crate::plan::Rate;
+use crate::plan::{ClientWait, Rate};
 
 const REUSED: ConnectionKind = ConnectionKind::Reused;
 
 async fn session(endpoint: Endpoint, credentials: usize, connections: usize) -> Session {
     let pool = Arc::new(Pool::new(keys(credentials), 1.0, 1));
-    Session::open(endpoint, pool, connections, 1).await.unwrap()
+    Session::open(endpoint, pool, connections, 1, ClientWait::Sleep).await.unwrap()
 }
 
 /// One open-loop slice at a steady rate.
@@ -284,7 +284,7 @@ async fn a_dead_server_fails_requests_without_spinning() {
     assert!((1..20).contains(&failures), "3 at once, then one per pause: {failures}");
     assert_eq!(tally.answered, 0);
 
-    let error = Session::open(endpoint, Arc::clone(&session.pool), 1, 1).await.err();
+    let error = Session::open(endpoint, Arc::clone(&session.pool), 1, 1, ClientWait::Sleep).await.err();
     assert!(error.expect("nobody listens").to_string().starts_with("cannot connect to 127.0.0.1:"));
 }
 
@@ -360,12 +360,12 @@ async fn each_connection_presents_its_own_certificate() {
     let endpoint = serve(setup, |seen| Reply::Answer(ok(&format!("app-{}", seen.connection % 2)))).await;
     let stranger = Pki::new().client("app-0");
     let pool = Arc::new(Pool::new(vec![pki.client("app-0"), pki.client("app-1")], 1.0, 1));
-    let mut session = Session::open(endpoint.clone(), pool, 1, 1).await.unwrap();
+    let mut session = Session::open(endpoint.clone(), pool, 1, 1, ClientWait::Sleep).await.unwrap();
     let tally = loop_until(&mut session, 10, 1, REUSED).await;
     assert_eq!(tally.outcomes.unexpected(), 0, "only the principal of certificate 0 is expected on connection 0");
 
     let pool = Arc::new(Pool::new(vec![stranger], 1.0, 1));
-    let mut session = Session::open(endpoint, pool, 1, 1).await.unwrap();
+    let mut session = Session::open(endpoint, pool, 1, 1, ClientWait::Sleep).await.unwrap();
     let tally = loop_until(&mut session, 10, 1, ConnectionKind::Fresh).await;
     assert!(tally.outcomes.rejected[&RejectReason::TlsAlert] > 10);
     assert_eq!((tally.outcomes.accepted, tally.outcomes.failed.len()), (0, 0));
