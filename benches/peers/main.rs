@@ -40,10 +40,10 @@ enum Command {
     /// Compares load clients: processor time per request and requests per second.
     Clients {
         /// Rounds of every comparison.
-        #[arg(long, default_value_t = 9)]
+        #[arg(long, default_value_t = 15)]
         rounds: usize,
         /// Length of one client's turn.
-        #[arg(long, default_value_t = 3)]
+        #[arg(long, default_value_t = 2)]
         seconds: u64,
     },
     /// Compares latencies with servers whose latencies are known.
