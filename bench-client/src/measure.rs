@@ -15,6 +15,7 @@ mod start;
 mod watch;
 mod window;
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use crate::machine::{KeptAwake, Machine, Spinners, pin_current_thread, raise_open_files_limit};
@@ -22,7 +23,7 @@ use crate::plan::{MeasurementKind, Plan};
 use crate::progress::Progress;
 use crate::record::Record;
 use crate::run::{RunError, RunFolder};
-use crate::target::{Launcher, TargetError};
+use crate::target::{Launcher, Stores, TargetError};
 use pace::Pace;
 use start::Server;
 
@@ -78,10 +79,11 @@ pub fn execute(
         .build()
         .map_err(|error| MeasureError::Machine(format!("the runtime of the load client does not start: {error}")))?;
     let expected = starts.iter().map(|start| start.expected(plan)).sum();
+    let stores = Arc::new(Stores::default()); // until this returns
     let mut pace = Pace::begin(progress, interrupted, expected);
     let result = runtime.block_on(async {
         for start in &starts {
-            start::carry_out(plan, machine, start, folder, &mut pace).await?;
+            start::carry_out(plan, (machine, &stores), start, folder, &mut pace).await?;
         }
         Ok(())
     });
@@ -152,7 +154,8 @@ fn files_needed(plan: &Plan) -> usize {
         .filter_map(|measurement| match &measurement.kind {
             MeasurementKind::Revocation(settings) => {
                 let cases = plan.cases.iter().filter(|case| case.measurement == measurement.name).count();
-                Some(cases * (settings.trials + 1)) // and a bystander each
+                let probers = settings.at_a_time * settings.probes.len() * plan.replicas.get() as usize;
+                Some(cases * (probers + 1)) // and a bystander each
             }
             _ => None,
         })

@@ -13,6 +13,7 @@ mod sweep;
 mod template;
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use bench_server::contract::{AuthorizationServerConfig, HttpVersion, KeyExchange, MethodConfig, Transport};
@@ -33,6 +34,9 @@ use crate::machine::KeepAwake;
 
 /// The variant that every cost is a distance from.
 pub const BASELINE: &str = "none";
+
+/// The URL of a store whose server the run starts by itself.
+pub const PRIVATE_STORE: &str = "private";
 
 /// A resolved scenario.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -57,6 +61,9 @@ pub struct Plan {
     /// The one group of the key exchange; absent means as rustls prefers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_exchange: Option<KeyExchange>,
+    /// Processes of the resource server for each variant, which share its records.
+    #[serde(default = "Plan::one_replica", skip_serializing_if = "Plan::is_one_replica")]
+    pub replicas: NonZeroU32,
     /// Whether server and client are bound to processors of their own, where there are two or more.
     pub pin: bool,
     /// Whether the processors that are used are kept from sleeping.
@@ -338,16 +345,58 @@ pub struct Objective {
     pub width: f64,
 }
 
+/// Over what kind of connection a probe asks whether a credential still works.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProbeKind {
+    /// One that was there before the revocation.
+    #[default]
+    Reused,
+    /// A new one for each probe, with a full handshake.
+    Fresh,
+    /// A new one for each probe, which resumes a TLS session from before the revocation.
+    Resumed,
+    /// A new stream on an HTTP/2 connection that was there before the revocation.
+    H2,
+}
+
+impl ProbeKind {
+    /// Each.
+    pub const ALL: [Self; 4] = [Self::Reused, Self::Fresh, Self::Resumed, Self::H2];
+
+    /// The word for it in scenarios.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Reused => "reused",
+            Self::Fresh => "fresh",
+            Self::Resumed => "resumed",
+            Self::H2 => "h2",
+        }
+    }
+
+    /// How its connections are made.
+    pub fn connection(self) -> ConnectionKind {
+        match self {
+            Self::Reused | Self::H2 => ConnectionKind::Reused,
+            Self::Fresh => ConnectionKind::Fresh,
+            Self::Resumed => ConnectionKind::Resumed,
+        }
+    }
+}
+
 /// Settings of a revocation measurement. It runs once per start, all its cases at the same time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RevocationPlan {
     /// Credentials revoked per case and start.
     pub trials: usize,
+    /// How many of them are watched at the same time.
+    pub at_a_time: usize,
     /// Time between two probes of one credential: the resolution.
     #[serde(with = "humantime_serde")]
     pub probe_interval: Duration,
     /// A credential is revoked at a random time within this span after it was first accepted, so that the revocation
-    /// meets caches and polls at every phase.
+    /// meets caches and polls at every phase. Where it is probed in several places, each first presents it at a random
+    /// time within such a span before that, so that their caches are filled independently of each other.
     #[serde(with = "humantime_serde")]
     pub phase: Duration,
     /// How long after the acknowledgement the probes go on.
@@ -357,8 +406,20 @@ pub struct RevocationPlan {
     /// variant's own.
     #[serde(with = "humantime_serde::option", default)]
     pub lifetime: Option<Duration>,
-    /// Probes go over this kind of connection.
-    pub connection: ConnectionKind,
+    /// Probes go over connections of these kinds side by side, at least one; the first is the one that is compared.
+    pub probes: Vec<ProbeKind>,
+}
+
+impl RevocationPlan {
+    /// Whether a credential is probed in several places: at several replicas, or over several kinds of connection.
+    pub fn probes_several(&self, replicas: NonZeroU32) -> bool {
+        replicas.get() > 1 || self.probes.len() > 1
+    }
+
+    /// When a credential is revoked at the latest, counted from when it is issued.
+    pub fn latest_revocation(&self, replicas: NonZeroU32) -> Duration {
+        if self.probes_several(replicas) { self.phase * 2 } else { self.phase }
+    }
 }
 
 /// One cell: a variant under a measurement.
@@ -388,6 +449,31 @@ impl Plan {
     /// The measurement of that name.
     pub fn measurement(&self, name: &str) -> Option<&Measurement> {
         self.measurements.iter().find(|measurement| measurement.name == name)
+    }
+
+    /// Whether credentials of a variant are revoked.
+    pub fn revokes(&self, variant: &Variant) -> bool {
+        let revokes = |name: &str| {
+            self.measurement(name).is_some_and(|found| matches!(found.kind, MeasurementKind::Revocation(_)))
+        };
+        self.cases.iter().any(|case| case.variant == variant.name && revokes(&case.measurement))
+    }
+
+    /// Whether a revocation is probed over that kind of connection.
+    pub fn probes_over(&self, kind: ProbeKind) -> bool {
+        self.measurements.iter().any(|measurement| match &measurement.kind {
+            MeasurementKind::Revocation(settings) => settings.probes.contains(&kind),
+            _ => false,
+        })
+    }
+
+    fn one_replica() -> NonZeroU32 {
+        NonZeroU32::MIN
+    }
+
+    #[allow(clippy::trivially_copy_pass_by_ref)] // serde passes a reference
+    fn is_one_replica(replicas: &NonZeroU32) -> bool {
+        *replicas == Self::one_replica()
     }
 
     /// Whether any measurement is of latency.

@@ -19,6 +19,7 @@ pub use self::setup::{Channel, KeptSecret, SetupResult, SetupStep, SetupTrial};
 use crate::cell::Cell;
 use crate::machine::{TcpCounts, Usage};
 use crate::outcome::Outcomes;
+use crate::plan::ProbeKind;
 
 /// Version of the record's form; a reader refuses others.
 pub const RECORD_VERSION: u32 = 2;
@@ -212,7 +213,7 @@ pub struct RevocationResult {
     /// Lifetime that the credentials were issued with, where the method has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lifetime_ns: Option<u64>,
-    /// One window per revoked credential.
+    /// One window per revoked credential, replica and kind of connection.
     pub windows: Vec<RevocationWindow>,
     /// Why there is nothing to revoke (method `none`); then `windows` is empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -222,6 +223,15 @@ pub struct RevocationResult {
 /// How long one revoked credential lived on, counted from the acknowledgement of its revocation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RevocationWindow {
+    /// Which credential of the record, from 0.
+    #[serde(default)]
+    pub trial: u32,
+    /// Which replica was probed, from 0.
+    #[serde(default)]
+    pub replica: u32,
+    /// Over what kind of connection.
+    #[serde(default)]
+    pub probe: ProbeKind,
     /// From the send of the revocation to its acknowledgement.
     pub acknowledged_after_ns: u64,
     /// From the acknowledgement to the send of the last request that was still accepted; `None` if none was.

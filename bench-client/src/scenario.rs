@@ -11,6 +11,7 @@ mod quick;
 mod reader;
 mod rules;
 mod setup;
+mod store;
 mod suggest;
 mod sweep;
 mod target;
@@ -21,6 +22,7 @@ mod variant;
 mod tests;
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use bench_server::contract::{HttpVersion, KeyExchange, Transport};
@@ -168,6 +170,7 @@ struct Scenario {
     rounds: u32,
     server: ServerPlan,
     key_exchange: Option<KeyExchange>,
+    replicas: NonZeroU32,
     pin: bool,
     keep_awake: KeepAwake,
     client_wait: ClientWait,
@@ -199,8 +202,11 @@ impl Scenario {
         let (starts, rounds) = read_rounds(&mut section, target.is_some());
         let keep_awake = section.optional("keep_awake", flag).map_or(KeepAwake::Auto, KeepAwake::from);
         let client_wait = section.or("client_wait", ClientWait::default(), one_of(CLIENT_WAITS));
-        let (server, key_exchange, pin) = match &target {
-            Some(target) => (ServerPlan { transport: target.transport, http: target.http }, None, target.pin),
+        let (server, key_exchange, pin, replicas) = match &target {
+            Some(target) => {
+                let server = ServerPlan { transport: target.transport, http: target.http };
+                (server, None, target.pin, NonZeroU32::MIN)
+            }
             None => read_server(&mut section),
         };
         let price_per_core_hour = section.optional("price_per_core_hour", price);
@@ -219,6 +225,7 @@ impl Scenario {
             rounds,
             server,
             key_exchange,
+            replicas,
             pin,
             keep_awake,
             client_wait,
@@ -276,6 +283,7 @@ impl Scenario {
             transport: self.server.transport,
             http: self.server.http,
             key_exchange: self.key_exchange,
+            replicas: self.replicas,
             pin: self.pin,
             keep_awake: self.keep_awake,
             client_wait: self.client_wait,
@@ -333,21 +341,26 @@ fn read_rounds(section: &mut Section<'_>, external: bool) -> (u32, u32) {
     (starts, rounds)
 }
 
+/// More processes of one variant would measure the scheduler.
+const MAX_REPLICAS: u32 = 32;
+
 const CLIENT_WAITS: &[(&str, ClientWait)] = &[("poll", ClientWait::Poll), ("sleep", ClientWait::Sleep)];
 
-/// How the servers are reached, with which key exchange, and whether they are bound to processors.
-fn read_server(section: &mut Section<'_>) -> (ServerPlan, Option<KeyExchange>, bool) {
+/// How the servers are reached, with which key exchange, whether they are bound to processors, and how many replicas
+/// each variant has.
+fn read_server(section: &mut Section<'_>) -> (ServerPlan, Option<KeyExchange>, bool, NonZeroU32) {
     const TRANSPORTS: &[(&str, Transport)] =
         &[("plaintext", Transport::Plaintext), ("tls1.2", Transport::Tls12), ("tls1.3", Transport::Tls13)];
     const VERSIONS: &[(&str, HttpVersion)] = &[("1.1", HttpVersion::Http1), ("2", HttpVersion::Http2)];
     const DEFAULT: ServerPlan = ServerPlan { transport: Transport::Tls13, http: HttpVersion::Http1 };
-    let Some(mut server) = section.table("server") else { return (DEFAULT, None, true) };
+    let Some(mut server) = section.table("server") else { return (DEFAULT, None, true, NonZeroU32::MIN) };
     let plan = ServerPlan {
         transport: server.or("transport", DEFAULT.transport, one_of(TRANSPORTS)),
         http: server.or("http", DEFAULT.http, one_of(VERSIONS)),
     };
     let key_exchange = handshake::read_key_exchange(&mut server, plan.transport);
     let pin = server.or("pin", true, flag);
+    let replicas = NonZeroU32::new(server.or("replicas", 1, whole(1..=MAX_REPLICAS))).expect("the range begins at 1");
     server.finish();
-    (plan, key_exchange, pin)
+    (plan, key_exchange, pin, replicas)
 }

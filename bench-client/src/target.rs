@@ -7,8 +7,10 @@ mod fake;
 mod oauth;
 mod process;
 mod reference;
+mod stores;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bench_server::contract::{Issued, RegisteredClient, ServerConfig, Telemetry};
@@ -21,6 +23,7 @@ use external::External;
 pub(crate) use oauth::principal as principal_of_client;
 pub use process::Launcher;
 use reference::Reference;
+pub use stores::Stores;
 
 /// The server of one variant in one start. Dropping it kills the processes that the run started.
 pub struct Target {
@@ -77,7 +80,12 @@ impl Target {
     ///
     /// # Errors
     /// [`TargetError::Start`], [`TargetError::Attach`].
-    pub async fn start(plan: &Plan, variant: &Variant, machine: &Machine) -> Result<Self, TargetError> {
+    pub async fn start(
+        plan: &Plan,
+        variant: &Variant,
+        machine: &Machine,
+        stores: &Arc<Stores>,
+    ) -> Result<Self, TargetError> {
         if let (Some(external), Some(target)) = (variant.method.external(), &plan.target) {
             let attached = External::attach(plan, target, external).await;
             let variant = variant.name.clone();
@@ -90,7 +98,7 @@ impl Target {
             variant: variant.name.clone(),
             message: format!("the path of this program is unknown: {error}"),
         })?;
-        Self::start_with(&launcher, plan, variant, machine).await
+        Self::start_with(&launcher, plan, variant, machine, stores).await
     }
 
     /// [`Target::start`] with another program in the place of this one: in a test, this one is the test.
@@ -102,18 +110,24 @@ impl Target {
         plan: &Plan,
         variant: &Variant,
         machine: &Machine,
+        stores: &Arc<Stores>,
     ) -> Result<Self, TargetError> {
-        let reference = Reference::start(launcher, plan, variant, machine)
+        let reference = Reference::start(launcher, plan, variant, machine, stores)
             .await
             .map_err(|message| TargetError::Start { variant: variant.name.clone(), message })?;
         Ok(Self { variant: variant.name.clone(), server: Server::Reference(reference) })
     }
 
-    /// Where requests go.
+    /// Where requests go; with several replicas, to the first.
     pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoints()[0]
+    }
+
+    /// Where each replica is; at least one.
+    pub fn endpoints(&self) -> &[Endpoint] {
         match &self.server {
-            Server::Reference(reference) => &reference.endpoint,
-            Server::External(external) => external.endpoint(),
+            Server::Reference(reference) => &reference.endpoints,
+            Server::External(external) => std::slice::from_ref(external.endpoint()),
         }
     }
 

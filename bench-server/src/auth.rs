@@ -23,6 +23,7 @@ pub mod basic;
 pub(crate) mod grant;
 pub mod header;
 pub mod jwt;
+mod kept;
 pub mod mtls;
 pub mod oauth2;
 
@@ -144,8 +145,8 @@ impl Rejection {
 /// What a method is built from, besides its profile.
 #[derive(Clone)]
 pub struct Environment {
-    /// Folder for keys, certificates and databases.
-    pub state_dir: PathBuf,
+    /// Folder for keys, certificates and databases, which replicas share.
+    pub shared_dir: PathBuf,
     /// The process's clock.
     pub clock: Clock,
     /// Where the method counts what it does.
@@ -216,11 +217,15 @@ impl Method {
     pub async fn build(profile: &Profile, environment: &Environment) -> Result<Self, BuildError> {
         Ok(match &profile.method {
             MethodConfig::None => Self::None,
-            MethodConfig::ApiKey(config) => Self::ApiKey(api_key::ApiKey::build(&profile.name, config, environment)?),
-            MethodConfig::Basic(config) => {
-                Self::Basic(Box::new(basic::Basic::build(&profile.name, config, environment)?))
+            MethodConfig::ApiKey(config) => {
+                Self::ApiKey(api_key::ApiKey::build(&profile.name, config, environment).await?)
             }
-            MethodConfig::Jwt(config) => Self::Jwt(Box::new(jwt::Jwt::build(&profile.name, config, environment)?)),
+            MethodConfig::Basic(config) => {
+                Self::Basic(Box::new(basic::Basic::build(&profile.name, config, environment).await?))
+            }
+            MethodConfig::Jwt(config) => {
+                Self::Jwt(Box::new(jwt::Jwt::build(&profile.name, config, environment).await?))
+            }
             MethodConfig::OAuth2(config) => Self::OAuth2(oauth2::OAuth2::build(config, environment)?),
             MethodConfig::Mtls(config) => Self::Mtls(mtls::Mtls::build(&profile.name, config, environment)?),
         })

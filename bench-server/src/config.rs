@@ -13,6 +13,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+mod store;
+
+pub use store::{Follow, Push, RemoteStore, StoreConfig, StoreUrl};
+
 /// The identifier of the protected resource: what `aud` of a token must contain (RFC 7519 §4.1.3).
 pub const AUDIENCE: &str = "https://api.authbench.test";
 
@@ -35,6 +39,10 @@ pub struct ServerConfig {
     pub cpus: Vec<usize>,
     /// Folder (mode 0700) for keys, certificates, databases and the control socket.
     pub state_dir: PathBuf,
+    /// Folder (mode 0700) for what the replicas of one server share: signing keys, the CA of client certificates and its
+    /// CRLs, SQLite files. Absent means `state_dir`. Start one replica before the others: it makes what is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared_dir: Option<PathBuf>,
     /// Where `now` comes from.
     #[serde(default)]
     pub clock: ClockMode,
@@ -167,7 +175,7 @@ impl MethodConfig {
 #[serde(deny_unknown_fields)]
 pub struct ApiKeyConfig {
     /// Where key records live.
-    pub store: StoreKind,
+    pub store: StoreConfig,
     /// How much longer the answer to a lookup takes than the store itself: as if it were so far away. At most
     /// [`LONGEST_DELAY`]; a cache hit does not pay it.
     #[serde(with = "humantime_serde", default, skip_serializing_if = "Duration::is_zero")]
@@ -186,7 +194,7 @@ impl ApiKeyConfig {
     pub const MAX_POPULATION: usize = 10_000_000;
 
     /// A store that is at hand and holds what is issued, read for every request.
-    pub fn new(store: StoreKind) -> Self {
+    pub fn new(store: StoreConfig) -> Self {
         Self { store, store_delay: Duration::ZERO, store_population: 0, cache: None }
     }
 }
@@ -200,16 +208,6 @@ fn is_empty(population: &usize) -> bool {
     *population == 0
 }
 
-/// Where records live.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum StoreKind {
-    /// In the process; gone with it.
-    Memory,
-    /// SQLite in write-ahead mode, one file per profile under the state folder; survives a kill.
-    Sqlite,
-}
-
 /// A cache whose entries live for a fixed time: the upper bound of what a revocation waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -220,9 +218,23 @@ pub struct CacheConfig {
     /// Most entries held.
     #[serde(default = "CacheConfig::default_capacity")]
     pub capacity: u64,
+    /// How it hears of revocations before that; absent means that it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follow: Option<Follow>,
 }
 
 impl CacheConfig {
+    /// Entries that live for `ttl`, as many as by default, whatever is revoked.
+    pub fn new(ttl: Duration) -> Self {
+        Self { ttl, capacity: Self::default_capacity(), follow: None }
+    }
+
+    /// How long an entry may be behind at most.
+    pub fn bound(&self) -> Duration {
+        self.follow.map_or(self.ttl, |follow| follow.bound().min(self.ttl))
+    }
+
+    /// More than any pool of a shipped scenario, so that entries leave by age and not for want of room.
     fn default_capacity() -> u64 {
         100_000
     }
@@ -232,6 +244,9 @@ impl CacheConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BasicConfig {
+    /// Where users live.
+    #[serde(default = "BasicConfig::default_store")]
+    pub store: StoreConfig,
     /// Hash for new passwords, and of the dummy that unknown users are checked against.
     pub hash: PasswordHash,
     /// Verified-credential cache, keyed by an HMAC under a per-process key; absent means every request hashes.
@@ -246,6 +261,21 @@ pub struct BasicConfig {
 }
 
 impl BasicConfig {
+    /// Users in the process, hashed so, and hashed anew for every request.
+    pub fn new(hash: PasswordHash) -> Self {
+        Self {
+            store: Self::default_store(),
+            hash,
+            cache: None,
+            hash_threads: Self::default_threads(),
+            hash_queue: Self::default_queue(),
+        }
+    }
+
+    /// In the process.
+    pub fn default_store() -> StoreConfig {
+        StoreConfig::Memory
+    }
     /// One hashing thread: the reference server is measured one core at a time.
     pub fn default_threads() -> NonZeroUsize {
         NonZeroUsize::MIN
@@ -374,13 +404,15 @@ impl Default for TokenRules {
     }
 }
 
-/// A deny-list that validators poll.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// A deny-list, of which every validator keeps a copy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DenyListConfig {
-    /// Time between two reads of the list: the longest that a revoked token goes unnoticed.
-    #[serde(with = "humantime_serde")]
-    pub poll: Duration,
+    /// Where it is kept; not in memory.
+    #[serde(default = "DenyListConfig::default_store")]
+    pub store: StoreConfig,
+    /// How validators hear of what is added: the longest that a revoked token goes unnoticed.
+    pub follow: Follow,
     /// Entries that the list holds at least when the server starts, at most [`DenyListConfig::MAX_POPULATION`]: tokens
     /// revoked elsewhere. They stay for a day, so that the list has the same length throughout a run.
     #[serde(default, skip_serializing_if = "is_empty")]
@@ -388,12 +420,17 @@ pub struct DenyListConfig {
 }
 
 impl DenyListConfig {
-    /// Largest `population`: 1 GB in memory, and as much in the list's SQLite file.
+    /// Largest `population`: 1 GB in memory, and as much in SQLite.
     pub const MAX_POPULATION: usize = 10_000_000;
 
-    /// A list that is empty at first.
+    /// A list in SQLite that is empty at first and polled so often.
     pub fn new(poll: Duration) -> Self {
-        Self { poll, population: 0 }
+        Self { store: Self::default_store(), follow: Follow::Poll(poll), population: 0 }
+    }
+
+    /// In SQLite.
+    pub fn default_store() -> StoreConfig {
+        StoreConfig::Sqlite
     }
 }
 

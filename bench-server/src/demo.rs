@@ -26,7 +26,7 @@ use sha2::{Digest as _, Sha256};
 use crate::cli::{Signals, not_started, print};
 use crate::config::{
     Algorithm, ApiKeyConfig, AuthorizationServerConfig, BasicConfig, ClockMode, HttpVersion, JwtConfig, ListenerConfig,
-    MethodConfig, MtlsConfig, OAuth2Config, PasswordHash, Profile, READ_SCOPE, ServerConfig, StoreKind,
+    MethodConfig, MtlsConfig, OAuth2Config, PasswordHash, Profile, READ_SCOPE, ServerConfig, StoreConfig,
     TokenValidation, Transport,
 };
 use crate::contract::{ClientRegistration, IssueRequest, Issued, Material, Secret, UserRegistration};
@@ -78,13 +78,8 @@ fn configuration(state_dir: PathBuf, port: u16, mtls_port: u16) -> ServerConfig 
     };
     let main = vec![
         profile(MethodConfig::None),
-        profile(MethodConfig::ApiKey(ApiKeyConfig::new(StoreKind::Memory))),
-        profile(MethodConfig::Basic(BasicConfig {
-            hash: PasswordHash::ARGON2ID,
-            cache: None,
-            hash_threads: BasicConfig::default_threads(),
-            hash_queue: BasicConfig::default_queue(),
-        })),
+        profile(MethodConfig::ApiKey(ApiKeyConfig::new(StoreConfig::Memory))),
+        profile(MethodConfig::Basic(BasicConfig::new(PasswordHash::ARGON2ID))),
         profile(MethodConfig::Jwt(JwtConfig::new(Algorithm::ES256))),
         profile(MethodConfig::OAuth2(OAuth2Config::new(TokenValidation::Opaque { cache: None }))),
     ];
@@ -97,6 +92,7 @@ fn configuration(state_dir: PathBuf, port: u16, mtls_port: u16) -> ServerConfig 
         workers: NonZeroUsize::MIN,
         cpus: Vec::new(),
         state_dir,
+        shared_dir: None,
         clock: ClockMode::System,
         authorization_server: Some(AuthorizationServerConfig::default()),
     }

@@ -211,7 +211,12 @@ impl Server {
     async fn start(mut config: ServerConfig) -> Result<Self, StartError> {
         config.state_dir = std::path::absolute(&config.state_dir)
             .map_err(|error| StartError::state(format!("find {}", config.state_dir.display()), error))?;
-        make_state_dir(&config.state_dir)?;
+        make_private_dir("state_dir", &config.state_dir)?;
+        if let Some(shared) = &mut config.shared_dir {
+            *shared = std::path::absolute(&*shared)
+                .map_err(|error| StartError::state(format!("find {}", shared.display()), error))?;
+            make_private_dir("shared_dir", shared)?;
+        }
         let socket = ControlSocket::bind(&config.state_dir)?;
         let mut sockets = bind_listeners(&mut config)?;
         let ready_listeners: Vec<_> = config.listeners.iter().map(describe).collect();
@@ -228,7 +233,7 @@ impl Server {
         let certificate = server_certificate(&authority, &config)?;
         let authorization_server = build_authorization_server(&config, &ready_listeners, &clock, &meter)?;
         let environment = Environment {
-            state_dir: config.state_dir.clone(),
+            shared_dir: config.shared_dir.clone().unwrap_or_else(|| config.state_dir.clone()),
             clock: clock.clone(),
             meter: meter.clone(),
             authorization_server: authorization_server.clone(),
@@ -336,7 +341,7 @@ fn bind_to_cpus(cpus: &[usize]) -> Result<(), StartError> {
 
 /// Makes the folder with mode 0700, or takes an empty one over. One that others may look into and that holds anything is
 /// refused: whoever named it, say `/tmp`, does not want it closed.
-fn make_state_dir(dir: &Path) -> Result<(), StartError> {
+fn make_private_dir(option: &str, dir: &Path) -> Result<(), StartError> {
     let make = || -> io::Result<Option<u32>> {
         DirBuilder::new().recursive(true).mode(PRIVATE).create(dir)?;
         let mode = fs::metadata(dir)?.permissions().mode() & 0o777;
@@ -352,7 +357,7 @@ fn make_state_dir(dir: &Path) -> Result<(), StartError> {
     let open = make().map_err(|error| StartError::state(format!("make the folder {}", dir.display()), error))?;
     let Some(mode) = open else { return Ok(()) };
     let error = format!(
-        "state_dir: {} has mode {mode:o} and is not empty, so keys in it would not be secret; `chmod 700` it or name a \
+        "{option}: {} has mode {mode:o} and is not empty, so keys in it would not be secret; `chmod 700` it or name a \
          new folder",
         dir.display()
     );

@@ -46,6 +46,7 @@ async fn start(state_dir: &Path, access_token: AccessTokenFormat, validation: To
         cpus: Vec::new(),
         // One that does not exist yet: the server makes it for its owner alone.
         state_dir: state_dir.join("state"),
+        shared_dir: None,
         clock: ClockMode::System,
         authorization_server: Some(AuthorizationServerConfig { access_token, ..AuthorizationServerConfig::default() }),
     };

@@ -4,12 +4,11 @@
 
 mod common;
 
-use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use bench_server::contract::{
     Algorithm, ApiKeyConfig, BasicConfig, DenyListConfig, JwtConfig, Material, MethodConfig, MtlsConfig, PasswordHash,
-    READ_SCOPE, Secret, StoreKind, TokenValidation,
+    READ_SCOPE, Secret, StoreConfig, TokenValidation,
 };
 use common::{Answer, Caller, STRICT, Server, basic, oauth2};
 
@@ -33,12 +32,12 @@ struct Subject {
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-fn api_key(store: StoreKind) -> MethodConfig {
+fn api_key(store: StoreConfig) -> MethodConfig {
     MethodConfig::ApiKey(ApiKeyConfig::new(store))
 }
 
 fn password(hash: PasswordHash) -> MethodConfig {
-    MethodConfig::Basic(BasicConfig { hash, cache: None, hash_threads: NonZeroUsize::MIN, hash_queue: 64 })
+    MethodConfig::Basic(BasicConfig { hash_queue: 64, ..BasicConfig::new(hash) })
 }
 
 fn jwt(algorithm: Algorithm, denylist: bool) -> MethodConfig {
@@ -60,8 +59,8 @@ fn subjects() -> Vec<Subject> {
         |name, method, refusal, lifetime, revoked_at_once| Subject { name, method, refusal, lifetime, revoked_at_once };
     let bearer = |name, method, revoked_at_once| subject(name, method, Refusal::Bearer, Some(MINUTE), revoked_at_once);
     vec![
-        bearer("api-key-memory", api_key(StoreKind::Memory), true),
-        bearer("api-key-sqlite", api_key(StoreKind::Sqlite), true),
+        bearer("api-key-memory", api_key(StoreConfig::Memory), true),
+        bearer("api-key-sqlite", api_key(StoreConfig::Sqlite), true),
         subject("basic-argon2id", password(ARGON2ID), Refusal::Basic, None, true),
         subject("basic-bcrypt", password(PasswordHash::BCRYPT), Refusal::Basic, None, true),
         subject("basic-scrypt", password(SCRYPT), Refusal::Basic, None, true),
@@ -288,8 +287,8 @@ async fn two_credentials_or_one_in_the_url_are_a_bad_request() {
 
 #[tokio::test]
 async fn unknown_revoked_and_malformed_keys_look_the_same() {
-    let server = Server::start(api_key(StoreKind::Memory)).await;
-    let elsewhere = Server::start(api_key(StoreKind::Memory)).await;
+    let server = Server::start(api_key(StoreConfig::Memory)).await;
+    let elsewhere = Server::start(api_key(StoreConfig::Memory)).await;
     let unknown = elsewhere.issue(&[READ_SCOPE], None).await;
     let revoked = server.issue(&[READ_SCOPE], None).await;
     server.revoke(&revoked).await;
@@ -300,7 +299,7 @@ async fn unknown_revoked_and_malformed_keys_look_the_same() {
 
 #[tokio::test]
 async fn a_key_is_carried_by_either_field_but_not_by_both() {
-    let server = Server::start(api_key(StoreKind::Memory)).await;
+    let server = Server::start(api_key(StoreConfig::Memory)).await;
     let issued = server.issue(&[READ_SCOPE], None).await;
     let Material::ApiKey { key } = &issued.material else { panic!("not a key: {issued:?}") };
     let bearer = format!("bEARER   {}", key.expose());
@@ -314,7 +313,7 @@ async fn a_key_is_carried_by_either_field_but_not_by_both() {
 
 #[tokio::test]
 async fn a_key_with_a_wrong_checksum_costs_no_lookup() {
-    let server = Server::start(api_key(StoreKind::Sqlite)).await;
+    let server = Server::start(api_key(StoreConfig::Sqlite)).await;
     let issued = server.issue(&[READ_SCOPE], None).await;
     server.call(&issued.material).await.assert_accepted(&issued.principal);
     let before = server.counters().await;
@@ -347,8 +346,8 @@ async fn stateless_validation_reads_no_store() {
         (jwt(Algorithm::ES256, true), 1, 1),
         (oauth2(TokenValidation::Jwt { algorithm: Algorithm::ES256 }), 0, 1),
         (oauth2(TokenValidation::Opaque { cache: None }), 1, 0),
-        (api_key(StoreKind::Memory), 1, 0),
-        (api_key(StoreKind::Sqlite), 1, 0),
+        (api_key(StoreConfig::Memory), 1, 0),
+        (api_key(StoreConfig::Sqlite), 1, 0),
         (mtls(), 0, 0),
     ] {
         let server = Server::start(method.clone()).await;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use bench_server::contract::{
     Algorithm, ApiKeyConfig, CertificateKey, ChainLength, DenyListConfig, HttpVersion, JwtConfig, Material,
-    MethodConfig, MtlsConfig, OAuth2Config, READ_SCOPE, StoreKind, Telemetry, TokenValidation, Transport,
+    MethodConfig, MtlsConfig, OAuth2Config, READ_SCOPE, StoreConfig, Telemetry, TokenValidation, Transport,
 };
 use common::{Caller, Server, listener, oauth2, profile};
 use hdrhistogram::Histogram;
@@ -28,7 +28,7 @@ async fn validation_time_includes_the_way_to_the_store() {
     let far = |store| MethodConfig::ApiKey(ApiKeyConfig { store_delay: DELAY, ..ApiKeyConfig::new(store) });
     let MethodConfig::OAuth2(opaque) = oauth2(TokenValidation::Opaque { cache: None }) else { unreachable!("oauth2") };
     let issuer = MethodConfig::OAuth2(OAuth2Config { introspection_delay: DELAY, ..opaque });
-    for method in [far(StoreKind::Memory), far(StoreKind::Sqlite), issuer] {
+    for method in [far(StoreConfig::Memory), far(StoreConfig::Sqlite), issuer] {
         let server = Server::start(method.clone()).await;
         let issued = server.issue(&[READ_SCOPE], None).await;
         let callers: Vec<_> = (0..4).map(|_| Caller::new(&server, &issued.material)).collect();
@@ -47,10 +47,10 @@ async fn validation_time_includes_the_way_to_the_store() {
 async fn full_stores_accept_refuse_and_revoke_like_empty_ones() {
     let poll = Duration::from_millis(20);
     let store = |store| MethodConfig::ApiKey(ApiKeyConfig { store_population: 2_000, ..ApiKeyConfig::new(store) });
-    let denylist = Some(DenyListConfig { poll, population: 2_000 });
+    let denylist = Some(DenyListConfig { population: 2_000, ..DenyListConfig::new(poll) });
     for method in [
-        store(StoreKind::Memory),
-        store(StoreKind::Sqlite),
+        store(StoreConfig::Memory),
+        store(StoreConfig::Sqlite),
         MethodConfig::Jwt(JwtConfig { denylist, ..JwtConfig::new(Algorithm::ES256) }),
         MethodConfig::Mtls(MtlsConfig { crl_population: 2_000, ..MtlsConfig::new(poll) }),
     ] {

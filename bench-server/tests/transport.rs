@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bench_server::contract::{
     ApiKeyConfig, AuthorizationServerConfig, Counters, HttpVersion, ListenerConfig, Material, MethodConfig, MtlsConfig,
-    Ready, ServerConfig, StoreKind, Transport,
+    Ready, ServerConfig, StoreConfig, Transport,
 };
 use bench_server::{Running, StartError};
 use common::{Server, listener, profile};
@@ -32,7 +32,7 @@ fn baseline(transport: Transport, http: HttpVersion) -> ListenerConfig {
 }
 
 fn api_key() -> MethodConfig {
-    MethodConfig::ApiKey(ApiKeyConfig::new(StoreKind::Memory))
+    MethodConfig::ApiKey(ApiKeyConfig::new(StoreConfig::Memory))
 }
 
 fn config(state_dir: &Path, listeners: Vec<ListenerConfig>) -> ServerConfig {
@@ -41,6 +41,7 @@ fn config(state_dir: &Path, listeners: Vec<ListenerConfig>) -> ServerConfig {
         workers: NonZeroUsize::MIN,
         cpus: Vec::new(),
         state_dir: state_dir.to_owned(),
+        shared_dir: None,
         clock: Default::default(),
         authorization_server: None,
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bench_server::contract::{
     AccessTokenFormat, Algorithm, ApiKeyConfig, BasicConfig, CacheConfig, DenyListConfig, JwtConfig, MethodConfig,
-    MtlsConfig, OAuth2Config, PasswordHash, StoreKind, TokenValidation,
+    MtlsConfig, OAuth2Config, PasswordHash, StoreConfig, TokenValidation,
 };
 use benches::jws::{ALGORITHMS, Floor, Peer};
 use benches::{Subject, TokenIssuer, table};
@@ -15,7 +15,7 @@ use criterion::{Criterion, criterion_group};
 use tokio::runtime::Runtime;
 
 /// A cache that no benchmark outlives.
-const CACHE: CacheConfig = CacheConfig { ttl: Duration::from_secs(60), capacity: 100_000 };
+const CACHE: CacheConfig = CacheConfig { ttl: Duration::from_secs(60), capacity: 100_000, follow: None };
 
 fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
@@ -50,10 +50,10 @@ fn none(c: &mut Criterion) {
 fn api_key(c: &mut Criterion) {
     let runtime = runtime();
     for (name, store, cache, population) in [
-        ("api-key/memory/1e3", StoreKind::Memory, None, 1_000),
-        ("api-key/memory/1e5", StoreKind::Memory, None, 100_000),
-        ("api-key/sqlite/1e4", StoreKind::Sqlite, None, 10_000),
-        ("api-key/sqlite-cached/1e4", StoreKind::Sqlite, Some(CACHE), 10_000),
+        ("api-key/memory/1e3", StoreConfig::Memory, None, 1_000),
+        ("api-key/memory/1e5", StoreConfig::Memory, None, 100_000),
+        ("api-key/sqlite/1e4", StoreConfig::Sqlite, None, 10_000),
+        ("api-key/sqlite-cached/1e4", StoreConfig::Sqlite, Some(CACHE), 10_000),
     ] {
         let method = MethodConfig::ApiKey(ApiKeyConfig { cache, ..ApiKeyConfig::new(store) });
         let (_dir, subject) = subject(&runtime, method, population);
@@ -70,12 +70,7 @@ fn basic(c: &mut Criterion) {
         ("basic/pbkdf2-sha256", PasswordHash::PBKDF2_SHA256, None),
         ("basic/argon2id-cached", PasswordHash::ARGON2ID, Some(CACHE)),
     ] {
-        let method = MethodConfig::Basic(BasicConfig {
-            hash,
-            cache,
-            hash_threads: BasicConfig::default_threads(),
-            hash_queue: BasicConfig::default_queue(),
-        });
+        let method = MethodConfig::Basic(BasicConfig { cache, ..BasicConfig::new(hash) });
         let (_dir, subject) = subject(&runtime, method, 1);
         waiting(c, name, &runtime, &subject);
     }

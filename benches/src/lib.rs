@@ -125,7 +125,7 @@ pub async fn issued(state_dir: &Path, method: MethodConfig) -> anyhow::Result<(M
 async fn build(state_dir: &Path, method: MethodConfig, ca_file: Option<&Path>) -> anyhow::Result<(Method, Clock)> {
     let clock = Clock::new(ClockMode::System);
     let environment = Environment {
-        state_dir: state_dir.to_owned(),
+        shared_dir: state_dir.to_owned(),
         clock: clock.clone(),
         meter: Arc::<Meter>::default(),
         authorization_server: None,
@@ -166,6 +166,7 @@ impl TokenIssuer {
             workers: NonZeroUsize::MIN,
             cpus: Vec::new(),
             state_dir: state_dir.to_owned(),
+            shared_dir: None,
             clock: ClockMode::System,
             authorization_server: Some(AuthorizationServerConfig { access_token, ..Default::default() }),
         })

@@ -7,7 +7,7 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use bench_server::contract::{ApiKeyConfig, JwtConfig, MethodConfig, StoreKind};
+use bench_server::contract::{ApiKeyConfig, JwtConfig, MethodConfig, StoreConfig};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::runtime::Runtime;
 
@@ -97,7 +97,7 @@ pub fn print(runtime: &Runtime) -> anyhow::Result<()> {
     );
     row("validator", ["time", "floor", "to floor", "jsonwebtoken", "to floor"]);
     let dir = tempfile::tempdir()?;
-    let api_key = MethodConfig::ApiKey(ApiKeyConfig::new(StoreKind::Memory));
+    let api_key = MethodConfig::ApiKey(ApiKeyConfig::new(StoreConfig::Memory));
     for (name, method, population) in [("none", MethodConfig::None, 1), ("api-key/memory/1e5", api_key, KEYS)] {
         let subject = runtime.block_on(Subject::issued_here(&dir.path().join(name), method, population))?;
         let mut ours = Contender::new(name, || subject.validate_at_once().is_ok());

@@ -185,13 +185,19 @@ fn measurements(plan: &Plan) -> Table {
                 String::new(),
             ),
             MeasurementKind::Revocation(revocation) => {
+                let kinds: Vec<&str> = revocation.probes.iter().map(|probe| probe.name()).collect();
+                let replicas = match plan.replicas.get() {
+                    1 => String::new(),
+                    replicas => format!(" at {replicas} replicas"),
+                };
                 let mut sent = format!(
-                    "{} credentials revoked within {}, probed every {} for {} over {} connections",
+                    "{} credentials ({} at a time) revoked within {}, probed every {} for {} over {} connections{replicas}",
                     revocation.trials,
+                    revocation.at_a_time,
                     humantime::format_duration(revocation.phase),
                     humantime::format_duration(revocation.probe_interval),
                     humantime::format_duration(revocation.watch),
-                    word(&revocation.connection)
+                    kinds.join(", ")
                 );
                 if let Some(lifetime) = revocation.lifetime {
                     let _ = write!(sent, "; tokens live for {}", humantime::format_duration(lifetime));

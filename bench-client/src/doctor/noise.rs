@@ -159,7 +159,7 @@ struct Server {
 impl Server {
     async fn start(plan: &Plan, machine: &Machine) -> Result<Self, MeasureError> {
         let variant = plan.variants.first().expect("the scenario has one");
-        let target = Target::start(plan, variant, machine).await?;
+        let target = Target::start(plan, variant, machine, &Arc::default()).await?;
         let issued = target.issue(variant.pool.count, None).await?;
         let pool = Arc::new(Pool::new(issued, variant.pool.zipf_exponent, SEED));
         let mut session =

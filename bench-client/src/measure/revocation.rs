@@ -9,16 +9,15 @@ use std::cell::Cell;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::random::{Purpose, derived_seed, duration_below};
-use super::watch::{Trial, stand_by, watch};
-use crate::load::Caller;
-use crate::plan::{Case, RevocationPlan, Variant};
+use super::watch::{self, Moments, stand_by, watch};
+use crate::load::{Caller, Endpoint};
+use crate::plan::{Case, ProbeKind, RevocationPlan, Variant};
 use crate::record::{Measured, RECORD_VERSION, Record, RevocationResult, RevocationWindow};
 use crate::target::{Target, TargetError};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bench_server::contract::{Issued, Material, MethodConfig};
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
+use bench_server::contract::{HttpVersion, Issued, Material, MethodConfig};
+use futures_util::{StreamExt, stream};
 use serde::Deserialize;
 
 /// A resolution this many times the planned one is worth a warning.
@@ -38,42 +37,33 @@ pub(super) struct Place {
     pub(super) case: usize,
 }
 
-/// The credentials of one case, issued shortly before it is measured: their lifetime runs.
-pub(super) struct Credentials {
-    revoked: Vec<Issued>,
+/// What a case needs before it is measured.
+pub(super) struct Prepared {
     /// `None` when there is nothing to revoke.
     bystander: Option<Issued>,
     /// Its own end: refusals after that are no blast.
     bystander_until: Option<Instant>,
+    /// What credentials are asked for with; the method's own where absent.
+    asked: Option<Duration>,
     lifetime: Option<Duration>,
-    issued_at: SystemTime,
 }
 
-/// Issues what a case needs. The bystander is issued like the others, so that it belongs to the same client, and a
+/// Issues the bystander, like the credentials that will be revoked, so that it belongs to the same client, and a
 /// revocation that cuts off the whole client would show.
-pub(super) async fn issue(
+pub(super) async fn prepare(
     target: &Target,
     variant: &Variant,
     settings: &RevocationPlan,
-) -> Result<Credentials, TargetError> {
-    let issued_at = SystemTime::now();
+) -> Result<Prepared, TargetError> {
     if variant.method.is_none() {
-        return Ok(Credentials {
-            revoked: Vec::new(),
-            bystander: None,
-            bystander_until: None,
-            lifetime: None,
-            issued_at,
-        });
+        return Ok(Prepared { bystander: None, bystander_until: None, asked: None, lifetime: None });
     }
     let own = own_lifetime(variant);
     let asked = settings.lifetime.filter(|_| own.is_some());
     // `exp` counts whole seconds, so a token may end up to one earlier than its lifetime says.
     let bystander_until = asked.map(|lifetime| Instant::now() + lifetime.saturating_sub(Duration::from_secs(1)));
     let bystander = target.issue(1, asked).await?.pop();
-    let issued_at = SystemTime::now();
-    let revoked = target.issue(settings.trials, asked).await?;
-    Ok(Credentials { revoked, bystander, bystander_until, lifetime: asked.or(own), issued_at })
+    Ok(Prepared { bystander, bystander_until, asked, lifetime: asked.or(own) })
 }
 
 /// The lifetime of a variant's credentials when none is asked for; `None` for methods whose credentials are not tokens.
@@ -85,12 +75,12 @@ pub(super) fn own_lifetime(variant: &Variant) -> Option<Duration> {
     }
 }
 
-/// Measures one case: all its credentials at the same time. Whatever goes wrong is in the record.
+/// Measures one case: its credentials, so many at a time. Whatever goes wrong is in the record.
 pub(super) async fn measure(
     case: &Case,
     place: Place,
     target: &Target,
-    credentials: Credentials,
+    prepared: Prepared,
     settings: &RevocationPlan,
     seed: u64,
 ) -> Record {
@@ -105,26 +95,31 @@ pub(super) async fn measure(
         start: place.start,
         started_at,
         elapsed_ns: 0,
-        measured: Measured::Revocation(empty_result(settings, credentials.lifetime)),
+        measured: Measured::Revocation(empty_result(settings, prepared.lifetime)),
         invalid: Vec::new(),
         warnings: Vec::new(),
     };
-    let mut result = empty_result(settings, credentials.lifetime);
-    match &credentials.bystander {
+    let mut result = empty_result(settings, prepared.lifetime);
+    match &prepared.bystander {
         None => result.not_applicable = Some("nothing to revoke".to_owned()),
         Some(bystander) => {
-            let mut watched = watch_all(place, target, &credentials.revoked, bystander, settings, seed).await;
-            watched.bystander_refused.retain(|sent| credentials.bystander_until.is_none_or(|end| *sent < end));
+            let mut watched = watch_all(place, target, &prepared, bystander, settings, seed).await;
+            watched.bystander_refused.retain(|sent| prepared.bystander_until.is_none_or(|end| *sent < end));
             for (number, trial) in watched.trials {
                 match trial {
                     Ok(trial) => {
-                        let credential = &credentials.revoked[number];
-                        let end = end_of_life(credential, credentials.issued_at, credentials.lifetime);
-                        if trial.unjudged > 0 {
-                            let n = trial.unjudged;
-                            record.invalid.push(format!("trial {number}: {n} probes brought no judgement"));
+                        for (probed, seen) in trial.seen {
+                            if seen.unjudged > 0 {
+                                record.invalid.push(format!(
+                                    "trial {number}, replica {}, connection {}: {} probes brought no judgement",
+                                    probed.replica,
+                                    probed.probe.name(),
+                                    seen.unjudged
+                                ));
+                            }
+                            let refused = &watched.bystander_refused;
+                            result.windows.push(seen.window(probed, refused, settings, trial.ends));
                         }
-                        result.windows.push(trial.window(&watched.bystander_refused, settings, end));
                     }
                     Err(reason) => record.invalid.push(format!("trial {number}: {reason}")),
                 }
@@ -169,37 +164,33 @@ struct Watched {
     bystander_unjudged: usize,
 }
 
+/// What came of one credential.
+struct Trial {
+    /// By each prober.
+    seen: Vec<(watch::Place, watch::Trial)>,
+    /// When it ends by itself.
+    ends: Option<SystemTime>,
+}
+
 async fn watch_all(
     place: Place,
     target: &Target,
-    revoked: &[Issued],
+    prepared: &Prepared,
     bystander: &Issued,
     settings: &RevocationPlan,
     seed: u64,
 ) -> Watched {
-    let caller = |credential: &Issued| {
-        Caller::new(target.endpoint().clone(), credential, settings.connection).map_err(|error| error.to_string())
+    let one = async |number: usize| {
+        let here = [place.planned_start as usize, place.measurement, place.case, number].map(|n| n as u64);
+        let moments = moments(target.endpoints().len() * settings.probes.len(), settings, seed, &here);
+        (number, watch_one(number, target, prepared, &moments, settings).await)
     };
-    // One future per trial in a set that polls only the one that was woken: with hundreds of probed credentials, polling
-    // all of them at every answer would make the client late.
-    let mut running: FuturesUnordered<_> = revoked
-        .iter()
-        .enumerate()
-        .map(|(number, credential)| {
-            let here = [place.planned_start as usize, place.measurement, place.case, number].map(|n| n as u64);
-            let phase = duration_below(settings.phase, derived_seed(seed, Purpose::Phase, &here));
-            async move {
-                let trial = async {
-                    let revoke = async { target.revoke(credential).await.map_err(|error| error.to_string()) };
-                    watch(&mut caller(credential)?, revoke, phase, settings).await
-                };
-                (number, trial.await)
-            }
-        })
-        .collect();
+    // A set that polls only the one that was woken: with hundreds of probed credentials, polling all of them at every
+    // answer would make the client late.
+    let mut running = stream::iter(0..settings.trials).map(one).buffer_unordered(settings.at_a_time);
     let finished = Cell::new(false);
     let trials = async {
-        let mut trials = Vec::with_capacity(revoked.len());
+        let mut trials = Vec::with_capacity(settings.trials);
         while let Some(trial) = running.next().await {
             trials.push(trial);
         }
@@ -208,13 +199,58 @@ async fn watch_all(
         trials
     };
     let beside = async {
-        match caller(bystander) {
+        match caller(target.endpoint(), bystander, settings.probes[0]) {
             Ok(mut caller) => stand_by(&mut caller, settings.probe_interval, &finished).await,
             Err(_) => (Vec::new(), 1), // its text is that of the other credentials', which are reported
         }
     };
     let (trials, (bystander_refused, bystander_unjudged)) = futures_util::future::join(trials, beside).await;
     Watched { trials, bystander_refused, bystander_unjudged }
+}
+
+/// When each prober begins and when the credential is revoked, drawn by the seed. Of several, each begins at a time of its
+/// own within the phase, so that the caches of replicas are filled independently of each other; the revocation falls
+/// within a phase after that, independent of polls and of when the trial began.
+fn moments(probers: usize, settings: &RevocationPlan, seed: u64, here: &[u64]) -> Moments {
+    let within_phase = |number: usize| {
+        let here: Vec<u64> = here.iter().copied().chain([number as u64]).collect();
+        duration_below(settings.phase, derived_seed(seed, Purpose::Phase, &here))
+    };
+    if probers == 1 {
+        return Moments { proofs: vec![Duration::ZERO], revocation: within_phase(1) };
+    }
+    let revocation = settings.phase + within_phase(probers);
+    Moments { proofs: (0..probers).map(within_phase).collect(), revocation }
+}
+
+/// Issues a credential, proves it, revokes it, and watches it on every replica and over every kind of connection.
+async fn watch_one(
+    number: usize,
+    target: &Target,
+    prepared: &Prepared,
+    moments: &Moments,
+    settings: &RevocationPlan,
+) -> Result<Trial, String> {
+    let issued_at = SystemTime::now();
+    let issued = target.issue(1, prepared.asked).await.map_err(|error| error.to_string())?;
+    let credential = issued.into_iter().next().ok_or("no credential was issued")?;
+    let (mut places, mut callers) = (Vec::new(), Vec::new());
+    for (endpoint, replica) in target.endpoints().iter().zip(0..) {
+        for probe in &settings.probes {
+            places.push(watch::Place { trial: number as u32, replica, probe: *probe });
+            callers.push(caller(endpoint, &credential, *probe)?);
+        }
+    }
+    let revoke = async { target.revoke(&credential).await.map_err(|error| error.to_string()) };
+    let seen = watch(&mut callers, revoke, moments, settings).await?;
+    let ends = end_of_life(&credential, issued_at, prepared.lifetime);
+    Ok(Trial { seen: places.into_iter().zip(seen).collect(), ends })
+}
+
+fn caller(endpoint: &Endpoint, credential: &Issued, probe: ProbeKind) -> Result<Caller, String> {
+    let http = if probe == ProbeKind::H2 { HttpVersion::Http2 } else { endpoint.http };
+    let endpoint = Endpoint { http, ..endpoint.clone() };
+    Caller::new(endpoint, credential, probe.connection()).map_err(|error| error.to_string())
 }
 
 /// When a credential ends by itself: what a JWT says in `exp` (whole seconds, RFC 7519 §4.1.4), otherwise its lifetime
@@ -242,18 +278,17 @@ mod tests {
     use bench_server::contract::Secret;
 
     use super::*;
-    use crate::plan::ConnectionKind;
-
     const MS: Duration = Duration::from_millis(1);
 
     fn settings() -> RevocationPlan {
         RevocationPlan {
             trials: 1,
+            at_a_time: 1,
             probe_interval: 20 * MS,
             phase: 100 * MS,
             watch: 500 * MS,
             lifetime: None,
-            connection: ConnectionKind::Reused,
+            probes: vec![ProbeKind::Reused],
         }
     }
 
@@ -276,8 +311,25 @@ mod tests {
     }
 
     #[test]
+    fn every_prober_begins_before_the_revocation_at_a_moment_of_its_own() {
+        let settings = settings();
+        let drawn = moments(3, &settings, 42, &[0, 1, 2]);
+        assert!(drawn.proofs.iter().all(|proof| *proof < settings.phase));
+        assert!((settings.phase..2 * settings.phase).contains(&drawn.revocation));
+        assert!(drawn.proofs[0] != drawn.proofs[1] && drawn.proofs[1] != drawn.proofs[2]);
+        let again = moments(3, &settings, 42, &[0, 1, 2]);
+        assert_eq!((again.proofs, again.revocation), (drawn.proofs.clone(), drawn.revocation));
+        let alone = moments(1, &settings, 42, &[0, 1, 2]);
+        assert!(alone.proofs == [Duration::ZERO] && alone.revocation < settings.phase);
+        assert_ne!(moments(3, &settings, 42, &[0, 1, 3]).proofs, drawn.proofs);
+    }
+
+    #[test]
     fn a_resolution_worse_than_twice_the_interval_is_said() {
         let window = |resolution: Duration| RevocationWindow {
+            trial: 0,
+            replica: 0,
+            probe: ProbeKind::Reused,
             acknowledged_after_ns: 1,
             last_accepted_ns: None,
             first_rejected_ns: Some(1),

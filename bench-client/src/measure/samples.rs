@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use bench_server::contract::{ApiKeyConfig, HttpVersion, MethodConfig, StoreKind, Transport};
+use bench_server::contract::{ApiKeyConfig, HttpVersion, MethodConfig, StoreConfig, Transport};
 
 use crate::machine::KeepAwake;
 use crate::plan::{
     ArrivalModel, Case, ClientWait, ConnectionKind, LatencyPlan, LoadRate, Measurement, MeasurementKind, Plan,
-    PoolPlan, Rate, RevocationPlan, ThroughputPlan, Variant,
+    PoolPlan, ProbeKind, Rate, RevocationPlan, ThroughputPlan, Variant,
 };
 use crate::record::{Measured, RECORD_VERSION, Record, RevocationResult};
 
@@ -50,7 +50,8 @@ pub(super) fn plan() -> Plan {
         phase: Duration::from_secs(1),
         watch: Duration::from_secs(2),
         lifetime: None,
-        connection: ConnectionKind::Reused,
+        at_a_time: 8,
+        probes: vec![ProbeKind::Reused],
     };
     let measurement = |name: &str, kind| Measurement { name: name.to_owned(), point: None, kind };
     Plan {
@@ -65,11 +66,12 @@ pub(super) fn plan() -> Plan {
         pin: false,
         keep_awake: KeepAwake::Auto,
         client_wait: ClientWait::Poll,
+        replicas: std::num::NonZeroU32::MIN,
         quick: false,
         target: None,
         variants: vec![
             variant("none", MethodConfig::None),
-            variant("a", MethodConfig::ApiKey(ApiKeyConfig::new(StoreKind::Memory))),
+            variant("a", MethodConfig::ApiKey(ApiKeyConfig::new(StoreConfig::Memory))),
         ],
         measurements: vec![
             measurement("latency", MeasurementKind::Latency(latency)),

@@ -19,7 +19,7 @@ use crate::load::Session;
 use crate::machine::Machine;
 use crate::plan::{Plan, RevocationPlan, Variant};
 use crate::run::RunFolder;
-use crate::target::{Target, TargetError};
+use crate::target::{Stores, Target, TargetError};
 
 /// Servers started at the same time. They share processors, so more would only make their time limit tighter.
 const STARTED_TOGETHER: usize = 4;
@@ -38,7 +38,7 @@ pub(super) struct Server<'p> {
 /// Carries out one start. Whatever happens, its processes have ended when this returns.
 pub(super) async fn carry_out(
     plan: &Plan,
-    machine: &Machine,
+    (machine, stores): (&Machine, &Arc<Stores>),
     start: &Start<'_>,
     folder: &mut RunFolder,
     pace: &mut Pace<'_>,
@@ -48,7 +48,7 @@ pub(super) async fn carry_out(
     pace.check()?;
     let doing = if plan.target.is_some() { "trying the target with" } else { "starting the servers of" };
     pace.stage(&format!("{label}: {doing} {} variants", variants.len()));
-    let launched = launch(plan, machine, &variants);
+    let launched = launch(plan, machine, stores, &variants);
     let mut servers = pace.during(Duration::ZERO, launched).await?;
     let measured = measure(plan, start, &label, &mut servers, folder, pace).await;
     let result = match measured {
@@ -65,11 +65,12 @@ pub(super) async fn carry_out(
 fn launch<'p>(
     plan: &Plan,
     machine: &Machine,
+    stores: &Arc<Stores>,
     variants: &[&'p Variant],
 ) -> impl Future<Output = Result<Vec<Server<'p>>, TargetError>> {
     stream::iter(variants.to_vec())
         .map(async |variant| {
-            let target = Target::start(plan, variant, machine).await?;
+            let target = Target::start(plan, variant, machine, stores).await?;
             Ok(Server { variant, target, session: None })
         })
         .buffered(STARTED_TOGETHER)
@@ -205,11 +206,12 @@ async fn revocations(
     let work = async {
         let mut prepared = Vec::with_capacity(cases.len());
         for (case, server) in &cases {
-            prepared.push((*case, *server, revocation::issue(&server.target, server.variant, &group.settings).await?));
+            let settings = &group.settings;
+            prepared.push((*case, *server, revocation::prepare(&server.target, server.variant, settings).await?));
         }
         let mut running: FuturesUnordered<_> = prepared
             .into_iter()
-            .map(|(case, server, credentials)| {
+            .map(|(case, server, prepared)| {
                 let index = plan.cases.iter().position(|other| other.id == case.id).expect("it is one of the plan's");
                 let place = Place {
                     planned_start: start.planned,
@@ -220,7 +222,7 @@ async fn revocations(
                 };
                 async move {
                     let settings = &group.settings;
-                    (index, revocation::measure(case, place, &server.target, credentials, settings, plan.seed).await)
+                    (index, revocation::measure(case, place, &server.target, prepared, settings, plan.seed).await)
                 }
             })
             .collect();
@@ -230,7 +232,7 @@ async fn revocations(
         }
         Ok::<_, TargetError>(records)
     };
-    let records = pace.during(group.settings.phase + group.settings.watch, work).await?;
+    let records = pace.during(group.settings.latest_revocation(plan.replicas) + group.settings.watch, work).await?;
     // A server that died has not refused anybody: its records would be lies.
     check_alive(servers)?;
     for record in records.into_values() {

@@ -5,11 +5,13 @@ use std::cell::Cell;
 use std::future::Future;
 use std::time::{Duration, SystemTime};
 
+use futures_util::future::{try_join, try_join_all};
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::window::{Probe, Revocation, Verdict, window};
 use crate::load::{Answer, Caller};
-use crate::plan::RevocationPlan;
+use crate::plan::{ProbeKind, RevocationPlan};
 use crate::record::RevocationWindow;
 
 /// Refusals in a row after which a credential is taken for dead. One is not enough: while a revocation spreads, threads
@@ -27,7 +29,15 @@ impl Prober for Caller {
     }
 }
 
-/// One revoked credential, watched to its end.
+/// What was probed, of which credential.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Place {
+    pub(super) trial: u32,
+    pub(super) replica: u32,
+    pub(super) probe: ProbeKind,
+}
+
+/// One revoked credential, watched to its end by one prober.
 #[derive(Debug)]
 pub(super) struct Trial {
     probes: Vec<Probe>,
@@ -44,6 +54,7 @@ impl Trial {
     /// What a record keeps of it: the bystander's refusals count while this credential was watched.
     pub(super) fn window(
         &self,
+        place: Place,
         bystander_refused: &[std::time::Instant],
         settings: &RevocationPlan,
         end_of_life: Option<SystemTime>,
@@ -53,6 +64,9 @@ impl Trial {
         let ns = |duration: Duration| duration.as_nanos() as u64;
         let watched = self.revocation.sent..=self.ended;
         RevocationWindow {
+            trial: place.trial,
+            replica: place.replica,
+            probe: place.probe,
             acknowledged_after_ns: ns(acknowledged - self.revocation.sent),
             last_accepted_ns: window.last_accepted.map(ns),
             first_rejected_ns: window.first_rejected.map(ns),
@@ -65,62 +79,101 @@ impl Trial {
     }
 }
 
-/// Watches one credential from the proof that it is accepted to the end of its watch. `phase` after the proof `revoke`
-/// is carried out; the probes go on meanwhile.
+/// When things happen to one credential, counted from the beginning of its trial.
+#[derive(Debug, Clone)]
+pub(super) struct Moments {
+    /// When each prober first presents it: the proof that it is accepted. One for each prober.
+    pub(super) proofs: Vec<Duration>,
+    /// When it is revoked, at the earliest: not before every prober has its proof.
+    pub(super) revocation: Duration,
+}
+
+/// Watches one credential from the proof that it is accepted to the end of its watch, with several probers side by side.
+/// The probes go on while it is revoked, each prober's until it is done. The trials are in the order of the probers.
 ///
 /// # Errors
 /// Why there is no window: the credential was not accepted to begin with, or could not be revoked.
-pub(super) async fn watch(
-    prober: &mut impl Prober,
+pub(super) async fn watch<P: Prober>(
+    probers: &mut [P],
     revoke: impl Future<Output = Result<(), String>>,
-    phase: Duration,
+    moments: &Moments,
     settings: &RevocationPlan,
-) -> Result<Trial, String> {
-    let proof = prober.call().await;
-    if Verdict::from(proof.outcome) != Verdict::Accepted {
-        return Err(format!("the credential was not accepted before its revocation: {:?}", proof.outcome));
-    }
-    let state = Cell::new(State::Valid);
+) -> Result<Vec<Trial>, String> {
+    let begun = Instant::now();
+    let trial = Progress { state: Cell::new(State::Valid), unproved: Cell::new(probers.len()), proved: Notify::new() };
     let revoke = async {
-        sleep_until(Instant::from_std(proof.sent) + phase).await;
+        sleep_until(begun + moments.revocation).await;
+        while trial.unproved.get() > 0 {
+            trial.proved.notified().await;
+        }
         let sent = Instant::now().into_std();
-        state.set(State::Revoking);
+        trial.state.set(State::Revoking);
         match revoke.await {
             Ok(()) => {
                 let acknowledged = Instant::now().into_std();
-                state.set(State::Revoked(acknowledged));
+                trial.state.set(State::Revoked(acknowledged));
                 Ok((Revocation { sent, acknowledged }, SystemTime::now()))
             }
             Err(message) => Err(format!("it could not be revoked: {message}")),
         }
     };
-    let probe = async {
-        let mut probes = vec![Probe { sent: proof.sent, verdict: Verdict::Accepted }];
-        let mut unjudged = 0;
-        let mut due = proof.sent + settings.probe_interval;
-        loop {
-            sleep_until(Instant::from_std(due)).await;
-            let answer = prober.call().await;
-            let verdict = Verdict::from(answer.outcome);
-            if verdict == Verdict::Refused && state.get() == State::Valid {
-                return Err(format!("the credential was refused before its revocation: {:?}", answer.outcome));
-            }
-            unjudged += usize::from(verdict == Verdict::Nothing);
-            probes.push(Probe { sent: answer.sent, verdict });
-            let now = Instant::now().into_std();
-            match state.get() {
-                State::Revoked(acknowledged) if dead(&probes, acknowledged) || now >= acknowledged + settings.watch => {
-                    return Ok((probes, unjudged, now));
-                }
-                State::Valid | State::Revoking | State::Revoked(_) => {}
-            }
-            due = (answer.sent + settings.probe_interval).max(answer.done);
+    let probes = probers.iter_mut().zip(&moments.proofs);
+    let probes = probes.map(|(prober, proof)| probe(prober, begun + *proof, &trial, settings));
+    // Whichever fails first ends all: without a revocation nothing is left to probe, and the other way round.
+    let ((revocation, acknowledged_at), probed) = try_join(revoke, try_join_all(probes)).await?;
+    let trial = |Probed { probes, unjudged, ended }| Trial { probes, revocation, acknowledged_at, ended, unjudged };
+    Ok(probed.into_iter().map(trial).collect())
+}
+
+/// How far a trial has come, for all who take part.
+struct Progress {
+    state: Cell<State>,
+    /// Probers that have no proof yet.
+    unproved: Cell<usize>,
+    proved: Notify,
+}
+
+/// What one prober saw.
+struct Probed {
+    probes: Vec<Probe>,
+    unjudged: usize,
+    ended: std::time::Instant,
+}
+
+async fn probe(
+    prober: &mut impl Prober,
+    begin: Instant,
+    trial: &Progress,
+    settings: &RevocationPlan,
+) -> Result<Probed, String> {
+    sleep_until(begin).await;
+    let proof = prober.call().await;
+    if Verdict::from(proof.outcome) != Verdict::Accepted {
+        return Err(format!("the credential was not accepted before its revocation: {:?}", proof.outcome));
+    }
+    trial.unproved.set(trial.unproved.get() - 1);
+    trial.proved.notify_one();
+    let mut probes = vec![Probe { sent: proof.sent, verdict: Verdict::Accepted }];
+    let mut unjudged = 0;
+    let mut due = (proof.sent + settings.probe_interval).max(proof.done);
+    loop {
+        sleep_until(Instant::from_std(due)).await;
+        let answer = prober.call().await;
+        let verdict = Verdict::from(answer.outcome);
+        if verdict == Verdict::Refused && trial.state.get() == State::Valid {
+            return Err(format!("the credential was refused before its revocation: {:?}", answer.outcome));
         }
-    };
-    // Whichever fails first ends both: without a revocation nothing is left to probe, and the other way round.
-    let ((revocation, acknowledged_at), (probes, unjudged, ended)) =
-        futures_util::future::try_join(revoke, probe).await?;
-    Ok(Trial { probes, revocation, acknowledged_at, ended, unjudged })
+        unjudged += usize::from(verdict == Verdict::Nothing);
+        probes.push(Probe { sent: answer.sent, verdict });
+        let now = Instant::now().into_std();
+        match trial.state.get() {
+            State::Revoked(acknowledged) if dead(&probes, acknowledged) || now >= acknowledged + settings.watch => {
+                return Ok(Probed { probes, unjudged, ended: now });
+            }
+            State::Valid | State::Revoking | State::Revoked(_) => {}
+        }
+        due = (answer.sent + settings.probe_interval).max(answer.done);
+    }
 }
 
 /// How far a credential's revocation has come.
@@ -168,7 +221,6 @@ fn signed_ns(to: SystemTime, from: SystemTime) -> i64 {
 mod tests {
     use super::*;
     use crate::outcome::{Outcome, RejectReason, Transport};
-    use crate::plan::ConnectionKind;
 
     const MS: Duration = Duration::from_millis(1);
     const REFUSED: Outcome = Outcome::Rejected(RejectReason::InvalidCredential);
@@ -191,11 +243,12 @@ mod tests {
     fn settings() -> RevocationPlan {
         RevocationPlan {
             trials: 1,
+            at_a_time: 1,
             probe_interval: 20 * MS,
             phase: 100 * MS,
             watch: 500 * MS,
             lifetime: None,
-            connection: ConnectionKind::Reused,
+            probes: vec![ProbeKind::Reused],
         }
     }
 
@@ -205,11 +258,20 @@ mod tests {
             tokio::time::sleep(5 * MS).await;
             Ok(())
         };
-        watch(&mut Fake { begun: Instant::now(), outcome }, revoke, 50 * MS, &settings()).await
+        one(&mut [Fake { begun: Instant::now(), outcome }], revoke).await
+    }
+
+    /// Watched by one prober.
+    async fn one(
+        prober: &mut [impl Prober],
+        revoke: impl Future<Output = Result<(), String>>,
+    ) -> Result<Trial, String> {
+        let moments = Moments { proofs: vec![Duration::ZERO; prober.len()], revocation: 50 * MS };
+        watch(prober, revoke, &moments, &settings()).await.map(|trials| trials.into_iter().next().expect("one prober"))
     }
 
     async fn window_of(outcome: impl FnMut(u128) -> Outcome) -> RevocationWindow {
-        trial(outcome).await.expect("there is a window").window(&[], &settings(), None)
+        trial(outcome).await.expect("there is a window").window(Place::default(), &[], &settings(), None)
     }
 
     fn ms(ns: u64) -> u64 {
@@ -234,6 +296,27 @@ mod tests {
         assert_eq!(window.last_accepted_ns.map(ms), Some(140 - 55));
         assert_eq!(window.first_rejected_ns.map(ms), Some(160 - 55));
         assert_eq!(window.exposure, 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn several_probers_see_their_own_windows_and_none_is_forgotten() {
+        let until = |end: u128| move |now| if now < end { Outcome::Accepted } else { REFUSED };
+        let begun = Instant::now();
+        let mut fakes = [55, 155, 100].map(|end| Fake { begun, outcome: until(end) });
+        // The last one has its proof when the others have long been waiting.
+        let moments = Moments { proofs: [0, 7, 70].map(|ms| ms * MS).to_vec(), revocation: 50 * MS };
+        let trials = watch(&mut fakes, async { Ok(()) }, &moments, &settings()).await;
+        assert!(trials.expect_err("refused too early").contains("refused before its revocation"));
+
+        let begun = Instant::now();
+        let mut fakes = [75, 155, 100].map(|end| Fake { begun, outcome: until(end) });
+        let trials = watch(&mut fakes, async { Ok(()) }, &moments, &settings()).await.expect("three windows");
+        let windows: Vec<_> =
+            trials.iter().map(|trial| trial.window(Place::default(), &[], &settings(), None)).collect();
+        // Acknowledged at 71: probes at 0, 20 … 80, at 7, 27 … 167, and at 70, 90, 110.
+        let first_rejected: Vec<_> = windows.iter().map(|window| window.first_rejected_ns.map(ms)).collect();
+        assert_eq!(first_rejected, [Some(80 - 71), Some(167 - 71), Some(110 - 71)]);
+        assert_eq!(windows[1].exposure, 4); // 87, 107, 127, 147
     }
 
     #[tokio::test(start_paused = true)]
@@ -271,8 +354,8 @@ mod tests {
             Ok(())
         };
         let outcome = |now| if now < 60 { Outcome::Accepted } else { REFUSED };
-        let trial = watch(&mut Fake { begun: Instant::now(), outcome }, revoke, 50 * MS, &settings()).await;
-        let window = trial.expect("there is a window").window(&[], &settings(), None);
+        let trial = one(&mut [Fake { begun: Instant::now(), outcome }], revoke).await;
+        let window = trial.expect("there is a window").window(Place::default(), &[], &settings(), None);
         assert_eq!(window.first_rejected_ns.map(ms), Some(100 - 90));
         assert_eq!((window.last_accepted_ns, window.exposure), (None, 0));
     }
@@ -281,7 +364,7 @@ mod tests {
     async fn a_revocation_that_fails_ends_the_trial() {
         let revoke = async { Err("503".to_owned()) };
         let outcome = |_| Outcome::Accepted;
-        let result = watch(&mut Fake { begun: Instant::now(), outcome }, revoke, 50 * MS, &settings()).await;
+        let result = one(&mut [Fake { begun: Instant::now(), outcome }], revoke).await;
         assert_eq!(result.map(drop), Err("it could not be revoked: 503".to_owned()));
     }
 
@@ -295,7 +378,7 @@ mod tests {
         .await
         .expect("there is a window");
         assert_eq!(trial.unjudged, 2);
-        assert_eq!(trial.window(&[], &settings(), None).first_rejected_ns.map(ms), Some(100 - 55));
+        assert_eq!(trial.window(Place::default(), &[], &settings(), None).first_rejected_ns.map(ms), Some(100 - 55));
     }
 
     #[tokio::test(start_paused = true)]
@@ -313,14 +396,14 @@ mod tests {
         let (trial, (refused, unjudged)) = futures_util::future::join(trials, beside).await;
         assert_eq!(unjudged, 0);
         assert!(refused.len() > 3, "{refused:?}");
-        let window = trial.expect("there is a window").window(&refused, &settings(), None);
+        let window = trial.expect("there is a window").window(Place::default(), &refused, &settings(), None);
         assert_eq!(window.blast_radius, 3); // at 60, 80 and 100; the watch ended at 101
     }
 
     #[tokio::test(start_paused = true)]
     async fn expiry_counts_from_the_acknowledgement_and_may_lie_before_it() {
         let trial = trial(|_| Outcome::Accepted).await.expect("there is a window");
-        let expires = |end| trial.window(&[], &settings(), end).expires_after_ns;
+        let expires = |end| trial.window(Place::default(), &[], &settings(), end).expires_after_ns;
         assert_eq!(expires(None), None);
         assert_eq!(expires(Some(trial.acknowledged_at + 3 * MS)), Some(3_000_000));
         assert_eq!(expires(Some(trial.acknowledged_at - 3 * MS)), Some(-3_000_000));

@@ -7,14 +7,14 @@ use bench_server::contract::{MethodConfig, TokenValidation};
 use super::Variant;
 
 impl Variant {
-    /// The time between two looks of the server at what was revoked: a cache's TTL, a deny-list's poll, a CRL's reload.
+    /// The time between two looks of the server at what was revoked: a cache's TTL or poll, a deny-list's poll, a CRL's reload; where it is told, the longest silence.
     /// `None` where the server looks on every request, or never, or is the user's and does not tell.
     pub fn revocation_interval(&self) -> Option<Duration> {
         match self.method.reference()? {
             MethodConfig::None => None,
-            MethodConfig::ApiKey(api_key) => api_key.cache.map(|cache| cache.ttl),
-            MethodConfig::Basic(basic) => basic.cache.map(|cache| cache.ttl),
-            MethodConfig::Jwt(jwt) => jwt.denylist.map(|denylist| denylist.poll),
+            MethodConfig::ApiKey(api_key) => api_key.cache.map(|cache| cache.bound()),
+            MethodConfig::Basic(basic) => basic.cache.map(|cache| cache.bound()),
+            MethodConfig::Jwt(jwt) => jwt.denylist.as_ref().map(|denylist| denylist.follow.bound()),
             MethodConfig::OAuth2(oauth2) => match &oauth2.validation {
                 TokenValidation::Opaque { cache } => cache.map(|cache| cache.ttl),
                 TokenValidation::Jwt { .. } => None,

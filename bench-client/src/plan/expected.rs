@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bench_server::contract::{
-    AccessTokenFormat, Algorithm, CertificateKey, MethodConfig, MtlsConfig, PasswordHash, StoreKind,
+    AccessTokenFormat, Algorithm, CertificateKey, MethodConfig, MtlsConfig, PasswordHash, StoreConfig,
 };
 
 use super::{HandshakePlan, Measurement, MeasurementKind, Objective, Plan, Variant};
@@ -70,7 +70,15 @@ impl Plan {
                     continue;
                 }
                 MeasurementKind::Revocation(plan) => {
-                    expected.revocation += SETTING_UP * cases + plan.phase + plan.watch;
+                    let batches = plan.trials.div_ceil(plan.at_a_time) as u32;
+                    let variants = self.cases_of(measurement).filter_map(|case| self.variant(&case.variant));
+                    // Cases run side by side; the slowest one counts.
+                    let window =
+                        variants.map(|variant| variant.longest_window(plan.lifetime)).max().unwrap_or_default();
+                    let latest = plan.latest_revocation(self.replicas);
+                    let first = latest + plan.watch;
+                    let later = latest - plan.phase / 2 + window.min(plan.watch) / 2 + plan.probe_interval * 3;
+                    expected.revocation += SETTING_UP * cases + first + later * (batches - 1);
                     continue;
                 }
             };
@@ -135,12 +143,16 @@ impl Variant {
 /// Filling a method's store, deny-list or CRL with its population when its server starts: an estimate.
 pub fn expected_filling(method: &MethodConfig) -> Duration {
     match method {
-        MethodConfig::ApiKey(api_key) => match api_key.store {
-            StoreKind::Memory => times(Duration::from_nanos(1_500), api_key.store_population),
-            StoreKind::Sqlite => times(Duration::from_micros(6), api_key.store_population),
-        },
+        MethodConfig::ApiKey(api_key) => {
+            let of_one = match api_key.store {
+                StoreConfig::Memory => Duration::from_nanos(1_500),
+                StoreConfig::Sqlite => Duration::from_micros(6),
+                StoreConfig::Redis(_) | StoreConfig::Postgres(_) => Duration::from_micros(15),
+            };
+            times(of_one, api_key.store_population)
+        }
         MethodConfig::Jwt(jwt) => {
-            let population = jwt.denylist.map_or(0, |denylist| denylist.population);
+            let population = jwt.denylist.as_ref().map_or(0, |denylist| denylist.population);
             times(Duration::from_micros(3), population)
         }
         MethodConfig::Mtls(mtls) => times(Duration::from_micros(2), mtls.crl_population),

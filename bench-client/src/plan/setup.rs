@@ -1,6 +1,6 @@
 //! Settings of a setup measurement, and what a variant needs besides a request: parts to run.
 
-use bench_server::contract::{MethodConfig, StoreKind, TokenValidation, Transport};
+use bench_server::contract::{Follow, MethodConfig, StoreConfig, TokenValidation, Transport};
 use serde::{Deserialize, Serialize};
 
 use super::{Plan, Variant};
@@ -25,8 +25,10 @@ impl Plan {
             MethodConfig::None => {}
             MethodConfig::ApiKey(api_key) => {
                 parts.push(match api_key.store {
-                    StoreKind::Memory => "key store in memory",
-                    StoreKind::Sqlite => "key database",
+                    StoreConfig::Memory => "key store in memory",
+                    StoreConfig::Sqlite => "key database",
+                    StoreConfig::Redis(_) => "Redis server with the keys",
+                    StoreConfig::Postgres(_) => "PostgreSQL server with the keys",
                 });
                 parts.extend(api_key.cache.map(|_| "cache of keys"));
             }
@@ -36,7 +38,10 @@ impl Plan {
             }
             MethodConfig::Jwt(jwt) => {
                 parts.push("signing key and its rotation");
-                parts.extend(jwt.denylist.map(|_| "deny-list that is polled"));
+                parts.extend(jwt.denylist.as_ref().map(|denylist| match denylist.follow {
+                    Follow::Poll(_) => "deny-list that is polled",
+                    Follow::Push(_) => "deny-list that is pushed",
+                }));
             }
             MethodConfig::OAuth2(oauth2) => {
                 parts.extend(["authorization server", "client registry"]);

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use bench_server::contract::{
-    AccessTokenFormat, Algorithm, CertificateKey, ChainLength, MethodConfig, PasswordHash, StoreKind, TokenValidation,
+    AccessTokenFormat, Algorithm, CacheConfig, CertificateKey, ChainLength, Follow, MethodConfig, PasswordHash, Push,
+    StoreConfig, TokenValidation,
 };
 
 use super::format;
@@ -39,6 +40,11 @@ pub(crate) enum Notice {
         /// Tolerated after the end.
         leeway: Duration,
     },
+    /// As soon as the store has told of it: milliseconds, and once the store has fallen silent, after that long at most.
+    Pushed {
+        /// How long a silence is borne.
+        silence: Duration,
+    },
     /// There is no credential.
     Nothing,
     /// A server of the user's does not tell.
@@ -69,15 +75,22 @@ pub(crate) fn notice(method: &Method) -> Notice {
         Method::External { .. } if method.is_none() => return Notice::Nothing,
         Method::External { .. } => return Notice::Untold,
     };
-    let cache = |cache: &Option<bench_server::contract::CacheConfig>| {
-        cache.map_or(Notice::Immediate, |cache| Notice::Within { period: cache.ttl, what: "cache lifetime" })
+    let cache = |cache: &Option<CacheConfig>| {
+        cache.map_or(Notice::Immediate, |cache| match cache.follow {
+            Some(follow @ Follow::Push(_)) => Notice::Pushed { silence: follow.bound() },
+            Some(Follow::Poll(_)) => Notice::Within { period: cache.bound(), what: "cache poll" },
+            None => Notice::Within { period: cache.ttl, what: "cache lifetime" },
+        })
     };
     match method {
         MethodConfig::None => Notice::Nothing,
         MethodConfig::ApiKey(config) => cache(&config.cache),
         MethodConfig::Basic(config) => cache(&config.cache),
-        MethodConfig::Jwt(config) => match config.denylist {
-            Some(denylist) => Notice::Within { period: denylist.poll, what: "deny-list poll" },
+        MethodConfig::Jwt(config) => match &config.denylist {
+            Some(list) => match list.follow {
+                Follow::Poll(period) => Notice::Within { period, what: "deny-list poll" },
+                Follow::Push(_) => Notice::Pushed { silence: list.follow.bound() },
+            },
             None => Notice::AtExpiry { leeway: config.rules.leeway },
         },
         MethodConfig::OAuth2(config) => match &config.validation {
@@ -85,6 +98,16 @@ pub(crate) fn notice(method: &Method) -> Notice {
             TokenValidation::Jwt { .. } => Notice::AtExpiry { leeway: config.rules.leeway },
         },
         MethodConfig::Mtls(config) => Notice::Within { period: config.crl_reload, what: "CRL reload" },
+    }
+}
+
+/// How a copy hears of revocations, in words.
+fn heard(follow: Follow) -> String {
+    match follow {
+        Follow::Poll(every) => format!("polled every {}", format::duration(every.as_nanos() as f64)),
+        Follow::Push(Push::Pubsub) => "told by Redis publish/subscribe".to_owned(),
+        Follow::Push(Push::Tracking) => "told by Redis client tracking".to_owned(),
+        Follow::Push(Push::Notify) => "told by PostgreSQL NOTIFY".to_owned(),
     }
 }
 
@@ -114,8 +137,18 @@ pub(crate) fn verifies_each(method: &Method) -> bool {
 /// The variant's options in words, for tables.
 pub(crate) fn describe(variant: &Variant) -> String {
     let time = |duration: Duration| format::duration(duration.as_nanos() as f64);
-    let cached = |cache: &Option<bench_server::contract::CacheConfig>| {
-        cache.map_or_else(String::new, |cache| format!(", cached for {}", time(cache.ttl)))
+    let cached = |cache: &Option<CacheConfig>| {
+        let kept = |cache: CacheConfig| {
+            let follow = cache.follow.map_or_else(String::new, |follow| format!(", {}", heard(follow)));
+            format!(", cached for {}{follow}", time(cache.ttl))
+        };
+        cache.map_or_else(String::new, kept)
+    };
+    let stored = |store: &StoreConfig| match store {
+        StoreConfig::Memory => "in memory",
+        StoreConfig::Sqlite => "in SQLite",
+        StoreConfig::Redis(_) => "in Redis",
+        StoreConfig::Postgres(_) => "in PostgreSQL",
     };
     let away = |delay: Duration| if delay.is_zero() { String::new() } else { format!(", {} away", time(delay)) };
     let method = match &variant.method {
@@ -125,10 +158,7 @@ pub(crate) fn describe(variant: &Variant) -> String {
     match method {
         MethodConfig::None => "no authentication".to_owned(),
         MethodConfig::ApiKey(config) => {
-            let store = match config.store {
-                StoreKind::Memory => "in memory",
-                StoreKind::Sqlite => "in SQLite",
-            };
+            let store = stored(&config.store);
             let among = match config.store_population {
                 0 => String::new(),
                 population => format!(" among {population}"),
@@ -144,17 +174,25 @@ pub(crate) fn describe(variant: &Variant) -> String {
                 PasswordHash::Scrypt { log_n, r, p } => format!("scrypt (N=2^{log_n}, r={r}, p={p})"),
                 PasswordHash::Pbkdf2Sha256 { iterations } => format!("PBKDF2-HMAC-SHA-256 ({iterations} iterations)"),
             };
-            format!("password under {hash}{}", cached(&config.cache))
+            let store = match &config.store {
+                StoreConfig::Memory => String::new(),
+                other => format!(" {}", stored(other)),
+            };
+            format!("password under {hash}{store}{}", cached(&config.cache))
         }
         MethodConfig::Jwt(config) => {
-            let revocation = config.denylist.map_or_else(
+            let revocation = config.denylist.as_ref().map_or_else(
                 || "stateless".to_owned(),
                 |denylist| {
                     let of = match denylist.population {
                         0 => String::new(),
                         population => format!(" of {population}"),
                     };
-                    format!("deny-list{of} polled every {}", time(denylist.poll))
+                    let store = match &denylist.store {
+                        StoreConfig::Sqlite => String::new(),
+                        other => format!(" {}", stored(other)),
+                    };
+                    format!("deny-list{of}{store} {}", heard(denylist.follow))
                 },
             );
             let claims = config.claims_bytes.map_or_else(String::new, |bytes| format!(", {bytes} B of claims"));

@@ -6,7 +6,7 @@ use bench_server::contract::{HttpVersion, MethodConfig, Transport};
 
 use super::*;
 use crate::machine::{KeepAwake, KeptAwake};
-use crate::plan::{Case, ClientWait, ConnectionKind, Measurement, MeasurementKind, PoolPlan, RevocationPlan, Variant};
+use crate::plan::{Case, ClientWait, Measurement, MeasurementKind, PoolPlan, RevocationPlan, Variant};
 use crate::record::{Measured, RECORD_VERSION, RevocationResult};
 
 fn plan() -> Plan {
@@ -23,6 +23,7 @@ fn plan() -> Plan {
         pin: false,
         keep_awake: KeepAwake::Auto,
         client_wait: ClientWait::Poll,
+        replicas: std::num::NonZeroU32::MIN,
         quick: false,
         variants: vec![Variant {
             name: "none".to_owned(),
@@ -41,7 +42,8 @@ fn plan() -> Plan {
                 phase: Duration::from_millis(1),
                 watch: Duration::from_millis(1),
                 lifetime: None,
-                connection: ConnectionKind::Reused,
+                probes: vec![crate::plan::ProbeKind::Reused],
+                at_a_time: 1,
             }),
         }],
         cases: vec![Case {

@@ -8,8 +8,8 @@ use super::sweep::Steps;
 use super::value::{duration, name, names, number, one_of, positive, show, token_lifetime, whole};
 use super::{handshake, setup};
 use crate::plan::{
-    ArrivalModel, ConnectionKind, HandshakePlan, LatencyPlan, LoadRate, Measurement, MeasurementKind, Objective, Rate,
-    RevocationPlan, ThroughputPlan,
+    ArrivalModel, ConnectionKind, HandshakePlan, LatencyPlan, LoadRate, Measurement, MeasurementKind, Objective,
+    ProbeKind, Rate, RevocationPlan, ThroughputPlan,
 };
 
 /// A measurement as it was written.
@@ -285,6 +285,26 @@ pub(super) fn slices(section: &Section<'_>, measure: Duration, slice: Option<Dur
     }
 }
 
+/// One kind of connection, or a list of different ones.
+fn probe_kinds(value: &Value) -> Result<Vec<ProbeKind>, String> {
+    let kinds = ProbeKind::ALL.map(|kind| (kind.name(), kind));
+    let one = one_of(&kinds);
+    let Value::List(items) = value else { return one(value).map(|kind| vec![kind]) };
+    let mut listed = items.iter().map(|item| one(&item.value)).collect::<Result<Vec<_>, _>>()?;
+    let written = listed.len();
+    let mut seen = Vec::new();
+    listed.retain(|kind| {
+        !seen.contains(kind) && {
+            seen.push(*kind);
+            true
+        }
+    });
+    if listed.is_empty() || listed.len() < written {
+        return Err("write at least one kind of connection, and each once, like [\"reused\", \"fresh\"]".to_owned());
+    }
+    Ok(listed)
+}
+
 fn read_revocation(section: &mut Section<'_>) -> Option<RevocationPlan> {
     let trials = section.required("trials", "8", whole(1..=10_000));
     let probe_interval = section.required("probe_interval", "\"20ms\"", positive);
@@ -299,29 +319,22 @@ fn read_revocation(section: &mut Section<'_>) -> Option<RevocationPlan> {
     });
     let watch = section.required("watch", "\"12s\"", positive);
     let lifetime = section.optional("lifetime", token_lifetime);
-    let connection = section.or("connection", ConnectionKind::Reused, one_of(CONNECTIONS));
+    let probes = section.or("connection", vec![ProbeKind::Reused], probe_kinds);
+    let trials = trials?;
     let plan = RevocationPlan {
-        trials: trials?,
+        trials,
+        at_a_time: section.or("at_a_time", trials, whole(1..=10_000)).min(trials),
         probe_interval: probe_interval?,
         phase: phase?,
         watch: watch?,
         lifetime,
-        connection,
+        probes,
     };
     if plan.probe_interval > plan.watch {
         let (interval, watch) = (show(plan.probe_interval), show(plan.watch));
         section.error(
             "probe_interval",
             format!("probe_interval is {interval}, longer than the {watch} that are watched; shorten it"),
-        );
-    }
-    if let Some(lifetime) = plan.lifetime.filter(|lifetime| *lifetime <= plan.phase) {
-        let (lifetime, phase) = (show(lifetime), show(plan.phase));
-        section.error(
-            "lifetime",
-            format!(
-                "lifetime is {lifetime}, so that tokens expire before they are revoked (phase is {phase}); lengthen it"
-            ),
         );
     }
     Some(plan)

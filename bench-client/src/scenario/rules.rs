@@ -2,6 +2,7 @@
 //! not see what it is for.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use bench_server::contract::{CertificateKey, JwtConfig, MethodConfig, READ_SCOPE, Transport, required_claims_bytes};
@@ -16,7 +17,7 @@ use super::value::show;
 use super::variant::WrittenVariant;
 use crate::plan::{
     BASELINE, ConnectionKind, CredentialSource, ExternalMethod, LatencyPlan, LoadRate, Measurement, MeasurementKind,
-    RevocationPlan, SessionKind, Variant,
+    ProbeKind, RevocationPlan, SessionKind, Variant,
 };
 
 /// Checks the scenario as a whole.
@@ -177,8 +178,9 @@ fn check_measurement(scenario: &Scenario, written: &WrittenMeasurement, problems
         MeasurementKind::Latency(plan) => ("connection", plan.connection),
         MeasurementKind::Throughput(plan) => ("connection", plan.connection),
         MeasurementKind::Revocation(plan) => {
-            check_revocation(plan, written, &variants, problems);
-            ("connection", plan.connection)
+            check_revocation(plan, scenario.replicas, written, &variants, problems);
+            let resumes = plan.probes.contains(&ProbeKind::Resumed);
+            ("connection", if resumes { ConnectionKind::Resumed } else { plan.probes[0].connection() })
         }
         MeasurementKind::Handshake(_) => {
             if in_plaintext {
@@ -241,8 +243,26 @@ fn check_measurement(scenario: &Scenario, written: &WrittenMeasurement, problems
     }
 }
 
-fn check_revocation(plan: &RevocationPlan, written: &WrittenMeasurement, variants: &[&Variant], problems: &Problems) {
+fn check_revocation(
+    plan: &RevocationPlan,
+    replicas: NonZeroU32,
+    written: &WrittenMeasurement,
+    variants: &[&Variant],
+    problems: &Problems,
+) {
     let place = place(written);
+    let latest = plan.latest_revocation(replicas);
+    if let Some(lifetime) = plan.lifetime.filter(|lifetime| *lifetime <= latest) {
+        problems.error(
+            written.places.of("lifetime"),
+            format!(
+                "{place}: lifetime is {}, so that tokens expire before they are revoked (up to {} after they are issued, by \
+                 the phase); lengthen it",
+                show(lifetime),
+                show(latest)
+            ),
+        );
+    }
     for variant in variants {
         let name = &variant.name;
         if let Some(external) = variant.method.external().filter(|_| !variant.method.is_none()) {

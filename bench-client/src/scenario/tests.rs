@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bench_server::contract::{
     AccessTokenFormat, Algorithm, ApiKeyConfig, CertificateKey, ChainLength, DenyListConfig, MethodConfig, MtlsConfig,
-    PasswordHash, StoreKind, TokenValidation,
+    PasswordHash, StoreConfig, TokenValidation,
 };
 
 use super::*;
@@ -158,14 +158,14 @@ fn sizes_and_distances_reach_the_server() {
     let expected = ApiKeyConfig {
         store_delay: Duration::from_micros(200),
         store_population: 1_000_000,
-        ..ApiKeyConfig::new(StoreKind::Sqlite)
+        ..ApiKeyConfig::new(StoreConfig::Sqlite)
     };
     assert_eq!(api_key, expected);
 
     let options = "algorithm = \"HS256\"\nclaims_bytes = 16384\ndenylist = { poll = \"500ms\", population = 7 }";
     let MethodConfig::Jwt(jwt) = variant("jwt", options) else { panic!() };
     assert_eq!(jwt.claims_bytes, Some(16_384));
-    assert_eq!(jwt.denylist, Some(DenyListConfig { poll: Duration::from_millis(500), population: 7 }));
+    assert_eq!(jwt.denylist, Some(DenyListConfig { population: 7, ..DenyListConfig::new(Duration::from_millis(500)) }));
 
     let MethodConfig::OAuth2(oauth2) = variant("oauth2", "token = \"opaque\"\nintrospection_delay = \"1ms\"") else {
         panic!()
@@ -306,9 +306,9 @@ variants = ["jwt", "none", "jwt"]
     );
     let expected = [
         (r#"dir/test.toml:1:12: analysis is 5; write a string in quotes"#),
-        (r#"dir/test.toml:3:1: server.htpt is no key here; did you mean "http"? write one of "http", "key_exchange", "pin", "transport""#),
+        (r#"dir/test.toml:3:1: server.htpt is no key here; did you mean "http"? write one of "http", "key_exchange", "pin", "replicas", "transport""#),
         (r#"dir/test.toml:5:8: variant 1: name is "ä"; write a string of 1 to 64 lower-case letters, digits, "-" and "_""#),
-        (r#"dir/test.toml:7:18: variant 1: store.kind is "memroy"; did you mean "memory"? write one of "memory", "sqlite""#),
+        (r#"dir/test.toml:7:18: variant 1: store.kind is "memroy"; did you mean "memory"? write one of "memory", "sqlite", "redis", "postgres""#),
         (r#"dir/test.toml:11:13: variant "jwt": algorithm is "ES265"; did you mean "ES256"? write one of "HS256", "RS256", "PS256", "ES256", "ES384", "EdDSA""#),
         (r#"dir/test.toml:12:1: variant "jwt": cache goes with methods "api-key", "basic", and "oauth2" with token = "opaque", not with method "jwt"; remove it"#),
         (r#"dir/test.toml:15:23: measurement "latency": load.rate_per_s is 0; an open load needs a number over 0, at most 10000000"#),

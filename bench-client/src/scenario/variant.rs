@@ -4,13 +4,14 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use bench_server::contract::{
-    AccessTokenFormat, Algorithm, ApiKeyConfig, AuthorizationServerConfig, BasicConfig, CacheConfig, CertificateKey,
-    ChainLength, DenyListConfig, JwtConfig, LONGEST_DELAY, MethodConfig, MtlsConfig, OAuth2Config, PasswordHash,
-    StoreKind, TokenRules, TokenValidation, check_costs,
+    AccessTokenFormat, Algorithm, ApiKeyConfig, AuthorizationServerConfig, BasicConfig, CertificateKey, ChainLength,
+    DenyListConfig, JwtConfig, LONGEST_DELAY, MethodConfig, MtlsConfig, OAuth2Config, PasswordHash, TokenRules,
+    TokenValidation, check_costs,
 };
 
 use super::document::{At, Table};
 use super::reader::{Places, Problems, Section};
+use super::store::{read_cache, read_follow, read_store};
 use super::sweep::Steps;
 use super::target::{self, Target};
 use super::value::{duration_in, name, number, one_of, positive, show, text, token_lifetime, whole};
@@ -50,7 +51,7 @@ const ALGORITHMS: &[(&str, Algorithm)] = &[
 
 /// Where each option of a method belongs: an option in the wrong place is a contradiction, not a slip of the fingers.
 const BELONGS: &[(&str, &str)] = &[
-    ("store", "method \"api-key\""),
+    ("store", "methods \"api-key\" and \"basic\""),
     ("cache", "methods \"api-key\", \"basic\", and \"oauth2\" with token = \"opaque\""),
     ("hash", "method \"basic\""),
     ("hash_threads", "method \"basic\""),
@@ -152,18 +153,17 @@ fn read_options(section: &mut Section<'_>, method: MethodWord) -> Option<Options
 }
 
 fn read_api_key(section: &mut Section<'_>) -> Option<Options> {
-    const STORES: &[(&str, StoreKind)] = &[("memory", StoreKind::Memory), ("sqlite", StoreKind::Sqlite)];
     if !section.has("store") {
         section.error("store", "store is missing; write for instance store = { kind = \"memory\" }");
     }
     let store = section.table("store").and_then(|mut store| {
-        let kind = store.required("kind", "\"memory\"", one_of(STORES));
+        let kind = read_store(&mut store);
         let store_delay = store.or("delay", Duration::ZERO, delay);
         let store_population = store.or("population", 0, whole(0..=ApiKeyConfig::MAX_POPULATION));
         store.finish();
         Some(ApiKeyConfig { store_delay, store_population, ..ApiKeyConfig::new(kind?) })
     });
-    let cache = read_cache(section, DAY);
+    let cache = read_cache(section, DAY, store.as_ref().map(|api_key| &api_key.store));
     Some((MethodConfig::ApiKey(ApiKeyConfig { cache, ..store? }), None))
 }
 
@@ -173,9 +173,18 @@ fn delay(value: &super::document::Value) -> Result<Duration, String> {
 }
 
 fn read_basic(section: &mut Section<'_>) -> Option<Options> {
+    let store = section.table("store").map_or_else(
+        || Some(BasicConfig::default_store()),
+        |mut store| {
+            let kind = read_store(&mut store);
+            store.finish();
+            kind
+        },
+    );
+    let cache = read_cache(section, BASIC_CACHE_MAX, store.as_ref());
     let basic = BasicConfig {
         hash: section.table("hash").map_or(PasswordHash::ARGON2ID, read_hash),
-        cache: read_cache(section, BASIC_CACHE_MAX),
+        cache,
         hash_threads: NonZeroUsize::new(section.or(
             "hash_threads",
             BasicConfig::default_threads().get(),
@@ -183,6 +192,7 @@ fn read_basic(section: &mut Section<'_>) -> Option<Options> {
         ))
         .expect("the range begins at 1"),
         hash_queue: section.or("hash_queue", BasicConfig::default_queue(), whole(0..=1_000_000)),
+        store: store?,
     };
     Some((MethodConfig::Basic(basic), None))
 }
@@ -240,10 +250,21 @@ fn read_jwt(section: &mut Section<'_>) -> Option<Options> {
     }
     let leeway = section.or("leeway", rules.leeway, duration_in(Duration::ZERO..=LEEWAY_MAX));
     let denylist = section.table("denylist").and_then(|mut denylist| {
-        let poll = denylist.required("poll", "\"1s\"", positive);
+        let store = denylist.table("store").map_or_else(
+            || Some(DenyListConfig::default_store()),
+            |mut store| {
+                let kind = read_store(&mut store);
+                store.finish();
+                kind
+            },
+        );
+        let follow = read_follow(&mut denylist, store.as_ref());
+        if follow.is_none() && !denylist.has("poll") && !denylist.has("push") {
+            denylist.error("poll", "poll is missing; write for instance poll = \"1s\", or push = \"pubsub\"");
+        }
         let population = denylist.or("population", 0, whole(0..=DenyListConfig::MAX_POPULATION));
         denylist.finish();
-        Some(DenyListConfig { poll: poll?, population })
+        Some(DenyListConfig { store: store?, follow: follow?, population })
     });
     let claims_bytes = section.optional("claims_bytes", whole(JwtConfig::CLAIMS_BYTES));
     let algorithm = section.required("algorithm", "\"ES256\"", one_of(ALGORITHMS))?;
@@ -265,7 +286,7 @@ fn read_oauth2(section: &mut Section<'_>) -> Option<Options> {
     let mut introspection_delay = Duration::ZERO;
     let (validation, access_token) = match token {
         Some(Token::Opaque) => {
-            let cache = read_cache(section, DAY);
+            let cache = read_cache(section, DAY, None);
             introspection_delay = section.or("introspection_delay", introspection_delay, delay);
             section.misplaced(BELONGS, "method \"oauth2\" with token = \"opaque\"");
             (TokenValidation::Opaque { cache }, AccessTokenFormat::Opaque)
@@ -334,14 +355,3 @@ fn trust_domain(value: &super::document::Value) -> Result<String, String> {
     let remedy = || "write lower-case letters, digits, \".\", \"_\" and \"-\", like \"authbench.test\"".to_owned();
     text(value).ok().filter(|text| (1..=255).contains(&text.len()) && text.chars().all(allowed)).ok_or_else(remedy)
 }
-
-fn read_cache(section: &mut Section<'_>, longest: Duration) -> Option<CacheConfig> {
-    let mut cache = section.table("cache")?;
-    let ttl = cache.required("ttl", "\"2s\"", duration_in(Duration::from_millis(1)..=longest));
-    let capacity = cache.or("capacity", DEFAULT_CACHE_CAPACITY, whole(1..=100_000_000));
-    cache.finish();
-    Some(CacheConfig { ttl: ttl?, capacity })
-}
-
-/// More than any pool of a shipped scenario, so that entries leave by age and not for want of room.
-const DEFAULT_CACHE_CAPACITY: u64 = 100_000;

@@ -218,6 +218,7 @@ mod tests {
             workers: NonZeroUsize::MIN,
             cpus: Vec::new(),
             state_dir: state_dir.to_owned(),
+            shared_dir: None,
             clock: ClockMode::System,
             authorization_server: None,
         }
@@ -254,10 +255,10 @@ mod tests {
     #[test]
     fn populations_get_the_time_that_they_need_and_no_more() {
         use bench_server::contract::{
-            ApiKeyConfig, HttpVersion, ListenerConfig, MethodConfig, Profile, StoreKind, Transport,
+            ApiKeyConfig, HttpVersion, ListenerConfig, MethodConfig, Profile, StoreConfig, Transport,
         };
         let timeout = |store_population| {
-            let full = ApiKeyConfig { store_population, ..ApiKeyConfig::new(StoreKind::Sqlite) };
+            let full = ApiKeyConfig { store_population, ..ApiKeyConfig::new(StoreConfig::Sqlite) };
             let method = MethodConfig::ApiKey(full);
             let profile = Profile { name: "p".to_owned(), path: "/".to_owned(), scope: "read".to_owned(), method };
             let listener = ListenerConfig {

@@ -1,6 +1,10 @@
 //! The reference server as a target: which processes a variant has, how they are configured and reached.
 //!
-//! Every variant has a process in the role `resource`; OAuth 2.0 has another in the role `authorization`, started first.
+//! Every variant has a process in the role `resource`, or several replicas; those after the first have the role `replica`.
+//! OAuth 2.0 has another in the role `authorization`, started first. Where replicas share records, one more in the role
+//! `control` issues and revokes and is never called: so every replica that is probed hears of a revocation from elsewhere,
+//! as most nodes of a service do.
+//!
 //! The state of each (keys, database, control socket, log) is in a temporary folder of its own, removed at the end, by
 //! the server itself if this program is killed. It is not in the run's folder because it holds secrets, and because the
 //! path of a Unix socket must be short.
@@ -12,13 +16,13 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bench_server::contract::{
     AuthorizationServerConfig, ClientRegistration, ClockMode, HttpVersion, Issued, KeyExchange, ListenerConfig,
     Material, MethodConfig, Profile, READ_SCOPE, Ready, ReadyListener, RegisteredClient, Secret, ServerConfig,
-    Telemetry, Transport, TrustedIssuer,
+    ServerKind, Telemetry, Transport, TrustedIssuer,
 };
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
@@ -27,13 +31,17 @@ use tempfile::TempDir;
 use super::control::Control;
 use super::oauth::{Issuer, principal};
 use super::process::{Launcher, Process};
+use super::stores::Stores;
 use crate::load::Endpoint;
 use crate::machine::Machine;
-use crate::plan::{Plan, ServerPlan, Variant};
+use crate::plan::{Plan, ProbeKind, ServerPlan, Variant};
 
 /// Names of the processes' roles, in `run.json` and in records.
 const RESOURCE: &str = "resource";
 const AUTHORIZATION: &str = "authorization";
+const CONTROL: &str = "control";
+const REPLICA: &str = "replica";
+const STORE: &str = "store";
 
 /// Path of the protected route.
 const PATH: &str = "/whoami";
@@ -43,9 +51,15 @@ const STATE_DIR_MAX: usize = 104 - 1 - "/control.sock".len();
 
 /// The processes of one variant.
 pub(super) struct Reference {
-    pub(super) endpoint: Endpoint,
+    /// One for each replica.
+    pub(super) endpoints: Vec<Endpoint>,
     profile: String,
-    resource: Server,
+    /// At least one.
+    replicas: Vec<Server>,
+    /// Where credentials are issued and revoked, unless the first replica does it.
+    control: Option<Server>,
+    /// The store's server, if the run started it.
+    store: Option<(Arc<Stores>, ServerKind)>,
     authorization: Option<Authorization>,
 }
 
@@ -76,6 +90,7 @@ impl Reference {
         plan: &Plan,
         variant: &Variant,
         machine: &Machine,
+        stores: &Arc<Stores>,
     ) -> Result<Self, String> {
         let server = plan.server_of(variant);
         let base = ServerConfig {
@@ -84,6 +99,7 @@ impl Reference {
             workers: NonZeroUsize::MIN,
             cpus: machine.server_cpus.clone(),
             state_dir: PathBuf::new(),
+            shared_dir: None,
             clock: ClockMode::System,
             authorization_server: None,
         };
@@ -98,11 +114,13 @@ impl Reference {
             config.issuer = started.trust(server.transport).await?;
             authorization = Some(started);
         }
+        let store = stores.place(&mut method).await?.map(|kind| (stores.clone(), kind));
+        let shares_records = shares_records(&method);
         let listener = ListenerConfig {
             name: RESOURCE.to_owned(),
             bind: loopback(),
             transport: server.transport,
-            http: vec![server.http],
+            http: offered(plan, server),
             key_exchange: plan.key_exchange,
             profiles: vec![Profile {
                 // Tokens and answers name the profile: all points of a sweep have the same.
@@ -114,14 +132,32 @@ impl Reference {
             authorization_server: false,
         };
         let config = ServerConfig { listeners: vec![listener], ..base };
-        let resource = Server::start(launcher, RESOURCE, config).await?;
-        let endpoint = endpoint(&resource.process.ready, server, plan.key_exchange)?;
-        Ok(Self { endpoint, profile: variant.family().to_owned(), resource, authorization })
+        // The first makes what the others share, in its own folder: if this program is killed, it is removed with that.
+        let control = match shares_records && plan.revokes(variant) {
+            true => Some(Server::start(launcher, CONTROL, config.clone()).await?),
+            false => None,
+        };
+        let mut replicas: Vec<Server> = Vec::new();
+        for number in 0..plan.replicas.get() {
+            let first = control.as_ref().or(replicas.first());
+            let shared_dir = first.map(|first| first.state.path().to_owned());
+            let role = if number == 0 { RESOURCE } else { REPLICA };
+            replicas.push(Server::start(launcher, role, ServerConfig { shared_dir, ..config.clone() }).await?);
+        }
+        let endpoints = replicas.iter().map(|replica| endpoint(&replica.process.ready, server, plan.key_exchange));
+        let endpoints = endpoints.collect::<Result<_, _>>()?;
+        Ok(Self { endpoints, profile: variant.family().to_owned(), replicas, control, store, authorization })
+    }
+
+    /// Where credentials are issued and revoked.
+    fn administration(&self) -> &Server {
+        self.control.as_ref().unwrap_or(&self.replicas[0])
     }
 
     pub(super) async fn configuration(&self) -> Result<BTreeMap<String, ServerConfig>, String> {
         let mut by_role = BTreeMap::new();
-        for (role, server) in self.servers() {
+        // Replicas are configured alike.
+        for (role, server) in self.servers().filter(|(role, _)| *role != REPLICA) {
             by_role.insert(role.to_owned(), server.control.config().await?);
         }
         Ok(by_role)
@@ -133,7 +169,7 @@ impl Reference {
                 let client = authorization.client(lifetime).await?;
                 authorization.issuer.tokens(&client, count, READ_SCOPE).await
             }
-            None => self.resource.control.issue(&self.profile, count, lifetime, &[READ_SCOPE.to_owned()]).await,
+            None => self.administration().control.issue(&self.profile, count, lifetime, &[READ_SCOPE.to_owned()]).await,
         }
     }
 
@@ -155,30 +191,44 @@ impl Reference {
                     .ok_or_else(|| format!("{} was not issued by this run", credential.id))?;
                 authorization.issuer.revoke(&client, token).await
             }
-            _ => self.resource.control.revoke(&self.profile, &credential.id).await,
+            _ => self.administration().control.revoke(&self.profile, &credential.id).await,
         }
     }
 
     pub(super) async fn telemetry(&self) -> Result<Telemetry, String> {
-        self.resource.control.take_telemetry().await
+        self.replicas[0].control.take_telemetry().await
     }
 
     pub(super) fn processes(&self) -> BTreeMap<String, Vec<u32>> {
-        self.servers().map(|(role, server)| (role.to_owned(), vec![server.process.ready.pid])).collect()
+        let mut processes = BTreeMap::<String, Vec<u32>>::new();
+        for (role, server) in self.servers() {
+            processes.entry(role.to_owned()).or_default().push(server.process.ready.pid);
+        }
+        if let Some((stores, kind)) = &self.store {
+            processes.insert(STORE.to_owned(), stores.processes(*kind));
+        }
+        processes
     }
 
     pub(super) fn check_alive(&mut self) -> Result<(), String> {
-        let resource = Some((RESOURCE, &mut self.resource));
+        let replicas = self.replicas.iter_mut().enumerate().map(|(number, server)| (role_of(number), server));
         let authorization = self.authorization.as_mut().map(|authorization| (AUTHORIZATION, &mut authorization.server));
-        for (role, server) in resource.into_iter().chain(authorization) {
+        let control = self.control.as_mut().map(|control| (CONTROL, control));
+        for (role, server) in replicas.chain(control).chain(authorization) {
             server.process.check_alive().map_err(|message| format!("role {role}: {message}"))?;
         }
         Ok(())
     }
 
-    /// The resource server first: it still talks to the authorization server.
+    /// The resource servers first: they still talk to the authorization server, and live in the folder of the control.
     pub(super) async fn stop(self) {
-        self.resource.process.stop().await;
+        // The first replica last: its folder may be the one that the others share.
+        for replica in self.replicas.into_iter().rev() {
+            replica.process.stop().await;
+        }
+        if let Some(control) = self.control {
+            control.process.stop().await;
+        }
         if let Some(authorization) = self.authorization {
             authorization.server.process.stop().await;
         }
@@ -186,7 +236,33 @@ impl Reference {
 
     fn servers(&self) -> impl Iterator<Item = (&'static str, &Server)> {
         let authorization = self.authorization.as_ref().map(|authorization| (AUTHORIZATION, &authorization.server));
-        std::iter::once((RESOURCE, &self.resource)).chain(authorization)
+        let replicas = self.replicas.iter().enumerate().map(|(number, server)| (role_of(number), server));
+        replicas.chain(self.control.as_ref().map(|control| (CONTROL, control))).chain(authorization)
+    }
+}
+
+/// The HTTP versions that a listener offers: the measured one, and what probes ask for beside it.
+fn offered(plan: &Plan, server: ServerPlan) -> Vec<HttpVersion> {
+    let mut offered = vec![server.http];
+    if server.http != HttpVersion::Http2 && plan.probes_over(ProbeKind::H2) {
+        offered.push(HttpVersion::Http2);
+    }
+    offered
+}
+
+/// The role of a replica: the first is the one that load is measured on.
+fn role_of(number: usize) -> &'static str {
+    if number == 0 { RESOURCE } else { REPLICA }
+}
+
+/// Whether other processes would see what one of them revokes.
+fn shares_records(method: &MethodConfig) -> bool {
+    match method {
+        MethodConfig::ApiKey(api_key) => api_key.store.is_shared(),
+        MethodConfig::Basic(basic) => basic.store.is_shared(),
+        MethodConfig::Jwt(jwt) => jwt.denylist.is_some(),
+        MethodConfig::Mtls(_) => true,
+        MethodConfig::None | MethodConfig::OAuth2(_) => false,
     }
 }
 

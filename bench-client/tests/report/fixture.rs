@@ -9,7 +9,7 @@ use bench_client::machine::{KeepAwake, KeptAwake, Machine, SampledCpu, Switches,
 use bench_client::outcome::Outcomes;
 use bench_client::plan::{
     ArrivalModel, Case, ClientWait, ConnectionKind, LatencyPlan, LoadRate, Measurement, MeasurementKind, Plan,
-    PoolPlan, Rate, RevocationPlan, ThroughputPlan, Variant,
+    PoolPlan, ProbeKind, Rate, RevocationPlan, ThroughputPlan, Variant,
 };
 use bench_client::record::{
     EncodedHistogram, LoadResult, Measured, RECORD_VERSION, Record, RevocationResult, RevocationWindow, new_histogram,
@@ -17,7 +17,7 @@ use bench_client::record::{
 use bench_client::run::{Build, Header, LoadedRun, RUN_VERSION};
 use bench_server::contract::{
     AccessTokenFormat, Algorithm, ApiKeyConfig, AuthorizationServerConfig, BasicConfig, CacheConfig, Counters,
-    DenyListConfig, HttpVersion, JwtConfig, MethodConfig, MtlsConfig, OAuth2Config, PasswordHash, StoreKind,
+    DenyListConfig, HttpVersion, JwtConfig, MethodConfig, MtlsConfig, OAuth2Config, PasswordHash, StoreConfig,
     TokenRules, TokenValidation, Transport,
 };
 
@@ -55,20 +55,15 @@ enum Lives {
 }
 
 fn cache() -> Option<CacheConfig> {
-    Some(CacheConfig { ttl: Duration::from_secs(2), capacity: 100_000 })
+    Some(CacheConfig::new(Duration::from_secs(2)))
 }
 
-fn api_key(store: StoreKind, cache: Option<CacheConfig>) -> MethodConfig {
+fn api_key(store: StoreConfig, cache: Option<CacheConfig>) -> MethodConfig {
     MethodConfig::ApiKey(ApiKeyConfig { cache, ..ApiKeyConfig::new(store) })
 }
 
 fn basic(cache: Option<CacheConfig>) -> MethodConfig {
-    MethodConfig::Basic(BasicConfig {
-        hash: PasswordHash::ARGON2ID,
-        cache,
-        hash_threads: BasicConfig::default_threads(),
-        hash_queue: BasicConfig::default_queue(),
-    })
+    MethodConfig::Basic(BasicConfig { cache, ..BasicConfig::new(PasswordHash::ARGON2ID) })
 }
 
 fn jwt(algorithm: Algorithm, denylist: Option<DenyListConfig>) -> MethodConfig {
@@ -94,9 +89,9 @@ fn costs() -> Vec<Cost> {
     };
     vec![
         cost("none", MethodConfig::None, 100.0, 0.0, 1.0, [0; 5], 140, NotApplicable),
-        cost("api-key-memory", api_key(StoreKind::Memory, None), 900.0, 1_100.0, 0.95, [100, 0, 0, 0, 0], 210, AtOnce),
-        cost("api-key-sqlite", api_key(StoreKind::Sqlite, None), 4_200.0, 5_000.0, 0.74, [100, 0, 0, 0, 0], 210, AtOnce),
-        cost("api-key-sqlite-cached", api_key(StoreKind::Sqlite, cache()), 1_300.0, 1_500.0, 0.92, [4, 96, 0, 0, 0], 210, Within(2000)),
+        cost("api-key-memory", api_key(StoreConfig::Memory, None), 900.0, 1_100.0, 0.95, [100, 0, 0, 0, 0], 210, AtOnce),
+        cost("api-key-sqlite", api_key(StoreConfig::Sqlite, None), 4_200.0, 5_000.0, 0.74, [100, 0, 0, 0, 0], 210, AtOnce),
+        cost("api-key-sqlite-cached", api_key(StoreConfig::Sqlite, cache()), 1_300.0, 1_500.0, 0.92, [4, 96, 0, 0, 0], 210, Within(2000)),
         cost("basic-argon2id", basic(None), 12_400_000.0, 12_500_000.0, 0.000_9, [100, 0, 0, 100, 0], 205, AtOnce),
         cost("basic-argon2id-cached", basic(cache()), 1_800.0, 2_100.0, 0.9, [0, 99, 0, 1, 0], 205, Within(2000)),
         cost("jwt-hs256", jwt(Algorithm::HS256, None), 2_600.0, 2_700.0, 0.87, [0, 0, 100, 0, 0], 480, UntilExpiry),
@@ -150,7 +145,8 @@ fn measurements() -> Vec<Measurement> {
             phase: seconds(4),
             watch: seconds(12),
             lifetime: Some(seconds(10)),
-            connection: ConnectionKind::Reused,
+            at_a_time: trials,
+            probes: vec![ProbeKind::Reused],
         }),
     };
     vec![
@@ -305,6 +301,9 @@ fn revocations(cost: &Cost, plan: &RevocationPlan, start: u32) -> RevocationResu
             Lives::UntilExpiry => expires(phase) - probe_ns / 2,
         };
         RevocationWindow {
+            trial: i as u32,
+            replica: 0,
+            probe: ProbeKind::Reused,
             acknowledged_after_ns: MS,
             last_accepted_ns: (last > 0).then_some(last),
             first_rejected_ns: Some(last + if last > 0 { probe_ns } else { probe_ns / 4 }),
@@ -390,6 +389,7 @@ fn make() -> LoadedRun {
         pin: true,
         keep_awake: KeepAwake::Auto,
         client_wait: ClientWait::Poll,
+        replicas: std::num::NonZeroU32::MIN,
         target: None,
         quick: false,
         variants,

@@ -14,18 +14,19 @@ use rand::rngs::{SysError, SysRng};
 use tokio::task::spawn_blocking;
 
 use super::grant::Grant;
+use super::kept::Kept;
 use super::{AdminError, BuildError, Cause, Environment, Principal, Rejection, Request, header};
 use crate::clock::{Clock, UnixTime};
-use crate::config::{ApiKeyConfig, READ_SCOPE, StoreKind};
+use crate::config::{ApiKeyConfig, READ_SCOPE};
 use crate::contract::{IssueRequest, Issued, Material};
 use crate::credential::base62;
 use crate::credential::digest::{Digest, DigestState};
 use crate::credential::key::{self, Key};
 use crate::store::cache::TtlCache;
 use crate::store::distance::Distance;
-use crate::store::keys::memory::MemoryKeys;
-use crate::store::keys::sqlite::SqliteKeys;
-use crate::store::keys::{KeyRecord, KeyStatus, KeyStore, StoreError};
+use crate::store::follow::LocalCopy;
+use crate::store::record::{KeyRecord, KeyStatus, Revocation};
+use crate::store::{Store, StoreError, file};
 use crate::telemetry::Meter;
 
 static X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -35,45 +36,59 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// The method `api-key` of one profile.
 pub struct ApiKey {
-    store: Arc<KeyStore>,
+    store: Arc<Store>,
     /// From here to the store.
     distance: Distance,
-    cache: Option<TtlCache<Digest, Arc<KeyRecord>, DigestState>>,
+    cache: Option<Kept<KeyCache>>,
     clock: Clock,
     meter: Arc<Meter>,
 }
 
+/// Records of keys that were accepted.
+struct KeyCache(TtlCache<Digest, Arc<KeyRecord>, DigestState>);
+
+impl LocalCopy for KeyCache {
+    fn revoke(&self, revocation: &Revocation, _until: Option<u64>) {
+        if let Revocation::Key(digest) = revocation {
+            self.0.refuse(digest);
+        }
+    }
+
+    fn forget(&self) {
+        self.0.forget();
+    }
+}
+
 impl ApiKey {
-    /// Opens the store and fills it with its population. For SQLite it is `keys-<profile>.sqlite` in the state folder.
-    pub(crate) fn build(name: &str, config: &ApiKeyConfig, environment: &Environment) -> Result<Self, BuildError> {
+    /// Opens the store and fills it with its population.
+    pub(crate) async fn build(
+        name: &str,
+        config: &ApiKeyConfig,
+        environment: &Environment,
+    ) -> Result<Self, BuildError> {
         let cache = config.cache.map(|cache| TtlCache::new(&cache, DigestState::default())).transpose()?;
         let distance = Distance::new("store_delay", config.store_delay)?;
         let (population, most) = (config.store_population, ApiKeyConfig::MAX_POPULATION);
         if population > most {
             return Err(BuildError::Config(format!("store_population is {population}; at most {most} is possible")));
         }
-        let failed = |StoreError { what, source }| BuildError::State { what, source };
-        let store = match config.store {
-            StoreKind::Memory => KeyStore::Memory(MemoryKeys::default()),
-            StoreKind::Sqlite => {
-                let opened = SqliteKeys::open(&environment.state_dir.join(file_name(name)?));
-                KeyStore::Sqlite(opened.map_err(failed)?)
-            }
-        };
-        store.fill(population, &READ_SCOPE.into(), environment.clock.now()).map_err(failed)?;
         let (clock, meter) = (environment.clock.clone(), environment.meter.clone());
-        Ok(Self { store: Arc::new(store), distance, cache, clock, meter })
+        let dir = file::profile_dir(&environment.shared_dir, name)?;
+        let store = Arc::new(Store::open(&config.store, name, &dir).await?);
+        store.fill_keys(population, &READ_SCOPE.into(), clock.now()).await?;
+        let follow = config.cache.and_then(|cache| cache.follow);
+        let cache = match cache {
+            None => None,
+            Some(cache) => Some(Kept::new(KeyCache(cache), (&store, &config.store), follow, &clock).await?),
+        };
+        Ok(Self { store, distance, cache, clock, meter })
     }
 
     pub(crate) async fn authenticate(&self, request: &Request<'_>) -> Result<Principal, Rejection> {
         let key = Key::parse(presented(request.head)?).map_err(|_| Rejection::Invalid(Cause::Malformed))?;
         let digest = key.digest();
         let record = match &self.cache {
-            None => {
-                let record = self.look_up(&digest).await?;
-                judge(&record, &digest, request.now)?;
-                record
-            }
+            None => self.look_up(&digest, request.now).await?,
             Some(cache) => self.cached(cache, digest, request.now).await?,
         };
         Ok(Principal {
@@ -83,37 +98,35 @@ impl ApiKey {
         })
     }
 
-    async fn cached(
-        &self,
-        cache: &TtlCache<Digest, Arc<KeyRecord>, DigestState>,
-        digest: Digest,
-        now: UnixTime,
-    ) -> Result<Arc<KeyRecord>, Rejection> {
-        if let Some(record) = cache.get(&digest, now) {
+    async fn cached(&self, cache: &Kept<KeyCache>, digest: Digest, now: UnixTime) -> Result<Arc<KeyRecord>, Rejection> {
+        let KeyCache(entries) = cache.copy();
+        let current = cache.current(now).is_some();
+        if current && let Some(record) = entries.get(&digest, now) {
             self.meter.cache_hits.add();
             judge(&record, &digest, now)?;
             return Ok(record);
         }
-        let load = cache.begin(digest, now);
-        let record = self.look_up(&digest).await?;
-        match judge(&record, &digest, now) {
-            Ok(()) => cache.insert(load, record.clone()),
-            Err(rejection) => {
-                cache.refuse(&digest);
-                return Err(rejection);
-            }
+        let load = entries.begin(digest, now);
+        let found = self.look_up(&digest, now).await;
+        match &found {
+            Ok(record) if current => entries.insert(load, record.clone()),
+            // It would be served once the cache is current again, whatever happened meanwhile.
+            Ok(_) => {}
+            // Nothing was learned about the key.
+            Err(Rejection::Unavailable { .. }) => {}
+            Err(_) => entries.refuse(&digest),
         }
-        Ok(record)
+        found
     }
 
     /// One read of the store. The answer is on its way for the whole of a delay, so a revocation meanwhile goes unseen: a
     /// store at that distance would miss it for half of the time.
-    async fn look_up(&self, digest: &Digest) -> Result<Arc<KeyRecord>, Rejection> {
+    async fn look_up(&self, digest: &Digest, now: UnixTime) -> Result<Arc<KeyRecord>, Rejection> {
         self.meter.store_lookups.add();
-        let found = self.store.get(digest);
+        let found = self.store.key(digest).await;
         let arrived = self.distance.cross().await;
         match found.and_then(|found| arrived.map(|()| found).map_err(StoreError::unreachable)) {
-            Ok(Some(record)) => Ok(record),
+            Ok(Some(record)) => judge(&record, digest, now).map(|()| record),
             Ok(None) => Err(Rejection::Invalid(Cause::Unknown)),
             Err(error) => {
                 tracing::error!(%error, "the key store failed");
@@ -125,32 +138,26 @@ impl ApiKey {
     /// Each key belongs to an application of its own, so that revoking one must not touch another caller.
     pub(crate) async fn issue(&self, request: &IssueRequest) -> Result<Vec<Issued>, AdminError> {
         let grant = Grant::new(request, self.clock.now())?;
-        let (store, meter, count) = (self.store.clone(), self.meter.clone(), request.count);
-        let work = move || {
-            let (records, issued): (Vec<_>, Vec<_>) = (0..count)
-                .map(|_| fresh(&grant))
-                .collect::<Result<Vec<_>, _>>()
-                .map_err(StoreError::no_random)?
-                .into_iter()
-                .unzip();
-            store.insert(records)?;
-            issued.iter().for_each(|_| meter.store_writes.add());
-            Ok(issued)
-        };
-        blocking(work).await
+        let count = request.count;
+        let make = move || (0..count).map(|_| fresh(&grant)).collect::<Result<Vec<_>, _>>();
+        let made = spawn_blocking(make).await;
+        let made = made.map_err(|_| AdminError::Store("the thread that made keys stopped".to_owned()))?;
+        let (records, issued): (Vec<_>, Vec<_>) = made.map_err(StoreError::no_random)?.into_iter().unzip();
+        self.store.insert_keys(records).await?;
+        issued.iter().for_each(|_| self.meter.store_writes.add());
+        Ok(issued)
     }
 
-    /// Returns once the store has it: every later read sees it, and with SQLite it is on the disk.
+    /// Returns once the store has it: every later read sees it, on the disk or in another server.
     pub(crate) async fn revoke(&self, id: &str) -> Result<(), AdminError> {
-        let (store, meter, key) = (self.store.clone(), self.meter.clone(), id.to_owned());
-        let found = blocking(move || {
-            let found = store.revoke(&key)?;
-            if found {
-                meter.store_writes.add();
-            }
-            Ok(found)
-        });
-        if found.await? { Ok(()) } else { Err(AdminError::NotFound(format!("key {id:?}"))) }
+        let revoked = self.store.revoke_key(id, self.clock.now()).await?;
+        let digest = revoked.ok_or_else(|| AdminError::NotFound(format!("key {id:?}")))?;
+        self.meter.store_writes.add();
+        // This node knows at once, whatever it follows.
+        if let Some(cache) = &self.cache {
+            cache.copy().revoke(&Revocation::Key(digest), None);
+        }
+        Ok(())
     }
 }
 
@@ -207,26 +214,6 @@ fn fresh(grant: &Grant) -> Result<(KeyRecord, Issued), SysError> {
     };
     let (id, principal) = (record.id.to_string(), record.application.to_string());
     Ok((record, Issued { id, principal, material: Material::ApiKey { key: secret } }))
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
-) -> Result<T, AdminError> {
-    match spawn_blocking(work).await {
-        Ok(done) => done.map_err(|error| AdminError::Store(error.to_string())),
-        Err(error) => Err(AdminError::Store(format!("the key store's thread ended: {error}"))),
-    }
-}
-
-/// A profile's name becomes part of a file's, so it may not lead to another folder.
-fn file_name(profile: &str) -> Result<String, BuildError> {
-    let harmless = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if profile.chars().all(harmless) {
-        return Ok(format!("keys-{profile}.sqlite"));
-    }
-    Err(BuildError::Config(format!(
-        "profile name {profile:?} cannot be part of a file name; use letters, digits, `-`, `_` and `.`"
-    )))
 }
 
 #[cfg(test)]

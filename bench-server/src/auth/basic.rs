@@ -5,7 +5,7 @@
 //! of other algorithms than the configured one that holds for the answer alone: their hashes take their own time.
 //!
 //! The optional cache of verified credentials replaces the hash by an HMAC under a random key that dies with the process.
-//! It holds accepted credentials only, for 60 s at most, and ends entries by time alone (see [`crate::store::cache`]).
+//! It holds accepted credentials only, for 60 s at most (see [`crate::store::cache`]).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,8 +15,9 @@ use rand::rngs::{SysError, SysRng};
 use zeroize::Zeroizing;
 
 use self::credentials::Credentials;
-use self::verified::VerifiedCache;
+use self::verified::{Verified, VerifiedCache};
 use super::grant::Grant;
+use super::kept::Kept;
 use super::{AdminError, BuildError, Cause, Environment, Principal, Rejection, Request, header};
 use crate::clock::Clock;
 use crate::config::{BasicConfig, PasswordHash};
@@ -25,7 +26,9 @@ use crate::credential::base62;
 use crate::credential::digest::Digest;
 use crate::credential::password::{HashError, HashPool, Hasher, PoolError, check_costs};
 use crate::store::cache::Load;
-use crate::store::users::{User, Users};
+use crate::store::follow::LocalCopy as _;
+use crate::store::record::{Revocation, User};
+use crate::store::{Store, file};
 use crate::telemetry::Meter;
 
 mod credentials;
@@ -39,8 +42,8 @@ const PASSWORD: usize = 32;
 
 /// The method `basic` of one profile.
 pub struct Basic {
-    users: Users,
-    cache: Option<VerifiedCache>,
+    users: Arc<Store>,
+    cache: Option<Kept<VerifiedCache>>,
     pool: HashPool,
     hash: PasswordHash,
     /// A hash, with the configured costs, of a password that nobody knows.
@@ -50,28 +53,44 @@ pub struct Basic {
     meter: Arc<Meter>,
 }
 
-/// What can be said without hashing.
+/// What can be said before the user's record is read.
 enum Glance<'a> {
     /// The cache knows the credentials.
     Verified(Arc<User>),
     /// They have to be hashed.
     Unverified {
-        user: Option<Arc<User>>,
+        name: Arc<str>,
         password: Zeroizing<String>,
         /// The cache that did not know them, and where the answer belongs in it.
-        load: Option<(&'a VerifiedCache, Digest, Load<Digest>)>,
+        load: Option<Loading<'a>>,
     },
+}
+
+/// An answer on its way into the cache.
+struct Loading<'a> {
+    cache: &'a VerifiedCache,
+    mac: Digest,
+    /// Absent while the cache may be behind: nothing is kept then.
+    load: Option<Load<Arc<str>>>,
 }
 
 impl Basic {
     /// Starts the hashing threads, and hashes once, for the dummy.
-    pub(crate) fn build(name: &str, config: &BasicConfig, environment: &Environment) -> Result<Self, BuildError> {
+    pub(crate) async fn build(name: &str, config: &BasicConfig, environment: &Environment) -> Result<Self, BuildError> {
         let failed = |what: &str, source: Box<dyn std::error::Error + Send + Sync>| BuildError::State {
             what: format!("profile {name}: {what}"),
             source,
         };
         check_costs(config.hash).map_err(|error| BuildError::Config(format!("profile {name}: {error}")))?;
-        let cache = config.cache.as_ref().map(VerifiedCache::new).transpose()?;
+        let dir = file::profile_dir(&environment.shared_dir, name)?;
+        let users = Arc::new(Store::open(&config.store, name, &dir).await?);
+        let cache = match &config.cache {
+            None => None,
+            Some(cache) => {
+                let (copy, clock) = (VerifiedCache::new(cache)?, &environment.clock);
+                Some(Kept::new(copy, (&users, &config.store), cache.follow, clock).await?)
+            }
+        };
         let password = password().map_err(|error| failed("random password", error.into()))?;
         let dummy = Hasher::new(Arc::default())
             .hash(&password, config.hash)
@@ -79,7 +98,7 @@ impl Basic {
         let pool = HashPool::new(config.hash_threads, config.hash_queue, &environment.meter)
             .map_err(|error| failed("start the hashing threads", error.into()))?;
         Ok(Self {
-            users: Users::default(),
+            users,
             cache,
             pool,
             hash: config.hash,
@@ -93,8 +112,13 @@ impl Basic {
     pub(crate) async fn authenticate(&self, request: &Request<'_>) -> Result<Principal, Rejection> {
         let user = match self.glance(request)? {
             Glance::Verified(user) => user,
-            Glance::Unverified { user, password, load: None } => self.verify(user, password).await?,
-            Glance::Unverified { user, password, load: Some(load) } => self.verify_once(user, password, load).await?,
+            Glance::Unverified { name, password, load } => {
+                let user = self.look_up(&name).await?;
+                match load {
+                    None => self.verify(user, password).await?,
+                    Some(load) => self.verify_once(&name, user, password, load).await?,
+                }
+            }
         };
         // Judged last: that a user's time is over is told only to who knows the password.
         if user.expires.is_some_and(|expires| request.now >= expires) {
@@ -103,40 +127,55 @@ impl Basic {
         Ok(Principal { id: user.name.clone(), scopes: user.scopes.clone(), credential_id: user.name.clone() })
     }
 
-    /// All that happens before hashing. Not async: the decoded password is wiped before the hash is waited for.
+    /// All that happens before the store is read. Not async: the decoded password is wiped before anything is waited for.
     fn glance(&self, request: &Request<'_>) -> Result<Glance<'_>, Rejection> {
         header::refuse_credential_in_url(request.head)?;
         let token = header::authorization(request.head, "Basic")?.ok_or(Rejection::Missing)?;
         let credentials = Credentials::parse(token).map_err(|_| Rejection::Invalid(Cause::Malformed))?;
+        let name: Arc<str> = credentials.name().into();
         let mut load = None;
-        if let Some(cache) = &self.cache {
-            let key = cache.key(&credentials);
-            if let Some(user) = cache.entries.get(&key, request.now) {
+        if let Some(kept) = &self.cache {
+            let cache = kept.copy();
+            let mac = cache.mac(&credentials);
+            let current = kept.current(request.now).is_some();
+            let known = current.then(|| cache.entries.get(&name, request.now)).flatten();
+            if let Some(known) = known.filter(|known| known.mac.constant_time_eq(&mac)) {
                 self.meter.cache_hits.add();
-                return Ok(Glance::Verified(user));
+                return Ok(Glance::Verified(known.user));
             }
-            load = Some((cache, key, cache.entries.begin(key, request.now)));
+            let begun = current.then(|| cache.entries.begin(name.clone(), request.now));
+            load = Some(Loading { cache, mac, load: begun });
         }
+        Ok(Glance::Unverified { name, password: Zeroizing::new(credentials.password().to_owned()), load })
+    }
+
+    async fn look_up(&self, name: &str) -> Result<Option<Arc<User>>, Rejection> {
         self.meter.store_lookups.add();
-        let user = self.users.get(credentials.name());
-        Ok(Glance::Unverified { user, password: Zeroizing::new(credentials.password().to_owned()), load })
+        self.users.user(name).await.map_err(|error| {
+            tracing::error!(%error, "the user store failed");
+            Rejection::Unavailable { dependency: "user store", retry_after: RETRY_AFTER }
+        })
     }
 
     /// One hash for all who present the same credentials meanwhile; what it shows goes into the cache.
     async fn verify_once(
         &self,
+        name: &Arc<str>,
         user: Option<Arc<User>>,
         password: Zeroizing<String>,
-        (cache, key, load): (&VerifiedCache, Digest, Load<Digest>),
+        Loading { cache, mac, load }: Loading<'_>,
     ) -> Result<Arc<User>, Rejection> {
-        let joined = cache.join(key);
+        let joined = cache.join(mac);
         let verify = async || {
             let verified = self.verify(user, password).await;
-            match &verified {
-                Ok(user) => cache.entries.insert(load, user.clone()),
-                Err(Rejection::Invalid(_)) => cache.entries.refuse(&key),
-                // Nothing was learned about the credentials.
-                Err(_) => (),
+            match (&verified, load) {
+                (Ok(user), Some(load)) => cache.entries.insert(load, Verified { mac, user: user.clone() }),
+                // Who guesses at a password does not end what is kept of the right one.
+                (Err(Rejection::Invalid(_)), _) => {
+                    cache.entries.refuse_if(name, |known| known.mac.constant_time_eq(&mac));
+                }
+                // Nothing was learned about the credentials, or nothing may be kept.
+                _ => (),
             }
             verified
         };
@@ -205,7 +244,7 @@ impl Basic {
             scopes: grant.scopes.clone(),
             expires: grant.expires,
         };
-        if !self.users.insert(user) {
+        if !self.users.insert_user(user).await? {
             return Err(AdminError::BadRequest(format!("user {name:?} exists already")));
         }
         self.meter.store_writes.add();
@@ -216,15 +255,19 @@ impl Basic {
     /// standard knows no other way. Returns once every look at the user's record sees the new hash.
     pub(crate) async fn revoke(&self, name: &str) -> Result<(), AdminError> {
         let unknown = || AdminError::NotFound(format!("user {name:?}"));
-        if self.users.get(name).is_none() {
+        if self.users.user(name).await?.is_none() {
             return Err(unknown());
         }
         let password = password().map_err(no_random)?;
         let hash = self.hashed(&password).await?;
-        if !self.users.set_password(name, hash) {
+        if !self.users.set_password(name, hash, self.clock.now()).await? {
             return Err(unknown());
         }
         self.meter.store_writes.add();
+        // This node knows at once, whatever it follows.
+        if let Some(cache) = &self.cache {
+            cache.copy().revoke(&Revocation::Password(name.into()), None);
+        }
         Ok(())
     }
 

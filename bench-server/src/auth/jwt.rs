@@ -18,13 +18,16 @@ use serde::Serialize;
 pub(crate) use self::claims::ClaimsRef;
 pub(crate) use self::trusted::TrustedKeys;
 pub(crate) use self::validator::Validator;
+use crate::auth::kept::Kept;
 use crate::auth::{AdminError, BuildError, Cause, Environment, Principal, Rejection, Request, header};
 use crate::clock::{Clock, UnixTime};
-use crate::config::{AUDIENCE, DenyListConfig, JwtConfig, TokenRules};
+use crate::config::{AUDIENCE, DenyListConfig, Follow, JwtConfig, Push, StoreConfig, TokenRules};
 use crate::contract::{IssueRequest, Issued, Material, Secret};
 use crate::credential::jws::SigningKey;
-use crate::store::denylist::{DenyList, LocalCopy, Revocation};
-use crate::store::file;
+use crate::store::denylist::DenyList;
+use crate::store::follow::LocalCopy as _;
+use crate::store::record::Revocation;
+use crate::store::{Store, file};
 use crate::telemetry::Meter;
 
 /// Largest leeway: it is added to the life of every dead token.
@@ -50,33 +53,31 @@ pub struct Jwt {
     lifetime: Duration,
     /// Length of the claims set of issued tokens.
     claims_bytes: Option<usize>,
-    revoked: Arc<DenyList>,
+    /// Where revocations are recorded. In stateless mode nobody reads them.
+    revoked: Arc<Store>,
     /// Absent in stateless mode.
-    local: Option<Arc<LocalCopy>>,
+    denylist: Option<Kept<DenyList>>,
     clock: Clock,
     meter: Arc<Meter>,
 }
 
 impl Jwt {
-    pub(crate) fn build(name: &str, config: &JwtConfig, environment: &Environment) -> Result<Self, BuildError> {
+    pub(crate) async fn build(name: &str, config: &JwtConfig, environment: &Environment) -> Result<Self, BuildError> {
         check_config(name, config)?;
-        let dir = file::profile_dir(&environment.state_dir, name).map_err(|error| state("state folder", error))?;
+        let dir = file::profile_dir(&environment.shared_dir, name)?;
         let signing = SigningKey::load_or_generate(&dir.join("signing-key"), config.algorithm)
             .map_err(|error| state("signing key", error))?;
-        let database = dir.join("denylist.sqlite");
-        let failed = |error| state(&format!("deny-list {}", database.display()), error);
-        let revoked = Arc::new(DenyList::open(&database).map_err(failed)?);
-        let local = match &config.denylist {
+        let clock = &environment.clock;
+        let kept_in = config.denylist.as_ref().map_or_else(DenyListConfig::default_store, |list| list.store.clone());
+        let revoked = Arc::new(Store::open(&kept_in, name, &dir).await?);
+        let denylist = match &config.denylist {
             None => None,
-            Some(denylist) => {
-                let now = environment.clock.now();
-                revoked
-                    .fill(denylist.population, UnixTime(now.0 + POPULATION_LIFETIME), now)
-                    .map_err(|error| state(&format!("deny-list {}", database.display()), error))?;
-                let local =
-                    LocalCopy::read(revoked.clone(), environment.clock.clone(), denylist.poll).map_err(failed)?;
-                local.keep_fresh();
-                Some(local)
+            Some(list) => {
+                let now = clock.now();
+                let until = UnixTime(now.0 + POPULATION_LIFETIME);
+                revoked.fill_revocations(list.population, until, now).await?;
+                let follow = Some(list.follow);
+                Some(Kept::new(DenyList::default(), (&revoked, &kept_in), follow, clock).await?)
             }
         };
         Ok(Self {
@@ -91,7 +92,7 @@ impl Jwt {
             lifetime: config.lifetime,
             claims_bytes: config.claims_bytes,
             revoked,
-            local,
+            denylist,
             clock: environment.clock.clone(),
             meter: environment.meter.clone(),
         })
@@ -100,15 +101,15 @@ impl Jwt {
     pub(crate) fn authenticate(&self, request: &Request<'_>) -> Result<Principal, Rejection> {
         let token = header::bearer_up_to(request.head, self.validator.max_token)?;
         self.validator.check(token, &self.keys, request.now, &self.meter, |claims| {
-            if let Some(local) = &self.local {
+            if let Some(denylist) = &self.denylist {
                 self.meter.store_lookups.add();
-                match local.refuses(&claims.jti, &claims.sub, claims.iat) {
-                    Ok(false) => {}
-                    Ok(true) => return Err(Rejection::Invalid(Cause::Revoked)),
-                    Err(_stale) => {
-                        let retry_after = Duration::from_secs(1);
-                        return Err(Rejection::Unavailable { dependency: "deny-list", retry_after });
-                    }
+                // What is known to be revoked is refused however old the knowledge is.
+                if denylist.copy().refuses(&claims.jti, &claims.sub, claims.iat) {
+                    return Err(Rejection::Invalid(Cause::Revoked));
+                }
+                if denylist.current(request.now).is_none() {
+                    let retry_after = Duration::from_secs(1);
+                    return Err(Rejection::Unavailable { dependency: "deny-list", retry_after });
                 }
             }
             Ok(claims.principal())
@@ -140,21 +141,22 @@ impl Jwt {
     pub(crate) async fn revoke(&self, id: &str) -> Result<(), AdminError> {
         let now = self.clock.now();
         let revocation = if is_jti(id) {
-            Revocation::Token(id.to_owned())
+            Revocation::Token(id.into())
         } else if id.strip_prefix(SUBJECT_PREFIX).is_some_and(is_jti) {
-            Revocation::Subject { sub: id.to_owned(), issued_until: now.as_secs() }
+            Revocation::Subject { sub: id.into(), issued_until: now.as_secs() }
         } else {
             return Err(AdminError::NotFound(format!("token {id:?}")));
         };
         let TokenRules { leeway, max_lifetime } = self.validator.rules;
         // No accepted token can outlive this: iat ≤ now + leeway, exp ≤ iat + max_lifetime, accepted before exp + leeway.
         let until = UnixTime(now.0 + leeway + max_lifetime + leeway + Duration::from_secs(1));
-        let revoked = self.revoked.clone();
+        self.revoked.append(revocation.clone(), until, now).await?;
         self.meter.store_writes.add();
-        let written = tokio::task::spawn_blocking(move || revoked.add(&revocation, until, now)).await;
-        written
-            .map_err(|_| AdminError::Store("the thread that wrote the deny-list stopped".to_owned()))?
-            .map_err(|error| AdminError::Store(format!("deny-list: {error}")))
+        // This node knows at once, whatever it follows.
+        if let Some(denylist) = &self.denylist {
+            denylist.copy().revoke(&revocation, Some(until.as_secs()));
+        }
+        Ok(())
     }
 }
 
@@ -251,9 +253,9 @@ fn check_config(name: &str, config: &JwtConfig) -> Result<(), BuildError> {
         format!("lifetime is {:?}; tokens count whole seconds, so give at least 1s", config.lifetime)
     } else if config.lifetime > max_lifetime {
         format!("lifetime {:?} is over max_lifetime {max_lifetime:?}; every token would be refused", config.lifetime)
-    } else if config.denylist.is_some_and(|denylist| denylist.poll.is_zero()) {
-        "denylist.poll is 0; give the time between two reads, like 1s".to_owned()
-    } else if let Some(population) = too_many(config.denylist) {
+    } else if let Some(problem) = config.denylist.as_ref().and_then(not_to_follow) {
+        format!("denylist: {problem}")
+    } else if let Some(population) = too_many(config.denylist.as_ref()) {
         format!("denylist.population is {population}; at most {} is possible", DenyListConfig::MAX_POPULATION)
     } else if let Some(bytes) = config.claims_bytes.filter(|bytes| !JwtConfig::CLAIMS_BYTES.contains(bytes)) {
         format!("claims_bytes is {bytes}; {:?} is possible", JwtConfig::CLAIMS_BYTES)
@@ -263,8 +265,21 @@ fn check_config(name: &str, config: &JwtConfig) -> Result<(), BuildError> {
     Err(BuildError::Config(format!("profile {name:?}: {problem}")))
 }
 
+/// Why a deny-list cannot be followed as it says.
+fn not_to_follow(denylist: &DenyListConfig) -> Option<String> {
+    if denylist.store == StoreConfig::Memory {
+        return Some("store is \"memory\", where no other validator could read it; use another".to_owned());
+    }
+    if denylist.follow == Follow::Push(Push::Tracking) {
+        return Some(
+            "push is \"tracking\", which tells of changed records and not of new ones; write \"pubsub\"".to_owned(),
+        );
+    }
+    denylist.follow.check(&denylist.store).err()
+}
+
 /// The population of a deny-list, if it is over what is possible.
-fn too_many(denylist: Option<DenyListConfig>) -> Option<usize> {
+fn too_many(denylist: Option<&DenyListConfig>) -> Option<usize> {
     denylist.map(|denylist| denylist.population).filter(|population| *population > DenyListConfig::MAX_POPULATION)
 }
 
@@ -314,10 +329,10 @@ mod tests {
         jwt: Jwt,
     }
 
-    fn fixture(denylist: Option<Duration>) -> Fixture {
+    async fn fixture(denylist: Option<Duration>) -> Fixture {
         let dir = tempfile::tempdir().unwrap();
         let environment = Environment {
-            state_dir: dir.path().to_owned(),
+            shared_dir: dir.path().to_owned(),
             clock: Clock::new(ClockMode::Controlled),
             meter: Arc::default(),
             authorization_server: None,
@@ -328,11 +343,23 @@ mod tests {
             denylist: denylist.map(DenyListConfig::new),
             ..JwtConfig::new(Algorithm::EdDSA)
         };
-        let jwt = Jwt::build("jwt-eddsa", &config, &environment).unwrap();
+        let jwt = Jwt::build("jwt-eddsa", &config, &environment).await.unwrap();
         Fixture { _dir: dir, environment, config, jwt }
     }
 
     impl Fixture {
+        /// Another node with the same keys and deny-list.
+        async fn replica(&self) -> Jwt {
+            Jwt::build("jwt-eddsa", &self.config, &self.environment).await.unwrap()
+        }
+
+        /// What the poll does.
+        async fn catch_up(&self) {
+            let kept = self.jwt.denylist.as_ref().unwrap();
+            kept.catch_up().await.unwrap();
+            kept.copy().prune(self.environment.clock.now());
+        }
+
         async fn issue(&self, count: usize) -> Vec<Issued> {
             let request = IssueRequest { count, lifetime: None, scopes: vec!["read".to_owned(), "write".to_owned()] };
             self.jwt.issue(&request).await.unwrap()
@@ -356,7 +383,7 @@ mod tests {
 
     #[tokio::test]
     async fn issued_tokens_are_accepted_each_for_its_own_subject() {
-        let fixture = fixture(None);
+        let fixture = fixture(None).await;
         let issued = fixture.issue(3).await;
         for one in &issued {
             let principal = fixture.call(one).unwrap();
@@ -371,7 +398,7 @@ mod tests {
 
     #[tokio::test]
     async fn stateless_tokens_outlive_their_revocation_until_exp() {
-        let fixture = fixture(None);
+        let fixture = fixture(None).await;
         let issued = &fixture.issue(1).await[0];
         fixture.jwt.revoke(&issued.id).await.unwrap();
         assert!(fixture.call(issued).is_ok());
@@ -381,52 +408,56 @@ mod tests {
 
     #[tokio::test]
     async fn a_revoked_token_is_refused_after_the_next_poll_and_others_are_not() {
-        let fixture = fixture(BY_HAND);
+        let fixture = fixture(BY_HAND).await;
         let issued = fixture.issue(2).await;
-        fixture.jwt.revoke(&issued[0].id).await.unwrap();
-        assert!(fixture.call(&issued[0]).is_ok(), "the copy has not been refreshed");
-        fixture.jwt.local.as_ref().unwrap().refresh().unwrap();
+        let elsewhere = fixture.replica().await;
+        elsewhere.revoke(&issued[0].id).await.unwrap();
+        let now = fixture.environment.clock.now();
+        assert_eq!(call(&elsewhere, now, &issued[0]), Err(Rejection::Invalid(Cause::Revoked)), "RV-1: there at once");
+        assert!(fixture.call(&issued[0]).is_ok(), "here it has not been heard of");
+        fixture.catch_up().await;
         assert_eq!(fixture.call(&issued[0]), Err(Rejection::Invalid(Cause::Revoked)));
         assert!(fixture.call(&issued[1]).is_ok());
         let counters = &fixture.environment.meter;
-        assert_eq!((counters.store_lookups.get(), counters.store_writes.get()), (3, 1));
+        assert_eq!((counters.store_lookups.get(), counters.store_writes.get()), (4, 1));
     }
 
     #[tokio::test]
     async fn a_subject_can_be_revoked_as_a_whole() {
-        let fixture = fixture(BY_HAND);
+        let fixture = fixture(BY_HAND).await;
         let issued = fixture.issue(2).await;
-        fixture.jwt.revoke(&issued[0].principal).await.unwrap();
-        fixture.jwt.local.as_ref().unwrap().refresh().unwrap();
+        fixture.replica().await.revoke(&issued[0].principal).await.unwrap();
+        assert!(fixture.call(&issued[0]).is_ok(), "here it has not been heard of");
+        fixture.catch_up().await;
         assert_eq!(fixture.call(&issued[0]), Err(Rejection::Invalid(Cause::Revoked)));
         assert!(fixture.call(&issued[1]).is_ok());
     }
 
     #[tokio::test]
     async fn an_entry_outlives_every_token_that_it_names() {
-        let fixture = fixture(BY_HAND);
+        let fixture = fixture(BY_HAND).await;
         let request = IssueRequest { count: 1, lifetime: Some(Duration::from_secs(900)), scopes: vec![] };
         let issued = &fixture.jwt.issue(&request).await.unwrap()[0];
         fixture.jwt.revoke(&issued.id).await.unwrap();
         fixture.environment.clock.advance(Duration::from_secs(900 + 28)).unwrap();
-        fixture.jwt.local.as_ref().unwrap().refresh().unwrap();
+        fixture.catch_up().await;
         assert_eq!(fixture.call(issued), Err(Rejection::Invalid(Cause::Revoked)), "the leeway has not passed");
         fixture.environment.clock.advance(Duration::from_secs(120)).unwrap();
-        fixture.jwt.local.as_ref().unwrap().refresh().unwrap();
-        assert_eq!(fixture.jwt.local.as_ref().unwrap().len(), 0);
+        fixture.catch_up().await;
+        assert_eq!(fixture.jwt.denylist.as_ref().unwrap().copy().len(), 0);
         assert_eq!(fixture.call(issued), Err(Rejection::Invalid(Cause::Expired)));
     }
 
     #[tokio::test]
     async fn a_restart_keeps_keys_and_revocations() {
-        let fixture = fixture(BY_HAND);
+        let fixture = fixture(BY_HAND).await;
         let issued = fixture.issue(2).await;
         fixture.jwt.revoke(&issued[0].id).await.unwrap();
-        let restarted = Jwt::build("jwt-eddsa", &fixture.config, &fixture.environment).unwrap();
+        let restarted = Jwt::build("jwt-eddsa", &fixture.config, &fixture.environment).await.unwrap();
         let now = fixture.environment.clock.now();
         assert_eq!(call(&restarted, now, &issued[0]), Err(Rejection::Invalid(Cause::Revoked)));
         assert!(call(&restarted, now, &issued[1]).is_ok());
-        let other = Jwt::build("other", &fixture.config, &fixture.environment).unwrap();
+        let other = Jwt::build("other", &fixture.config, &fixture.environment).await.unwrap();
         assert_eq!(
             call(&other, now, &issued[1]),
             Err(Rejection::Invalid(Cause::UnknownKey)),
@@ -437,9 +468,10 @@ mod tests {
     #[tokio::test]
     async fn claims_sets_have_the_length_asked_for() {
         use base64::Engine as _;
-        let Fixture { environment, config, .. } = &fixture(None);
+        let Fixture { environment, config, .. } = &fixture(None).await;
         let length = async |claims_bytes| {
-            let jwt = Jwt::build("jwt-eddsa", &JwtConfig { claims_bytes, ..config.clone() }, environment).unwrap();
+            let jwt =
+                Jwt::build("jwt-eddsa", &JwtConfig { claims_bytes, ..config.clone() }, environment).await.unwrap();
             let request = IssueRequest { count: 2, lifetime: None, scopes: vec!["read".to_owned()] };
             let issued = jwt.issue(&request).await.unwrap();
             let lengths: Vec<usize> = issued
@@ -469,29 +501,29 @@ mod tests {
 
     #[tokio::test]
     async fn a_deny_list_of_many_refuses_whom_it_should() {
-        let fixture = fixture(None);
-        let denylist = Some(DenyListConfig { poll: Duration::from_secs(3600), population: 2_000 });
+        let fixture = fixture(None).await;
+        let denylist = Some(DenyListConfig { population: 2_000, ..DenyListConfig::new(Duration::from_secs(3600)) });
         let config = JwtConfig { denylist, ..fixture.config.clone() };
-        let jwt = Jwt::build("jwt-eddsa", &config, &fixture.environment).unwrap();
-        let local = jwt.local.clone().unwrap();
-        assert_eq!(local.len(), 2_000);
+        let jwt = Jwt::build("jwt-eddsa", &config, &fixture.environment).await.unwrap();
         let fixture = Fixture { jwt, ..fixture };
+        let len = || fixture.jwt.denylist.as_ref().unwrap().copy().len();
+        assert_eq!(len(), 2_000);
         let issued = fixture.issue(2).await;
         fixture.jwt.revoke(&issued[0].id).await.unwrap();
         // A run may last for hours, and the list keeps its length.
         fixture.environment.clock.advance(Duration::from_secs(60)).unwrap();
-        local.refresh().unwrap();
-        assert_eq!(local.len(), 2_001);
+        fixture.catch_up().await;
+        assert_eq!(len(), 2_001);
         assert_eq!(fixture.call(&issued[0]), Err(Rejection::Invalid(Cause::Revoked)));
         assert!(fixture.call(&issued[1]).is_ok());
         fixture.environment.clock.advance(Duration::from_secs(3 * 3600)).unwrap();
-        local.refresh().unwrap();
-        assert_eq!(local.len(), 2_000);
+        fixture.catch_up().await;
+        assert_eq!(len(), 2_000);
     }
 
     #[tokio::test]
     async fn unknown_and_contradictory_requests() {
-        let fixture = fixture(None);
+        let fixture = fixture(None).await;
         for id in ["", "x", "../etc", "app-", "app-1", "ABCDEFABCDEFABCDEFABCDEFABCDEFAB"] {
             assert!(matches!(fixture.jwt.revoke(id).await, Err(AdminError::NotFound(_))), "{id}");
         }
@@ -510,24 +542,29 @@ mod tests {
 
     #[tokio::test]
     async fn unsafe_configurations_do_not_start() {
-        let fixture = fixture(None);
-        let with = |change: fn(&mut JwtConfig)| {
+        let fixture = fixture(None).await;
+        let with = async |change: fn(&mut JwtConfig)| {
             let mut config = fixture.config.clone();
             change(&mut config);
-            Jwt::build("p", &config, &fixture.environment)
+            Jwt::build("p", &config, &fixture.environment).await
         };
-        assert!(with(|_| ()).is_ok());
-        assert!(matches!(with(|c| c.rules.leeway = Duration::from_secs(61)), Err(BuildError::Config(_))));
-        assert!(matches!(with(|c| c.lifetime = Duration::from_secs(901)), Err(BuildError::Config(_))));
-        assert!(matches!(with(|c| c.lifetime = Duration::from_millis(10)), Err(BuildError::Config(_))));
+        assert!(with(|_| ()).await.is_ok());
+        assert!(matches!(with(|c| c.rules.leeway = Duration::from_secs(61)).await, Err(BuildError::Config(_))));
+        assert!(matches!(with(|c| c.lifetime = Duration::from_secs(901)).await, Err(BuildError::Config(_))));
+        assert!(matches!(with(|c| c.lifetime = Duration::from_millis(10)).await, Err(BuildError::Config(_))));
         let zero = |c: &mut JwtConfig| c.denylist = Some(DenyListConfig::new(Duration::ZERO));
-        assert!(matches!(with(zero), Err(BuildError::Config(_))));
+        assert!(matches!(with(zero).await, Err(BuildError::Config(_))));
         let crowd = |c: &mut JwtConfig| {
-            let poll = Duration::from_secs(1);
-            c.denylist = Some(DenyListConfig { poll, population: DenyListConfig::MAX_POPULATION + 1 });
+            let list = DenyListConfig::new(Duration::from_secs(1));
+            c.denylist = Some(DenyListConfig { population: DenyListConfig::MAX_POPULATION + 1, ..list });
         };
-        assert!(matches!(with(crowd), Err(BuildError::Config(_))));
-        assert!(matches!(with(|c| c.claims_bytes = Some(199)), Err(BuildError::Config(_))));
-        assert!(matches!(with(|c| c.claims_bytes = Some(16_385)), Err(BuildError::Config(_))));
+        assert!(matches!(with(crowd).await, Err(BuildError::Config(_))));
+        let nowhere = |c: &mut JwtConfig| {
+            let list = DenyListConfig::new(Duration::from_secs(1));
+            c.denylist = Some(DenyListConfig { store: StoreConfig::Memory, ..list });
+        };
+        assert!(matches!(with(nowhere).await, Err(BuildError::Config(_))));
+        assert!(matches!(with(|c| c.claims_bytes = Some(199)).await, Err(BuildError::Config(_))));
+        assert!(matches!(with(|c| c.claims_bytes = Some(16_385)).await, Err(BuildError::Config(_))));
     }
 }

@@ -45,7 +45,7 @@ pub struct Mtls {
 impl Mtls {
     pub(crate) fn build(name: &str, config: &MtlsConfig, environment: &Environment) -> Result<Self, BuildError> {
         check_config(name, config)?;
-        let dir = file::profile_dir(&environment.state_dir, name).map_err(|error| state("state folder", error))?;
+        let dir = file::profile_dir(&environment.shared_dir, name)?;
         let authority = CertificateAuthority::open(
             &dir.join("ca"),
             environment.clock.clone(),
@@ -127,9 +127,15 @@ impl Mtls {
 
     /// Takes back one certificate by its serial number; returns once the CRL that says so is published.
     pub(crate) async fn revoke(&self, serial: &str) -> Result<(), AdminError> {
-        let (authority, wanted) = (self.authority.clone(), serial.to_owned());
+        let (authority, verifier, wanted) = (self.authority.clone(), self.verifier.clone(), serial.to_owned());
         self.meter.store_writes.add();
-        let revoked = tokio::task::spawn_blocking(move || authority.revoke(&wanted)).await;
+        let revoke = move || {
+            let revoked = authority.revoke(&wanted)?;
+            // This node knows at once, however rarely it looks.
+            verifier.reload().map_err(|error| CaError(error.to_string()))?;
+            Ok::<_, CaError>(revoked)
+        };
+        let revoked = tokio::task::spawn_blocking(revoke).await;
         match revoked.map_err(|_| AdminError::Store("the thread that signed the CRL stopped".to_owned()))? {
             Ok(true) => Ok(()),
             Ok(false) => Err(AdminError::NotFound(format!("certificate {serial:?}"))),

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::jwt::Validator;
 use super::{BuildError, Environment, Principal, Rejection, Request, header};
-use crate::config::{AccessTokenFormat, Algorithm, OAuth2Config, TokenValidation, TrustedIssuer};
+use crate::config::{AccessTokenFormat, Algorithm, CacheConfig, OAuth2Config, TokenValidation, TrustedIssuer};
 use crate::contract::{ClientRegistration, Secret};
 use crate::issuer::authorization_server::AuthorizationServer;
 use crate::store::distance::Distance;
@@ -63,6 +63,11 @@ impl OAuth2 {
         let discovery = Arc::new(Discovery::new(&trusted.issuer, trusted.http.clone())?);
         let meter = environment.meter.clone();
         let validation = match config.validation {
+            TokenValidation::Opaque { cache: Some(CacheConfig { follow: Some(_), .. }) } => {
+                let remedy =
+                    "cache: an introspection endpoint tells nobody of revocations; leave `poll` and `push` out";
+                return Err(BuildError::Config(remedy.to_owned()));
+            }
             TokenValidation::Opaque { cache } => {
                 let distance = Distance::new("introspection_delay", config.introspection_delay)?;
                 let introspection = Introspection::new(

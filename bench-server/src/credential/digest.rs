@@ -14,6 +14,35 @@ impl Digest {
     pub fn constant_time_eq(&self, other: &Self) -> bool {
         aws_lc_rs::constant_time::verify_slices_are_equal(&self.0, &other.0).is_ok()
     }
+
+    /// In lower-case hexadecimal: how stores outside the process name it.
+    pub fn to_hex(&self) -> String {
+        let mut text = String::with_capacity(64);
+        self.write_hex(&mut text);
+        text
+    }
+
+    /// Appends [`Digest::to_hex`].
+    pub fn write_hex(&self, text: &mut String) {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        for byte in self.0 {
+            text.extend([byte >> 4, byte & 15].map(|digit| char::from(DIGITS[usize::from(digit)])));
+        }
+    }
+
+    /// The digest that [`Digest::to_hex`] made this text of.
+    pub fn from_hex(text: &str) -> Option<Self> {
+        let mut digest = [0; 32];
+        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+        if pairs.len() != digest.len() || !rest.is_empty() {
+            return None;
+        }
+        for (byte, pair) in digest.iter_mut().zip(pairs) {
+            let [high, low] = pair.map(|digit| char::from(digit).to_digit(16).filter(|_| !digit.is_ascii_uppercase()));
+            *byte = (high? << 4 | low?) as u8;
+        }
+        Some(Self(digest))
+    }
 }
 
 /// Not the bytes: digests of what callers sent do not belong in logs either.
@@ -59,6 +88,18 @@ impl Hasher for DigestHasher {
 mod tests {
     use super::*;
     use std::collections::HashMap;
+
+    #[test]
+    fn hexadecimal_there_and_back() {
+        let digest = Digest(std::array::from_fn(|place| (place * 37) as u8));
+        let hex = digest.to_hex();
+        assert!(hex.starts_with("00254a6f94b9de") && hex.len() == 64, "{hex}");
+        assert_eq!(Digest::from_hex(&hex), Some(digest));
+        let one_off = format!("{}g", &hex[1..]);
+        for bad in ["", &hex[1..], &hex.to_uppercase(), &one_off] {
+            assert_eq!(Digest::from_hex(bad), None, "{bad}");
+        }
+    }
 
     #[test]
     fn equality_looks_at_every_byte_and_hashing_at_the_first_eight() {

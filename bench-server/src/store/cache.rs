@@ -1,9 +1,8 @@
 //! A cache of positive answers, in front of a store or an issuer.
 //!
-//! An entry ends by time alone: `ttl` after the reading of the clock that its load began with, or earlier where the
-//! answer itself ends earlier. A revocation does not reach into the cache. It stands for a validator that is not the
-//! node which revokes, so the TTL is the bound of how long a revoked credential is still accepted, and the windows spread
-//! over 0 to `ttl`. Telling the validators (push invalidation) is a matter of replicas.
+//! An entry ends `ttl` after the reading of the clock that its load began with, or earlier where the answer itself ends
+//! earlier. The node that revokes drops the entry at once; the others keep theirs until then, unless they
+//! [follow](crate::store::follow) the store. The TTL stays the bound of how long a revoked credential is accepted.
 //!
 //! Two things would break that bound, and are kept out:
 //!
@@ -12,7 +11,8 @@
 //! * The load in flight: one caller reads "active" and is slow, the credential is revoked, a second caller reads
 //!   "revoked" and is refused, then the first stores its old answer, and the credential lives again. Hence a generation
 //!   number, moved by [`TtlCache::refuse`]: a load that began before is not stored after. Both run under the key's own
-//!   lock, so there is no moment between looking at the number and storing.
+//!   lock, so there is no moment between looking at the number and storing. [`TtlCache::forget`], which has no key, moves a
+//!   number that every entry carries.
 //!
 //! Entries follow the process's [`Clock`](crate::clock::Clock), which a test may move; moka's own clock only frees the
 //! memory, and bounds an entry's life should the system's clock be set back.
@@ -32,13 +32,15 @@ use crate::config::CacheConfig;
 const GROUPS: usize = 256;
 
 /// No entry may live longer: what is cached for a week is stored, not cached.
-const LONGEST: Duration = Duration::from_secs(7 * 86_400);
+pub const LONGEST: Duration = Duration::from_secs(7 * 86_400);
 
 /// A bounded cache whose entries live for a fixed time at most.
 pub struct TtlCache<K, V, S> {
     entries: moka::sync::Cache<K, Entry<V>, S>,
     ttl: Duration,
     generations: Box<[AtomicU64]>,
+    /// How often everything was forgotten.
+    era: AtomicU64,
     hasher: S,
 }
 
@@ -46,6 +48,7 @@ pub struct TtlCache<K, V, S> {
 struct Entry<V> {
     value: V,
     ends: UnixTime,
+    era: u64,
 }
 
 /// An answer on its way into the cache.
@@ -54,6 +57,7 @@ pub struct Load<K> {
     key: K,
     ends: UnixTime,
     generation: u64,
+    era: u64,
 }
 
 impl<K> Load<K> {
@@ -90,33 +94,49 @@ where
             .time_to_live(config.ttl)
             .build_with_hasher(hasher.clone());
         let generations = (0..GROUPS).map(|_| AtomicU64::new(0)).collect();
-        Ok(Self { entries, ttl: config.ttl, generations, hasher })
+        Ok(Self { entries, ttl: config.ttl, generations, era: AtomicU64::new(0), hasher })
     }
 
     /// The value of an entry that has not ended.
     pub fn get(&self, key: &K, now: UnixTime) -> Option<V> {
-        self.entries.get(key).filter(|entry| now < entry.ends).map(|entry| entry.value)
+        let valid = |entry: &Entry<V>| now < entry.ends && entry.era == self.era.load(Ordering::SeqCst);
+        self.entries.get(key).filter(valid).map(|entry| entry.value)
     }
 
     /// To be called **before** the store is read, with the reading of the clock that the request is judged by.
     pub fn begin(&self, key: K, now: UnixTime) -> Load<K> {
+        let era = self.era.load(Ordering::SeqCst);
         let generation = self.generation(&key).load(Ordering::SeqCst);
-        Load { key, ends: UnixTime(now.0 + self.ttl), generation }
+        Load { key, ends: UnixTime(now.0 + self.ttl), generation, era }
     }
 
     /// Keeps a positive answer, unless the key was [refused](Self::refuse) since the load began.
     pub fn insert(&self, load: Load<K>, value: V) {
-        let Load { key, ends, generation } = load;
+        let Load { key, ends, generation, era } = load;
         let moved = self.generation(&key);
         self.entries.entry(key).and_compute_with(|_| {
-            if moved.load(Ordering::SeqCst) == generation { Op::Put(Entry { value, ends }) } else { Op::Nop }
+            if moved.load(Ordering::SeqCst) == generation { Op::Put(Entry { value, ends, era }) } else { Op::Nop }
         });
     }
 
     /// Tells that the key was found not to be acceptable: loads that began before are not stored.
     pub fn refuse(&self, key: &K) {
+        self.refuse_if(key, |_| true);
+    }
+
+    /// The same, but an entry stays unless it `is` what was found not to be acceptable.
+    pub fn refuse_if(&self, key: &K, is: impl FnOnce(&V) -> bool) {
         self.generation(key).fetch_add(1, Ordering::SeqCst);
-        self.entries.entry_by_ref(key).and_compute_with(|_| Op::Remove);
+        self.entries.entry_by_ref(key).and_compute_with(|entry| match entry {
+            Some(entry) if is(&entry.value().value) => Op::Remove,
+            _ => Op::Nop,
+        });
+    }
+
+    /// Drops everything, and what is being loaded.
+    pub fn forget(&self) {
+        self.era.fetch_add(1, Ordering::SeqCst);
+        self.entries.invalidate_all();
     }
 
     fn generation(&self, key: &K) -> &AtomicU64 {
@@ -133,7 +153,8 @@ mod tests {
     const START: UnixTime = UnixTime(Duration::from_secs(1_000));
 
     fn cache(capacity: u64) -> TtlCache<u32, &'static str, RandomState> {
-        TtlCache::new(&CacheConfig { ttl: TTL, capacity }, RandomState::new()).expect("a sound configuration")
+        TtlCache::new(&CacheConfig { capacity, ..CacheConfig::new(TTL) }, RandomState::new())
+            .expect("a sound configuration")
     }
 
     fn later(by: Duration) -> UnixTime {
@@ -178,6 +199,30 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_left_when_all_is_forgotten_not_even_what_is_on_its_way() {
+        let cache = cache(10);
+        cache.insert(cache.begin(1, START), "answer");
+        let slow = cache.begin(2, START);
+        cache.forget();
+        cache.insert(slow, "old");
+        assert_eq!((cache.get(&1, START), cache.get(&2, START)), (None, None));
+        cache.insert(cache.begin(1, START), "new");
+        assert_eq!(cache.get(&1, START), Some("new"));
+    }
+
+    #[test]
+    fn an_entry_that_is_something_else_stays() {
+        let cache = cache(10);
+        cache.insert(cache.begin(1, START), "good");
+        let slow = cache.begin(1, START);
+        cache.refuse_if(&1, |value| *value == "bad");
+        cache.insert(slow, "old");
+        assert_eq!(cache.get(&1, START), Some("good"));
+        cache.refuse_if(&1, |value| *value == "good");
+        assert_eq!(cache.get(&1, START), None);
+    }
+
+    #[test]
     fn no_resurrection_when_a_load_races_a_refusal() {
         use std::sync::Barrier;
         use std::sync::atomic::AtomicBool;
@@ -214,7 +259,8 @@ mod tests {
     #[test]
     fn senseless_configurations_are_refused() {
         for (ttl, capacity) in [(Duration::ZERO, 1), (TTL, 0), (LONGEST + TTL, 1)] {
-            let built = TtlCache::<u32, (), _>::new(&CacheConfig { ttl, capacity }, RandomState::new());
+            let built =
+                TtlCache::<u32, (), _>::new(&CacheConfig { capacity, ..CacheConfig::new(ttl) }, RandomState::new());
             assert!(matches!(built, Err(BuildError::Config(_))));
         }
     }

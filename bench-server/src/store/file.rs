@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
+use super::StoreError;
+
 /// Who may read a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Readers {
@@ -18,16 +20,13 @@ pub(crate) enum Readers {
 ///
 /// # Errors
 /// Also when the profile's name is not a plain file name: it must not lead out of the state folder.
-pub(crate) fn profile_dir(state_dir: &Path, profile: &str) -> io::Result<PathBuf> {
+pub(crate) fn profile_dir(state_dir: &Path, profile: &str) -> Result<PathBuf, StoreError> {
     let mut components = Path::new(profile).components();
     if !matches!((components.next(), components.next()), (Some(Component::Normal(_)), None)) {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            format!("profile name {profile:?} is not a file name"),
-        ));
+        return Err(StoreError::new("make the profile's folder", format!("its name, {profile:?}, is not a file name")));
     }
     let dir = state_dir.join(profile);
-    create_private_dir(&dir)?;
+    create_private_dir(&dir).map_err(|error| StoreError::new(format!("make {}", dir.display()), error))?;
     Ok(dir)
 }
 

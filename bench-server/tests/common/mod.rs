@@ -62,6 +62,7 @@ impl Server {
             workers: NonZeroUsize::MIN,
             cpus: Vec::new(),
             state_dir: state.path().to_owned(),
+            shared_dir: None,
             clock: ClockMode::Controlled,
             authorization_server,
         })

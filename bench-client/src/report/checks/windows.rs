@@ -45,6 +45,8 @@ pub(super) fn check<'a>(plan: &'a Plan, trials: &Trials<'a>, summary: &Summary, 
     match notice {
         Notice::Nothing | Notice::Untold => Vec::new(),
         Notice::Immediate => vec![immediate(name, &windows, found.probe_interval_ns)],
+        // How soon within that is for the figures to say: it depends on the machine.
+        Notice::Pushed { silence } => vec![within(name, &windows, silence)],
         Notice::AtExpiry { leeway } => vec![at_expiry(name, &windows, leeway, found.probe_interval_ns)],
         Notice::Within { period, .. } => {
             let spread = format!("{}: windows spread over the period", variant.name);
@@ -57,6 +59,7 @@ fn title(notice: Notice) -> &'static str {
     match notice {
         Notice::Immediate => "a revocation is noticed at once",
         Notice::Within { .. } => "a revocation is noticed within the period",
+        Notice::Pushed { .. } => "a revocation is noticed when the store tells of it",
         Notice::AtExpiry { .. } => "a revoked token lives until it expires",
         Notice::Nothing => "nothing to revoke",
         Notice::Untold => "a revocation is noticed",
@@ -67,6 +70,7 @@ fn expectation(notice: Notice) -> String {
     match notice {
         Notice::Immediate => format!("under {PROBES} probe intervals"),
         Notice::Within { period, what } => format!("0 to {} ({what})", duration(period.as_nanos() as f64)),
+        Notice::Pushed { silence } => format!("0 to {} (longest silence)", duration(silence.as_nanos() as f64)),
         Notice::AtExpiry { .. } => "the token's expiry".to_owned(),
         Notice::Nothing | Notice::Untold => "nothing".to_owned(),
     }
@@ -206,6 +210,9 @@ mod tests {
 
     fn window(last_accepted_ms: u64, expires_after_ms: Option<i64>) -> RevocationWindow {
         RevocationWindow {
+            trial: 0,
+            replica: 0,
+            probe: crate::plan::ProbeKind::Reused,
             acknowledged_after_ns: 1_000_000,
             last_accepted_ns: (last_accepted_ms > 0).then_some(last_accepted_ms * 1_000_000),
             first_rejected_ns: Some((last_accepted_ms + 20) * 1_000_000),
@@ -255,7 +262,8 @@ mod tests {
             phase: Duration::from_secs(4),
             watch: Duration::from_secs(12),
             lifetime: None,
-            connection: crate::plan::ConnectionKind::Reused,
+            at_a_time: 1,
+            probes: vec![crate::plan::ProbeKind::Reused],
         };
         let period = Duration::from_secs(2);
         let even: Vec<RevocationWindow> = (0..24).map(|i| window(1 + i * 83, None)).collect();

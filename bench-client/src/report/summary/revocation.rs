@@ -1,14 +1,16 @@
 //! How long revoked credentials of a variant lived on.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::super::cell::Cell;
 use super::super::expect::{self, Notice};
 use super::super::format::duration;
 use super::trials::Trials;
-use crate::plan::{ConnectionKind, MeasurementKind, Plan, Variant};
-use crate::record::RevocationWindow;
-use crate::stats::median;
+use crate::plan::{MeasurementKind, Plan, ProbeKind, Variant};
+use crate::record::{RevocationResult, RevocationWindow};
+use crate::stats::{kolmogorov_bound, kolmogorov_distance_from_uniform, median};
 
 /// A variant after revocations. Times count from the acknowledgement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -16,10 +18,12 @@ pub struct RevocationSummary {
     /// The measurement that this comes from.
     pub measurement: String,
     /// Probes went over this kind of connection.
-    pub connection: ConnectionKind,
+    pub connection: ProbeKind,
     /// Credentials revoked.
     pub revoked: usize,
-    /// How many of them were still accepted when the watch ended.
+    /// Replicas that were probed; each has a window of its own for each credential.
+    pub replicas: usize,
+    /// How many of the windows were still open when the watch ended.
     pub still_accepted: usize,
     /// The shortest window.
     pub min: Bracket,
@@ -48,6 +52,41 @@ pub struct RevocationSummary {
     pub blast_radius: u64,
     /// Every window, in the order of the records.
     pub windows: Vec<WindowView>,
+    /// With several replicas: mean over the credentials of the time until the last replica refused.
+    pub last_replica_mean_ns: Option<f64>,
+    /// How the windows compare with the law that the mechanism obeys; absent where there is none.
+    pub law: Option<Law>,
+    /// The same credentials over each kind of connection that was probed, the compared one first.
+    pub by_connection: Vec<ByConnection>,
+}
+
+/// The distribution that windows must have, and how far they are from it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Law {
+    /// In words, like "uniform on 0 to 2 s".
+    pub name: String,
+    /// Kolmogorov distance between the middles of the windows and the law, from 0 to 1.
+    pub distance: f64,
+    /// What chance alone exceeds in one of twenty runs (Dvoretzky, Kiefer, Wolfowitz; Massart 1990).
+    pub chance: f64,
+    /// Windows that it is computed from.
+    pub windows: usize,
+    /// With several replicas whose copies are filled independently: what the mean until the last replica refuses must be,
+    /// `period · k / (k + 1)` for `k` replicas.
+    pub last_replica_mean_ns: Option<f64>,
+}
+
+/// Windows over one kind of connection.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ByConnection {
+    /// The kind.
+    pub connection: ProbeKind,
+    /// Windows.
+    pub windows: usize,
+    /// How many were still open when the watch ended: the credential survives on such a connection.
+    pub still_accepted: usize,
+    /// The longest window.
+    pub max: Bracket,
 }
 
 /// The two ends that a window's true end lies between.
@@ -94,7 +133,7 @@ pub(super) fn summarise<'a>(plan: &'a Plan, trials: &Trials<'a>, variant: &'a Va
         if plan.cases.iter().any(|case| case.variant == variant.name && case.measurement == name) {
             found = trials
                 .state(&variant.name, name)
-                .and_then(|()| of_measurement(trials, variant, name, settings.connection));
+                .and_then(|()| of_measurement(trials, variant, name, &settings.probes));
         }
         if found.known().is_some() {
             break;
@@ -107,13 +146,15 @@ fn of_measurement<'a>(
     trials: &Trials<'a>,
     variant: &'a Variant,
     measurement: &'a str,
-    connection: ConnectionKind,
+    probes: &[ProbeKind],
 ) -> Cell<RevocationSummary> {
     let results = trials.revocations(&variant.name, measurement);
     if let Some(reason) = results.iter().find_map(|result| result.not_applicable.as_ref()) {
         return Cell::blank(reason.clone());
     }
-    let windows: Vec<&RevocationWindow> = results.iter().flat_map(|result| &result.windows).collect();
+    let all: Vec<&RevocationWindow> = results.iter().flat_map(|result| &result.windows).collect();
+    let over = |kind: ProbeKind| all.iter().copied().filter(|window| window.probe == kind).collect::<Vec<_>>();
+    let windows = over(probes[0]);
     let views: Vec<WindowView> = windows.iter().map(|window| WindowView::new(window)).collect();
     // A window that never closed is longer than any that did.
     let length = |view: &&WindowView| (view.high_ns.unwrap_or(u64::MAX), view.low_ns);
@@ -137,8 +178,9 @@ fn of_measurement<'a>(
     let notice = expect::notice(&variant.method);
     Cell::Known(RevocationSummary {
         measurement: measurement.to_owned(),
-        connection,
-        revoked: windows.len(),
+        connection: probes[0],
+        revoked: windows.iter().filter(|window| window.replica == 0).count(),
+        replicas: windows.iter().map(|window| window.replica as usize + 1).max().unwrap_or(1),
         still_accepted: views.iter().filter(|view| view.high_ns.is_none()).count(),
         min: floored(min.bracket()),
         median: floored(Bracket {
@@ -155,8 +197,70 @@ fn of_measurement<'a>(
         until_expiry: matches!(notice, Notice::AtExpiry { .. }),
         exposure_median: median(&exposures).unwrap_or(0.0),
         blast_radius: windows.iter().map(|window| window.blast_radius).max().unwrap_or(0),
+        last_replica_mean_ns: last_replica_mean(results, probes[0]),
+        law: law(variant, &windows),
+        by_connection: probes.iter().filter_map(|kind| by_connection(*kind, &over(*kind), floored)).collect(),
         windows: views,
     })
+}
+
+fn by_connection(
+    connection: ProbeKind,
+    windows: &[&RevocationWindow],
+    floored: impl Fn(Bracket) -> Bracket,
+) -> Option<ByConnection> {
+    let views = windows.iter().map(|window| WindowView::new(window));
+    let max = views.max_by_key(|view| (view.high_ns.unwrap_or(u64::MAX), view.low_ns))?;
+    let still_accepted = windows.iter().filter(|window| window.first_rejected_ns.is_none()).count();
+    Some(ByConnection { connection, windows: windows.len(), still_accepted, max: floored(max.bracket()) })
+}
+
+/// Mean over credentials of the longest window among replicas, where all of them closed.
+fn last_replica_mean(results: &[&RevocationResult], probe: ProbeKind) -> Option<f64> {
+    let mut longest = Vec::new();
+    let mut several = false;
+    for result in results {
+        let mut by_trial = BTreeMap::<u32, f64>::new();
+        for window in result.windows.iter().filter(|window| window.probe == probe) {
+            several |= window.replica > 0;
+            let end = by_trial.entry(window.trial).or_default();
+            *end = end.max(middle(window)?);
+        }
+        longest.extend(by_trial.into_values());
+    }
+    (several && !longest.is_empty()).then(|| longest.iter().sum::<f64>() / longest.len() as f64)
+}
+
+/// The middle of the bracket, where it closed.
+fn middle(window: &RevocationWindow) -> Option<f64> {
+    Some(f64::midpoint(window.last_accepted_ns.unwrap_or(0) as f64, window.first_rejected_ns? as f64))
+}
+
+/// Share of runs in which chance alone is further from the law than [`Law::chance`].
+const LAW_ALPHA: f64 = 0.05;
+
+fn law(variant: &Variant, windows: &[&RevocationWindow]) -> Option<Law> {
+    let ends: Vec<f64> = windows.iter().filter_map(|window| middle(window)).collect();
+    let of_uniform = |name: String, ends: &[f64], length: f64, last_replica_mean_ns| {
+        Some(Law {
+            name,
+            distance: kolmogorov_distance_from_uniform(ends, length)?,
+            chance: kolmogorov_bound(ends.len().max(1), LAW_ALPHA),
+            windows: ends.len(),
+            last_replica_mean_ns,
+        })
+    };
+    match expect::notice(&variant.method) {
+        Notice::Within { period, .. } => {
+            let length = period.as_nanos() as f64;
+            let replicas = windows.iter().map(|window| window.replica + 1).max().unwrap_or(1);
+            // Entries of caches are filled when the replica is first asked; polls have phases of their own that stay.
+            let independent = replicas > 1 && expect::cache_lifetime(&variant.method) == Some(period);
+            let mean = independent.then(|| length * f64::from(replicas) / f64::from(replicas + 1));
+            of_uniform(format!("uniform on 0 to {}", duration(length)), &ends, length, mean)
+        }
+        _ => None,
+    }
 }
 
 fn promise(notice: Notice, lifetime_ns: Option<u64>) -> String {
@@ -171,6 +275,9 @@ fn promise(notice: Notice, lifetime_ns: Option<u64>) -> String {
             };
             format!("token expiry{lifetime}{leeway}")
         }
+        Notice::Pushed { silence } => {
+            format!("told by the store; silence of {}", duration(silence.as_nanos() as f64))
+        }
         Notice::Nothing => "nothing to revoke".to_owned(),
         Notice::Untold => super::NOT_TOLD.to_owned(),
     }
@@ -180,7 +287,7 @@ fn promise_ns(notice: Notice, lifetime_ns: Option<u64>) -> Option<u64> {
     let nanoseconds = |duration: std::time::Duration| u64::try_from(duration.as_nanos()).ok();
     match notice {
         Notice::Immediate => Some(0),
-        Notice::Within { period, .. } => nanoseconds(period),
+        Notice::Within { period, .. } | Notice::Pushed { silence: period } => nanoseconds(period),
         Notice::AtExpiry { leeway } => lifetime_ns?.checked_add(nanoseconds(leeway)?),
         Notice::Nothing | Notice::Untold => None,
     }

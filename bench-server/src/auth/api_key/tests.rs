@@ -4,7 +4,7 @@ use futures_util::FutureExt as _;
 
 use super::*;
 use crate::auth::Connection;
-use crate::config::{CacheConfig, ClockMode};
+use crate::config::{CacheConfig, ClockMode, StoreConfig};
 
 const TTL: Duration = Duration::from_secs(10);
 
@@ -17,25 +17,30 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(store: StoreKind, cache: Option<CacheConfig>) -> Self {
-        Self::with(ApiKeyConfig { cache, ..ApiKeyConfig::new(store) })
+    async fn new(store: StoreConfig, cache: Option<CacheConfig>) -> Self {
+        Self::with(ApiKeyConfig { cache, ..ApiKeyConfig::new(store) }).await
     }
 
-    fn with(config: ApiKeyConfig) -> Self {
+    async fn with(config: ApiKeyConfig) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let environment = Environment {
-            state_dir: folder.path().to_owned(),
+            shared_dir: folder.path().to_owned(),
             clock: Clock::new(ClockMode::Controlled),
             meter: Arc::default(),
             authorization_server: None,
             ca_file: folder.path().join("ca.pem"),
         };
-        let method = ApiKey::build("test", &config, &environment).expect("a sound configuration");
+        let method = ApiKey::build("test", &config, &environment).await.expect("a sound configuration");
         Self { method, environment, config, _folder: folder }
     }
 
-    fn cached(store: StoreKind) -> Self {
-        Self::new(store, Some(CacheConfig { ttl: TTL, capacity: 100 }))
+    /// Another node over the same records.
+    async fn replica(&self) -> ApiKey {
+        ApiKey::build("test", &self.config, &self.environment).await.expect("the same records")
+    }
+
+    async fn cached(store: StoreConfig) -> Self {
+        Self::new(store, Some(CacheConfig { capacity: 100, ..CacheConfig::new(TTL) })).await
     }
 
     async fn issue(&self, lifetime: Option<Duration>) -> (Issued, String) {
@@ -76,12 +81,12 @@ impl Bench {
     }
 }
 
-const BOTH: [StoreKind; 2] = [StoreKind::Memory, StoreKind::Sqlite];
+const BOTH: [StoreConfig; 2] = [StoreConfig::Memory, StoreConfig::Sqlite];
 
 #[tokio::test]
 async fn an_issued_key_is_accepted_in_either_field_with_one_lookup() {
     for store in BOTH {
-        let bench = Bench::new(store, None);
+        let bench = Bench::new(store, None).await;
         let (issued, key) = bench.issue(None).await;
         let expected = Principal {
             id: issued.principal.as_str().into(),
@@ -98,7 +103,7 @@ async fn an_issued_key_is_accepted_in_either_field_with_one_lookup() {
 
 #[tokio::test]
 async fn two_credentials_or_one_in_the_wrong_place_are_ambiguous() {
-    let bench = Bench::new(StoreKind::Memory, None);
+    let bench = Bench::new(StoreConfig::Memory, None).await;
     let (_, key) = bench.issue(None).await;
     let bearer = format!("Bearer {key}");
     let url = format!("/whoami?api_key={key}");
@@ -118,7 +123,7 @@ async fn two_credentials_or_one_in_the_wrong_place_are_ambiguous() {
 
 #[tokio::test]
 async fn no_credential_is_missing_and_a_bad_form_is_not_looked_up() {
-    let bench = Bench::new(StoreKind::Memory, None);
+    let bench = Bench::new(StoreConfig::Memory, None).await;
     let (issued, key) = bench.issue(None).await;
     let basic = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, format!("{key}:"));
     for fields in [
@@ -156,7 +161,7 @@ async fn no_credential_is_missing_and_a_bad_form_is_not_looked_up() {
 #[tokio::test]
 async fn a_well_formed_stranger_is_unknown_after_one_lookup_and_never_cached() {
     for store in BOTH {
-        let bench = Bench::cached(store);
+        let bench = Bench::cached(store).await;
         let stranger = key::generate(&mut SysRng).expect("the system has random bytes");
         for lookups in 1..=3 {
             assert_eq!(bench.present(stranger.expose()), Err(Rejection::Invalid(Cause::Unknown)));
@@ -168,9 +173,9 @@ async fn a_well_formed_stranger_is_unknown_after_one_lookup_and_never_cached() {
 
 #[tokio::test]
 async fn a_key_ends_exactly_at_its_expiry_cached_or_not() {
-    for bench in [Bench::new(StoreKind::Sqlite, None), Bench::cached(StoreKind::Memory)] {
+    for bench in [Bench::new(StoreConfig::Sqlite, None).await, Bench::cached(StoreConfig::Memory).await] {
         let (_, key) = bench.issue(Some(Duration::from_secs(5))).await;
-        let Ok(Some(record)) = bench.method.store.get(&Key::parse(&key).expect("a key").digest()) else {
+        let Ok(Some(record)) = bench.method.store.key(&Key::parse(&key).expect("a key").digest()).await else {
             panic!("the record is gone")
         };
         let expires = record.expires.expect("a lifetime was asked for");
@@ -184,7 +189,7 @@ async fn a_key_ends_exactly_at_its_expiry_cached_or_not() {
 #[tokio::test]
 async fn without_a_cache_a_revocation_is_seen_by_the_next_request() {
     for store in BOTH {
-        let bench = Bench::new(store, None);
+        let bench = Bench::new(store, None).await;
         let ((issued, key), (_, bystander)) = (bench.issue(None).await, bench.issue(None).await);
         assert!(bench.present(&key).is_ok());
         bench.method.revoke(&issued.id).await.expect("revoke");
@@ -197,13 +202,14 @@ async fn without_a_cache_a_revocation_is_seen_by_the_next_request() {
 }
 
 #[tokio::test]
-async fn with_a_cache_a_revocation_is_seen_when_the_entry_ends() {
-    let bench = Bench::cached(StoreKind::Sqlite);
+async fn with_a_cache_a_revocation_elsewhere_is_seen_when_the_entry_ends() {
+    let bench = Bench::cached(StoreConfig::Sqlite).await;
     let (issued, key) = bench.issue(None).await;
+    let elsewhere = bench.replica().await;
     let (start, fields) = (bench.environment.clock.now(), [("x-api-key", key.as_str())]);
     let at = |after| bench.at(UnixTime(start.0 + after), "/", &fields);
     assert!(at(Duration::ZERO).is_ok());
-    bench.method.revoke(&issued.id).await.expect("revoke");
+    elsewhere.revoke(&issued.id).await.expect("revoke");
     assert!(at(TTL - Duration::from_nanos(1)).is_ok(), "still the entry");
     assert_eq!((bench.lookups(), bench.environment.meter.cache_hits.get()), (1, 1));
     assert_eq!(at(TTL), Err(Rejection::Invalid(Cause::Revoked)));
@@ -214,9 +220,9 @@ async fn with_a_cache_a_revocation_is_seen_when_the_entry_ends() {
 #[tokio::test]
 async fn a_delay_is_paid_by_every_lookup_and_by_no_hit_of_the_cache() {
     for store in BOTH {
-        let cache = Some(CacheConfig { ttl: TTL, capacity: 100 });
+        let cache = Some(CacheConfig { capacity: 100, ..CacheConfig::new(TTL) });
         let far = ApiKeyConfig { store_delay: crate::config::LONGEST_DELAY, cache, ..ApiKeyConfig::new(store) };
-        let mut bench = Bench::with(far);
+        let mut bench = Bench::with(far).await;
         let (issued, key) = bench.issue(None).await;
         // Ten seconds: whoever pays them is not done at once.
         assert!(bench.present_from_afar(&key).now_or_never().is_none(), "a miss waits");
@@ -236,7 +242,7 @@ async fn a_delay_is_paid_by_every_lookup_and_by_no_hit_of_the_cache() {
 #[tokio::test]
 async fn keys_in_use_are_found_among_a_population() {
     for store in BOTH {
-        let bench = Bench::with(ApiKeyConfig { store_population: 3_000, ..ApiKeyConfig::new(store) });
+        let bench = Bench::with(ApiKeyConfig { store_population: 3_000, ..ApiKeyConfig::new(store) }).await;
         let ((issued, key), (_, bystander)) = (bench.issue(None).await, bench.issue(None).await);
         assert_eq!(bench.present(&key).expect("accepted").id.as_ref(), issued.principal);
         bench.method.revoke(&issued.id).await.expect("revoke");
@@ -247,9 +253,9 @@ async fn keys_in_use_are_found_among_a_population() {
 
 #[tokio::test]
 async fn a_store_that_fails_never_accepts() {
-    let bench = Bench::new(StoreKind::Sqlite, None);
+    let bench = Bench::new(StoreConfig::Sqlite, None).await;
     let (issued, key) = bench.issue(None).await;
-    let file = bench.environment.state_dir.join("keys-test.sqlite");
+    let file = bench.environment.shared_dir.join("test/store.sqlite");
     let meddler = rusqlite::Connection::open(file).expect("the database");
     meddler.execute_batch("DROP TABLE keys").expect("drop");
     assert!(matches!(bench.present(&key), Err(Rejection::Unavailable { dependency: "key store", .. })));
@@ -258,15 +264,15 @@ async fn a_store_that_fails_never_accepts() {
 
 #[tokio::test]
 async fn sqlite_survives_a_restart_and_holds_no_key() {
-    let bench = Bench::new(StoreKind::Sqlite, None);
+    let bench = Bench::new(StoreConfig::Sqlite, None).await;
     let request = IssueRequest { count: 500, lifetime: None, scopes: vec!["read".to_owned()] };
     let issued = bench.method.issue(&request).await.expect("issue");
     assert_eq!(bench.environment.meter.store_writes.get(), 500);
-    let again = ApiKey::build("test", &bench.config, &bench.environment).expect("the same database");
+    let again = ApiKey::build("test", &bench.config, &bench.environment).await.expect("the same database");
     let bench = Bench { method: again, ..bench };
 
     let mut stored = Vec::new();
-    for file in std::fs::read_dir(&bench.environment.state_dir).expect("the state folder") {
+    for file in std::fs::read_dir(bench.environment.shared_dir.join("test")).expect("the state folder") {
         stored.extend(std::fs::read(file.expect("an entry").path()).expect("a readable file"));
     }
     let pieces: std::collections::HashSet<&[u8]> = stored.windows(12).collect();
@@ -280,18 +286,35 @@ async fn sqlite_survives_a_restart_and_holds_no_key() {
 
 #[tokio::test]
 async fn senseless_configurations_and_requests_are_refused() {
-    let bench = Bench::new(StoreKind::Memory, None);
+    let bench = Bench::new(StoreConfig::Memory, None).await;
     let request = IssueRequest { count: 0, lifetime: None, scopes: Vec::new() };
     assert!(matches!(bench.method.issue(&request).await, Err(AdminError::BadRequest(_))));
-    let config = ApiKeyConfig::new(StoreKind::Sqlite);
-    assert!(matches!(ApiKey::build("../up", &config, &bench.environment), Err(BuildError::Config(_))));
+    let config = ApiKeyConfig::new(StoreConfig::Sqlite);
+    assert!(ApiKey::build("../up", &config, &bench.environment).await.is_err());
     for config in [
-        ApiKeyConfig { store_delay: Duration::from_secs(11), ..ApiKeyConfig::new(StoreKind::Memory) },
-        ApiKeyConfig { store_population: ApiKeyConfig::MAX_POPULATION + 1, ..ApiKeyConfig::new(StoreKind::Memory) },
+        ApiKeyConfig { store_delay: Duration::from_secs(11), ..ApiKeyConfig::new(StoreConfig::Memory) },
+        ApiKeyConfig { store_population: ApiKeyConfig::MAX_POPULATION + 1, ..ApiKeyConfig::new(StoreConfig::Memory) },
     ] {
-        assert!(matches!(ApiKey::build("test", &config, &bench.environment), Err(BuildError::Config(_))), "{config:?}");
+        assert!(
+            matches!(ApiKey::build("test", &config, &bench.environment).await, Err(BuildError::Config(_))),
+            "{config:?}"
+        );
     }
-    let cache = Some(CacheConfig { ttl: Duration::ZERO, capacity: 1 });
-    let config = ApiKeyConfig { cache, ..ApiKeyConfig::new(StoreKind::Memory) };
-    assert!(matches!(ApiKey::build("test", &config, &bench.environment), Err(BuildError::Config(_))));
+    let cache = Some(CacheConfig::new(Duration::ZERO));
+    let config = ApiKeyConfig { cache, ..ApiKeyConfig::new(StoreConfig::Memory) };
+    assert!(matches!(ApiKey::build("test", &config, &bench.environment).await, Err(BuildError::Config(_))));
+}
+
+/// RV-1.
+#[tokio::test]
+async fn the_node_that_revokes_refuses_at_once_cached_or_not() {
+    for store in BOTH {
+        let bench = Bench::cached(store).await;
+        let ((issued, key), (_, bystander)) = (bench.issue(None).await, bench.issue(None).await);
+        assert!(bench.present(&key).is_ok() && bench.present(&bystander).is_ok());
+        bench.method.revoke(&issued.id).await.expect("revoke");
+        assert_eq!(bench.present(&key), Err(Rejection::Invalid(Cause::Revoked)));
+        assert!(bench.present(&bystander).is_ok());
+        assert_eq!(bench.environment.meter.cache_hits.get(), 1, "the bystander's entry stays");
+    }
 }

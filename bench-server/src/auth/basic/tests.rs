@@ -4,10 +4,9 @@ use super::verified::MAX_CACHE_TTL;
 use super::*;
 use crate::auth::Connection;
 use crate::clock::UnixTime;
-use crate::config::{CacheConfig, ClockMode};
+use crate::config::{CacheConfig, ClockMode, StoreConfig};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use std::num::NonZeroUsize;
 
 const TTL: Duration = Duration::from_secs(10);
 /// Cheap, so that many hashes are quick; the costs are no part of what is tested.
@@ -20,22 +19,27 @@ struct Bench {
 }
 
 fn config(hash: PasswordHash, cache: Option<Duration>) -> BasicConfig {
-    let cache = cache.map(|ttl| CacheConfig { ttl, capacity: 100 });
-    BasicConfig { hash, cache, hash_threads: NonZeroUsize::MIN, hash_queue: 4 }
+    let cache = cache.map(|ttl| CacheConfig { capacity: 100, ..CacheConfig::new(ttl) });
+    BasicConfig { cache, hash_queue: 4, ..BasicConfig::new(hash) }
 }
 
 impl Bench {
-    fn new(config: &BasicConfig) -> Self {
+    async fn new(config: &BasicConfig) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let environment = Environment {
-            state_dir: folder.path().to_owned(),
+            shared_dir: folder.path().to_owned(),
             clock: Clock::new(ClockMode::Controlled),
             meter: Arc::default(),
             authorization_server: None,
             ca_file: folder.path().join("ca.pem"),
         };
-        let method = Basic::build("test", config, &environment).expect("a sound configuration");
+        let method = Basic::build("test", config, &environment).await.expect("a sound configuration");
         Self { method, environment, _folder: folder }
+    }
+
+    /// Another node over the same records.
+    async fn replica(&self, config: &BasicConfig) -> Basic {
+        Basic::build("test", config, &self.environment).await.expect("the same records")
     }
 
     async fn create(&self, name: &str, password: &str) -> Result<(), AdminError> {
@@ -85,7 +89,7 @@ const UNKNOWN: Result<Principal, Rejection> = Err(Rejection::Invalid(Cause::Unkn
 
 #[tokio::test]
 async fn the_example_of_rfc_7617_in_any_case_and_normalisation() {
-    let bench = Bench::new(&config(CHEAP, None));
+    let bench = Bench::new(&config(CHEAP, None)).await;
     bench.create("test", "123\u{a3}").await.expect("create");
     let expected = Principal { id: "test".into(), scopes: "read".into(), credential_id: "test".into() };
     assert_eq!(bench.send(&[("authorization", "Basic dGVzdDoxMjPCow==")]).await, Ok(expected.clone()));
@@ -105,7 +109,7 @@ async fn every_algorithm_with_its_recommended_costs() {
         PasswordHash::Pbkdf2Sha256 { iterations: 1_000 },
         PasswordHash::Scrypt { log_n: 10, r: 8, p: 1 },
     ] {
-        let bench = Bench::new(&config(hash, None));
+        let bench = Bench::new(&config(hash, None)).await;
         let request = IssueRequest { count: 2, lifetime: None, scopes: Vec::new() };
         let issued = bench.method.issue(&request).await.expect("issue");
         let ((anna, password), (_, other)) = (material(&issued[0]), material(&issued[1]));
@@ -116,9 +120,9 @@ async fn every_algorithm_with_its_recommended_costs() {
 
 #[tokio::test]
 async fn wrong_and_unknown_cost_a_hash_each_and_malformed_none() {
-    let bench = Bench::new(&config(CHEAP, None));
+    let bench = Bench::new(&config(CHEAP, None)).await;
     bench.create("anna", "correct horse").await.expect("create");
-    let stored = bench.method.users.get("anna").expect("anna").password_hash.clone();
+    let stored = bench.method.users.user("anna").await.expect("readable").expect("anna").password_hash.clone();
     for (hashes, wrong) in (2..).zip(["correct hors", "correct horse1", "CORRECT HORSE", " correct horse", &*stored]) {
         assert_eq!(bench.present("anna", wrong).await, WRONG);
         assert_eq!(bench.counts().0, hashes);
@@ -142,7 +146,7 @@ async fn wrong_and_unknown_cost_a_hash_each_and_malformed_none() {
 
 #[tokio::test]
 async fn no_credential_is_missing_and_two_are_ambiguous() {
-    let bench = Bench::new(&config(CHEAP, None));
+    let bench = Bench::new(&config(CHEAP, None)).await;
     bench.create("anna", "correct horse").await.expect("create");
     let good = basic("anna", "correct horse");
     assert_eq!(bench.send(&[]).await, Err(Rejection::Missing));
@@ -161,7 +165,7 @@ async fn no_credential_is_missing_and_two_are_ambiguous() {
 
 #[tokio::test]
 async fn bcrypt_does_not_cut_passwords() {
-    let bench = Bench::new(&config(PasswordHash::BCRYPT, None));
+    let bench = Bench::new(&config(PasswordHash::BCRYPT, None)).await;
     let long = |last: char| format!("{}{last}", "p".repeat(72));
     assert!(matches!(bench.create("anna", &long('a')).await, Err(AdminError::BadRequest(_))));
     bench.create("anna", &"p".repeat(71)).await.expect("71 bytes fit");
@@ -174,7 +178,7 @@ async fn bcrypt_does_not_cut_passwords() {
 
 #[tokio::test]
 async fn a_changed_password_is_refused_by_the_next_request() {
-    let bench = Bench::new(&config(CHEAP, None));
+    let bench = Bench::new(&config(CHEAP, None)).await;
     bench.create("anna", "correct horse").await.expect("create");
     bench.create("bert", "battery staple").await.expect("create");
     assert!(bench.present("anna", "correct horse").await.is_ok());
@@ -187,13 +191,15 @@ async fn a_changed_password_is_refused_by_the_next_request() {
 
 #[tokio::test]
 async fn the_cache_saves_the_hash_until_the_entry_ends() {
-    let bench = Bench::new(&config(CHEAP, Some(TTL)));
+    let shared = BasicConfig { store: StoreConfig::Sqlite, ..config(CHEAP, Some(TTL)) };
+    let bench = Bench::new(&shared).await;
     bench.create("anna", "correct horse").await.expect("create");
+    let elsewhere = bench.replica(&shared).await;
     let (start, good) = (bench.environment.clock.now(), basic("anna", "correct horse"));
     let at = async |after| bench.at(UnixTime(start.0 + after), "/", &[("authorization", &good)]).await;
     assert!(at(Duration::ZERO).await.is_ok());
     assert_eq!(bench.counts(), (2, 1, 0));
-    bench.method.revoke("anna").await.expect("revoke");
+    elsewhere.revoke("anna").await.expect("revoke");
     assert!(at(TTL - Duration::from_nanos(1)).await.is_ok(), "still the entry");
     assert_eq!(bench.counts(), (3, 1, 1), "the one hash is that of the new password");
     assert_eq!(at(TTL).await, WRONG);
@@ -203,7 +209,7 @@ async fn the_cache_saves_the_hash_until_the_entry_ends() {
 
 #[tokio::test]
 async fn a_burst_of_the_same_credentials_costs_one_hash() {
-    let bench = Bench::new(&config(CHEAP, Some(TTL)));
+    let bench = Bench::new(&config(CHEAP, Some(TTL))).await;
     bench.create("user", "password").await.expect("create");
     let before = bench.hashes();
     let burst = (0..20).map(|_| bench.present("user", "password"));
@@ -217,7 +223,7 @@ async fn a_burst_of_the_same_credentials_costs_one_hash() {
 
 #[tokio::test]
 async fn a_caller_who_leaves_takes_nobody_along() {
-    let bench = Bench::new(&config(CHEAP, Some(TTL)));
+    let bench = Bench::new(&config(CHEAP, Some(TTL))).await;
     bench.create("user", "password").await.expect("create");
     let mut leaver = Box::pin(bench.present("user", "password"));
     // Pending, unless the hash was faster than this thread; either way nobody after may hang.
@@ -238,7 +244,7 @@ async fn a_caller_who_leaves_takes_nobody_along() {
 
 #[tokio::test]
 async fn the_cache_knows_only_the_very_credentials_that_were_accepted() {
-    let bench = Bench::new(&config(CHEAP, Some(TTL)));
+    let bench = Bench::new(&config(CHEAP, Some(TTL))).await;
     bench.create("anna", "xcorrect").await.expect("create");
     assert!(bench.present("anna", "xcorrect").await.is_ok());
     for _ in 0..2 {
@@ -251,12 +257,13 @@ async fn the_cache_knows_only_the_very_credentials_that_were_accepted() {
 #[tokio::test]
 async fn a_user_past_their_end_is_hashed_and_refused_cached_or_not() {
     for cache in [None, Some(TTL)] {
-        let bench = Bench::new(&config(CHEAP, cache));
+        let bench = Bench::new(&config(CHEAP, cache)).await;
         let lifetime = Some(Duration::from_secs(5));
         let request = IssueRequest { count: 1, lifetime, scopes: vec!["read".to_owned()] };
         let issued = bench.method.issue(&request).await.expect("issue").remove(0);
         let (name, password) = material(&issued);
-        let expires = bench.method.users.get(name).and_then(|user| user.expires).expect("a lifetime was asked for");
+        let expires = bench.method.users.user(name).await.expect("readable").and_then(|user| user.expires);
+        let expires = expires.expect("a lifetime was asked for");
         let good = basic(name, password);
         let before = UnixTime(expires.0 - Duration::from_nanos(1));
         assert!(bench.at(before, "/", &[("authorization", &good)]).await.is_ok());
@@ -269,7 +276,7 @@ async fn a_user_past_their_end_is_hashed_and_refused_cached_or_not() {
 
 #[tokio::test]
 async fn more_users_are_issued_than_the_queue_holds() {
-    let bench = Bench::new(&BasicConfig { hash_queue: 0, ..config(CHEAP, None) });
+    let bench = Bench::new(&BasicConfig { hash_queue: 0, ..config(CHEAP, None) }).await;
     let request = IssueRequest { count: 50, lifetime: None, scopes: vec!["read".to_owned()] };
     let issued = bench.method.issue(&request).await.expect("issue");
     let names: std::collections::HashSet<_> = issued.iter().map(|issued| issued.id.as_str()).collect();
@@ -284,7 +291,7 @@ async fn more_users_are_issued_than_the_queue_holds() {
 
 #[tokio::test]
 async fn a_full_queue_is_unavailable() {
-    let bench = Bench::new(&BasicConfig { hash_queue: 0, ..config(CHEAP, None) });
+    let bench = Bench::new(&BasicConfig { hash_queue: 0, ..config(CHEAP, None) }).await;
     bench.create("anna", "correct horse").await.expect("create");
     let busy = bench.method.pool.take_place();
     let full = Err(Rejection::Unavailable { dependency: "password hashing", retry_after: RETRY_AFTER });
@@ -296,7 +303,7 @@ async fn a_full_queue_is_unavailable() {
 
 #[tokio::test]
 async fn users_that_cannot_be_and_senseless_configurations_are_refused() {
-    let bench = Bench::new(&config(CHEAP, None));
+    let bench = Bench::new(&config(CHEAP, None)).await;
     bench.create("anna", "correct horse").await.expect("create");
     let too_long = "p".repeat(1020);
     for (name, password) in
@@ -307,7 +314,26 @@ async fn users_that_cannot_be_and_senseless_configurations_are_refused() {
     let over = config(CHEAP, Some(MAX_CACHE_TTL + Duration::from_millis(1)));
     let weak = config(PasswordHash::Bcrypt { cost: 9 }, None);
     for config in [over, weak] {
-        assert!(matches!(Basic::build("test", &config, &bench.environment), Err(BuildError::Config(_))));
+        assert!(matches!(Basic::build("test", &config, &bench.environment).await, Err(BuildError::Config(_))));
     }
-    assert!(Basic::build("test", &config(CHEAP, Some(MAX_CACHE_TTL)), &bench.environment).is_ok());
+    assert!(Basic::build("test", &config(CHEAP, Some(MAX_CACHE_TTL)), &bench.environment).await.is_ok());
+}
+
+/// RV-1, and who guesses at a password does not make its owner pay for a hash.
+#[tokio::test]
+async fn the_node_that_changes_a_password_refuses_the_old_one_at_once() {
+    let bench = Bench::new(&config(CHEAP, Some(TTL))).await;
+    bench.create("anna", "correct horse").await.expect("create");
+    bench.create("ben", "battery").await.expect("create");
+    assert!(bench.present("anna", "correct horse").await.is_ok());
+    assert!(bench.present("ben", "battery").await.is_ok());
+    assert_eq!(bench.present("anna", "guess").await, WRONG);
+    let hashes = bench.hashes();
+    assert!(bench.present("anna", "correct horse").await.is_ok());
+    assert_eq!(bench.hashes(), hashes, "the entry stays");
+    bench.method.revoke("anna").await.expect("revoke");
+    assert_eq!(bench.present("anna", "correct horse").await, WRONG);
+    let hits = bench.counts().2;
+    assert!(bench.present("ben", "battery").await.is_ok());
+    assert_eq!(bench.counts().2, hits + 1, "others stay as they were");
 }

@@ -53,7 +53,7 @@ fn fixture() -> Fixture {
 fn with(config: &MtlsConfig) -> Fixture {
     let (dir, clock) = (tempfile::tempdir().unwrap(), Clock::new(ClockMode::Controlled));
     let environment = Environment {
-        state_dir: dir.path().to_owned(),
+        shared_dir: dir.path().to_owned(),
         clock: clock.clone(),
         meter: Arc::default(),
         authorization_server: None,
@@ -172,8 +172,12 @@ impl Fixture {
     }
 
     fn call(&self, connection: &Connection) -> Result<Principal, Rejection> {
+        self.call_at(&self.mtls, connection)
+    }
+
+    fn call_at(&self, node: &Mtls, connection: &Connection) -> Result<Principal, Rejection> {
         let (head, ()) = http::Request::builder().body(()).unwrap().into_parts();
-        self.mtls.authenticate(&Request { head: &head, connection, now: self.clock.now() })
+        node.authenticate(&Request { head: &head, connection, now: self.clock.now() })
     }
 
     /// The certificate of the CA that signs leaves.
@@ -365,12 +369,14 @@ async fn identities() {
 }
 
 #[tokio::test]
-async fn a_revocation_reaches_new_and_open_connections_with_the_next_reload() {
+async fn a_revocation_elsewhere_reaches_new_and_open_connections_with_the_next_reload() {
     let fixture = fixture();
     let pair = fixture.issue(2).await;
     let open = fixture.handshake(&rustls::version::TLS13, issued(&pair[0])).unwrap();
     let bystander = fixture.handshake(&rustls::version::TLS13, issued(&pair[1])).unwrap();
-    fixture.mtls.revoke(&pair[0].id).await.unwrap();
+    let elsewhere = Mtls::build("mtls", &config(), &fixture.environment).unwrap();
+    elsewhere.revoke(&pair[0].id).await.unwrap();
+    assert_eq!(fixture.call_at(&elsewhere, &open), Err(Rejection::Invalid(Cause::Revoked)), "RV-1: there at once");
     assert!(fixture.call(&open).is_ok(), "the CRL has not been reloaded");
     assert_eq!(fixture.alerts(|| issued(&pair[0])), [None, None]);
 

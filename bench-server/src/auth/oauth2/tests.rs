@@ -62,7 +62,7 @@ impl Issuer {
 
     fn environment(&self) -> Environment {
         Environment {
-            state_dir: self.state.path().to_owned(),
+            shared_dir: self.state.path().to_owned(),
             clock: self.clock.clone(),
             meter: self.meter.clone(),
             authorization_server: Some(self.server.clone()),
@@ -148,7 +148,7 @@ fn config(validation: TokenValidation) -> OAuth2Config {
 }
 
 fn cache(ttl: u64) -> Option<CacheConfig> {
-    Some(CacheConfig { ttl: Duration::from_secs(ttl), capacity: 100 })
+    Some(CacheConfig { capacity: 100, ..CacheConfig::new(Duration::from_secs(ttl)) })
 }
 
 fn invalid(cause: Cause) -> Result<Principal, Rejection> {

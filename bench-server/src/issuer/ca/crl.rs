@@ -1,5 +1,9 @@
 //! A published CRL (RFC 5280 §5): the file itself is the record of what is revoked.
+//!
+//! Replicas that share the file take turns by a lock on a file beside it, and read what another has published before they
+//! publish anew: nothing that was revoked elsewhere is lost.
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -45,7 +49,10 @@ impl PublishedCrl {
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let mut crl = Self { file, number: 0, this_update: now, next_update: now, revoked: Vec::new() };
-                crl.publish(authority, now, validity)?;
+                let _turn = crl.take_turn()?;
+                if crl.number == 0 {
+                    crl.publish(authority, now, validity)?;
+                }
                 Ok(crl)
             }
             Err(error) => Err(CaError(format!("{}: {error}", file.display()))),
@@ -77,6 +84,7 @@ impl PublishedCrl {
         now: UnixTime,
         validity: Duration,
     ) -> Result<(), CaError> {
+        let _turn = self.take_turn()?;
         if self.revoked.iter().any(|revoked| revoked.serial == serial) {
             return Ok(());
         }
@@ -96,6 +104,7 @@ impl PublishedCrl {
         now: UnixTime,
         validity: Duration,
     ) -> Result<(), CaError> {
+        let _turn = self.take_turn()?;
         let held = self.revoked.len();
         if population <= held {
             return Ok(());
@@ -112,8 +121,31 @@ impl PublishedCrl {
 
     /// Publishes anew when half of the time to `nextUpdate` is over, so that validators never meet a CRL past it.
     pub(super) fn renew(&mut self, authority: &Authority, now: UnixTime, validity: Duration) -> Result<(), CaError> {
+        if self.is_fresh(now) {
+            return Ok(());
+        }
+        let _turn = self.take_turn()?;
+        if self.is_fresh(now) { Ok(()) } else { self.publish(authority, now, validity) }
+    }
+
+    fn is_fresh(&self, now: UnixTime) -> bool {
         let half = self.next_update.0.saturating_sub(self.this_update.0) / 2;
-        if now.0 < self.this_update.0 + half { Ok(()) } else { self.publish(authority, now, validity) }
+        now.0 < self.this_update.0 + half
+    }
+
+    /// Waits until no other process publishes, for as long as the result lives, and takes over what the last one did.
+    fn take_turn(&mut self) -> Result<File, CaError> {
+        let path = self.file.with_extension("crl.lock");
+        let failed = |error: std::io::Error| CaError(format!("{}: {error}", path.display()));
+        let lock = File::options().create(true).append(true).open(&path).map_err(failed)?;
+        lock.lock().map_err(failed)?;
+        if let Ok(der) = std::fs::read(&self.file)
+            && let Some(published) = Self::read(&self.file, &der)
+            && published.number > self.number
+        {
+            *self = published;
+        }
+        Ok(lock)
     }
 
     fn publish(&mut self, authority: &Authority, now: UnixTime, validity: Duration) -> Result<(), CaError> {

@@ -252,3 +252,24 @@ fn damaged_files_are_named() {
     std::fs::write(dir.join("issuing.crl"), b"x").unwrap();
     assert!(fixture.reopen().unwrap_err().0.contains("issuing.crl"));
 }
+
+#[test]
+fn replicas_do_not_undo_each_others_revocations() {
+    let fixture = fixture();
+    let client = |authority: &CertificateAuthority| {
+        authority.client_certificate("spiffe://a/b", DAY, CertificateKey::P256).unwrap().serial
+    };
+    let (first, second) = (client(&fixture.authority), client(&fixture.authority));
+    let other = fixture.reopen().unwrap();
+    assert!(fixture.authority.revoke(&first).unwrap());
+    assert!(other.revoke(&second).unwrap());
+    let [_, leaves] = fixture.crl_files();
+    assert_eq!(read_crl(leaves.clone()).2, [first.clone(), second.clone()]);
+    // The one that knows less renews it.
+    fixture.clock.advance(DAY / 2 + Duration::from_secs(1)).unwrap();
+    fixture.authority.renew_crls().unwrap();
+    let (number, _, serials) = read_crl(leaves.clone());
+    assert_eq!(serials, [first, second]);
+    other.renew_crls().unwrap();
+    assert_eq!(read_crl(leaves).0, number, "it is fresh already");
+}

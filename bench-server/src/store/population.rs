@@ -7,7 +7,8 @@ use std::sync::Arc;
 use rand::rngs::{ChaCha20Rng, SysRng};
 use rand::{Rng as _, SeedableRng as _};
 
-use super::{KeyRecord, KeyStatus, StoreError};
+use super::StoreError;
+use super::record::{KeyRecord, KeyStatus, Revocation};
 use crate::clock::UnixTime;
 use crate::credential::base62;
 use crate::credential::digest::Digest;
@@ -63,6 +64,15 @@ impl Iterator for Population {
 }
 
 impl ExactSizeIterator for Population {}
+
+/// Revocations of tokens that nobody holds.
+///
+/// # Errors
+/// The operating system has no random bytes.
+pub(super) fn revocations(count: usize) -> Result<impl Iterator<Item = Revocation> + Send + 'static, StoreError> {
+    let mut rng = ChaCha20Rng::try_from_rng(&mut SysRng).map_err(StoreError::no_random)?;
+    Ok((0..count).map(move |_| Revocation::Token(format!("{:016x}{:016x}", rng.next_u64(), rng.next_u64()).into())))
+}
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,71 @@
+//! Store servers that a run starts by itself, because no URL says which to use: one of each kind at most, started when a
+//! variant first asks, ended with the run. Each start of a variant has records of its own in it.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use bench_server::contract::{DenyListConfig, MethodConfig, PrivateServer, RemoteStore, ServerKind, StoreConfig};
+use tokio::sync::OnceCell;
+
+use crate::plan::PRIVATE_STORE;
+
+/// The store servers of a run.
+#[derive(Default)]
+pub struct Stores {
+    redis: OnceCell<Mutex<PrivateServer>>,
+    postgres: OnceCell<Mutex<PrivateServer>>,
+    namespaces: AtomicU32,
+}
+
+impl Stores {
+    /// Fills in where the store of a method is, and gives its records a place of their own. `Ok(true)` when it is in a
+    /// server of the run's.
+    ///
+    /// # Errors
+    /// When there is no such server and it does not start; the text says what to install.
+    pub(super) async fn place(&self, method: &mut MethodConfig) -> Result<Option<ServerKind>, String> {
+        let store = match method {
+            MethodConfig::ApiKey(api_key) => &mut api_key.store,
+            MethodConfig::Basic(basic) => &mut basic.store,
+            MethodConfig::Jwt(jwt) => match &mut jwt.denylist {
+                Some(DenyListConfig { store, .. }) => store,
+                None => return Ok(None),
+            },
+            MethodConfig::None | MethodConfig::OAuth2(_) | MethodConfig::Mtls(_) => return Ok(None),
+        };
+        let (kind, remote) = match store {
+            StoreConfig::Memory | StoreConfig::Sqlite => return Ok(None),
+            StoreConfig::Redis(remote) => (ServerKind::Redis, remote),
+            StoreConfig::Postgres(remote) => (ServerKind::Postgres, remote),
+        };
+        let number = self.namespaces.fetch_add(1, Ordering::Relaxed);
+        // In a server of the user's, two runs may be under way.
+        remote.namespace = format!("run-{:08x}-{number}", rand::random::<u32>());
+        debug_assert!(remote.namespace.len() <= RemoteStore::MAX_NAMESPACE || number > 999);
+        if remote.url.to_string() != PRIVATE_STORE {
+            return Ok(None);
+        }
+        let server = self.of(kind).get_or_try_init(|| start(kind)).await?;
+        remote.url = server.lock().unwrap_or_else(PoisonError::into_inner).url();
+        Ok(Some(kind))
+    }
+
+    /// The processes of a server of the run's: that of each connection too.
+    pub(super) fn processes(&self, kind: ServerKind) -> Vec<u32> {
+        let Some(server) = self.of(kind).get() else { return Vec::new() };
+        server.lock().unwrap_or_else(PoisonError::into_inner).processes()
+    }
+
+    fn of(&self, kind: ServerKind) -> &OnceCell<Mutex<PrivateServer>> {
+        match kind {
+            ServerKind::Redis => &self.redis,
+            ServerKind::Postgres => &self.postgres,
+        }
+    }
+}
+
+async fn start(kind: ServerKind) -> Result<Mutex<PrivateServer>, String> {
+    let started = tokio::task::spawn_blocking(move || PrivateServer::start(kind)).await;
+    let started = started.map_err(|_| "the thread that starts the store's server stopped".to_owned())?;
+    started.map(Mutex::new).map_err(|error| error.to_string())
+}

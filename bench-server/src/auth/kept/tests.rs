@@ -1,0 +1,472 @@
+//! Rows RV-2 to RV-5, RV-7 and RV-8: nodes that keep a copy, over real stores and each way to hear of revocations. One
+//! node revokes; another, with a cache or a deny-list of its own, must stop to accept and never begin again.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, stream};
+use tempfile::TempDir;
+use tokio::time::timeout;
+
+use super::*;
+use crate::auth::{Connection, Environment, Method, Principal, Rejection, Request};
+use crate::config::{
+    Algorithm, ApiKeyConfig, BasicConfig, CacheConfig, ClockMode, DenyListConfig, JwtConfig, MethodConfig,
+    PasswordHash, Profile, Push, RemoteStore, StoreUrl,
+};
+use crate::contract::{IssueRequest, Issued, Material};
+use crate::store::testing;
+
+/// Longer than any test: what ends an entry is what is heard, not its time.
+const TTL: Duration = Duration::from_secs(600);
+
+/// Long enough for a slow machine; only a failure waits so long.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const POLL: Follow = Follow::Poll(Duration::from_millis(5));
+
+/// Every way to hear of revocations, each over an empty store.
+fn ways() -> Vec<(StoreConfig, Follow)> {
+    vec![
+        (StoreConfig::Sqlite, POLL),
+        (testing::redis(), POLL),
+        (testing::redis(), Follow::Push(Push::Pubsub)),
+        (testing::redis(), Follow::Push(Push::Tracking)),
+        (testing::postgres(), POLL),
+        (testing::postgres(), Follow::Push(Push::Notify)),
+    ]
+}
+
+/// The same for what is added to a list, of which client tracking does not tell.
+fn ways_of_lists() -> Vec<(StoreConfig, Follow)> {
+    ways().into_iter().filter(|(_, follow)| *follow != Follow::Push(Push::Tracking)).collect()
+}
+
+fn api_key(store: StoreConfig, follow: Follow) -> MethodConfig {
+    let cache = Some(CacheConfig { follow: Some(follow), ..CacheConfig::new(TTL) });
+    MethodConfig::ApiKey(ApiKeyConfig { cache, ..ApiKeyConfig::new(store) })
+}
+
+fn basic(store: StoreConfig, follow: Follow) -> MethodConfig {
+    let cache = Some(CacheConfig { follow: Some(follow), ..CacheConfig::new(Duration::from_secs(60)) });
+    let hash = PasswordHash::Pbkdf2Sha256 { iterations: 2 };
+    MethodConfig::Basic(BasicConfig { store, cache, ..BasicConfig::new(hash) })
+}
+
+fn jwt(store: StoreConfig, follow: Follow) -> MethodConfig {
+    let denylist = Some(DenyListConfig { store, follow, population: 0 });
+    MethodConfig::Jwt(JwtConfig { denylist, ..JwtConfig::new(Algorithm::EdDSA) })
+}
+
+/// Nodes over the same records.
+struct Nodes {
+    environment: Environment,
+    _folder: TempDir,
+}
+
+impl Nodes {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let environment = Environment {
+            shared_dir: folder.path().to_owned(),
+            clock: Clock::new(ClockMode::System),
+            meter: Arc::default(),
+            authorization_server: None,
+            ca_file: folder.path().join("ca.pem"),
+        };
+        Self { environment, _folder: folder }
+    }
+
+    async fn start(&self, method: &MethodConfig) -> Node {
+        let profile =
+            Profile { name: "test".to_owned(), path: "/".to_owned(), scope: "read".to_owned(), method: method.clone() };
+        let method = Method::build(&profile, &self.environment).await.unwrap_or_else(|error| panic!("{error}"));
+        Node { method, clock: self.environment.clock.clone() }
+    }
+}
+
+struct Node {
+    method: Method,
+    clock: Clock,
+}
+
+impl Node {
+    async fn issue(&self, count: usize) -> Vec<Issued> {
+        let request = IssueRequest { count, lifetime: None, scopes: vec!["read".to_owned()] };
+        self.method.issue(&request).await.expect("issued")
+    }
+
+    async fn present(&self, credential: &Issued) -> Result<Principal, Rejection> {
+        use base64::Engine as _;
+        let field = match &credential.material {
+            Material::ApiKey { key } => format!("Bearer {}", key.expose()),
+            Material::Bearer { token } => format!("Bearer {}", token.expose()),
+            Material::Password { username, password } => {
+                let pair = format!("{username}:{}", password.expose());
+                format!("Basic {}", base64::prelude::BASE64_STANDARD.encode(pair))
+            }
+            other => panic!("not presented in a field: {other:?}"),
+        };
+        let head = http::Request::builder().header("authorization", field).body(()).expect("a request").into_parts().0;
+        let connection = Connection { peer: "127.0.0.1:1".parse().expect("an address"), client: None };
+        self.method.authenticate(&Request { head: &head, connection: &connection, now: self.clock.now() }).await
+    }
+
+    async fn revoke(&self, credential: &Issued) {
+        self.method.revoke(&credential.id).await.expect("revoked");
+    }
+
+    /// Presents a credential until it is refused.
+    async fn until_refused(&self, credential: &Issued, what: &str) {
+        let refused = async {
+            while self.present(credential).await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        timeout(PATIENCE, refused).await.unwrap_or_else(|_| panic!("{what}: it is still accepted"));
+    }
+}
+
+/// RV-2, RV-7.
+#[tokio::test]
+async fn another_node_hears_of_it_and_of_nothing_else() {
+    let methods = ways().into_iter().map(|(store, follow)| api_key(store, follow));
+    let methods = methods.chain(ways().into_iter().map(|(store, follow)| basic(store, follow)));
+    for method in methods.chain(ways_of_lists().into_iter().map(|(store, follow)| jwt(store, follow))) {
+        let what = format!("{method:?}");
+        let nodes = Nodes::new();
+        let (one, other) = (nodes.start(&method).await, nodes.start(&method).await);
+        let issued = one.issue(3).await;
+        for credential in &issued {
+            assert!(other.present(credential).await.is_ok(), "{what}");
+            assert!(other.present(credential).await.is_ok(), "{what}: from the cache");
+        }
+        one.revoke(&issued[0]).await;
+        assert!(one.present(&issued[0]).await.is_err(), "{what}: RV-1");
+        other.until_refused(&issued[0], &what).await;
+        let hits = nodes.environment.meter.cache_hits.get();
+        for credential in &issued[1..] {
+            assert!(other.present(credential).await.is_ok(), "{what}: a bystander");
+        }
+        if !matches!(method, MethodConfig::Jwt(_)) {
+            assert_eq!(nodes.environment.meter.cache_hits.get(), hits + 2, "{what}: the bystanders' entries stay");
+        }
+        one.issue(1).await;
+        assert!(other.present(&issued[0]).await.is_err(), "{what}: RV-7");
+        // A node that starts later knows it too: RV-6.
+        assert!(nodes.start(&method).await.present(&issued[0]).await.is_err(), "{what}: RV-6");
+    }
+}
+
+/// The store further away: an answer is on its way for as long as a revocation and its news take.
+fn away(method: MethodConfig, store_delay: Duration) -> MethodConfig {
+    let MethodConfig::ApiKey(api_key) = method else { return method };
+    MethodConfig::ApiKey(ApiKeyConfig { store_delay, ..api_key })
+}
+
+/// RV-3: loads race the revocation, and after the first refusal there is no acceptance.
+async fn no_resurrection(method: MethodConfig, rounds: usize) {
+    no_resurrection_of(method, rounds, 32, Duration::from_micros(500)).await;
+}
+
+/// `at_a_time`: where revocations queue up, fewer, or their loads would be long over.
+async fn no_resurrection_of(method: MethodConfig, rounds: usize, at_a_time: usize, delay: Duration) {
+    let what = format!("{method:?}");
+    let nodes = Nodes::new();
+    let (one, other) = (nodes.start(&method).await, nodes.start(&away(method.clone(), delay)).await);
+    let issued = one.issue(rounds).await;
+    let (raced, accepted_late) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    stream::iter(&issued)
+        .for_each_concurrent(at_a_time, async |credential| {
+            let callers = (0..2).map(async |caller| {
+                // One whose load is on its way, and one who comes a little later.
+                tokio::time::sleep(Duration::from_millis(caller)).await;
+                let (mut refused, mut after) = (false, 0);
+                let mut accepted = 0;
+                while after < 3 {
+                    match other.present(credential).await {
+                        Ok(_) if refused => drop(accepted_late.fetch_add(1, Ordering::Relaxed)),
+                        Ok(_) => accepted += 1,
+                        Err(Rejection::Invalid(_)) => refused = true,
+                        Err(_) => {}
+                    }
+                    after += usize::from(refused);
+                    tokio::task::yield_now().await;
+                }
+                accepted
+            });
+            let revoke = async {
+                tokio::task::yield_now().await;
+                one.revoke(credential).await;
+                Vec::new()
+            };
+            let callers = futures_util::future::join_all(callers);
+            let (accepted, _): (Vec<usize>, Vec<usize>) =
+                timeout(PATIENCE, futures_util::future::join(callers, revoke)).await.expect("it is refused at last");
+            raced.fetch_add(usize::from(accepted.iter().any(|accepted| *accepted > 0)), Ordering::Relaxed);
+        })
+        .await;
+    // What one caller was refused, no other is accepted with afterwards either.
+    for credential in &issued {
+        assert!(other.present(credential).await.is_err(), "{what}: accepted again");
+    }
+    assert_eq!(accepted_late.into_inner(), 0, "{what}: accepted after a refusal");
+    assert!(raced.into_inner() > rounds / 10, "{what}: most credentials were accepted before");
+}
+
+const ROUNDS: usize = 10_000;
+
+#[tokio::test]
+async fn no_resurrection_in_a_cache_over_sqlite() {
+    no_resurrection(api_key(StoreConfig::Sqlite, POLL), ROUNDS).await;
+}
+
+#[tokio::test]
+async fn no_resurrection_in_a_cache_told_by_redis_publish_and_subscribe() {
+    no_resurrection(api_key(testing::redis(), Follow::Push(Push::Pubsub)), ROUNDS).await;
+}
+
+#[tokio::test]
+async fn no_resurrection_in_a_cache_told_by_redis_client_tracking() {
+    no_resurrection(api_key(testing::redis(), Follow::Push(Push::Tracking)), ROUNDS).await;
+}
+
+#[tokio::test]
+async fn no_resurrection_in_a_cache_that_polls_redis() {
+    no_resurrection(api_key(testing::redis(), POLL), ROUNDS).await;
+}
+
+#[tokio::test]
+async fn no_resurrection_in_a_cache_told_by_postgres() {
+    let method = api_key(testing::postgres(), Follow::Push(Push::Notify));
+    no_resurrection_of(method, ROUNDS, 8, Duration::from_millis(10)).await;
+}
+
+#[tokio::test]
+async fn no_resurrection_in_a_deny_list_told_by_redis() {
+    no_resurrection(jwt(testing::redis(), Follow::Push(Push::Pubsub)), ROUNDS).await;
+}
+
+#[tokio::test]
+async fn no_resurrection_of_a_password() {
+    no_resurrection(basic(testing::redis(), Follow::Push(Push::Pubsub)), ROUNDS / 10).await;
+}
+
+/// RV-8.
+#[tokio::test]
+async fn ten_thousand_at_once_are_all_heard_of() {
+    for (store, follow) in [
+        (testing::redis(), Follow::Push(Push::Pubsub)),
+        (testing::postgres(), Follow::Push(Push::Notify)),
+        (StoreConfig::Sqlite, POLL),
+    ] {
+        let what = format!("{store:?}");
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let store_of_one = Store::open(&store, "test", dir.path()).await.expect("a store");
+        let store_of_other = Arc::new(Store::open(&store, "test", dir.path()).await.expect("a store"));
+        let clock = Clock::new(ClockMode::System);
+        let kept =
+            Kept::new(crate::store::denylist::DenyList::default(), (&store_of_other, &store), Some(follow), &clock);
+        let kept = kept.await.expect("followed");
+        let now = clock.now();
+        store_of_one.fill_revocations(ROUNDS, UnixTime(now.0 * 2), now).await.expect("revoked");
+        let heard = async {
+            while kept.copy().len() < ROUNDS {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        timeout(PATIENCE, heard).await.unwrap_or_else(|_| panic!("{what}: only {} are known", kept.copy().len()));
+    }
+}
+
+/// RV-4: the way to the store is cut, a credential is revoked, the way is restored. No acceptance between the cut and the
+/// end that is not allowed, and none after.
+async fn cut_and_restored(store: StoreConfig, follow: Follow, rounds: usize) {
+    let way = Way::to(&store).await;
+    let (direct, by_way) = (api_key(store, follow), api_key(way.store.clone(), follow));
+    let what = format!("{by_way:?}");
+    let nodes = Nodes::new();
+    let (one, other) = (nodes.start(&direct).await, nodes.start(&by_way).await);
+    for (round, credential) in one.issue(rounds).await.iter().enumerate() {
+        let accepted = async {
+            while other.present(credential).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        timeout(PATIENCE, accepted).await.unwrap_or_else(|_| panic!("{what}, round {round}: never restored"));
+        assert!(other.present(credential).await.is_ok(), "from the cache");
+        way.cut().await;
+        one.revoke(credential).await;
+        way.restore();
+        // Some rounds look at once, others when the node has come back.
+        let mut refused = false;
+        let settled = async {
+            while !refused {
+                match other.present(credential).await {
+                    // The connection is lost, which the node has not noticed yet: only then may the entry still serve.
+                    Ok(_) | Err(Rejection::Unavailable { .. }) => {}
+                    Err(Rejection::Invalid(_)) => refused = true,
+                    Err(error) => panic!("{what}: {error:?}"),
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, settled).await.unwrap_or_else(|_| panic!("{what}, round {round}: it is still accepted"));
+        for _ in 0..3 {
+            assert!(other.present(credential).await.is_err(), "{what}, round {round}: accepted after a refusal");
+        }
+    }
+}
+
+/// 1 000 rounds, by ten nodes at the same time.
+async fn a_thousand_cuts(store: impl Fn() -> StoreConfig, follow: Follow) {
+    let nodes = (0..10).map(|_| cut_and_restored(store(), follow, 100));
+    futures_util::future::join_all(nodes).await;
+}
+
+#[tokio::test]
+async fn a_cut_of_redis_publish_and_subscribe_loses_nothing() {
+    a_thousand_cuts(testing::redis, Follow::Push(Push::Pubsub)).await;
+}
+
+#[tokio::test]
+async fn a_cut_of_redis_client_tracking_loses_nothing() {
+    a_thousand_cuts(testing::redis, Follow::Push(Push::Tracking)).await;
+}
+
+#[tokio::test]
+async fn a_cut_of_postgres_notify_loses_nothing() {
+    a_thousand_cuts(testing::postgres, Follow::Push(Push::Notify)).await;
+}
+
+#[tokio::test]
+async fn a_cut_of_a_poll_loses_nothing() {
+    cut_and_restored(testing::redis(), POLL, 20).await;
+}
+
+/// A store that falls silent without closing anything: entries serve for a second at most, then nothing is accepted, and
+/// a deny-list says that it does not know.
+#[tokio::test]
+async fn a_store_that_falls_silent_is_not_trusted_for_long() {
+    for (store, follow) in
+        [(testing::redis(), Follow::Push(Push::Pubsub)), (testing::postgres(), Follow::Push(Push::Notify))]
+    {
+        for method in [api_key, jwt] {
+            let way = Way::to(&store).await;
+            let by_way = method(way.store.clone(), follow);
+            let nodes = Nodes::new();
+            let other = nodes.start(&by_way).await;
+            let credential = &other.issue(1).await[0];
+            assert!(other.present(credential).await.is_ok());
+            way.silence(true);
+            let distrusted = async {
+                while !matches!(other.present(credential).await, Err(Rejection::Unavailable { .. })) {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            };
+            timeout(PATIENCE, distrusted).await.expect("it is not trusted for ever");
+            way.silence(false);
+            let trusted = async {
+                while other.present(credential).await.is_err() {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            };
+            timeout(PATIENCE, trusted).await.expect("it is trusted again");
+            assert_eq!(other.present(credential).await.map(|_| ()), Ok(()));
+        }
+    }
+}
+
+/// A way to a store that can be cut.
+struct Way {
+    store: StoreConfig,
+    state: tokio::sync::watch::Sender<State>,
+    _folder: TempDir,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Open,
+    /// Nothing passes, and nothing is closed.
+    Silent,
+    /// Nothing is left of what was open, and what comes is closed at once.
+    Cut,
+}
+
+impl Way {
+    async fn to(store: &StoreConfig) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let remote = store.remote().expect("a server").clone();
+        let url = remote.url.to_string();
+        // The name that PostgreSQL's clients expect in the folder.
+        let (server, socket, url) = match store {
+            StoreConfig::Redis(_) => {
+                let server = url.strip_prefix("redis+unix://").expect("a private server").to_owned();
+                let socket = folder.path().join("redis.sock");
+                (server, socket.clone(), format!("redis+unix://{}", socket.display()))
+            }
+            _ => {
+                let (_, rest) = url.split_once("host=").expect("a private server");
+                let (host, user) = rest.split_once('&').expect("with a user");
+                let socket = folder.path().join(".s.PGSQL.5432");
+                let url = format!("postgres:///postgres?host={}&{user}", folder.path().display());
+                (format!("{host}/.s.PGSQL.5432"), socket, url)
+            }
+        };
+        let listener = tokio::net::UnixListener::bind(socket).expect("a socket");
+        let (state, seen) = tokio::sync::watch::channel(State::Open);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(pass(client, server.clone(), seen.clone()));
+            }
+        });
+        let timeout = Duration::from_millis(300);
+        let remote = RemoteStore { url: StoreUrl::new(url).expect("a URL"), timeout, ..remote };
+        let store = match store {
+            StoreConfig::Redis(_) => StoreConfig::Redis(remote),
+            _ => StoreConfig::Postgres(remote),
+        };
+        Self { store, state, _folder: folder }
+    }
+
+    /// Returns when all that was open is closed.
+    async fn cut(&self) {
+        self.state.send_replace(State::Cut);
+        tokio::task::yield_now().await;
+    }
+
+    fn restore(&self) {
+        self.state.send_replace(State::Open);
+    }
+
+    fn silence(&self, silent: bool) {
+        self.state.send_replace(if silent { State::Silent } else { State::Open });
+    }
+}
+
+async fn pass(mut client: tokio::net::UnixStream, server: String, mut state: tokio::sync::watch::Receiver<State>) {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    if *state.borrow_and_update() == State::Cut {
+        return;
+    }
+    let Ok(mut server) = tokio::net::UnixStream::connect(server).await else { return };
+    let (mut there, mut back) = ([0; 4096], [0; 4096]);
+    loop {
+        let now = *state.borrow_and_update();
+        tokio::select! {
+            changed = state.changed() => {
+                if changed.is_err() || *state.borrow() == State::Cut {
+                    return;
+                }
+            }
+            read = client.read(&mut there), if now == State::Open => match read {
+                Ok(length @ 1..) if server.write_all(&there[..length]).await.is_ok() => {}
+                _ => return,
+            },
+            read = server.read(&mut back), if now == State::Open => match read {
+                Ok(length @ 1..) if client.write_all(&back[..length]).await.is_ok() => {}
+                _ => return,
+            },
+        }
+    }
+}
