@@ -279,10 +279,10 @@ impl Method {
         }
     }
 
-    /// The verifier of client certificates, for methods that ask for one in the handshake.
-    pub fn client_verifier(&self) -> Option<Arc<dyn ClientCertVerifier>> {
+    /// How client certificates are asked for, by methods that do so in the handshake.
+    pub fn client_certificates(&self) -> Option<ClientCertificates> {
         match self {
-            Self::Mtls(method) => Some(method.client_verifier()),
+            Self::Mtls(method) => Some(method.client_certificates()),
             _ => None,
         }
     }
@@ -304,6 +304,14 @@ impl Method {
             Self::Basic(_) | Self::Jwt(_) | Self::OAuth2(_) => Some("Authorization"),
         }
     }
+}
+
+/// How a listener asks for client certificates.
+pub struct ClientCertificates {
+    /// Who verifies them in a full handshake.
+    pub verifier: Arc<dyn ClientCertVerifier>,
+    /// Whether sessions are resumed, and with them certificates that nobody verifies again.
+    pub resumption: bool,
 }
 
 /// Schemes of `WWW-Authenticate`.

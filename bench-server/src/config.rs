@@ -523,6 +523,13 @@ pub struct MtlsConfig {
     /// How many certificates a client sends.
     #[serde(default, skip_serializing_if = "ChainLength::is_default")]
     pub chain_length: ChainLength,
+    /// Whether each request looks again at what was revoked, on whatever connection it comes. Without it a certificate is
+    /// judged in the handshake alone: a connection that is kept, or a session that is resumed, outlives its revocation.
+    #[serde(default = "MtlsConfig::yes", skip_serializing_if = "MtlsConfig::is_yes")]
+    pub recheck: bool,
+    /// Whether TLS sessions are resumed: the certificate is not verified again then, so only `recheck` sees a revocation.
+    #[serde(default, skip_serializing_if = "MtlsConfig::is_no")]
+    pub resumption: bool,
 }
 
 impl MtlsConfig {
@@ -539,7 +546,21 @@ impl MtlsConfig {
             crl_population: 0,
             key: CertificateKey::default(),
             chain_length: ChainLength::default(),
+            recheck: true,
+            resumption: false,
         }
+    }
+
+    fn yes() -> bool {
+        true
+    }
+    #[allow(clippy::trivially_copy_pass_by_ref)] // serde passes a reference
+    fn is_yes(flag: &bool) -> bool {
+        *flag
+    }
+    #[allow(clippy::trivially_copy_pass_by_ref)]
+    fn is_no(flag: &bool) -> bool {
+        !*flag
     }
 
     /// One day.

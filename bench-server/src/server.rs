@@ -445,14 +445,14 @@ fn build_listener(
         Transport::Tls13 => Some(&rustls::version::TLS13),
     };
     // Validation leaves at most one profile on a listener that asks for certificates.
-    let client_verifier = listener.profiles.iter().find_map(|profile| {
+    let clients = listener.profiles.iter().find_map(|profile| {
         let asks = matches!(profile.method, MethodConfig::Mtls(_));
-        methods[&profile.name].client_verifier().filter(|_| asks)
+        methods[&profile.name].client_certificates().filter(|_| asks)
     });
     let tls = version
         .map(|version| {
             let certificate = (chain.clone(), key.clone_key());
-            tls::configuration(version, &listener.http, listener.key_exchange, certificate, client_verifier)
+            tls::configuration(version, &listener.http, listener.key_exchange, certificate, clients)
                 .map(|configuration| TlsAcceptor::from(Arc::new(configuration)))
                 .map_err(|error| StartError::state(format!("set up TLS of listener \"{}\"", listener.name), error))
         })

@@ -32,7 +32,7 @@ fn crl(c: &mut Criterion) {
         let (method, one) = runtime.block_on(issued(dir.path(), method)).expect("a method and its credential");
         let Material::Certificate { chain_pem, .. } = &one.material else { panic!("not a certificate") };
         let chain: Vec<_> = CertificateDer::pem_slice_iter(chain_pem.as_bytes()).map(|der| der.expect("PEM")).collect();
-        let ours = method.client_verifier().expect("the method asks for certificates");
+        let ours = method.client_certificates().expect("the method asks for certificates").verifier;
         verify(c, &format!("mtls/verify/ours/{name}"), &*ours, &chain);
 
         let ca = dir.path().join("bench/ca");

@@ -45,6 +45,11 @@ pub(crate) enum Notice {
         /// How long a silence is borne.
         silence: Duration,
     },
+    /// With the next handshake only, after that long at most: what is connected stays so.
+    NextHandshake {
+        /// The time.
+        period: Duration,
+    },
     /// There is no credential.
     Nothing,
     /// A server of the user's does not tell.
@@ -97,6 +102,7 @@ pub(crate) fn notice(method: &Method) -> Notice {
             TokenValidation::Opaque { cache: kept } => cache(kept),
             TokenValidation::Jwt { .. } => Notice::AtExpiry { leeway: config.rules.leeway },
         },
+        MethodConfig::Mtls(config) if !config.recheck => Notice::NextHandshake { period: config.crl_reload },
         MethodConfig::Mtls(config) => Notice::Within { period: config.crl_reload, what: "CRL reload" },
     }
 }
@@ -223,7 +229,10 @@ pub(crate) fn describe(variant: &Variant) -> String {
                 0 => String::new(),
                 population => format!(" of {population}"),
             };
-            format!("client certificate{key}{chain}, CRL{of} reloaded every {}", time(config.crl_reload))
+            let when = if config.recheck { "" } else { ", looked at in handshakes only" };
+            let resumed = if config.resumption { ", sessions resumed" } else { "" };
+            let reload = time(config.crl_reload);
+            format!("client certificate{key}{chain}, CRL{of} reloaded every {reload}{when}{resumed}")
         }
     }
 }

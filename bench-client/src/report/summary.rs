@@ -20,7 +20,7 @@ pub use cost::{CpuPerRequest, Operations, WireBytes};
 pub use handshake::{Counted, HandshakeCase, HandshakeSummary};
 pub use latency::{AddedLatency, CurvePoint, LatencySummary, Percentiles, ValidationTime};
 pub use resources::{Resources, Side, TcpPerRequest};
-pub use revocation::{Bracket, RevocationSummary, WindowView};
+pub use revocation::{Bracket, ByConnection, Law, RevocationSummary, WindowView};
 pub use setup::{SetupStepSummary, SetupSummary};
 pub use sweep::{LineCrossings, Quantity, SweepLine, SweepPanel, SweepPoint, SweepSummary};
 pub use throughput::ThroughputSummary;

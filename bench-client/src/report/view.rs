@@ -1,6 +1,7 @@
 //! The report's tables as text, made once: the terminal, Markdown, CSV and HTML only draw them.
 
 mod handshake;
+mod revocation;
 
 use serde::Serialize;
 
@@ -77,6 +78,7 @@ impl Entry {
 }
 
 const MICROSECOND: f64 = 1e3;
+const MILLISECOND: f64 = 1e6;
 const PERCENT: f64 = 0.01;
 const MEBIBYTE: f64 = 1_048_576.0;
 
@@ -116,6 +118,16 @@ fn bracket(cell: &Cell<Bracket>) -> Entry {
         },
         Cell::Blank { blank } => Entry::blank(blank),
     }
+}
+
+/// A row of a variant.
+fn row(variant: &VariantSummary, cells: Vec<Entry>) -> Row {
+    Row { name: variant.name.clone(), method: variant.method.clone(), detail: variant.options.clone(), cells }
+}
+
+/// A column of words.
+fn text(key: &'static str, title: &'static str) -> Column {
+    Column { numeric: false, ..column(key, title, "") }
 }
 
 type Cells = fn(&VariantSummary) -> Entry;
@@ -284,7 +296,7 @@ pub(crate) fn resources(summary: &Summary) -> Table {
 /// How long revoked credentials lived on.
 pub(crate) fn revocation(summary: &Summary) -> Table {
     let columns: Vec<(Column, Cells)> = vec![
-        (Column { numeric: false, ..column("promise", "Bounded by", "") }, |v| match &v.revocation {
+        (text("promise", "Bounded by"), |v| match &v.revocation {
             Cell::Known(found) => Entry::text(found.promise.clone()),
             Cell::Blank { blank } => Entry::blank(blank),
         }),
@@ -371,7 +383,8 @@ pub(crate) fn verdict(verdict: &CheckVerdict) -> &'static str {
 
 /// The tables that only some runs have.
 pub(crate) fn extras(summary: &Summary) -> Vec<Extra> {
-    sweep::extras(summary).into_iter().chain(handshake::extras(summary)).collect()
+    let of_handshakes = handshake::extras(summary);
+    sweep::extras(summary).into_iter().chain(revocation::extras(summary)).chain(of_handshakes).collect()
 }
 
 /// All tables that the run has rows for.

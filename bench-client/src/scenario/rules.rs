@@ -31,6 +31,7 @@ pub(super) fn check(scenario: &Scenario, problems: &Problems) {
     }
     for variant in &scenario.variants {
         check_variant(variant, problems);
+        check_sharing(scenario, variant, problems);
         if let Some(Variant { name, method, .. }) = &variant.variant
             && method.is_mtls()
             && variant.server.transport == Transport::Plaintext
@@ -50,6 +51,26 @@ pub(super) fn check(scenario: &Scenario, problems: &Problems) {
         check_selection(scenario, measurement, problems);
         check_measurement(scenario, measurement, problems);
         check_share(scenario, measurement, problems);
+    }
+}
+
+/// Replicas share what is outside of a process.
+fn check_sharing(scenario: &Scenario, written: &WrittenVariant, problems: &Problems) {
+    let Some(variant) = &written.variant else { return };
+    let in_memory = match variant.method.reference() {
+        Some(MethodConfig::ApiKey(api_key)) => !api_key.store.is_shared(),
+        Some(MethodConfig::Basic(basic)) => !basic.store.is_shared(),
+        _ => false,
+    };
+    if scenario.replicas.get() > 1 && in_memory {
+        problems.error(
+            written.places.of("store"),
+            format!(
+                "variant \"{}\": its store is in memory, which {} replicas do not share; write for instance \
+                 store = {{ kind = \"sqlite\" }}",
+                variant.name, scenario.replicas
+            ),
+        );
     }
 }
 
@@ -227,7 +248,7 @@ fn check_measurement(scenario: &Scenario, written: &WrittenMeasurement, problems
         }
         let mtls: Vec<&str> = variants
             .iter()
-            .filter(|variant| matches!(variant.method.reference(), Some(MethodConfig::Mtls(_))))
+            .filter(|variant| matches!(variant.method.reference(), Some(MethodConfig::Mtls(mtls)) if !mtls.resumption))
             .map(|variant| variant.name.as_str())
             .collect();
         if !mtls.is_empty() {
@@ -235,7 +256,7 @@ fn check_measurement(scenario: &Scenario, written: &WrittenMeasurement, problems
                 at,
                 format!(
                     "{place}: {what}, but the server resumes no session of a client certificate; \
-                     write \"{fresh}\", or leave out {}",
+                     write \"{fresh}\", leave out {0}, or give it resumption = true",
                     mtls.join(", ")
                 ),
             );

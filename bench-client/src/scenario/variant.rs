@@ -14,7 +14,7 @@ use super::reader::{Places, Problems, Section};
 use super::store::{read_cache, read_follow, read_store};
 use super::sweep::Steps;
 use super::target::{self, Target};
-use super::value::{duration_in, name, number, one_of, positive, show, text, token_lifetime, whole};
+use super::value::{duration_in, flag, name, number, one_of, positive, show, text, token_lifetime, whole};
 use crate::plan::{CredentialSource, ExternalMethod, Method, MethodWord, PoolPlan, ServerPlan, Variant};
 
 /// A variant as it was written.
@@ -71,6 +71,8 @@ const BELONGS: &[(&str, &str)] = &[
     ("crl_population", "method \"mtls\""),
     ("key", "method \"mtls\""),
     ("chain_length", "method \"mtls\""),
+    ("recheck", "method \"mtls\""),
+    ("resumption", "method \"mtls\""),
 ];
 
 /// A verified password is remembered no longer than this, whatever revokes it.
@@ -328,6 +330,8 @@ fn read_mtls(section: &mut Section<'_>) -> Option<Options> {
     let key = section.or("key", CertificateKey::default(), one_of(KEYS));
     let certificates = section.or("chain_length", ChainLength::default().into(), whole(1..=3_u8));
     let chain_length = ChainLength::try_from(certificates).expect("the range is that of the type");
+    let recheck = section.or("recheck", true, flag);
+    let resumption = section.or("resumption", false, flag);
     let crl_reload = crl_reload?;
     if crl_reload > crl_validity / 4 {
         let (reload, quarter) = (show(crl_reload), show(crl_validity / 4));
@@ -339,8 +343,17 @@ fn read_mtls(section: &mut Section<'_>) -> Option<Options> {
             ),
         );
     }
-    let mtls =
-        MtlsConfig { crl_reload, crl_validity, certificate_lifetime, trust_domain, crl_population, key, chain_length };
+    let mtls = MtlsConfig {
+        crl_reload,
+        crl_validity,
+        certificate_lifetime,
+        trust_domain,
+        crl_population,
+        key,
+        chain_length,
+        recheck,
+        resumption,
+    };
     Some((MethodConfig::Mtls(mtls), None))
 }
 

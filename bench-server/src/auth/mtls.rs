@@ -2,7 +2,8 @@
 //!
 //! A certificate is verified once, in the handshake. What may change while its connection lives is checked again for
 //! every request from memory: the end of the certificate, and whether its serial number is on the current CRL. A
-//! revocation therefore takes effect within one reload interval, on new and on open connections.
+//! revocation therefore takes effect within one reload interval, on new and on open connections, and on resumed sessions
+//! where the configuration allows them. Whoever switches that off (`recheck`) can measure what then survives.
 
 mod revocation;
 mod verifier;
@@ -12,11 +13,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use rustls::server::danger::ClientCertVerifier;
-
 use self::revocation::Status;
 use self::verifier::Verifier;
-use crate::auth::{AdminError, BuildError, Cause, Environment, Principal, Rejection, Request};
+use crate::auth::{AdminError, BuildError, Cause, ClientCertificates, Environment, Principal, Rejection, Request};
 use crate::config::{CertificateKey, MtlsConfig, READ_SCOPE};
 use crate::contract::{IssueRequest, Issued, Material};
 use crate::credential::x509;
@@ -37,6 +36,8 @@ pub struct Mtls {
     scopes: Arc<str>,
     lifetime: Duration,
     key: CertificateKey,
+    recheck: bool,
+    resumption: bool,
     crl_reload: Duration,
     next_client: Arc<AtomicU64>,
     meter: Arc<Meter>,
@@ -65,6 +66,8 @@ impl Mtls {
             scopes: READ_SCOPE.into(),
             lifetime: config.certificate_lifetime,
             key: config.key,
+            recheck: config.recheck,
+            resumption: config.resumption,
             crl_reload: config.crl_reload,
             meter: environment.meter.clone(),
         })
@@ -77,11 +80,13 @@ impl Mtls {
             return Err(Rejection::Invalid(Cause::Expired));
         }
         // Not counted as a store lookup: the revoked serials came with the CRL, nothing is read for this request.
-        match self.verifier.current().status(&identity.issuer, &identity.serial, request.now) {
-            Status::Good => {}
-            Status::Revoked => return Err(Rejection::Invalid(Cause::Revoked)),
-            Status::Unknown => {
-                return Err(Rejection::Unavailable { dependency: "crl", retry_after: self.crl_reload });
+        if self.recheck {
+            match self.verifier.current().status(&identity.issuer, &identity.serial, request.now) {
+                Status::Good => {}
+                Status::Revoked => return Err(Rejection::Invalid(Cause::Revoked)),
+                Status::Unknown => {
+                    return Err(Rejection::Unavailable { dependency: "crl", retry_after: self.crl_reload });
+                }
             }
         }
         if !identity.spiffe_id.starts_with(&self.identity_prefix) {
@@ -143,9 +148,9 @@ impl Mtls {
         }
     }
 
-    /// The verifier of client certificates for this profile's listener; it follows the CRL files by itself.
-    pub(crate) fn client_verifier(&self) -> Arc<dyn ClientCertVerifier> {
-        self.verifier.clone()
+    /// How this profile's listener asks for certificates; the verifier follows the CRL files by itself.
+    pub(crate) fn client_certificates(&self) -> ClientCertificates {
+        ClientCertificates { verifier: self.verifier.clone(), resumption: self.resumption }
     }
 }
 

@@ -161,14 +161,17 @@ async fn connection(mut stream: TcpStream, peer: SocketAddr, listener: Arc<Liste
         }
     };
     let session = stream.get_ref().1;
-    match session.handshake_kind() {
-        Some(HandshakeKind::Resumed) => meter.handshakes_resumed.add(),
-        _ => meter.handshakes_full.add(),
-    }
     // Read once: a certificate cannot change within a connection.
     let leaf = session.peer_certificates().and_then(|chain| chain.first());
-    if leaf.is_some() {
-        meter.handshakes_with_certificate.add();
+    match session.handshake_kind() {
+        Some(HandshakeKind::Resumed) => meter.handshakes_resumed.add(),
+        _ => {
+            meter.handshakes_full.add();
+            // That of a resumed session was verified when the session began.
+            if leaf.is_some() {
+                meter.handshakes_with_certificate.add();
+            }
+        }
     }
     let identity = leaf.map(|leaf| ClientIdentity::from_der(leaf));
     let caller = match identity {

@@ -5,11 +5,11 @@
 use std::sync::Arc;
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, ServerSessionMemoryCache};
 use rustls::{CipherSuite, ServerConfig, ServerConnection, SupportedProtocolVersion};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
+use crate::auth::ClientCertificates;
 use crate::config::{HttpVersion, KeyExchange};
 
 /// Sessions kept for resumption per listener, shared by its workers. Every handshake over TLS 1.3 stores two.
@@ -24,8 +24,8 @@ const SUITES_OF_128_BITS: [CipherSuite; 3] = [
 const ALPN_HTTP1: &[u8] = b"http/1.1";
 const ALPN_HTTP2: &[u8] = b"h2";
 
-/// The TLS configuration of a listener. With a client verifier there is no resumption at all: a resumed session brings
-/// back the stored client certificate without verifying it again, past any revocation.
+/// The TLS configuration of a listener. Where clients bring certificates there is no resumption unless it is asked for: a
+/// resumed session brings back the stored certificate without verifying it again, past any revocation.
 ///
 /// # Errors
 /// As rustls: the key does not fit the certificate, or the provider lacks the protocol version.
@@ -34,22 +34,22 @@ pub(crate) fn configuration(
     http: &[HttpVersion],
     key_exchange: Option<KeyExchange>,
     (chain, key): (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>),
-    client_verifier: Option<Arc<dyn ClientCertVerifier>>,
+    clients: Option<ClientCertificates>,
 ) -> Result<ServerConfig, rustls::Error> {
     let builder = ServerConfig::builder_with_provider(Arc::new(KeyExchange::provider(key_exchange)))
         .with_protocol_versions(&[version])?;
-    let asks_for_certificate = client_verifier.is_some();
-    let builder = match client_verifier {
-        Some(verifier) => builder.with_client_cert_verifier(verifier),
+    let resumes = clients.as_ref().is_none_or(|clients| clients.resumption);
+    let builder = match clients {
+        Some(clients) => builder.with_client_cert_verifier(clients.verifier),
         None => builder.with_no_client_auth(),
     };
     let mut configuration = builder.with_single_cert(chain, key)?;
     configuration.alpn_protocols = http.iter().map(|version| alpn(*version).to_vec()).collect();
-    if asks_for_certificate {
+    if resumes {
+        configuration.session_storage = ServerSessionMemoryCache::new(SESSIONS);
+    } else {
         configuration.session_storage = Arc::new(NoServerSessionStorage {});
         configuration.send_tls13_tickets = 0;
-    } else {
-        configuration.session_storage = ServerSessionMemoryCache::new(SESSIONS);
     }
     Ok(configuration)
 }
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn listeners_with_client_certificates_never_resume() {
+    fn listeners_with_client_certificates_resume_only_where_told() {
         let (chain, key) = certificate();
         let mut roots = RootCertStore::empty();
         roots.add(chain[0].clone()).unwrap();
@@ -132,12 +132,15 @@ mod tests {
                 .build()
                 .unwrap();
         for version in [&TLS12, &TLS13] {
-            let (chain, key) = (chain.clone(), key.clone_key());
-            let verifier = Some(verifier.clone());
-            let made = configuration(version, &[HttpVersion::Http1], None, (chain, key), verifier).unwrap();
-            assert!(!made.session_storage.can_cache());
-            assert_eq!(made.send_tls13_tickets, 0);
-            assert!(!made.ticketer.enabled());
+            let made = |resumption| {
+                let clients = Some(ClientCertificates { verifier: verifier.clone(), resumption });
+                let certificate = (chain.clone(), key.clone_key());
+                configuration(version, &[HttpVersion::Http1], None, certificate, clients).unwrap()
+            };
+            assert!(!made(false).session_storage.can_cache());
+            assert_eq!(made(false).send_tls13_tickets, 0);
+            assert!(!made(false).ticketer.enabled());
+            assert!(made(true).session_storage.can_cache());
         }
     }
 }

@@ -168,7 +168,7 @@ impl Redis {
     pub(crate) async fn insert_user(&self, user: &User) -> Result<bool, StoreError> {
         let mut insert = redis::cmd("SET");
         insert.arg(self.user_name(&user.name)).arg(json(&StoredUser::from(user))).arg("NX");
-        let set: Option<String> = self.ask("write", &insert).await?;
+        let set: Option<String> = self.ask_once("write", &insert).await?;
         Ok(set.is_some())
     }
 
@@ -236,7 +236,19 @@ impl Redis {
         write.cmd("PUBLISH").arg(&name).arg("new").ignore();
     }
 
+    /// A command that may be repeated: it is, once, where the connection turns out to have been lost since the last.
     async fn ask<T: FromRedisValue>(&self, action: &str, command: &Cmd) -> Result<T, StoreError> {
+        let line = self.line().await?;
+        match command.query_async(&mut line.connection.clone()).await {
+            Err(error) if error.is_connection_dropped() => {
+                drop(self.failed(&line, action, error));
+                self.ask_once(action, command).await
+            }
+            answer => answer.map_err(|error| self.failed(&line, action, error)),
+        }
+    }
+
+    async fn ask_once<T: FromRedisValue>(&self, action: &str, command: &Cmd) -> Result<T, StoreError> {
         let line = self.line().await?;
         command.query_async(&mut line.connection.clone()).await.map_err(|error| self.failed(&line, action, error))
     }

@@ -43,7 +43,8 @@ pub(super) fn check<'a>(plan: &'a Plan, trials: &Trials<'a>, summary: &Summary, 
         .collect();
     let name = format!("{}: {}", variant.name, title(notice));
     match notice {
-        Notice::Nothing | Notice::Untold => Vec::new(),
+        // Whether a connection is kept is for the client to say.
+        Notice::Nothing | Notice::Untold | Notice::NextHandshake { .. } => Vec::new(),
         Notice::Immediate => vec![immediate(name, &windows, found.probe_interval_ns)],
         // How soon within that is for the figures to say: it depends on the machine.
         Notice::Pushed { silence } => vec![within(name, &windows, silence)],
@@ -59,6 +60,7 @@ fn title(notice: Notice) -> &'static str {
     match notice {
         Notice::Immediate => "a revocation is noticed at once",
         Notice::Within { .. } => "a revocation is noticed within the period",
+        Notice::NextHandshake { .. } => "a revocation is noticed with the next handshake",
         Notice::Pushed { .. } => "a revocation is noticed when the store tells of it",
         Notice::AtExpiry { .. } => "a revoked token lives until it expires",
         Notice::Nothing => "nothing to revoke",
@@ -70,6 +72,7 @@ fn expectation(notice: Notice) -> String {
     match notice {
         Notice::Immediate => format!("under {PROBES} probe intervals"),
         Notice::Within { period, what } => format!("0 to {} ({what})", duration(period.as_nanos() as f64)),
+        Notice::NextHandshake { period } => format!("{} in new handshakes", duration(period.as_nanos() as f64)),
         Notice::Pushed { silence } => format!("0 to {} (longest silence)", duration(silence.as_nanos() as f64)),
         Notice::AtExpiry { .. } => "the token's expiry".to_owned(),
         Notice::Nothing | Notice::Untold => "nothing".to_owned(),

@@ -275,6 +275,9 @@ fn promise(notice: Notice, lifetime_ns: Option<u64>) -> String {
             };
             format!("token expiry{lifetime}{leeway}")
         }
+        Notice::NextHandshake { period } => {
+            format!("CRL reload {} and a new handshake", duration(period.as_nanos() as f64))
+        }
         Notice::Pushed { silence } => {
             format!("told by the store; silence of {}", duration(silence.as_nanos() as f64))
         }
@@ -289,6 +292,6 @@ fn promise_ns(notice: Notice, lifetime_ns: Option<u64>) -> Option<u64> {
         Notice::Immediate => Some(0),
         Notice::Within { period, .. } | Notice::Pushed { silence: period } => nanoseconds(period),
         Notice::AtExpiry { leeway } => lifetime_ns?.checked_add(nanoseconds(leeway)?),
-        Notice::Nothing | Notice::Untold => None,
+        Notice::NextHandshake { .. } | Notice::Nothing | Notice::Untold => None,
     }
 }

@@ -1,6 +1,6 @@
 //! Tables of new connections and of what it takes to begin.
 
-use super::{Column, Entry, MICROSECOND, Row, Table, column, count, estimate, figure};
+use super::{Column, Entry, MICROSECOND, Row, Table, column, count, estimate, figure, row, text};
 use crate::plan::SessionKind;
 use crate::record::Channel;
 use crate::report::cell::{Cell, Estimate};
@@ -181,14 +181,6 @@ fn setup(summary: &Summary) -> Option<Table> {
         .collect();
     let columns = columns.into_iter().map(|(column, _)| column).collect();
     (!rows.is_empty()).then_some(Table { name: "setup", columns, rows })
-}
-
-fn row(variant: &VariantSummary, cells: Vec<Entry>) -> Row {
-    Row { name: variant.name.clone(), method: variant.method.clone(), detail: variant.options.clone(), cells }
-}
-
-fn text(key: &'static str, title: &'static str) -> Column {
-    Column { numeric: false, ..column(key, title, "") }
 }
 
 fn whole(cell: &Cell<f64>) -> Entry {

@@ -15,6 +15,7 @@ use crate::config::{
     PasswordHash, Profile, Push, RemoteStore, StoreUrl,
 };
 use crate::contract::{IssueRequest, Issued, Material};
+use crate::store::instance::{PrivateServer, ServerKind};
 use crate::store::testing;
 
 /// Longer than any test: what ends an entry is what is heard, not its time.
@@ -469,4 +470,81 @@ async fn pass(mut client: tokio::net::UnixStream, server: String, mut state: tok
             },
         }
     }
+}
+
+/// RV-5: the store's server is killed under load, over and over. What was acknowledged as revoked is never accepted again:
+/// not while the server is down, not while it recovers, and not from what it has kept.
+async fn killed(kind: ServerKind, follow: Follow, tries: usize) {
+    let server = tokio::task::spawn_blocking(move || PrivateServer::start(kind).expect("installed"));
+    let mut server = server.await.expect("no panic");
+    let remote = RemoteStore { timeout: Duration::from_millis(500), ..RemoteStore::new(server.url()) };
+    let store = match kind {
+        ServerKind::Redis => StoreConfig::Redis(remote),
+        ServerKind::Postgres => StoreConfig::Postgres(remote),
+    };
+    let nodes = Nodes::new();
+    let method = api_key(store, follow);
+    let (one, other) = (nodes.start(&method).await, nodes.start(&method).await);
+    let issued = one.issue(tries + 1).await;
+    let (valid, issued) = issued.split_last().expect("one more");
+    for (number, credential) in issued.iter().enumerate() {
+        let accepted = async {
+            while other.present(credential).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        timeout(PATIENCE, accepted).await.unwrap_or_else(|_| panic!("{kind:?}, try {number}: it has not come back"));
+        // This node may not have come back yet: who is not told that it is done asks again.
+        while one.method.revoke(&credential.id).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        // The news is on its way, and the server dies; it is up again after a while of nothing.
+        let dead = tokio::task::spawn_blocking(move || {
+            server.kill().expect("it was running");
+            server.restart().expect("it starts again");
+            server
+        });
+        tokio::pin!(dead);
+        let (mut refused, mut late) = (false, 0);
+        server = loop {
+            match other.present(credential).await {
+                Ok(_) if refused => late += 1,
+                Ok(_) | Err(Rejection::Unavailable { .. }) => {}
+                Err(_) => refused = true,
+            }
+            tokio::select! {
+                biased;
+                server = &mut dead => break server.expect("no panic"),
+                () = tokio::task::yield_now() => {}
+            }
+        };
+        other.until_refused(credential, "after the crash").await;
+        let back = async {
+            while other.present(valid).await.is_err() {
+                late += usize::from(other.present(credential).await.is_ok());
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        timeout(PATIENCE, back).await.expect("others are accepted again");
+        late += usize::from(other.present(credential).await.is_ok());
+        assert_eq!(late, 0, "{kind:?}, try {number}: accepted after a refusal");
+    }
+    let fresh = nodes.start(&method).await;
+    for credential in issued {
+        for node in [&other, &fresh] {
+            assert!(matches!(node.present(credential).await, Err(Rejection::Invalid(_))), "{kind:?}: it was forgotten");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_redis_that_is_killed_a_hundred_times_forgets_no_revocation() {
+    killed(ServerKind::Redis, Follow::Push(Push::Pubsub), 100).await;
+}
+
+#[tokio::test]
+async fn a_postgres_that_is_killed_forgets_no_revocation() {
+    // A hundred take two minutes: AUTHBENCH_KILLS=100.
+    let tries = std::env::var("AUTHBENCH_KILLS").ok().and_then(|tries| tries.parse().ok()).unwrap_or(8);
+    killed(ServerKind::Postgres, Follow::Push(Push::Notify), tries).await;
 }

@@ -118,7 +118,7 @@ impl Fixture {
         let server = ServerConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&[version])
             .unwrap()
-            .with_client_cert_verifier(self.mtls.client_verifier())
+            .with_client_cert_verifier(self.mtls.client_certificates().verifier)
             .with_single_cert(chain, key)
             .unwrap();
         let mut roots = RootCertStore::empty();
