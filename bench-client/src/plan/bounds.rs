@@ -2,21 +2,29 @@
 
 use std::time::Duration;
 
-use bench_server::contract::{MethodConfig, TokenValidation};
+use bench_server::contract::{CacheConfig, Follow, MethodConfig, TokenValidation};
 
 use super::Variant;
 
 impl Variant {
-    /// The time between two looks of the server at what was revoked: a cache's TTL or poll, a deny-list's poll, a CRL's reload; where it is told, the longest silence.
-    /// `None` where the server looks on every request, or never, or is the user's and does not tell.
+    /// The time between two looks of the server at what was revoked: a cache's TTL or poll, a deny-list's poll, a CRL's
+    /// reload. `None` where the server looks on every request, is told, never looks, or is the user's and does not tell.
     pub fn revocation_interval(&self) -> Option<Duration> {
+        let of_cache = |cache: CacheConfig| match cache.follow {
+            None => Some(cache.ttl),
+            Some(Follow::Poll(every)) => Some(every.min(cache.ttl)),
+            Some(Follow::Push(_)) => None,
+        };
         match self.method.reference()? {
             MethodConfig::None => None,
-            MethodConfig::ApiKey(api_key) => api_key.cache.map(|cache| cache.bound()),
-            MethodConfig::Basic(basic) => basic.cache.map(|cache| cache.bound()),
-            MethodConfig::Jwt(jwt) => jwt.denylist.as_ref().map(|denylist| denylist.follow.bound()),
+            MethodConfig::ApiKey(api_key) => api_key.cache.and_then(of_cache),
+            MethodConfig::Basic(basic) => basic.cache.and_then(of_cache),
+            MethodConfig::Jwt(jwt) => match jwt.denylist.as_ref()?.follow {
+                Follow::Poll(every) => Some(every),
+                Follow::Push(_) => None,
+            },
             MethodConfig::OAuth2(oauth2) => match &oauth2.validation {
-                TokenValidation::Opaque { cache } => cache.map(|cache| cache.ttl),
+                TokenValidation::Opaque { cache } => cache.and_then(of_cache),
                 TokenValidation::Jwt { .. } => None,
             },
             MethodConfig::Mtls(mtls) => Some(mtls.crl_reload),
@@ -24,20 +32,26 @@ impl Variant {
     }
 
     /// The longest that a revoked credential should be accepted, if tokens live for `lifetime` (by default as the
-    /// variant says): the interval between two looks, or the rest of a token's life where nobody looks. Zero also where a
-    /// server of the user's does not tell.
+    /// variant says): the interval between two looks, the longest silence of a store that tells, or the rest of a token's
+    /// life where nobody looks. Zero also where a server of the user's does not tell.
     pub fn longest_window(&self, lifetime: Option<Duration>) -> Duration {
         let Some(method) = self.method.reference() else { return Duration::ZERO };
-        let leeway = match method {
-            MethodConfig::Jwt(jwt) => jwt.rules.leeway,
+        let of_cache = |cache: Option<CacheConfig>| cache.map_or(Duration::ZERO, |cache| cache.bound());
+        let rest_of_life = |leeway| lifetime.or(self.credential_lifetime()).unwrap_or_default() + leeway;
+        match method {
+            MethodConfig::None => Duration::ZERO,
+            MethodConfig::ApiKey(api_key) => of_cache(api_key.cache),
+            MethodConfig::Basic(basic) => of_cache(basic.cache),
+            MethodConfig::Jwt(jwt) => {
+                let rest = rest_of_life(jwt.rules.leeway);
+                jwt.denylist.as_ref().map_or(rest, |denylist| denylist.follow.bound().min(rest))
+            }
             MethodConfig::OAuth2(oauth2) => match &oauth2.validation {
-                TokenValidation::Jwt { .. } => oauth2.rules.leeway,
-                TokenValidation::Opaque { .. } => return self.revocation_interval().unwrap_or_default(),
+                TokenValidation::Jwt { .. } => rest_of_life(oauth2.rules.leeway),
+                TokenValidation::Opaque { cache } => of_cache(*cache),
             },
-            _ => return self.revocation_interval().unwrap_or_default(),
-        };
-        let rest_of_life = lifetime.or(self.credential_lifetime()).unwrap_or_default() + leeway;
-        self.revocation_interval().map_or(rest_of_life, |interval| interval.min(rest_of_life))
+            MethodConfig::Mtls(mtls) => mtls.crl_reload,
+        }
     }
 
     /// How long the variant's credentials live; `None` where they do not expire by themselves.

@@ -8,6 +8,7 @@
 //! * at most [`TRIALS`] trials of a setup, and as many revocations per case, over a phase, lifetime and watch that are as short as the variants' own
 //!   TTLs and intervals let them be; for a server of the user's, which does not tell them, as written.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use bench_server::contract::{Algorithm, CertificateKey, MethodConfig};
@@ -65,7 +66,7 @@ pub(super) fn shorten(plan: &mut Plan) {
                 MeasurementKind::Revocation(revocation) => {
                     let cases = plan.cases.iter().filter(|case| &case.measurement == name);
                     let variants: Vec<&Variant> = cases.filter_map(|case| plan.variant(&case.variant)).collect();
-                    shorten_revocation(revocation, &variants);
+                    shorten_revocation(revocation, plan.replicas, &variants);
                 }
             }
             measurement
@@ -86,15 +87,16 @@ fn pool_limit(variant: &Variant) -> usize {
 }
 
 /// Never longer than it was, and never shorter than what the variants need to show their window.
-fn shorten_revocation(plan: &mut RevocationPlan, variants: &[&Variant]) {
+fn shorten_revocation(plan: &mut RevocationPlan, replicas: NonZeroU32, variants: &[&Variant]) {
     let interval = variants.iter().filter_map(|variant| variant.revocation_interval()).max().unwrap_or_default();
     plan.trials = plan.trials.min(TRIALS);
+    plan.at_a_time = plan.trials;
     if variants.iter().any(|variant| variant.method.external().is_some()) {
         return;
     }
     plan.phase = plan.phase.min(interval.max(PHASE));
     // `exp` counts whole seconds.
-    let lifetime = Duration::from_secs((plan.phase + MARGIN).as_secs() + 1);
+    let lifetime = Duration::from_secs((plan.latest_revocation(replicas) + MARGIN).as_secs() + 1);
     plan.lifetime = plan.lifetime.map(|written| written.min(lifetime));
     let needed = variants.iter().map(|variant| variant.longest_window(plan.lifetime)).max().unwrap_or_default();
     plan.watch = plan.watch.min(needed + MARGIN);
