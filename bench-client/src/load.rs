@@ -40,7 +40,7 @@ mod slice;
 mod slot;
 mod tally;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod tls;
 
 /// Where requests go.

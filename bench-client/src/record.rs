@@ -236,8 +236,8 @@ pub struct RevocationWindow {
     pub acknowledged_after_ns: u64,
     /// From the acknowledgement to the send of the last request that was still accepted; `None` if none was.
     pub last_accepted_ns: Option<u64>,
-    /// From the acknowledgement to the send of the first request that was rejected; `None` if the watch ended first,
-    /// which is a finding.
+    /// From the acknowledgement to the answer to the first request after it that was rejected; `None` if the watch ended
+    /// first, which is a finding. The credential ended between the send of the last acceptance and this.
     pub first_rejected_ns: Option<u64>,
     /// Longest gap between two probes around the change: the resolution really had.
     pub resolution_ns: u64,

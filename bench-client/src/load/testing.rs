@@ -16,17 +16,17 @@ use tokio_rustls::TlsAcceptor;
 use super::Endpoint;
 
 /// A request as a test server saw it.
-pub(super) struct Seen<'a> {
+pub(crate) struct Seen<'a> {
     /// How many connections were accepted before this request's.
-    pub(super) connection: usize,
+    pub(crate) connection: usize,
     /// How many requests came before it, on all connections.
-    pub(super) number: usize,
+    pub(crate) number: usize,
     /// Its head (over HTTP/2: its `authorization`).
-    pub(super) head: &'a str,
+    pub(crate) head: &'a str,
 }
 
 /// What a test server does with a request.
-pub(super) enum Reply {
+pub(crate) enum Reply {
     /// Sends these bytes.
     Answer(String),
     /// Sends these bytes and closes.
@@ -40,17 +40,17 @@ pub(super) enum Reply {
 }
 
 /// An answer that names a principal.
-pub(super) fn ok(principal: &str) -> String {
+pub(crate) fn ok(principal: &str) -> String {
     answer("200 OK", "", &format!("{{\"principal\":\"{principal}\"}}"))
 }
 
 /// An answer with a status and further field lines.
-pub(super) fn answer(status: &str, fields: &str, body: &str) -> String {
+pub(crate) fn answer(status: &str, fields: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n{fields}\r\n{body}", body.len())
 }
 
 /// API keys `key-0`, `key-1` …, of principals `app-0`, `app-1` ….
-pub(super) fn keys(count: usize) -> Vec<Issued> {
+pub(crate) fn keys(count: usize) -> Vec<Issued> {
     (0..count)
         .map(|i| Issued {
             id: format!("k{i}"),
@@ -65,14 +65,14 @@ pub(super) fn honest(seen: &Seen<'_>) -> Reply {
     Reply::Answer(ok(&principal(seen.head)))
 }
 
-fn principal(head: &str) -> String {
+pub(crate) fn principal(head: &str) -> String {
     let key = head.split("key-").nth(1).unwrap_or("none");
     let digits: String = key.chars().take_while(char::is_ascii_digit).collect();
     format!("app-{digits}")
 }
 
 /// A CA, and what it signed.
-pub(super) struct Pki {
+pub(crate) struct Pki {
     ca: rcgen::CertifiedIssuer<'static, rcgen::KeyPair>,
     /// Whether its servers resume sessions.
     resumes: bool,
@@ -132,19 +132,19 @@ impl Pki {
 }
 
 /// How a test server is set up.
-pub(super) struct Setup<'a> {
-    pub(super) transport: Transport,
-    pub(super) http: HttpVersion,
-    pub(super) pki: Option<&'a Pki>,
-    pub(super) client_certificates: bool,
+pub(crate) struct Setup<'a> {
+    pub(crate) transport: Transport,
+    pub(crate) http: HttpVersion,
+    pub(crate) pki: Option<&'a Pki>,
+    pub(crate) client_certificates: bool,
 }
 
 /// HTTP/1.1 in plaintext.
-pub(super) const PLAIN: Setup<'static> =
+pub(crate) const PLAIN: Setup<'static> =
     Setup { transport: Transport::Plaintext, http: HttpVersion::Http1, pki: None, client_certificates: false };
 
 /// Starts a server on the runtime of the test.
-pub(super) async fn serve(setup: Setup<'_>, handler: impl Fn(&Seen<'_>) -> Reply + Send + Sync + 'static) -> Endpoint {
+pub(crate) async fn serve(setup: Setup<'_>, handler: impl Fn(&Seen<'_>) -> Reply + Send + Sync + 'static) -> Endpoint {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let tls = setup.pki.map(|pki| pki.server(setup.http, setup.client_certificates));

@@ -153,7 +153,7 @@ async fn probe(
     }
     trial.unproved.set(trial.unproved.get() - 1);
     trial.proved.notify_one();
-    let mut probes = vec![Probe { sent: proof.sent, verdict: Verdict::Accepted }];
+    let mut probes = vec![Probe { sent: proof.sent, done: proof.done, verdict: Verdict::Accepted }];
     let mut unjudged = 0;
     let mut due = (proof.sent + settings.probe_interval).max(proof.done);
     loop {
@@ -164,7 +164,7 @@ async fn probe(
             return Err(format!("the credential was refused before its revocation: {:?}", answer.outcome));
         }
         unjudged += usize::from(verdict == Verdict::Nothing);
-        probes.push(Probe { sent: answer.sent, verdict });
+        probes.push(Probe { sent: answer.sent, done: answer.done, verdict });
         let now = Instant::now().into_std();
         match trial.state.get() {
             State::Revoked(acknowledged) if dead(&probes, acknowledged) || now >= acknowledged + settings.watch => {
@@ -284,7 +284,7 @@ mod tests {
         // Probes at 0, 20, 40, 60 …; the acknowledgement at 55.
         assert_eq!(ms(window.acknowledged_after_ns), 5);
         assert_eq!(window.last_accepted_ns, None);
-        assert_eq!(window.first_rejected_ns.map(ms), Some(5));
+        assert_eq!(window.first_rejected_ns.map(ms), Some(61 - 55));
         assert_eq!(ms(window.resolution_ns), 20);
         assert_eq!(window.exposure, 0);
         assert_eq!(ms(window.watched_ns), 100 + 1 - 55, "three refusals end it");
@@ -294,7 +294,7 @@ mod tests {
     async fn a_cache_lets_it_live_on_for_a_while() {
         let window = window_of(|now| if now < 155 { Outcome::Accepted } else { REFUSED }).await;
         assert_eq!(window.last_accepted_ns.map(ms), Some(140 - 55));
-        assert_eq!(window.first_rejected_ns.map(ms), Some(160 - 55));
+        assert_eq!(window.first_rejected_ns.map(ms), Some(161 - 55));
         assert_eq!(window.exposure, 5);
     }
 
@@ -313,9 +313,9 @@ mod tests {
         let trials = watch(&mut fakes, async { Ok(()) }, &moments, &settings()).await.expect("three windows");
         let windows: Vec<_> =
             trials.iter().map(|trial| trial.window(Place::default(), &[], &settings(), None)).collect();
-        // Acknowledged at 71: probes at 0, 20 … 80, at 7, 27 … 167, and at 70, 90, 110.
+        // Acknowledged at 71: probes at 0, 20 … 80, at 7, 27 … 167, and at 70, 90, 110, each answered 1 ms later.
         let first_rejected: Vec<_> = windows.iter().map(|window| window.first_rejected_ns.map(ms)).collect();
-        assert_eq!(first_rejected, [Some(80 - 71), Some(167 - 71), Some(110 - 71)]);
+        assert_eq!(first_rejected, [Some(81 - 71), Some(168 - 71), Some(111 - 71)]);
         assert_eq!(windows[1].exposure, 4); // 87, 107, 127, 147
     }
 
@@ -334,7 +334,7 @@ mod tests {
             _ => REFUSED,
         })
         .await;
-        assert_eq!(window.first_rejected_ns.map(ms), Some(60 - 55));
+        assert_eq!(window.first_rejected_ns.map(ms), Some(61 - 55));
         assert_eq!(window.last_accepted_ns.map(ms), Some(120 - 55));
     }
 
@@ -356,7 +356,7 @@ mod tests {
         let outcome = |now| if now < 60 { Outcome::Accepted } else { REFUSED };
         let trial = one(&mut [Fake { begun: Instant::now(), outcome }], revoke).await;
         let window = trial.expect("there is a window").window(Place::default(), &[], &settings(), None);
-        assert_eq!(window.first_rejected_ns.map(ms), Some(100 - 90));
+        assert_eq!(window.first_rejected_ns.map(ms), Some(101 - 90));
         assert_eq!((window.last_accepted_ns, window.exposure), (None, 0));
     }
 
@@ -378,7 +378,7 @@ mod tests {
         .await
         .expect("there is a window");
         assert_eq!(trial.unjudged, 2);
-        assert_eq!(trial.window(Place::default(), &[], &settings(), None).first_rejected_ns.map(ms), Some(100 - 55));
+        assert_eq!(trial.window(Place::default(), &[], &settings(), None).first_rejected_ns.map(ms), Some(101 - 55));
     }
 
     #[tokio::test(start_paused = true)]
@@ -407,5 +407,63 @@ mod tests {
         assert_eq!(expires(None), None);
         assert_eq!(expires(Some(trial.acknowledged_at + 3 * MS)), Some(3_000_000));
         assert_eq!(expires(Some(trial.acknowledged_at - 3 * MS)), Some(-3_000_000));
+    }
+
+    /// A server over real connections that goes on accepting each credential for a random time after the acknowledgement,
+    /// which only the test knows. The probes must bracket that time.
+    #[tokio::test]
+    async fn the_bracket_holds_the_truth() {
+        use std::collections::HashMap;
+        use std::sync::{Arc, Mutex};
+
+        use futures_util::{StreamExt as _, stream};
+
+        use crate::load::testing::{self, PLAIN, Reply};
+
+        const TRIALS: usize = 1_000;
+        let ends: Arc<Mutex<HashMap<String, std::time::Instant>>> = Arc::default();
+        let seen_by_server = ends.clone();
+        let endpoint = testing::serve(PLAIN, move |seen| {
+            let principal = testing::principal(seen.head);
+            let end = seen_by_server.lock().expect("no panic").get(&principal).copied();
+            match end {
+                Some(end) if std::time::Instant::now() >= end => {
+                    let challenge = "www-authenticate: Bearer realm=\"x\", error=\"invalid_token\"\r\n";
+                    Reply::Answer(testing::answer("401 No", challenge, ""))
+                }
+                _ => Reply::Answer(testing::ok(&principal)),
+            }
+        })
+        .await;
+        let settings = RevocationPlan { probe_interval: 5 * MS, ..settings() };
+        let keys = testing::keys(TRIALS);
+        let trial = async |number: usize| {
+            let credential = &keys[number];
+            let caller = Caller::new(endpoint.clone(), credential, ProbeKind::Reused.connection());
+            let mut caller = [caller.expect("a caller")];
+            let lives_on = MS.mul_f64(60.0 * rand::random::<f64>());
+            let end = Cell::new(std::time::Instant::now());
+            let revoke = async {
+                end.set(std::time::Instant::now() + lives_on);
+                ends.lock().expect("no panic").insert(credential.principal.clone(), end.get());
+                Ok(())
+            };
+            let moments =
+                Moments { proofs: vec![Duration::ZERO], revocation: MS.mul_f64(20.0 * rand::random::<f64>()) };
+            let trials = watch(&mut caller, revoke, &moments, &settings).await.expect("a window");
+            let window = trials[0].window(Place::default(), &[], &settings, None);
+            let truth = end.get().saturating_duration_since(trials[0].revocation.acknowledged).as_nanos() as u64;
+            let (low, high) = (window.last_accepted_ns.unwrap_or(0), window.first_rejected_ns.expect("it ended"));
+            let narrow = high - low <= 2 * window.resolution_ns;
+            ((low..=high).contains(&truth), narrow)
+        };
+        let seen: Vec<(bool, bool)> = stream::iter(0..TRIALS).map(trial).buffer_unordered(10).collect().await;
+        let inside = seen.iter().filter(|(inside, _)| *inside).count();
+        let narrow = seen.iter().filter(|(_, narrow)| *narrow).count();
+        assert!(inside >= TRIALS - TRIALS / 1_000, "{inside} of {TRIALS} brackets hold the truth");
+        assert!(
+            narrow >= TRIALS - TRIALS / 100,
+            "{narrow} of {TRIALS} brackets are as narrow as their resolution says"
+        );
     }
 }

@@ -1,8 +1,9 @@
 //! From probes to a revocation window. Pure.
 //!
-//! A probe counts by when it was *sent*: what was on its way when the acknowledgement arrived may still have been judged
-//! before the revocation. Probes bracket the change, they do not pin it: both ends are kept, and the gap between two
-//! probes is the resolution.
+//! A probe is judged at some moment between its send and its answer. So the last acceptance counts by its *send*, the first
+//! refusal by its *answer*: the change lies between the two. What was on its way when the acknowledgement arrived may
+//! still have been judged before the revocation, and counts neither way. Probes bracket the change, they do not pin it:
+//! both ends are kept, and the gap between two probes is the resolution.
 
 use std::time::{Duration, Instant};
 
@@ -36,6 +37,8 @@ impl From<Outcome> for Verdict {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Probe {
     pub(super) sent: Instant,
+    /// When its answer was there.
+    pub(super) done: Instant,
     pub(super) verdict: Verdict,
 }
 
@@ -51,7 +54,7 @@ pub(super) struct Revocation {
 pub(super) struct Window {
     /// Send of the last request that was still accepted.
     pub(super) last_accepted: Option<Duration>,
-    /// Send of the first request that was refused. Before `last_accepted` when nodes or threads disagreed for a while.
+    /// Answer to the first request that was refused. Before `last_accepted` when nodes or threads disagreed for a while.
     pub(super) first_rejected: Option<Duration>,
     /// Longest gap between probes around the change.
     pub(super) resolution: Duration,
@@ -64,15 +67,11 @@ pub(super) struct Window {
 pub(super) fn window(probes: &[Probe], acknowledged: Instant, interval: Duration) -> Window {
     let judged: Vec<&Probe> = probes.iter().filter(|probe| probe.verdict != Verdict::Nothing).collect();
     // Strictly after: a clock too coarse to tell must not turn a request on its way into an exposure.
-    let after = |verdict: Verdict| {
-        judged
-            .iter()
-            .filter(move |probe| probe.verdict == verdict && probe.sent > acknowledged)
-            .map(move |probe| probe.sent - acknowledged)
-    };
+    let after =
+        |verdict: Verdict| judged.iter().filter(move |probe| probe.verdict == verdict && probe.sent > acknowledged);
     Window {
-        last_accepted: after(Verdict::Accepted).next_back(),
-        first_rejected: after(Verdict::Refused).next(),
+        last_accepted: after(Verdict::Accepted).next_back().map(|probe| probe.sent - acknowledged),
+        first_rejected: after(Verdict::Refused).next().map(|probe| probe.done - acknowledged),
         resolution: longest_gap(around_change(&judged, acknowledged)).max(interval),
         exposure: after(Verdict::Accepted).count() as u64,
     }
@@ -106,6 +105,9 @@ mod tests {
 
     const INTERVAL: Duration = Duration::from_millis(20);
 
+    /// How long an answer takes; less than the milliseconds that are looked at.
+    const ANSWERED: Duration = Duration::from_micros(300);
+
     /// `a` accepted, `r` refused, `-` no judgement, each with its milliseconds; `|` marks the acknowledgement.
     /// The result as `(last_accepted, first_rejected, resolution, exposure)` in milliseconds.
     fn of(text: &str) -> (Option<u64>, Option<u64>, u64, u64) {
@@ -125,7 +127,7 @@ mod tests {
                 }
                 other => panic!("{other:?}"),
             };
-            probes.push(Probe { sent: at, verdict });
+            probes.push(Probe { sent: at, done: at + ANSWERED, verdict });
         }
         let window = window(&probes, acknowledged.expect("one `|`"), INTERVAL);
         let ms = |duration: Duration| duration.as_millis() as u64;

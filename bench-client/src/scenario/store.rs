@@ -27,7 +27,11 @@ const TIMEOUTS: std::ops::RangeInclusive<Duration> = Duration::from_millis(10)..
 /// The kind of a store and, for one in a server of its own, where that is. Without a URL the run starts one.
 pub(super) fn read_store(section: &mut Section<'_>) -> Option<StoreConfig> {
     let kind = section.required("kind", "\"memory\"", one_of(KINDS));
-    let url = section.optional("url", |value| StoreUrl::new(text(value)?));
+    // Checked here and not where it is read: what is found wrong there is quoted.
+    let url = section.optional("url", text).and_then(|written| {
+        let url = StoreUrl::new(written);
+        url.map_err(|problem| section.error("url", format!("url: {problem}"))).ok()
+    });
     let timeout = section.or("timeout", RemoteStore::default_timeout(), duration_in(TIMEOUTS));
     if matches!(kind, Some(Kind::Memory | Kind::Sqlite)) {
         for key in ["url", "timeout"] {
