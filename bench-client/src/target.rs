@@ -225,9 +225,16 @@ impl Target {
     }
 
     /// Ends the processes that the run started and waits for them: first by closing their stdin, after 5 s by a kill.
-    pub async fn stop(self) {
-        if let Server::Reference(reference) = self.server {
-            reference.stop().await;
+    ///
+    /// # Errors
+    /// [`TargetError::Request`], when records stay in a store of the user's.
+    pub async fn stop(self) -> Result<(), TargetError> {
+        let variant = self.variant;
+        match self.server {
+            Server::Reference(reference) => {
+                reference.stop().await.map_err(|message| TargetError::Request { variant, message })
+            }
+            Server::External(_) => Ok(()),
         }
     }
 

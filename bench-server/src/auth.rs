@@ -279,6 +279,19 @@ impl Method {
         }
     }
 
+    /// Removes what the method keeps in a store in a server of its own. It accepts nobody afterwards.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub async fn discard(&self) -> Result<(), AdminError> {
+        match self {
+            Self::ApiKey(method) => method.discard().await,
+            Self::Basic(method) => method.discard().await,
+            Self::Jwt(method) => method.discard().await,
+            Self::None | Self::OAuth2(_) | Self::Mtls(_) => Ok(()),
+        }
+    }
+
     /// How client certificates are asked for, by methods that do so in the handshake.
     pub fn client_certificates(&self) -> Option<ClientCertificates> {
         match self {

@@ -12,6 +12,7 @@
 //! | `POST /telemetry/take` | [`Telemetry`]; the validation histogram starts anew |
 //! | `POST /profiles/{name}/credentials` with [`IssueRequest`] | `[`[`Issued`]`]` |
 //! | `DELETE /profiles/{name}/credentials/{id}` | 204 once the revocation is recorded where it counts |
+//! | `DELETE /profiles/{name}/records` | 204 once what the profile kept in a server of its own is removed |
 //! | `POST /clients` with [`ClientRegistration`] | [`RegisteredClient`] |
 //! | `POST /users` with [`UserRegistration`] | 201 |
 //! | `POST /clock` with [`ClockStep`] | 204; 409 unless the clock is controlled |

@@ -177,6 +177,10 @@ impl Administration {
                 self.method(name)?.revoke(id).await?;
                 Ok(empty(StatusCode::NO_CONTENT))
             }
+            (["profiles", name, "records"], &Verb::DELETE) => {
+                self.method(name)?.discard().await?;
+                Ok(empty(StatusCode::NO_CONTENT))
+            }
             (["clients"], &Verb::POST) => {
                 let registration: ClientRegistration = parse(body)?;
                 Ok(json(&self.authorization_server()?.register_client(&registration)?))
@@ -197,7 +201,9 @@ impl Administration {
             (["telemetry", "take"] | ["profiles", _, "credentials"] | ["clients" | "users" | "clock"], _) => {
                 Ok(problem::method_not_allowed("POST"))
             }
-            (["profiles", _, "credentials", _], _) => Ok(problem::method_not_allowed("DELETE")),
+            (["profiles", _, "credentials", _] | ["profiles", _, "records"], _) => {
+                Ok(problem::method_not_allowed("DELETE"))
+            }
             _ => Err(AdminError::NotFound(path.to_owned())),
         }
     }

@@ -268,6 +268,15 @@ impl Store {
         }
     }
 
+    /// Removes everything that this profile keeps in a server of its own; what is in files goes with their folder.
+    pub(crate) async fn discard(&self) -> Result<(), StoreError> {
+        match self {
+            Self::Memory(_) | Self::Sqlite(_) => Ok(()),
+            Self::Redis(store) => store.discard().await,
+            Self::Postgres(store) => store.discard().await,
+        }
+    }
+
     /// Listens to what the store tells by itself; whatever is written after this returns is told.
     async fn listen(&self, push: Push) -> Result<follow::Listening, StoreError> {
         match self {

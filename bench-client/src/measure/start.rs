@@ -58,7 +58,11 @@ pub(super) async fn carry_out(
     for server in &mut servers {
         server.session = None; // or the server would wait for requests on its connections
     }
-    join_all(servers.into_iter().map(|server| server.target.stop())).await;
+    let stopped = join_all(servers.into_iter().map(|server| server.target.stop())).await;
+    // Of a server that died nothing can be asked any more, which the error says.
+    for left in stopped.into_iter().filter_map(Result::err).filter(|_| result.is_ok()) {
+        pace.warn(&left.to_string());
+    }
     result
 }
 

@@ -79,6 +79,12 @@ impl Control {
         answer("DELETE /profiles/…/credentials/…", request).await.map(drop)
     }
 
+    /// `DELETE /profiles/{profile}/records`.
+    pub(super) async fn discard(&self, profile: &str) -> Result<(), String> {
+        let request = self.request(Method::DELETE, &["profiles", profile, "records"]);
+        answer("DELETE /profiles/…/records", request).await.map(drop)
+    }
+
     fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
         let mut url = self.base.clone();
         url.path_segments_mut().expect("an http URL has a path").pop_if_empty().extend(path);

@@ -221,7 +221,15 @@ impl Reference {
     }
 
     /// The resource servers first: they still talk to the authorization server, and live in the folder of the control.
-    pub(super) async fn stop(self) {
+    ///
+    /// # Errors
+    /// What stays in a store of the user's, and why.
+    pub(super) async fn stop(self) -> Result<(), String> {
+        // A store of the user's is left as it was found. Of the run's own nothing is left anyway.
+        let discarded = match self.store {
+            Some(_) => Ok(()),
+            None => self.administration().control.discard(&self.profile).await,
+        };
         // The first replica last: its folder may be the one that the others share.
         for replica in self.replicas.into_iter().rev() {
             replica.process.stop().await;
@@ -232,6 +240,7 @@ impl Reference {
         if let Some(authorization) = self.authorization {
             authorization.server.process.stop().await;
         }
+        discarded.map_err(|error| format!("its records stay in the store: {error}"))
     }
 
     fn servers(&self) -> impl Iterator<Item = (&'static str, &Server)> {

@@ -148,6 +148,11 @@ impl ApiKey {
         Ok(issued)
     }
 
+    /// Removes what is in the store, where that is a server of its own.
+    pub(crate) async fn discard(&self) -> Result<(), AdminError> {
+        Ok(self.store.discard().await?)
+    }
+
     /// Returns once the store has it: every later read sees it, on the disk or in another server.
     pub(crate) async fn revoke(&self, id: &str) -> Result<(), AdminError> {
         let revoked = self.store.revoke_key(id, self.clock.now()).await?;

@@ -251,6 +251,11 @@ impl Basic {
         Ok(())
     }
 
+    /// Removes what is in the store, where that is a server of its own.
+    pub(crate) async fn discard(&self) -> Result<(), AdminError> {
+        Ok(self.users.discard().await?)
+    }
+
     /// Changes the user's password to a random one that nobody is told: how a Basic credential is taken back, since the
     /// standard knows no other way. Returns once every look at the user's record sees the new hash.
     pub(crate) async fn revoke(&self, name: &str) -> Result<(), AdminError> {

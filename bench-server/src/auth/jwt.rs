@@ -135,6 +135,11 @@ impl Jwt {
         made.map_err(|_| AdminError::Store("the thread that signed tokens stopped".to_owned()))?
     }
 
+    /// Removes what is in the store, where that is a server of its own.
+    pub(crate) async fn discard(&self) -> Result<(), AdminError> {
+        Ok(self.revoked.discard().await?)
+    }
+
     /// Takes back one token by its `jti`, or every token of a subject issued until now by its `sub`.
     ///
     /// Nobody keeps a list of the tokens that exist, so any identifier of the right form is recorded.

@@ -2,7 +2,7 @@
 //!
 //! An entry ends `ttl` after the reading of the clock that its load began with, or earlier where the answer itself ends
 //! earlier. The node that revokes drops the entry at once; the others keep theirs until then, unless they
-//! [follow](crate::store::follow) the store. The TTL stays the bound of how long a revoked credential is accepted.
+//! follow the store. The TTL stays the bound of how long a revoked credential is accepted.
 //!
 //! Two things would break that bound, and are kept out:
 //!

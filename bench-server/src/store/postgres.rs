@@ -216,6 +216,12 @@ impl Postgres {
         Ok(row.get::<_, i64>(0).unsigned_abs() as usize)
     }
 
+    /// Removes the profile's schema with all that is in it.
+    pub(crate) async fn discard(&self) -> Result<(), StoreError> {
+        let drop = format!("DROP SCHEMA IF EXISTS \"{}\" CASCADE", self.0.schema);
+        self.write("drop the schema at", async |transaction| transaction.batch_execute(&drop).await).await
+    }
+
     /// One transaction on the connection that writes. One that failed is not used again: it may hang in the middle of its
     /// transaction, which PostgreSQL rolls back when the connection ends.
     async fn write<T>(

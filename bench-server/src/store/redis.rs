@@ -216,6 +216,24 @@ impl Redis {
         self.ask("count", redis::cmd("XLEN").arg(self.name("revocations"))).await
     }
 
+    /// Removes all keys of the profile, some at a time: Redis answers others in between.
+    pub(crate) async fn discard(&self) -> Result<(), StoreError> {
+        let pattern = self.name("*");
+        let mut cursor = 0_u64;
+        loop {
+            let mut scan = redis::cmd("SCAN");
+            scan.arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(BATCH);
+            let (next, names): (u64, Vec<String>) = self.ask("read", &scan).await?;
+            if !names.is_empty() {
+                let () = self.ask("write", redis::cmd("UNLINK").arg(names)).await?;
+            }
+            if next == 0 {
+                return Ok(());
+            }
+            cursor = next;
+        }
+    }
+
     /// One entry. Redis gives it its place: later than all before it, whatever its clock does.
     fn append_to(&self, write: &mut Pipeline, revocation: &Revocation, until: UnixTime) {
         let (kind, name, issued_until) = revocation.columns();

@@ -127,6 +127,26 @@ async fn another_replica_sees_the_same_records_and_the_same_order_of_revocations
 }
 
 #[tokio::test]
+async fn what_is_discarded_is_gone_and_others_keep_theirs() {
+    for config in [testing::redis(), testing::postgres()] {
+        let (kind, folder) = (config.name(), tempfile::tempdir().expect("a temporary folder"));
+        let store = open(&config, folder.path()).await;
+        let other = Store::open(&config, "other", folder.path()).await.expect(kind);
+        for store in [&store, &other] {
+            store.fill_keys(1_500, &"read".into(), NOW).await.expect(kind);
+            store.insert_keys(vec![key(1)]).await.expect(kind);
+            store.insert_user(user("anna")).await.expect(kind);
+        }
+        store.discard().await.expect(kind);
+        let again = open(&config, folder.path()).await;
+        assert_eq!(again.key(&Digest([1; 32])).await.expect(kind), None, "{kind}");
+        assert_eq!(again.user("anna").await.expect(kind), None, "{kind}");
+        again.insert_keys(vec![key(1)]).await.expect(kind);
+        assert!(other.key(&Digest([1; 32])).await.expect(kind).is_some(), "{kind}");
+    }
+}
+
+#[tokio::test]
 async fn revocations_are_read_in_pages_and_filled_up_once() {
     for config in testing::shared() {
         let (kind, folder) = (config.name(), tempfile::tempdir().expect("a temporary folder"));
