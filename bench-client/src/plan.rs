@@ -117,12 +117,33 @@ pub struct Variant {
     pub authorization_server: Option<AuthorizationServerConfig>,
     /// The credentials in use.
     pub pool: PoolPlan,
+    /// What a revocation names.
+    #[serde(default, skip_serializing_if = "RevokeBy::is_default")]
+    pub revoke_by: RevokeBy,
     /// How its server is reached, where a sweep says so; otherwise as the plan says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<ServerPlan>,
     /// Where it stands in the plan's sweeps, if any of them matters to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub point: Option<Point>,
+}
+
+/// What the revocation of a JWT names.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RevokeBy {
+    /// The one token, by its `jti`.
+    #[default]
+    Token,
+    /// All tokens that the subject was issued until then: one entry for however many there are.
+    Subject,
+}
+
+impl RevokeBy {
+    /// Whether it is what a scenario means that says nothing.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// How a variant's server authenticates.

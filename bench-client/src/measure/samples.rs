@@ -14,6 +14,7 @@ use crate::record::{Measured, RECORD_VERSION, Record, RevocationResult};
 /// Two starts of two rounds: `none` and `a` under latency and revocation, `none` alone under throughput.
 pub(super) fn plan() -> Plan {
     let variant = |name: &str, method: MethodConfig| Variant {
+        revoke_by: crate::plan::RevokeBy::default(),
         name: name.to_owned(),
         method: method.into(),
         authorization_server: None,

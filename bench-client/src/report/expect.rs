@@ -8,7 +8,7 @@ use bench_server::contract::{
 };
 
 use super::format;
-use crate::plan::{Method, Variant};
+use crate::plan::{Method, RevokeBy, Variant};
 
 /// How many store lookups a request costs on a kept connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -202,7 +202,11 @@ pub(crate) fn describe(variant: &Variant) -> String {
                 },
             );
             let claims = config.claims_bytes.map_or_else(String::new, |bytes| format!(", {bytes} B of claims"));
-            format!("{}, {revocation}{claims}", algorithm(config.algorithm))
+            let by = match variant.revoke_by {
+                RevokeBy::Token => "",
+                RevokeBy::Subject => ", revoked by subject",
+            };
+            format!("{}, {revocation}{by}{claims}", algorithm(config.algorithm))
         }
         MethodConfig::OAuth2(config) => match &config.validation {
             TokenValidation::Opaque { cache } => {

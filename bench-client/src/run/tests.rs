@@ -26,6 +26,7 @@ fn plan() -> Plan {
         replicas: std::num::NonZeroU32::MIN,
         quick: false,
         variants: vec![Variant {
+            revoke_by: crate::plan::RevokeBy::default(),
             name: "none".to_owned(),
             method: MethodConfig::None.into(),
             authorization_server: None,

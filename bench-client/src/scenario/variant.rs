@@ -15,7 +15,7 @@ use super::store::{read_cache, read_follow, read_store};
 use super::sweep::Steps;
 use super::target::{self, Target};
 use super::value::{duration_in, flag, name, number, one_of, positive, show, text, token_lifetime, whole};
-use crate::plan::{CredentialSource, ExternalMethod, Method, MethodWord, PoolPlan, ServerPlan, Variant};
+use crate::plan::{CredentialSource, ExternalMethod, Method, MethodWord, PoolPlan, RevokeBy, ServerPlan, Variant};
 
 /// A variant as it was written.
 pub(super) struct WrittenVariant {
@@ -40,6 +40,8 @@ const METHODS: &[(&str, MethodWord)] = &[
     ("mtls", MethodWord::Mtls),
 ];
 
+const REVOKE_BY: &[(&str, RevokeBy)] = &[("token", RevokeBy::Token), ("subject", RevokeBy::Subject)];
+
 const ALGORITHMS: &[(&str, Algorithm)] = &[
     ("HS256", Algorithm::HS256),
     ("RS256", Algorithm::RS256),
@@ -62,6 +64,7 @@ const BELONGS: &[(&str, &str)] = &[
     ("leeway", "method \"jwt\", and \"oauth2\" with token = \"jwt\""),
     ("max_lifetime", "method \"jwt\""),
     ("denylist", "method \"jwt\""),
+    ("revoke_by", "method \"jwt\""),
     ("claims_bytes", "method \"jwt\""),
     ("introspection_delay", "method \"oauth2\" with token = \"opaque\""),
     ("crl_reload", "method \"mtls\""),
@@ -108,6 +111,10 @@ pub(super) fn read(
         section.rename(format!("variant \"{name}\""));
     }
     let method = section.required("method", "\"api-key\"", one_of(METHODS));
+    let revoke_by = match (method, target) {
+        (Some(MethodWord::Jwt), None) => section.or("revoke_by", RevokeBy::default(), one_of(REVOKE_BY)),
+        _ => RevokeBy::default(),
+    };
     let own_pool = section.has("pool");
     // Nobody authenticates against the baseline, so it needs no more than one caller unless told.
     let pool = if method == Some(MethodWord::None) { PoolPlan { count: 1, ..pool } } else { pool };
@@ -134,7 +141,7 @@ pub(super) fn read(
         let single = |external: &ExternalMethod| external.credentials.as_ref().is_some_and(CredentialSource::is_single);
         let single = method.external().is_some_and(single) && !own_pool;
         let pool = if single { PoolPlan { count: 1, ..pool } } else { pool };
-        Variant { name, method, authorization_server, pool, server: None, point: None }
+        Variant { name, method, authorization_server, pool, revoke_by, server: None, point: None }
     });
     WrittenVariant { name, places, steps: Steps::new(), server, variant }
 }

@@ -34,7 +34,7 @@ use super::process::{Launcher, Process};
 use super::stores::Stores;
 use crate::load::Endpoint;
 use crate::machine::Machine;
-use crate::plan::{Plan, ProbeKind, ServerPlan, Variant};
+use crate::plan::{Plan, ProbeKind, RevokeBy, ServerPlan, Variant};
 
 /// Names of the processes' roles, in `run.json` and in records.
 const RESOURCE: &str = "resource";
@@ -54,6 +54,7 @@ pub(super) struct Reference {
     /// One for each replica.
     pub(super) endpoints: Vec<Endpoint>,
     profile: String,
+    revoke_by: RevokeBy,
     /// At least one.
     replicas: Vec<Server>,
     /// Where credentials are issued and revoked, unless the first replica does it.
@@ -146,7 +147,8 @@ impl Reference {
         }
         let endpoints = replicas.iter().map(|replica| endpoint(&replica.process.ready, server, plan.key_exchange));
         let endpoints = endpoints.collect::<Result<_, _>>()?;
-        Ok(Self { endpoints, profile: variant.family().to_owned(), replicas, control, store, authorization })
+        let (profile, revoke_by) = (variant.family().to_owned(), variant.revoke_by);
+        Ok(Self { endpoints, profile, revoke_by, replicas, control, store, authorization })
     }
 
     /// Where credentials are issued and revoked.
@@ -191,7 +193,13 @@ impl Reference {
                     .ok_or_else(|| format!("{} was not issued by this run", credential.id))?;
                 authorization.issuer.revoke(&client, token).await
             }
-            _ => self.administration().control.revoke(&self.profile, &credential.id).await,
+            _ => {
+                let named = match self.revoke_by {
+                    RevokeBy::Token => &credential.id,
+                    RevokeBy::Subject => &credential.principal,
+                };
+                self.administration().control.revoke(&self.profile, named).await
+            }
         }
     }
 

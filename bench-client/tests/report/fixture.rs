@@ -340,6 +340,7 @@ fn make() -> LoadedRun {
     let variants: Vec<Variant> = costs
         .iter()
         .map(|cost| Variant {
+            revoke_by: bench_client::plan::RevokeBy::default(),
             name: cost.name.to_owned(),
             method: cost.method.clone().into(),
             authorization_server: match &cost.method {

@@ -4,6 +4,7 @@
 //! While the store is down, callers are not kept waiting for one attempt after another: what failed a moment ago has
 //! failed for them too.
 
+use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -20,7 +21,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// The connections of a process to one store.
 pub(crate) struct Lines<C> {
-    /// Connections of each runtime; requests are spread over them.
+    /// Connections of each runtime. A request takes the least busy one: one caller at a time keeps to one connection, whose
+    /// other end is warm.
     count: usize,
     by_runtime: RwLock<Vec<(runtime::Id, Arc<Bundle<C>>)>>,
 }
@@ -28,13 +30,54 @@ pub(crate) struct Lines<C> {
 /// The connections of one runtime.
 struct Bundle<C> {
     lines: Box<[Line<C>]>,
-    next: AtomicUsize,
 }
 
 struct Line<C> {
     current: ArcSwapOption<C>,
+    /// Requests that hold it.
+    busy: AtomicUsize,
     /// When the last attempt failed, and how. Held while one is made.
     failed: Mutex<Option<(Instant, String)>>,
+}
+
+/// A connection while a request uses it.
+pub(crate) struct Held<C> {
+    connection: Arc<C>,
+    /// Counts it as busy; dropped with it.
+    _place: Place<C>,
+}
+
+impl<C> Deref for Held<C> {
+    type Target = C;
+
+    fn deref(&self) -> &C {
+        &self.connection
+    }
+}
+
+/// A line that somebody uses, by its number.
+struct Place<C> {
+    bundle: Arc<Bundle<C>>,
+    number: usize,
+}
+
+impl<C> Place<C> {
+    fn least_busy(bundle: Arc<Bundle<C>>) -> Self {
+        let busy = |(_, line): &(usize, &Line<C>)| line.busy.load(Ordering::Relaxed);
+        let number = bundle.lines.iter().enumerate().min_by_key(busy).map_or(0, |(number, _)| number);
+        bundle.lines[number].busy.fetch_add(1, Ordering::Relaxed);
+        Self { bundle, number }
+    }
+
+    fn line(&self) -> &Line<C> {
+        &self.bundle.lines[self.number]
+    }
+}
+
+impl<C> Drop for Place<C> {
+    fn drop(&mut self) {
+        self.line().busy.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl<C> Lines<C> {
@@ -48,16 +91,17 @@ impl<C> Lines<C> {
         &self,
         is_good: impl Fn(&C) -> bool,
         connect: impl AsyncFnOnce() -> Result<C, StoreError>,
-    ) -> Result<Arc<C>, StoreError> {
-        let bundle = self.bundle();
-        let line = &bundle.lines[bundle.next.fetch_add(1, Ordering::Relaxed) % bundle.lines.len()];
+    ) -> Result<Held<C>, StoreError> {
+        let place = Place::least_busy(self.bundle());
+        let line = place.line();
         let current = || line.current.load_full().filter(|current| is_good(current));
-        if let Some(current) = current() {
-            return Ok(current);
+        if let Some(connection) = current() {
+            return Ok(Held { connection, _place: place });
         }
         let mut failed = line.failed.lock().await;
-        if let Some(current) = current() {
-            return Ok(current);
+        if let Some(connection) = current() {
+            drop(failed);
+            return Ok(Held { connection, _place: place });
         }
         if let Some((when, why)) = &*failed
             && when.elapsed() < PAUSE
@@ -67,9 +111,10 @@ impl<C> Lines<C> {
         match connect().await {
             Ok(made) => {
                 *failed = None;
-                let made = Arc::new(made);
-                line.current.store(Some(made.clone()));
-                Ok(made)
+                drop(failed);
+                let connection = Arc::new(made);
+                line.current.store(Some(connection.clone()));
+                Ok(Held { connection, _place: place })
             }
             Err(error) => {
                 line.current.store(None);
@@ -92,9 +137,8 @@ impl<C> Lines<C> {
         if let Some((_, bundle)) = known.iter().find(of_this) {
             return bundle.clone();
         }
-        let line = || Line { current: ArcSwapOption::empty(), failed: Mutex::default() };
-        let bundle =
-            Arc::new(Bundle { lines: (0..self.count).map(|_| line()).collect(), next: AtomicUsize::default() });
+        let line = || Line { current: ArcSwapOption::empty(), busy: AtomicUsize::default(), failed: Mutex::default() };
+        let bundle = Arc::new(Bundle { lines: (0..self.count).map(|_| line()).collect() });
         known.push((runtime, bundle.clone()));
         bundle
     }
@@ -131,7 +175,7 @@ mod tests {
         }
     }
 
-    async fn get(lines: &Lines<Connection>, server: &Server) -> Result<Arc<Connection>, StoreError> {
+    async fn get(lines: &Lines<Connection>, server: &Server) -> Result<Held<Connection>, StoreError> {
         lines.get(|connection| !connection.broken.load(Ordering::Relaxed), || server.connect()).await
     }
 

@@ -15,7 +15,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Config, NoTls, Row, Statement, Transaction};
 
 use super::StoreError;
-use super::line::Lines;
+use super::line::{Held, Lines};
 use super::record::{Entry, KeyRecord, KeyStatus, Position, Revocation, User};
 use crate::clock::UnixTime;
 use crate::config::RemoteStore;
@@ -246,7 +246,7 @@ impl Postgres {
         Ok(done)
     }
 
-    async fn line(&self) -> Result<Arc<Line>, StoreError> {
+    async fn line(&self) -> Result<Held<Line>, StoreError> {
         let connect = async || {
             let client = self.connect().await?;
             let prepared = async { tokio::try_join!(client.prepare(SELECT_KEY), client.prepare(SELECT_USER)) };

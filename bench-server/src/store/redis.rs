@@ -23,7 +23,7 @@ use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, IntoC
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
-use super::line::Lines;
+use super::line::{Held, Lines};
 use super::record::{Entry, KeyRecord, KeyStatus, Position, Revocation, User};
 use crate::clock::UnixTime;
 use crate::config::RemoteStore;
@@ -276,7 +276,7 @@ impl Redis {
         pipeline.exec_async(&mut line.connection.clone()).await.map_err(|error| self.failed(&line, action, error))
     }
 
-    async fn line(&self) -> Result<Arc<Line>, StoreError> {
+    async fn line(&self) -> Result<Held<Line>, StoreError> {
         let server = &*self.0;
         let connect = async || {
             let config = self.connection_config();

@@ -290,8 +290,10 @@ fn promise_ns(notice: Notice, lifetime_ns: Option<u64>) -> Option<u64> {
     let nanoseconds = |duration: std::time::Duration| u64::try_from(duration.as_nanos()).ok();
     match notice {
         Notice::Immediate => Some(0),
-        Notice::Within { period, .. } | Notice::Pushed { silence: period } => nanoseconds(period),
+        Notice::Within { period, .. } => nanoseconds(period),
         Notice::AtExpiry { leeway } => lifetime_ns?.checked_add(nanoseconds(leeway)?),
+        // How soon the news is there is not promised; the silence is what is borne when there is none.
+        Notice::Pushed { .. } => None,
         Notice::NextHandshake { .. } | Notice::Nothing | Notice::Untold => None,
     }
 }
