@@ -219,3 +219,57 @@ async fn records_of_another_version_and_stores_that_are_not_there_are_refused() 
         assert!(matches!(open(&config).await, Err(BuildError::Config(_))), "{namespace:?}");
     }
 }
+
+/// A store that this program could not work with is said to be so when it is opened or followed, not when it is needed.
+#[tokio::test]
+async fn records_of_a_newer_program_and_users_who_may_not_are_refused() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (StoreConfig::Redis(in_redis), StoreConfig::Postgres(in_postgres)) = (testing::redis(), testing::postgres())
+    else {
+        unreachable!()
+    };
+    let url = |remote: &RemoteStore| remote.url.resolve().expect("no variables").expose().to_owned();
+    let at = |remote: &RemoteStore, url: String| RemoteStore {
+        url: crate::config::StoreUrl::new(url).expect("a URL"),
+        ..remote.clone()
+    };
+
+    let client = ::redis::Client::open(url(&in_redis)).expect("a URL");
+    let mut redis = client.get_multiplexed_async_connection().await.expect("it runs");
+    // Any password is right for them.
+    for (user, rights) in [("mute", "+@all"), ("reader", "+get")] {
+        let mut add = ::redis::cmd("ACL");
+        add.arg("SETUSER").arg(user).arg("on").arg("nopass").arg("~*").arg("resetchannels").arg(rights);
+        let () = add.query_async(&mut redis).await.expect("an administrator");
+    }
+    let as_user = |user: &str| at(&in_redis, format!("{}?user={user}&pass=${{CARGO_PKG_NAME}}", url(&in_redis)));
+    let open = async |config: StoreConfig| Store::open(&config, "test", folder.path()).await;
+    let mute = open(StoreConfig::Redis(as_user("mute"))).await.expect("it may read and write");
+    let error = mute.listen(Push::Pubsub).await.err().expect("it may not subscribe").to_string();
+    assert!(error.contains("subscribe at redis+unix://") && error.contains("no permissions"), "{error}");
+    let error = open(StoreConfig::Redis(RemoteStore { namespace: "new".to_owned(), ..as_user("reader") }))
+        .await
+        .err()
+        .expect("it may not write")
+        .to_string();
+    assert!(
+        error.contains("no permissions") && !error.contains("bench-server&") && error.contains("${CARGO_PKG_NAME}"),
+        "{error}"
+    );
+    let layout = format!("{}:test:layout", in_redis.namespace);
+    let () = ::redis::cmd("SET").arg(layout).arg(99).query_async(&mut redis).await.expect("written");
+    let error = open(StoreConfig::Redis(in_redis.clone())).await.err().expect("refused").to_string();
+    assert!(error.contains("version 99") && error.contains("delete the keys"), "{error}");
+
+    open(StoreConfig::Postgres(in_postgres.clone())).await.map(drop).expect("made");
+    let nobody = at(&in_postgres, url(&in_postgres).replace("user=postgres", "user=nobody_here"));
+    let error = open(StoreConfig::Postgres(nobody)).await.err().expect("refused").to_string();
+    assert!(error.contains("nobody_here") && error.contains("does not exist"), "{error}");
+    let (client, connection) =
+        tokio_postgres::connect(&url(&in_postgres), tokio_postgres::NoTls).await.expect("it runs");
+    tokio::spawn(connection);
+    let newer = format!("UPDATE \"{}:test\".layout SET version = 99", in_postgres.namespace);
+    client.batch_execute(&newer).await.expect("written");
+    let error = open(StoreConfig::Postgres(in_postgres)).await.err().expect("refused").to_string();
+    assert!(error.contains("version 99") && error.contains("drop it"), "{error}");
+}

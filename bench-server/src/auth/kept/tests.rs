@@ -543,8 +543,6 @@ async fn a_redis_that_is_killed_a_hundred_times_forgets_no_revocation() {
 }
 
 #[tokio::test]
-async fn a_postgres_that_is_killed_forgets_no_revocation() {
-    // A hundred take two minutes: AUTHBENCH_KILLS=100.
-    let tries = std::env::var("AUTHBENCH_KILLS").ok().and_then(|tries| tries.parse().ok()).unwrap_or(8);
-    killed(ServerKind::Postgres, Follow::Push(Push::Notify), tries).await;
+async fn a_postgres_that_is_killed_a_hundred_times_forgets_no_revocation() {
+    killed(ServerKind::Postgres, Follow::Push(Push::Notify), 100).await;
 }
