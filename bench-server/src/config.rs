@@ -364,6 +364,10 @@ pub struct JwtConfig {
     /// Deny-list of `jti`; absent means stateless: a revoked token works until `exp`.
     #[serde(default)]
     pub denylist: Option<DenyListConfig>,
+    /// Cache of verified tokens, never past `exp`: a hit saves the signature, and still asks the deny-list. Absent means that
+    /// every request verifies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<CacheConfig>,
     /// Length of the claims set of issued tokens, in bytes of JSON, within [`JwtConfig::CLAIMS_BYTES`]; a private claim
     /// fills it up. Absent, or less than the required claims take: those alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -377,7 +381,8 @@ impl JwtConfig {
     /// Stateless tokens with the required claims under the default rules.
     pub fn new(algorithm: Algorithm) -> Self {
         let rules = TokenRules::default();
-        Self { algorithm, lifetime: Self::default_lifetime(), rules, denylist: None, claims_bytes: None }
+        let lifetime = Self::default_lifetime();
+        Self { algorithm, lifetime, rules, denylist: None, cache: None, claims_bytes: None }
     }
 
     /// 15 minutes, the policy maximum of [`TokenRules`].

@@ -35,6 +35,11 @@ pub(super) const SHIPPED: &[Shipped] = &[
         file: "scenarios/survivors.toml",
         text: include_str!("../../../scenarios/survivors.toml"),
     },
+    Shipped {
+        name: "verified-cache",
+        file: "scenarios/verified-cache.toml",
+        text: include_str!("../../../scenarios/verified-cache.toml"),
+    },
     Shipped { name: "setup", file: "scenarios/setup.toml", text: include_str!("../../../scenarios/setup.toml") },
     Shipped {
         name: "break-even",

@@ -126,7 +126,8 @@ pub(crate) fn cache_lifetime(method: &Method) -> Option<Duration> {
             TokenValidation::Opaque { cache } => cache,
             TokenValidation::Jwt { .. } => None,
         },
-        MethodConfig::None | MethodConfig::Jwt(_) | MethodConfig::Mtls(_) => None,
+        MethodConfig::Jwt(config) => config.cache,
+        MethodConfig::None | MethodConfig::Mtls(_) => None,
     };
     cache.map(|cache| cache.ttl)
 }
@@ -134,7 +135,7 @@ pub(crate) fn cache_lifetime(method: &Method) -> Option<Duration> {
 /// Whether every request verifies exactly one signature or MAC.
 pub(crate) fn verifies_each(method: &Method) -> bool {
     match method.reference() {
-        Some(MethodConfig::Jwt(_)) => true,
+        Some(MethodConfig::Jwt(config)) => config.cache.is_none(),
         Some(MethodConfig::OAuth2(config)) => matches!(config.validation, TokenValidation::Jwt { .. }),
         _ => false,
     }
@@ -206,7 +207,7 @@ pub(crate) fn describe(variant: &Variant) -> String {
                 RevokeBy::Token => "",
                 RevokeBy::Subject => ", revoked by subject",
             };
-            format!("{}, {revocation}{by}{claims}", algorithm(config.algorithm))
+            format!("{}, {revocation}{by}{claims}{}", algorithm(config.algorithm), cached(&config.cache))
         }
         MethodConfig::OAuth2(config) => match &config.validation {
             TokenValidation::Opaque { cache } => {

@@ -297,7 +297,7 @@ store = { kind = "memroy" }
 name = "jwt"
 method = "jwt"
 algorithm = "ES265"
-cache = { ttl = "1s" }
+hash = { algorithm = "bcrypt" }
 [[measurement]]
 kind = "latency"
 load = { rate_per_s = 0, connections = 16, warmup = "1s", measure = "1s" }
@@ -310,7 +310,7 @@ variants = ["jwt", "none", "jwt"]
         (r#"dir/test.toml:5:8: variant 1: name is "ä"; write a string of 1 to 64 lower-case letters, digits, "-" and "_""#),
         (r#"dir/test.toml:7:18: variant 1: store.kind is "memroy"; did you mean "memory"? write one of "memory", "sqlite", "redis", "postgres""#),
         (r#"dir/test.toml:11:13: variant "jwt": algorithm is "ES265"; did you mean "ES256"? write one of "HS256", "RS256", "PS256", "ES256", "ES384", "EdDSA""#),
-        (r#"dir/test.toml:12:1: variant "jwt": cache goes with methods "api-key", "basic", and "oauth2" with token = "opaque", not with method "jwt"; remove it"#),
+        (r#"dir/test.toml:12:1: variant "jwt": hash goes with method "basic", not with method "jwt"; remove it"#),
         (r#"dir/test.toml:15:23: measurement "latency": load.rate_per_s is 0; an open load needs a number over 0, at most 10000000"#),
         (r#"dir/test.toml:16:28: measurement "latency": variants names "jwt" twice; remove one"#),
     ];

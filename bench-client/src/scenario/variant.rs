@@ -54,7 +54,7 @@ const ALGORITHMS: &[(&str, Algorithm)] = &[
 /// Where each option of a method belongs: an option in the wrong place is a contradiction, not a slip of the fingers.
 const BELONGS: &[(&str, &str)] = &[
     ("store", "methods \"api-key\" and \"basic\""),
-    ("cache", "methods \"api-key\", \"basic\", and \"oauth2\" with token = \"opaque\""),
+    ("cache", "methods \"api-key\", \"basic\", \"jwt\", and \"oauth2\" with token = \"opaque\""),
     ("hash", "method \"basic\""),
     ("hash_threads", "method \"basic\""),
     ("hash_queue", "method \"basic\""),
@@ -275,9 +275,15 @@ fn read_jwt(section: &mut Section<'_>) -> Option<Options> {
         denylist.finish();
         Some(DenyListConfig { store: store?, follow: follow?, population })
     });
+    let cache = read_cache(section, DAY, None);
+    if cache.is_some_and(|cache| cache.follow.is_some()) {
+        section
+            .error("cache", "cache of verified tokens asks the deny-list at every hit; leave poll and push out of it");
+    }
     let claims_bytes = section.optional("claims_bytes", whole(JwtConfig::CLAIMS_BYTES));
     let algorithm = section.required("algorithm", "\"ES256\"", one_of(ALGORITHMS))?;
-    let jwt = JwtConfig { algorithm, lifetime, rules: TokenRules { leeway, max_lifetime }, denylist, claims_bytes };
+    let rules = TokenRules { leeway, max_lifetime };
+    let jwt = JwtConfig { algorithm, lifetime, rules, denylist, cache, claims_bytes };
     Some((MethodConfig::Jwt(jwt), None))
 }
 

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 
 pub(crate) use self::claims::ClaimsRef;
 pub(crate) use self::trusted::TrustedKeys;
@@ -23,7 +24,9 @@ use crate::auth::{AdminError, BuildError, Cause, Environment, Principal, Rejecti
 use crate::clock::{Clock, UnixTime};
 use crate::config::{AUDIENCE, DenyListConfig, Follow, JwtConfig, Push, StoreConfig, TokenRules};
 use crate::contract::{IssueRequest, Issued, Material, Secret};
+use crate::credential::digest::{Digest, DigestState};
 use crate::credential::jws::SigningKey;
+use crate::store::cache::TtlCache;
 use crate::store::denylist::DenyList;
 use crate::store::follow::LocalCopy as _;
 use crate::store::record::Revocation;
@@ -57,8 +60,17 @@ pub struct Jwt {
     revoked: Arc<Store>,
     /// Absent in stateless mode.
     denylist: Option<Kept<DenyList>>,
+    /// Tokens whose signature was verified lately, by their SHA-256.
+    verified: Option<TtlCache<Digest, Verified, DigestState>>,
     clock: Clock,
     meter: Arc<Meter>,
+}
+
+/// What a verified token says.
+#[derive(Clone)]
+struct Verified {
+    principal: Principal,
+    iat: Duration,
 }
 
 impl Jwt {
@@ -93,6 +105,7 @@ impl Jwt {
             claims_bytes: config.claims_bytes,
             revoked,
             denylist,
+            verified: config.cache.map(|cache| TtlCache::new(&cache, DigestState::default())).transpose()?,
             clock: environment.clock.clone(),
             meter: environment.meter.clone(),
         })
@@ -100,20 +113,39 @@ impl Jwt {
 
     pub(crate) fn authenticate(&self, request: &Request<'_>) -> Result<Principal, Rejection> {
         let token = header::bearer_up_to(request.head, self.validator.max_token)?;
+        let Some(verified) = &self.verified else {
+            return self.validator.check(token, &self.keys, request.now, &self.meter, |claims| {
+                self.ask_denylist(&claims.jti, &claims.sub, claims.iat, request.now)?;
+                Ok(claims.principal())
+            });
+        };
+        let key = Digest(Sha256::digest(token.as_bytes()).into());
+        if let Some(Verified { principal, iat }) = verified.get(&key, request.now) {
+            self.meter.cache_hits.add();
+            self.ask_denylist(&principal.credential_id, &principal.id, iat, request.now)?;
+            return Ok(principal);
+        }
+        let load = verified.begin(key, request.now);
         self.validator.check(token, &self.keys, request.now, &self.meter, |claims| {
-            if let Some(denylist) = &self.denylist {
-                self.meter.store_lookups.add();
-                // What is known to be revoked is refused however old the knowledge is.
-                if denylist.copy().refuses(&claims.jti, &claims.sub, claims.iat) {
-                    return Err(Rejection::Invalid(Cause::Revoked));
-                }
-                if denylist.current(request.now).is_none() {
-                    let retry_after = Duration::from_secs(1);
-                    return Err(Rejection::Unavailable { dependency: "deny-list", retry_after });
-                }
-            }
-            Ok(claims.principal())
+            self.ask_denylist(&claims.jti, &claims.sub, claims.iat, request.now)?;
+            let principal = claims.principal();
+            let load = load.no_later_than(UnixTime(claims.exp + self.validator.rules.leeway));
+            verified.insert(load, Verified { principal: principal.clone(), iat: claims.iat });
+            Ok(principal)
         })
+    }
+
+    fn ask_denylist(&self, jti: &str, sub: &str, iat: Duration, now: UnixTime) -> Result<(), Rejection> {
+        let Some(denylist) = &self.denylist else { return Ok(()) };
+        self.meter.store_lookups.add();
+        // What is known to be revoked is refused however old the knowledge is.
+        if denylist.copy().refuses(jti, sub, iat) {
+            return Err(Rejection::Invalid(Cause::Revoked));
+        }
+        if denylist.current(now).is_none() {
+            return Err(Rejection::Unavailable { dependency: "deny-list", retry_after: Duration::from_secs(1) });
+        }
+        Ok(())
     }
 
     pub(crate) async fn issue(&self, request: &IssueRequest) -> Result<Vec<Issued>, AdminError> {
@@ -260,6 +292,8 @@ fn check_config(name: &str, config: &JwtConfig) -> Result<(), BuildError> {
         format!("lifetime {:?} is over max_lifetime {max_lifetime:?}; every token would be refused", config.lifetime)
     } else if let Some(problem) = config.denylist.as_ref().and_then(not_to_follow) {
         format!("denylist: {problem}")
+    } else if config.cache.is_some_and(|cache| cache.follow.is_some()) {
+        "cache: a verified token is looked up in the deny-list at every hit; leave `poll` and `push` out".to_owned()
     } else if let Some(population) = too_many(config.denylist.as_ref()) {
         format!("denylist.population is {population}; at most {} is possible", DenyListConfig::MAX_POPULATION)
     } else if let Some(bytes) = config.claims_bytes.filter(|bytes| !JwtConfig::CLAIMS_BYTES.contains(bytes)) {
@@ -436,6 +470,35 @@ mod tests {
         fixture.catch_up().await;
         assert_eq!(fixture.call(&issued[0]), Err(Rejection::Invalid(Cause::Revoked)));
         assert!(fixture.call(&issued[1]).is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_verified_token_is_not_verified_again_but_still_expires_and_is_revoked() {
+        let Fixture { environment, config, _dir, .. } = fixture(BY_HAND).await;
+        let cache = Some(crate::config::CacheConfig::new(Duration::from_secs(3600)));
+        let config = JwtConfig { cache, ..config };
+        let jwt = Jwt::build("jwt-eddsa", &config, &environment).await.unwrap();
+        let fixture = Fixture { environment, config, jwt, _dir };
+        let issued = fixture.issue(2).await;
+        for _ in 0..3 {
+            let principal = fixture.call(&issued[0]).unwrap();
+            assert_eq!((&*principal.id, &*principal.credential_id), (&*issued[0].principal, &*issued[0].id));
+        }
+        let counters = &fixture.environment.meter;
+        assert_eq!((counters.verify_calls.get(), counters.cache_hits.get(), counters.store_lookups.get()), (1, 2, 3));
+        assert!(fixture.call(&issued[1]).is_ok());
+        // What differs in one character is another token.
+        let Material::Bearer { token } = &issued[0].material else { panic!("a bearer token was issued") };
+        let mut forged = token.expose().to_owned();
+        let last = if forged.pop() == Some('A') { 'B' } else { 'A' };
+        forged.push(last);
+        let forged = Issued { material: Material::Bearer { token: Secret::new(forged) }, ..issued[0].clone() };
+        assert!(matches!(fixture.call(&forged), Err(Rejection::Invalid(_))));
+
+        fixture.jwt.revoke(&issued[0].id).await.unwrap();
+        assert_eq!(fixture.call(&issued[0]), Err(Rejection::Invalid(Cause::Revoked)));
+        fixture.environment.clock.advance(Duration::from_secs(300 + 31)).unwrap();
+        assert_eq!(fixture.call(&issued[1]), Err(Rejection::Invalid(Cause::Expired)));
     }
 
     #[tokio::test]
