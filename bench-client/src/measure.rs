@@ -27,9 +27,9 @@ use crate::target::{Launcher, Stores, TargetError};
 use pace::Pace;
 use start::Server;
 
-/// Open files per variant besides its connections: pipes and log of two processes, control sockets, and as many
-/// connections to the token endpoint as are used at once.
-const FILES_PER_VARIANT: usize = 32;
+/// Open files per server process besides measured connections: pipes, log, control socket, and a share of as many connections to
+/// the token endpoint as are used at once.
+const FILES_PER_PROCESS: usize = 16;
 
 /// Open files of the program itself: standard streams, the run's folder, the runtime, and a margin for what the
 /// libraries open.
@@ -161,7 +161,9 @@ fn files_needed(plan: &Plan) -> usize {
         })
         .max()
         .unwrap_or(0);
-    connections + callers + plan.variants.len() * FILES_PER_VARIANT + FILES_OF_ITS_OWN
+    // The replicas, and one that controls or authorises.
+    let processes = plan.replicas.get() as usize + 1;
+    connections + callers + plan.variants.len() * processes * FILES_PER_PROCESS + FILES_OF_ITS_OWN
 }
 
 #[cfg(test)]
@@ -171,7 +173,7 @@ mod tests {
     #[test]
     fn files_are_counted_for_the_largest_moment() {
         // `none`: 64 connections (shared by its two measurements), `a`: 16; two cases with 8 trials and a bystander.
-        let needed = 64 + 16 + 2 * 9 + 2 * FILES_PER_VARIANT + FILES_OF_ITS_OWN;
+        let needed = 64 + 16 + 2 * 9 + 2 * 2 * FILES_PER_PROCESS + FILES_OF_ITS_OWN;
         assert_eq!(files_needed(&samples::plan()), needed);
     }
 

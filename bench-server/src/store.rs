@@ -37,8 +37,7 @@ use self::record::{Entry, KeyRecord, Position, Revocation, User};
 use self::redis::Redis;
 use self::sqlite::Sqlite;
 
-/// How long the revocation of a cached credential matters: longer than a cache may keep anything
-/// ([`cache::LONGEST`]).
+/// How long the revocation of a cached credential matters: as long as a cache may keep anything.
 const MATTERS_FOR: Duration = cache::LONGEST;
 
 /// Entries of the order of revocations read at once.
@@ -174,9 +173,9 @@ impl Store {
         let until = UnixTime(now.0 + MATTERS_FOR);
         match self {
             Self::Memory(store) => Ok(store.revoke_key(id)),
-            Self::Sqlite(store) => store.revoke_key(id, until).await,
+            Self::Sqlite(store) => store.revoke_key(id, until, now).await,
             Self::Redis(store) => store.revoke_key(id, until).await,
-            Self::Postgres(store) => store.revoke_key(id, until).await,
+            Self::Postgres(store) => store.revoke_key(id, until, now).await,
         }
     }
 
@@ -205,9 +204,9 @@ impl Store {
         let until = UnixTime(now.0 + MATTERS_FOR);
         match self {
             Self::Memory(store) => Ok(store.set_password(name, hash)),
-            Self::Sqlite(store) => store.set_password(name, hash, until).await,
+            Self::Sqlite(store) => store.set_password(name, hash, until, now).await,
             Self::Redis(store) => store.set_password(name, hash, until).await,
-            Self::Postgres(store) => store.set_password(name, hash, until).await,
+            Self::Postgres(store) => store.set_password(name, hash, until, now).await,
         }
     }
 
@@ -258,7 +257,7 @@ impl Store {
         }
     }
 
-    /// Some of the entries after a position, in order; fewer than [`Store::page`] when there are no more.
+    /// Some of the entries after a position, in order; fewer than [`PAGE`] when there are no more.
     async fn revocations_after(&self, after: Position) -> Result<Vec<Entry>, StoreError> {
         match self {
             Self::Memory(_) => Ok(Vec::new()),

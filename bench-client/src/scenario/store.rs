@@ -50,6 +50,14 @@ pub(super) fn read_store(section: &mut Section<'_>) -> Option<StoreConfig> {
     })
 }
 
+/// The table `store`, where it need not be written.
+pub(super) fn read_store_or(section: &mut Section<'_>, default: StoreConfig) -> Option<StoreConfig> {
+    let Some(mut store) = section.table("store") else { return Some(default) };
+    let kind = read_store(&mut store);
+    store.finish();
+    kind
+}
+
 /// The table `cache`: in front of `store`, where that is known; `None` where nothing tells of revocations.
 pub(super) fn read_cache(
     section: &mut Section<'_>,

@@ -11,7 +11,7 @@ use bench_server::contract::{
 
 use super::document::{At, Table};
 use super::reader::{Places, Problems, Section};
-use super::store::{read_cache, read_follow, read_store};
+use super::store::{read_cache, read_follow, read_store, read_store_or};
 use super::sweep::Steps;
 use super::target::{self, Target};
 use super::value::{duration_in, flag, name, number, one_of, positive, show, text, token_lifetime, whole};
@@ -182,14 +182,7 @@ fn delay(value: &super::document::Value) -> Result<Duration, String> {
 }
 
 fn read_basic(section: &mut Section<'_>) -> Option<Options> {
-    let store = section.table("store").map_or_else(
-        || Some(BasicConfig::default_store()),
-        |mut store| {
-            let kind = read_store(&mut store);
-            store.finish();
-            kind
-        },
-    );
+    let store = read_store_or(section, BasicConfig::default_store());
     let cache = read_cache(section, BASIC_CACHE_MAX, store.as_ref());
     let basic = BasicConfig {
         hash: section.table("hash").map_or(PasswordHash::ARGON2ID, read_hash),
@@ -259,14 +252,7 @@ fn read_jwt(section: &mut Section<'_>) -> Option<Options> {
     }
     let leeway = section.or("leeway", rules.leeway, duration_in(Duration::ZERO..=LEEWAY_MAX));
     let denylist = section.table("denylist").and_then(|mut denylist| {
-        let store = denylist.table("store").map_or_else(
-            || Some(DenyListConfig::default_store()),
-            |mut store| {
-                let kind = read_store(&mut store);
-                store.finish();
-                kind
-            },
-        );
+        let store = read_store_or(&mut denylist, DenyListConfig::default_store());
         let follow = read_follow(&mut denylist, store.as_ref());
         if follow.is_none() && !denylist.has("poll") && !denylist.has("push") {
             denylist.error("poll", "poll is missing; write for instance poll = \"1s\", or push = \"pubsub\"");

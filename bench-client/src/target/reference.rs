@@ -22,7 +22,7 @@ use std::time::Duration;
 use bench_server::contract::{
     AuthorizationServerConfig, ClientRegistration, ClockMode, HttpVersion, Issued, KeyExchange, ListenerConfig,
     Material, MethodConfig, Profile, READ_SCOPE, Ready, ReadyListener, RegisteredClient, Secret, ServerConfig,
-    ServerKind, Telemetry, Transport, TrustedIssuer,
+    Telemetry, Transport, TrustedIssuer,
 };
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
@@ -31,7 +31,7 @@ use tempfile::TempDir;
 use super::control::Control;
 use super::oauth::{Issuer, principal};
 use super::process::{Launcher, Process};
-use super::stores::Stores;
+use super::stores::{Placed, Stores};
 use crate::load::Endpoint;
 use crate::machine::Machine;
 use crate::plan::{Plan, ProbeKind, RevokeBy, ServerPlan, Variant};
@@ -59,8 +59,9 @@ pub(super) struct Reference {
     replicas: Vec<Server>,
     /// Where credentials are issued and revoked, unless the first replica does it.
     control: Option<Server>,
-    /// The store's server, if the run started it.
-    store: Option<(Arc<Stores>, ServerKind)>,
+    /// Where its records are, and the store servers of the run.
+    placed: Placed,
+    stores: Arc<Stores>,
     authorization: Option<Authorization>,
 }
 
@@ -115,7 +116,7 @@ impl Reference {
             config.issuer = started.trust(server.transport).await?;
             authorization = Some(started);
         }
-        let store = stores.place(&mut method).await?.map(|kind| (stores.clone(), kind));
+        let placed = stores.place(&mut method).await?;
         let shares_records = shares_records(&method);
         let listener = ListenerConfig {
             name: RESOURCE.to_owned(),
@@ -148,7 +149,7 @@ impl Reference {
         let endpoints = replicas.iter().map(|replica| endpoint(&replica.process.ready, server, plan.key_exchange));
         let endpoints = endpoints.collect::<Result<_, _>>()?;
         let (profile, revoke_by) = (variant.family().to_owned(), variant.revoke_by);
-        Ok(Self { endpoints, profile, revoke_by, replicas, control, store, authorization })
+        Ok(Self { endpoints, profile, revoke_by, replicas, control, placed, stores: stores.clone(), authorization })
     }
 
     /// Where credentials are issued and revoked.
@@ -212,8 +213,8 @@ impl Reference {
         for (role, server) in self.servers() {
             processes.entry(role.to_owned()).or_default().push(server.process.ready.pid);
         }
-        if let Some((stores, kind)) = &self.store {
-            processes.insert(STORE.to_owned(), stores.processes(*kind));
+        if let Placed::Private(kind) = self.placed {
+            processes.insert(STORE.to_owned(), self.stores.processes(kind));
         }
         processes
     }
@@ -233,10 +234,10 @@ impl Reference {
     /// # Errors
     /// What stays in a store of the user's, and why.
     pub(super) async fn stop(self) -> Result<(), String> {
-        // A store of the user's is left as it was found. Of the run's own nothing is left anyway.
-        let discarded = match self.store {
-            Some(_) => Ok(()),
-            None => self.administration().control.discard(&self.profile).await,
+        // A store of the user's is left as it was found.
+        let discarded = match self.placed {
+            Placed::Within | Placed::Private(_) => Ok(()),
+            Placed::Foreign => self.administration().control.discard(&self.profile).await,
         };
         // The first replica last: its folder may be the one that the others share.
         for replica in self.replicas.into_iter().rev() {

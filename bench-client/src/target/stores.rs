@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use bench_server::contract::{DenyListConfig, MethodConfig, PrivateServer, RemoteStore, ServerKind, StoreConfig};
+use bench_server::contract::{DenyListConfig, MethodConfig, PrivateServer, ServerKind, StoreConfig};
 use tokio::sync::OnceCell;
 
 use crate::plan::PRIVATE_STORE;
@@ -17,37 +17,45 @@ pub struct Stores {
     namespaces: AtomicU32,
 }
 
+/// Where a method's records are.
+pub(super) enum Placed {
+    /// With the variant's own processes.
+    Within,
+    /// In a server that the run started.
+    Private(ServerKind),
+    /// In a server of the user's, where they are to be removed.
+    Foreign,
+}
+
 impl Stores {
-    /// Fills in where the store of a method is, and gives its records a place of their own. `Ok(true)` when it is in a
-    /// server of the run's.
+    /// Fills in where the store of a method is, and gives its records a place of their own.
     ///
     /// # Errors
     /// When there is no such server and it does not start; the text says what to install.
-    pub(super) async fn place(&self, method: &mut MethodConfig) -> Result<Option<ServerKind>, String> {
+    pub(super) async fn place(&self, method: &mut MethodConfig) -> Result<Placed, String> {
         let store = match method {
             MethodConfig::ApiKey(api_key) => &mut api_key.store,
             MethodConfig::Basic(basic) => &mut basic.store,
             MethodConfig::Jwt(jwt) => match &mut jwt.denylist {
                 Some(DenyListConfig { store, .. }) => store,
-                None => return Ok(None),
+                None => return Ok(Placed::Within),
             },
-            MethodConfig::None | MethodConfig::OAuth2(_) | MethodConfig::Mtls(_) => return Ok(None),
+            MethodConfig::None | MethodConfig::OAuth2(_) | MethodConfig::Mtls(_) => return Ok(Placed::Within),
         };
         let (kind, remote) = match store {
-            StoreConfig::Memory | StoreConfig::Sqlite => return Ok(None),
+            StoreConfig::Memory | StoreConfig::Sqlite => return Ok(Placed::Within),
             StoreConfig::Redis(remote) => (ServerKind::Redis, remote),
             StoreConfig::Postgres(remote) => (ServerKind::Postgres, remote),
         };
         let number = self.namespaces.fetch_add(1, Ordering::Relaxed);
         // In a server of the user's, two runs may be under way.
         remote.namespace = format!("run-{:08x}-{number}", rand::random::<u32>());
-        debug_assert!(remote.namespace.len() <= RemoteStore::MAX_NAMESPACE || number > 999);
         if remote.url.to_string() != PRIVATE_STORE {
-            return Ok(None);
+            return Ok(Placed::Foreign);
         }
         let server = self.of(kind).get_or_try_init(|| start(kind)).await?;
         remote.url = server.lock().unwrap_or_else(PoisonError::into_inner).url();
-        Ok(Some(kind))
+        Ok(Placed::Private(kind))
     }
 
     /// The processes of a server of the run's: that of each connection too.

@@ -100,7 +100,7 @@ impl ApiKey {
 
     async fn cached(&self, cache: &Kept<KeyCache>, digest: Digest, now: UnixTime) -> Result<Arc<KeyRecord>, Rejection> {
         let KeyCache(entries) = cache.copy();
-        let current = cache.current(now).is_some();
+        let current = cache.is_current(now);
         if current && let Some(record) = entries.get(&digest, now) {
             self.meter.cache_hits.add();
             judge(&record, &digest, now)?;

@@ -137,7 +137,7 @@ impl Basic {
         if let Some(kept) = &self.cache {
             let cache = kept.copy();
             let mac = cache.mac(&credentials);
-            let current = kept.current(request.now).is_some();
+            let current = kept.is_current(request.now);
             let known = current.then(|| cache.entries.get(&name, request.now)).flatten();
             if let Some(known) = known.filter(|known| known.mac.constant_time_eq(&mac)) {
                 self.meter.cache_hits.add();

@@ -42,9 +42,9 @@ impl<C: LocalCopy> Kept<C> {
         &self.copy
     }
 
-    /// The copy, unless it may be behind further than it should.
-    pub(crate) fn current(&self, now: UnixTime) -> Option<&C> {
-        self.follower.as_ref().is_none_or(|follower| follower.is_current(now)).then_some(&*self.copy)
+    /// Whether the copy is behind no further than it may be.
+    pub(crate) fn is_current(&self, now: UnixTime) -> bool {
+        self.follower.as_ref().is_none_or(|follower| follower.is_current(now))
     }
 
     /// Reads now what is new: for tests.

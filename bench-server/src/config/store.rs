@@ -112,17 +112,6 @@ impl StoreUrl {
         self.fill_in(value).map(Secret::new)
     }
 
-    /// Names of the variables in it.
-    pub fn variables(&self) -> Vec<String> {
-        let mut names = Vec::new();
-        let name = |name: &str| {
-            names.push(name.to_owned());
-            Ok(String::new())
-        };
-        self.fill_in(name).expect("checked when it was made");
-        names
-    }
-
     fn fill_in(&self, mut value: impl FnMut(&str) -> Result<String, String>) -> Result<String, String> {
         let (mut filled, mut rest) = (String::new(), &*self.0);
         while let Some((before, after)) = rest.split_once("${") {
@@ -258,7 +247,6 @@ mod tests {
     #[test]
     fn the_environment_is_asked_when_the_url_is_needed() {
         let url = StoreUrl::new("redis://${AUTHBENCH_NO_SUCH_VARIABLE}/0").expect("a URL");
-        assert_eq!(url.variables(), ["AUTHBENCH_NO_SUCH_VARIABLE"]);
         assert!(url.resolve().expect_err("not set").contains("AUTHBENCH_NO_SUCH_VARIABLE is not set"));
         let url = StoreUrl::new("file://${CARGO_MANIFEST_DIR}/x").expect("a URL");
         assert!(url.resolve().expect("set").expose().ends_with("bench-server/x"));

@@ -119,22 +119,6 @@ impl PrivateServer {
         Ok(())
     }
 
-    /// Stops all its processes where they stand, or lets them go on: it hangs and does not answer. Linux only; elsewhere
-    /// PostgreSQL stops to accept connections, but answers on those that it has.
-    ///
-    /// # Errors
-    /// When it is not running.
-    pub fn hang(&self, hang: bool) -> Result<(), InstanceError> {
-        let running = self.process.as_ref().ok_or_else(|| InstanceError("the server is down".to_owned()))?;
-        let signal = if hang { Signal::STOP } else { Signal::CONT };
-        running.signal(signal)?;
-        // PostgreSQL's processes, one for each connection; one that has ended meanwhile is no matter.
-        for child in running.children() {
-            let _ = kill_process(child, signal);
-        }
-        Ok(())
-    }
-
     /// Starts it again over the same records.
     ///
     /// # Errors
@@ -247,10 +231,6 @@ impl PrivateServer {
 impl Drop for PrivateServer {
     fn drop(&mut self) {
         if let Some(running) = self.process.take() {
-            // One that hangs could not end.
-            for pid in running.children().into_iter().chain([running.pid]) {
-                let _ = kill_process(pid, Signal::CONT);
-            }
             running.end();
         }
     }

@@ -110,10 +110,11 @@ impl<C> Lines<C> {
         }
         match connect().await {
             Ok(made) => {
+                let connection = Arc::new(made);
+                // Before the next in line looks.
+                line.current.store(Some(connection.clone()));
                 *failed = None;
                 drop(failed);
-                let connection = Arc::new(made);
-                line.current.store(Some(connection.clone()));
                 Ok(Held { connection, _place: place })
             }
             Err(error) => {

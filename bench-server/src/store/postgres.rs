@@ -139,14 +139,19 @@ impl Postgres {
     }
 
     /// The digest of the key, if there is one of that name.
-    pub(crate) async fn revoke_key(&self, id: &str, until: UnixTime) -> Result<Option<Digest>, StoreError> {
+    pub(crate) async fn revoke_key(
+        &self,
+        id: &str,
+        until: UnixTime,
+        now: UnixTime,
+    ) -> Result<Option<Digest>, StoreError> {
         let revoke = "UPDATE keys SET revoked = true WHERE id = $1 RETURNING digest";
         let schema = &*self.0.schema;
         let digest = self.write("write", async |transaction| {
             let Some(row) = transaction.query_opt(revoke, &[&id]).await? else { return Ok(None) };
             let digest = row.try_get::<_, &[u8]>(0)?.try_into().map(Digest).ok();
             if let Some(digest) = digest {
-                append(transaction, schema, &mut std::iter::once(Revocation::Key(digest)), until).await?;
+                append(transaction, schema, &mut std::iter::once(Revocation::Key(digest)), until, now).await?;
             }
             Ok(digest)
         });
@@ -169,13 +174,20 @@ impl Postgres {
         Ok(inserted.await? > 0)
     }
 
-    pub(crate) async fn set_password(&self, name: &str, hash: Arc<str>, until: UnixTime) -> Result<bool, StoreError> {
+    pub(crate) async fn set_password(
+        &self,
+        name: &str,
+        hash: Arc<str>,
+        until: UnixTime,
+        now: UnixTime,
+    ) -> Result<bool, StoreError> {
         let schema = &*self.0.schema;
         let changed = self.write("write", async |transaction| {
             let change = "UPDATE users SET password_hash = $2 WHERE name = $1";
             let changed = transaction.execute(change, &[&name, &&*hash]).await? > 0;
             if changed {
-                append(transaction, schema, &mut std::iter::once(Revocation::Password(name.into())), until).await?;
+                append(transaction, schema, &mut std::iter::once(Revocation::Password(name.into())), until, now)
+                    .await?;
             }
             Ok(changed)
         });
@@ -189,12 +201,10 @@ impl Postgres {
         until: UnixTime,
         now: UnixTime,
     ) -> Result<(), StoreError> {
-        let (schema, now) = (&*self.0.schema, now.as_secs() as i64);
-        self.write("write", async |transaction| {
-            transaction.execute("DELETE FROM revocations WHERE until <= $1", &[&now]).await?;
-            append(transaction, schema, &mut revocations, until).await
-        })
-        .await
+        let schema = &*self.0.schema;
+        let written =
+            self.write("write", async |transaction| append(transaction, schema, &mut revocations, until, now).await);
+        written.await
     }
 
     /// The entries after a position, in order, `most` at once.
@@ -302,15 +312,17 @@ impl fmt::Display for Told {
 
 impl std::error::Error for Told {}
 
-/// Adds entries and tells of them. Waits until no other transaction does the same: its entries come before.
+/// Adds entries, tells of them, and forgets those that are of no use at `now` any more. Waits until no other transaction does the same: its entries come before.
 async fn append(
     transaction: &Transaction<'_>,
     schema: &str,
     revocations: &mut (dyn Iterator<Item = Revocation> + Send),
     until: UnixTime,
+    now: UnixTime,
 ) -> Result<(), tokio_postgres::Error> {
     transaction.execute("SELECT pg_advisory_xact_lock(hashtext($1))", &[&schema]).await?;
-    let until = until.as_secs() as i64;
+    let (until, now) = (until.as_secs() as i64, now.as_secs() as i64);
+    transaction.execute("DELETE FROM revocations WHERE until <= $1", &[&now]).await?;
     loop {
         let batch: Vec<_> = revocations.take(BATCH).map(|revocation| revocation.columns()).collect();
         if batch.is_empty() {

@@ -23,6 +23,7 @@ use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, IntoC
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
+use super::cache::LONGEST;
 use super::line::{Held, Lines};
 use super::record::{Entry, KeyRecord, KeyStatus, Position, Revocation, User};
 use crate::clock::UnixTime;
@@ -40,7 +41,7 @@ const LAYOUT: u64 = 1;
 const BATCH: usize = 1_000;
 
 /// How long an entry stays in the order of revocations, at least: longer than any copy of what it revokes may be kept.
-const KEPT: Duration = Duration::from_secs(8 * 86_400);
+const KEPT: Duration = Duration::from_secs(LONGEST.as_secs() + 86_400);
 
 /// A store in a Redis server. Clones share connections.
 #[derive(Clone)]

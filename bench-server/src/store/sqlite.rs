@@ -137,14 +137,19 @@ impl Sqlite {
     }
 
     /// The digest of the key, if there is one of that name.
-    pub(crate) async fn revoke_key(&self, id: &str, until: UnixTime) -> Result<Option<Digest>, StoreError> {
+    pub(crate) async fn revoke_key(
+        &self,
+        id: &str,
+        until: UnixTime,
+        now: UnixTime,
+    ) -> Result<Option<Digest>, StoreError> {
         let id = id.to_owned();
         self.write(move |writer| {
             let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let revoke = "UPDATE keys SET revoked = 1 WHERE id = ?1 RETURNING digest";
             let digest = transaction.query_row(revoke, [id], |row| row.get(0).map(Digest)).optional()?;
             if let Some(digest) = digest {
-                append(&transaction, &Revocation::Key(digest), until)?;
+                append(&transaction, std::iter::once(Revocation::Key(digest)), until, now)?;
             }
             transaction.commit()?;
             Ok(digest)
@@ -168,14 +173,20 @@ impl Sqlite {
         .await
     }
 
-    pub(crate) async fn set_password(&self, name: &str, hash: Arc<str>, until: UnixTime) -> Result<bool, StoreError> {
+    pub(crate) async fn set_password(
+        &self,
+        name: &str,
+        hash: Arc<str>,
+        until: UnixTime,
+        now: UnixTime,
+    ) -> Result<bool, StoreError> {
         let name = name.to_owned();
         self.write(move |writer| {
             let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let changed =
                 transaction.execute("UPDATE users SET password_hash = ?2 WHERE name = ?1", params![name, hash])?;
             if changed > 0 {
-                append(&transaction, &Revocation::Password(name.into()), until)?;
+                append(&transaction, std::iter::once(Revocation::Password(name.into())), until, now)?;
             }
             transaction.commit()?;
             Ok(changed > 0)
@@ -192,11 +203,7 @@ impl Sqlite {
     ) -> Result<(), StoreError> {
         self.write(move |writer| {
             let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let forget = "DELETE FROM revocations WHERE until <= ?1";
-            transaction.prepare_cached(forget)?.execute([now.as_secs() as i64])?;
-            for revocation in revocations {
-                append(&transaction, &revocation, until)?;
-            }
+            append(&transaction, revocations, until, now)?;
             transaction.commit()
         })
         .await
@@ -295,11 +302,21 @@ fn insert_keys(writer: &mut Connection, records: impl Iterator<Item = KeyRecord>
     transaction.commit()
 }
 
-fn append(writer: &Connection, revocation: &Revocation, until: UnixTime) -> rusqlite::Result<()> {
-    let (kind, name, issued_until) = revocation.columns();
-    let issued_until = issued_until.map(|seconds| seconds as i64);
+/// Adds entries, and forgets those that are of no use at `now` any more.
+fn append(
+    writer: &Connection,
+    revocations: impl Iterator<Item = Revocation>,
+    until: UnixTime,
+    now: UnixTime,
+) -> rusqlite::Result<()> {
+    writer.prepare_cached("DELETE FROM revocations WHERE until <= ?1")?.execute([now.as_secs() as i64])?;
     let mut insert = writer.prepare_cached(INSERT_REVOCATION)?;
-    insert.execute(params![kind, name, issued_until, until.as_secs() as i64]).map(drop)
+    for revocation in revocations {
+        let (kind, name, issued_until) = revocation.columns();
+        let issued_until = issued_until.map(|seconds| seconds as i64);
+        insert.execute(params![kind, name, issued_until, until.as_secs() as i64])?;
+    }
+    Ok(())
 }
 
 fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
@@ -364,6 +381,7 @@ mod tests {
     use super::super::record::tests::{key, user};
     use super::*;
 
+    const NOW: UnixTime = UnixTime(Duration::from_secs(1_900_000_000));
     const LATER: UnixTime = UnixTime(Duration::from_secs(2_000_000_000));
 
     fn folder() -> tempfile::TempDir {
@@ -376,7 +394,7 @@ mod tests {
         let path = folder.path().join("store.sqlite");
         let store = Sqlite::open(&path).expect("a fresh database");
         store.insert_keys([key(1), key(2)].into_iter()).await.expect("insert");
-        assert_eq!(store.revoke_key("key-1", LATER).await.expect("revoke"), Some(key(1).digest));
+        assert_eq!(store.revoke_key("key-1", LATER, NOW).await.expect("revoke"), Some(key(1).digest));
         assert!(store.insert_user(user("anna")).await.expect("insert"));
         drop(store);
 
@@ -410,7 +428,7 @@ mod tests {
         meddler.execute_batch("ALTER TABLE keys RENAME TO elsewhere").expect("rename");
         let error = store.key(&Digest([1; 32])).expect_err("the table is gone");
         assert!(error.to_string().contains("store.sqlite"), "{error}");
-        assert!(store.revoke_key("key-1", LATER).await.is_err());
+        assert!(store.revoke_key("key-1", LATER, NOW).await.is_err());
 
         meddler.execute_batch("ALTER TABLE elsewhere RENAME TO keys").expect("rename back");
         assert_eq!(store.key(&Digest([1; 32])).expect("get").as_deref(), Some(&key(1)));

@@ -146,6 +146,23 @@ async fn what_is_discarded_is_gone_and_others_keep_theirs() {
     }
 }
 
+/// Redis forgets by its own clock, which no test moves.
+#[tokio::test]
+async fn revoking_forgets_what_is_of_no_use_any_more() {
+    for config in [StoreConfig::Sqlite, testing::postgres()] {
+        let (kind, folder) = (config.name(), tempfile::tempdir().expect("a temporary folder"));
+        let store = open(&config, folder.path()).await;
+        store.insert_keys(vec![key(1), key(2)]).await.expect(kind);
+        store.insert_user(user("anna")).await.expect(kind);
+        store.revoke_key("key-1", NOW).await.expect(kind);
+        let later = UnixTime(NOW.0 + MATTERS_FOR);
+        store.revoke_key("key-2", later).await.expect(kind);
+        assert_eq!(revoked(&store, Position::default()).await, [Revocation::Key(Digest([2; 32]))], "{kind}");
+        store.set_password("anna", "new".into(), UnixTime(later.0 + MATTERS_FOR)).await.expect(kind);
+        assert_eq!(revoked(&store, Position::default()).await, [Revocation::Password("anna".into())], "{kind}");
+    }
+}
+
 #[tokio::test]
 async fn revocations_are_read_in_pages_and_filled_up_once() {
     for config in testing::shared() {

@@ -121,7 +121,7 @@ impl Node {
     async fn until_refused(&self, credential: &Issued, what: &str) {
         let refused = async {
             while self.present(credential).await.is_ok() {
-                tokio::time::sleep(Duration::from_millis(1)).await;
+                tokio::task::yield_now().await;
             }
         };
         timeout(PATIENCE, refused).await.unwrap_or_else(|_| panic!("{what}: it is still accepted"));
@@ -179,9 +179,7 @@ async fn no_resurrection_of(method: MethodConfig, rounds: usize, at_a_time: usiz
     let (raced, accepted_late) = (AtomicUsize::new(0), AtomicUsize::new(0));
     stream::iter(&issued)
         .for_each_concurrent(at_a_time, async |credential| {
-            let callers = (0..2).map(async |caller| {
-                // One whose load is on its way, and one who comes a little later.
-                tokio::time::sleep(Duration::from_millis(caller)).await;
+            let callers = (0..2).map(async |_| {
                 let (mut refused, mut after) = (false, 0);
                 let mut accepted = 0;
                 while after < 3 {
@@ -273,7 +271,7 @@ async fn ten_thousand_at_once_are_all_heard_of() {
         store_of_one.fill_revocations(ROUNDS, UnixTime(now.0 * 2), now).await.expect("revoked");
         let heard = async {
             while kept.copy().len() < ROUNDS {
-                tokio::time::sleep(Duration::from_millis(1)).await;
+                tokio::task::yield_now().await;
             }
         };
         timeout(PATIENCE, heard).await.unwrap_or_else(|_| panic!("{what}: only {} are known", kept.copy().len()));
@@ -291,7 +289,7 @@ async fn cut_and_restored(store: StoreConfig, follow: Follow, rounds: usize) {
     for (round, credential) in one.issue(rounds).await.iter().enumerate() {
         let accepted = async {
             while other.present(credential).await.is_err() {
-                tokio::time::sleep(Duration::from_millis(1)).await;
+                tokio::task::yield_now().await;
             }
         };
         timeout(PATIENCE, accepted).await.unwrap_or_else(|_| panic!("{what}, round {round}: never restored"));
@@ -362,14 +360,14 @@ async fn a_store_that_falls_silent_is_not_trusted_for_long() {
             way.silence(true);
             let distrusted = async {
                 while !matches!(other.present(credential).await, Err(Rejection::Unavailable { .. })) {
-                    tokio::time::sleep(Duration::from_millis(10)).await;
+                    tokio::task::yield_now().await;
                 }
             };
             timeout(PATIENCE, distrusted).await.expect("it is not trusted for ever");
             way.silence(false);
             let trusted = async {
                 while other.present(credential).await.is_err() {
-                    tokio::time::sleep(Duration::from_millis(10)).await;
+                    tokio::task::yield_now().await;
                 }
             };
             timeout(PATIENCE, trusted).await.expect("it is trusted again");
@@ -490,13 +488,13 @@ async fn killed(kind: ServerKind, follow: Follow, tries: usize) {
     for (number, credential) in issued.iter().enumerate() {
         let accepted = async {
             while other.present(credential).await.is_err() {
-                tokio::time::sleep(Duration::from_millis(1)).await;
+                tokio::task::yield_now().await;
             }
         };
         timeout(PATIENCE, accepted).await.unwrap_or_else(|_| panic!("{kind:?}, try {number}: it has not come back"));
         // This node may not have come back yet: who is not told that it is done asks again.
         while one.method.revoke(&credential.id).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            tokio::task::yield_now().await;
         }
         // The news is on its way, and the server dies; it is up again after a while of nothing.
         let dead = tokio::task::spawn_blocking(move || {
@@ -522,7 +520,7 @@ async fn killed(kind: ServerKind, follow: Follow, tries: usize) {
         let back = async {
             while other.present(valid).await.is_err() {
                 late += usize::from(other.present(credential).await.is_ok());
-                tokio::time::sleep(Duration::from_millis(1)).await;
+                tokio::task::yield_now().await;
             }
         };
         timeout(PATIENCE, back).await.expect("others are accepted again");

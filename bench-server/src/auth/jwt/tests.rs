@@ -1,0 +1,277 @@
+//! The method `jwt`: issuing, revoking, deny-lists and caches. The rules of a token are tried in `validator`.
+
+use std::net::SocketAddr;
+
+use super::*;
+use crate::auth::Connection;
+use crate::config::{Algorithm, ClockMode, DenyListConfig};
+
+struct Fixture {
+    _dir: tempfile::TempDir,
+    environment: Environment,
+    config: JwtConfig,
+    jwt: Jwt,
+}
+
+async fn fixture(denylist: Option<Duration>) -> Fixture {
+    let dir = tempfile::tempdir().unwrap();
+    let environment = Environment {
+        shared_dir: dir.path().to_owned(),
+        clock: Clock::new(ClockMode::Controlled),
+        meter: Arc::default(),
+        authorization_server: None,
+        ca_file: dir.path().join("ca.pem"),
+    };
+    let config = JwtConfig {
+        lifetime: Duration::from_secs(300),
+        denylist: denylist.map(DenyListConfig::new),
+        ..JwtConfig::new(Algorithm::EdDSA)
+    };
+    let jwt = Jwt::build("jwt-eddsa", &config, &environment).await.unwrap();
+    Fixture { _dir: dir, environment, config, jwt }
+}
+
+impl Fixture {
+    /// Another node with the same keys and deny-list.
+    async fn replica(&self) -> Jwt {
+        Jwt::build("jwt-eddsa", &self.config, &self.environment).await.unwrap()
+    }
+
+    /// What the poll does.
+    async fn catch_up(&self) {
+        let kept = self.jwt.denylist.as_ref().unwrap();
+        kept.catch_up().await.unwrap();
+        kept.copy().prune(self.environment.clock.now());
+    }
+
+    async fn issue(&self, count: usize) -> Vec<Issued> {
+        let request = IssueRequest { count, lifetime: None, scopes: vec!["read".to_owned(), "write".to_owned()] };
+        self.jwt.issue(&request).await.unwrap()
+    }
+
+    fn call(&self, issued: &Issued) -> Result<Principal, Rejection> {
+        call(&self.jwt, self.environment.clock.now(), issued)
+    }
+}
+
+fn call(jwt: &Jwt, now: UnixTime, issued: &Issued) -> Result<Principal, Rejection> {
+    let Material::Bearer { token } = &issued.material else { panic!("a bearer token was issued") };
+    let head = http::Request::builder().header("Authorization", format!("Bearer {}", token.expose()));
+    let (head, ()) = head.body(()).unwrap().into_parts();
+    let connection = Connection { peer: SocketAddr::from(([127, 0, 0, 1], 1)), client: None };
+    jwt.authenticate(&Request { head: &head, connection: &connection, now })
+}
+
+/// An hour: the copy is refreshed by the test only.
+const BY_HAND: Option<Duration> = Some(Duration::from_secs(3600));
+
+#[tokio::test]
+async fn issued_tokens_are_accepted_each_for_its_own_subject() {
+    let fixture = fixture(None).await;
+    let issued = fixture.issue(3).await;
+    for one in &issued {
+        let principal = fixture.call(one).unwrap();
+        assert_eq!((&*principal.id, &*principal.credential_id), (&*one.principal, &*one.id));
+        assert!(principal.has_scope("read") && principal.has_scope("write") && one.principal.starts_with("app-"));
+    }
+    assert_ne!(issued[0].id, issued[1].id);
+    assert_ne!(issued[0].principal, issued[1].principal);
+    let counters = &fixture.environment.meter;
+    assert_eq!((counters.verify_calls.get(), counters.store_lookups.get()), (3, 0));
+}
+
+#[tokio::test]
+async fn stateless_tokens_outlive_their_revocation_until_exp() {
+    let fixture = fixture(None).await;
+    let issued = &fixture.issue(1).await[0];
+    fixture.jwt.revoke(&issued.id).await.unwrap();
+    assert!(fixture.call(issued).is_ok());
+    fixture.environment.clock.advance(Duration::from_secs(300 + 31)).unwrap();
+    assert_eq!(fixture.call(issued), Err(Rejection::Invalid(Cause::Expired)));
+}
+
+#[tokio::test]
+async fn a_revoked_token_is_refused_after_the_next_poll_and_others_are_not() {
+    let fixture = fixture(BY_HAND).await;
+    let issued = fixture.issue(2).await;
+    let elsewhere = fixture.replica().await;
+    elsewhere.revoke(&issued[0].id).await.unwrap();
+    let now = fixture.environment.clock.now();
+    assert_eq!(call(&elsewhere, now, &issued[0]), Err(Rejection::Invalid(Cause::Revoked)), "RV-1: there at once");
+    assert!(fixture.call(&issued[0]).is_ok(), "here it has not been heard of");
+    fixture.catch_up().await;
+    assert_eq!(fixture.call(&issued[0]), Err(Rejection::Invalid(Cause::Revoked)));
+    assert!(fixture.call(&issued[1]).is_ok());
+    let counters = &fixture.environment.meter;
+    assert_eq!((counters.store_lookups.get(), counters.store_writes.get()), (4, 1));
+}
+
+#[tokio::test]
+async fn a_subject_can_be_revoked_as_a_whole() {
+    let fixture = fixture(BY_HAND).await;
+    let issued = fixture.issue(2).await;
+    fixture.replica().await.revoke(&issued[0].principal).await.unwrap();
+    assert!(fixture.call(&issued[0]).is_ok(), "here it has not been heard of");
+    fixture.catch_up().await;
+    assert_eq!(fixture.call(&issued[0]), Err(Rejection::Invalid(Cause::Revoked)));
+    assert!(fixture.call(&issued[1]).is_ok());
+}
+
+#[tokio::test]
+async fn a_verified_token_is_not_verified_again_but_still_expires_and_is_revoked() {
+    let Fixture { environment, config, _dir, .. } = fixture(BY_HAND).await;
+    let cache = Some(crate::config::CacheConfig::new(Duration::from_secs(3600)));
+    let config = JwtConfig { cache, ..config };
+    let jwt = Jwt::build("jwt-eddsa", &config, &environment).await.unwrap();
+    let fixture = Fixture { environment, config, jwt, _dir };
+    let issued = fixture.issue(2).await;
+    for _ in 0..3 {
+        let principal = fixture.call(&issued[0]).unwrap();
+        assert_eq!((&*principal.id, &*principal.credential_id), (&*issued[0].principal, &*issued[0].id));
+    }
+    let counters = &fixture.environment.meter;
+    assert_eq!((counters.verify_calls.get(), counters.cache_hits.get(), counters.store_lookups.get()), (1, 2, 3));
+    assert!(fixture.call(&issued[1]).is_ok());
+    // What differs in one character is another token.
+    let Material::Bearer { token } = &issued[0].material else { panic!("a bearer token was issued") };
+    let mut forged = token.expose().to_owned();
+    let last = if forged.pop() == Some('A') { 'B' } else { 'A' };
+    forged.push(last);
+    let forged = Issued { material: Material::Bearer { token: Secret::new(forged) }, ..issued[0].clone() };
+    assert!(matches!(fixture.call(&forged), Err(Rejection::Invalid(_))));
+
+    fixture.jwt.revoke(&issued[0].id).await.unwrap();
+    assert_eq!(fixture.call(&issued[0]), Err(Rejection::Invalid(Cause::Revoked)));
+    fixture.environment.clock.advance(Duration::from_secs(300 + 31)).unwrap();
+    assert_eq!(fixture.call(&issued[1]), Err(Rejection::Invalid(Cause::Expired)));
+}
+
+#[tokio::test]
+async fn an_entry_outlives_every_token_that_it_names() {
+    let fixture = fixture(BY_HAND).await;
+    let request = IssueRequest { count: 1, lifetime: Some(Duration::from_secs(900)), scopes: vec![] };
+    let issued = &fixture.jwt.issue(&request).await.unwrap()[0];
+    fixture.jwt.revoke(&issued.id).await.unwrap();
+    fixture.environment.clock.advance(Duration::from_secs(900 + 28)).unwrap();
+    fixture.catch_up().await;
+    assert_eq!(fixture.call(issued), Err(Rejection::Invalid(Cause::Revoked)), "the leeway has not passed");
+    fixture.environment.clock.advance(Duration::from_secs(120)).unwrap();
+    fixture.catch_up().await;
+    assert_eq!(fixture.jwt.denylist.as_ref().unwrap().copy().len(), 0);
+    assert_eq!(fixture.call(issued), Err(Rejection::Invalid(Cause::Expired)));
+}
+
+#[tokio::test]
+async fn a_restart_keeps_keys_and_revocations() {
+    let fixture = fixture(BY_HAND).await;
+    let issued = fixture.issue(2).await;
+    fixture.jwt.revoke(&issued[0].id).await.unwrap();
+    let restarted = Jwt::build("jwt-eddsa", &fixture.config, &fixture.environment).await.unwrap();
+    let now = fixture.environment.clock.now();
+    assert_eq!(call(&restarted, now, &issued[0]), Err(Rejection::Invalid(Cause::Revoked)));
+    assert!(call(&restarted, now, &issued[1]).is_ok());
+    let other = Jwt::build("other", &fixture.config, &fixture.environment).await.unwrap();
+    assert_eq!(call(&other, now, &issued[1]), Err(Rejection::Invalid(Cause::UnknownKey)), "keys are the profile's own");
+}
+
+#[tokio::test]
+async fn claims_sets_have_the_length_asked_for() {
+    use base64::Engine as _;
+    let Fixture { environment, config, .. } = &fixture(None).await;
+    let length = async |claims_bytes| {
+        let jwt = Jwt::build("jwt-eddsa", &JwtConfig { claims_bytes, ..config.clone() }, environment).await.unwrap();
+        let request = IssueRequest { count: 2, lifetime: None, scopes: vec!["read".to_owned()] };
+        let issued = jwt.issue(&request).await.unwrap();
+        let lengths: Vec<usize> = issued
+            .iter()
+            .map(|one| {
+                assert_eq!(*call(&jwt, environment.clock.now(), one).unwrap().id, *one.principal);
+                let Material::Bearer { token } = &one.material else { panic!("a bearer token was issued") };
+                assert!(token.expose().len() <= header::MAX_LONG_TOKEN);
+                let payload = token.expose().split('.').nth(1).unwrap();
+                base64::prelude::BASE64_URL_SAFE_NO_PAD.decode(payload).unwrap().len()
+            })
+            .collect();
+        assert_eq!(lengths[0], lengths[1]);
+        lengths[0]
+    };
+    let required = length(None).await;
+    assert_eq!(required, required_claims_bytes("jwt-eddsa", "read"));
+    assert!((200..400).contains(&required), "{required}");
+    for exactly in [required, required + entitlements::LEAST, 512, 1024, 4095, 16_384] {
+        assert_eq!(length(Some(exactly)).await, exactly);
+    }
+    // There is no room for one more claim.
+    for short in [200, required + 1, required + entitlements::LEAST - 1] {
+        assert_eq!(length(Some(short)).await, required, "{short}");
+    }
+}
+
+#[tokio::test]
+async fn a_deny_list_of_many_refuses_whom_it_should() {
+    let fixture = fixture(None).await;
+    let denylist = Some(DenyListConfig { population: 2_000, ..DenyListConfig::new(Duration::from_secs(3600)) });
+    let config = JwtConfig { denylist, ..fixture.config.clone() };
+    let jwt = Jwt::build("jwt-eddsa", &config, &fixture.environment).await.unwrap();
+    let fixture = Fixture { jwt, ..fixture };
+    let len = || fixture.jwt.denylist.as_ref().unwrap().copy().len();
+    assert_eq!(len(), 2_000);
+    let issued = fixture.issue(2).await;
+    fixture.jwt.revoke(&issued[0].id).await.unwrap();
+    // A run may last for hours, and the list keeps its length.
+    fixture.environment.clock.advance(Duration::from_secs(60)).unwrap();
+    fixture.catch_up().await;
+    assert_eq!(len(), 2_001);
+    assert_eq!(fixture.call(&issued[0]), Err(Rejection::Invalid(Cause::Revoked)));
+    assert!(fixture.call(&issued[1]).is_ok());
+    fixture.environment.clock.advance(Duration::from_secs(3 * 3600)).unwrap();
+    fixture.catch_up().await;
+    assert_eq!(len(), 2_000);
+}
+
+#[tokio::test]
+async fn unknown_and_contradictory_requests() {
+    let fixture = fixture(None).await;
+    for id in ["", "x", "../etc", "app-", "app-1", "ABCDEFABCDEFABCDEFABCDEFABCDEFAB"] {
+        assert!(matches!(fixture.jwt.revoke(id).await, Err(AdminError::NotFound(_))), "{id}");
+    }
+    let good = IssueRequest { count: 1, lifetime: None, scopes: vec![] };
+    for request in [
+        IssueRequest { count: 0, ..good.clone() },
+        IssueRequest { count: usize::MAX, ..good.clone() },
+        IssueRequest { lifetime: Some(Duration::ZERO), ..good.clone() },
+        IssueRequest { lifetime: Some(Duration::from_secs(901)), ..good.clone() },
+        IssueRequest { scopes: vec!["a b".to_owned()], ..good.clone() },
+    ] {
+        assert!(matches!(fixture.jwt.issue(&request).await, Err(AdminError::BadRequest(_))), "{request:?}");
+    }
+    assert!(fixture.jwt.issue(&good).await.is_ok());
+}
+
+#[tokio::test]
+async fn unsafe_configurations_do_not_start() {
+    let fixture = fixture(None).await;
+    let with = async |change: fn(&mut JwtConfig)| {
+        let mut config = fixture.config.clone();
+        change(&mut config);
+        Jwt::build("p", &config, &fixture.environment).await
+    };
+    assert!(with(|_| ()).await.is_ok());
+    assert!(matches!(with(|c| c.rules.leeway = Duration::from_secs(61)).await, Err(BuildError::Config(_))));
+    assert!(matches!(with(|c| c.lifetime = Duration::from_secs(901)).await, Err(BuildError::Config(_))));
+    assert!(matches!(with(|c| c.lifetime = Duration::from_millis(10)).await, Err(BuildError::Config(_))));
+    let zero = |c: &mut JwtConfig| c.denylist = Some(DenyListConfig::new(Duration::ZERO));
+    assert!(matches!(with(zero).await, Err(BuildError::Config(_))));
+    let crowd = |c: &mut JwtConfig| {
+        let list = DenyListConfig::new(Duration::from_secs(1));
+        c.denylist = Some(DenyListConfig { population: DenyListConfig::MAX_POPULATION + 1, ..list });
+    };
+    assert!(matches!(with(crowd).await, Err(BuildError::Config(_))));
+    let nowhere = |c: &mut JwtConfig| {
+        let list = DenyListConfig::new(Duration::from_secs(1));
+        c.denylist = Some(DenyListConfig { store: StoreConfig::Memory, ..list });
+    };
+    assert!(matches!(with(nowhere).await, Err(BuildError::Config(_))));
+    assert!(matches!(with(|c| c.claims_bytes = Some(199)).await, Err(BuildError::Config(_))));
+    assert!(matches!(with(|c| c.claims_bytes = Some(16_385)).await, Err(BuildError::Config(_))));
+}
