@@ -12,6 +12,7 @@ mod rules;
 mod samples;
 mod setup;
 mod start;
+mod timeline;
 mod watch;
 mod window;
 
@@ -19,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use crate::machine::{KeptAwake, Machine, Spinners, pin_current_thread, raise_open_files_limit};
-use crate::plan::{MeasurementKind, Plan};
+use crate::plan::{Event, MeasurementKind, Plan};
 use crate::progress::Progress;
 use crate::record::Record;
 use crate::run::{RunError, RunFolder};
@@ -157,7 +158,11 @@ fn files_needed(plan: &Plan) -> usize {
                 let probers = settings.at_a_time * settings.probes.len() * plan.replicas.get() as usize;
                 Some(cases * (probers + 1)) // and a bystander each
             }
-            _ => None,
+            kind => {
+                let cases = plan.cases_of(measurement).count();
+                // What is new, what is old, and what it passes through on its way to a store.
+                Event::of(kind).map(|event| cases * event.calls().callers * 3)
+            }
         })
         .max()
         .unwrap_or(0);

@@ -11,6 +11,7 @@ mod price;
 mod setup;
 mod sweep;
 mod template;
+mod timeline;
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -29,6 +30,7 @@ pub use price::{NotAPrice, Price};
 pub use setup::SetupPlan;
 pub use sweep::{Coordinate, Metric, Point, ServerPlan, Sweep, SweptPath, SweptValue};
 pub use template::{Slot, Template};
+pub use timeline::{CallsPlan, Event, Fault, OutagePlan, RolloverOf, RolloverPlan};
 
 use crate::machine::KeepAwake;
 
@@ -149,6 +151,7 @@ impl RevokeBy {
 /// How a variant's server authenticates.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
+#[allow(clippy::large_enum_variant)] // a plan has a few dozen of them
 pub enum Method {
     /// The reference server, configured so.
     Reference(MethodConfig),
@@ -237,6 +240,30 @@ pub enum MeasurementKind {
     Handshake(HandshakePlan),
     /// From nothing to the first authorised request, step by step.
     Setup(SetupPlan),
+    /// Credentials, or what they are signed with, are replaced while callers go on.
+    Rollover(RolloverPlan),
+    /// What the server depends on is slow or gone while callers go on.
+    Outage(OutagePlan),
+}
+
+impl MeasurementKind {
+    /// Its word in scenarios.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Latency(_) => "latency",
+            Self::Throughput(_) => "throughput",
+            Self::Revocation(_) => "revocation",
+            Self::Handshake(_) => "handshake",
+            Self::Setup(_) => "setup",
+            Self::Rollover(_) => "rollover",
+            Self::Outage(_) => "outage",
+        }
+    }
+
+    /// Whether it is made of slices of load, in every round.
+    pub fn is_load(&self) -> bool {
+        matches!(self, Self::Latency(_) | Self::Throughput(_) | Self::Handshake(_))
+    }
 }
 
 /// Settings of an open-loop measurement.
@@ -474,10 +501,19 @@ impl Plan {
 
     /// Whether credentials of a variant are revoked.
     pub fn revokes(&self, variant: &Variant) -> bool {
-        let revokes = |name: &str| {
-            self.measurement(name).is_some_and(|found| matches!(found.kind, MeasurementKind::Revocation(_)))
-        };
-        self.cases.iter().any(|case| case.variant == variant.name && revokes(&case.measurement))
+        self.has_case(variant, |kind| {
+            matches!(kind, MeasurementKind::Revocation(_) | MeasurementKind::Rollover(_) | MeasurementKind::Outage(_))
+        })
+    }
+
+    /// Whether what a variant depends on is slow or gone for a while.
+    pub fn disturbs(&self, variant: &Variant) -> bool {
+        self.has_case(variant, |kind| matches!(kind, MeasurementKind::Outage(_)))
+    }
+
+    fn has_case(&self, variant: &Variant, is: impl Fn(&MeasurementKind) -> bool) -> bool {
+        let fits = |name: &str| self.measurement(name).is_some_and(|found| is(&found.kind));
+        self.cases.iter().any(|case| case.variant == variant.name && fits(&case.measurement))
     }
 
     /// Whether a revocation is probed over that kind of connection.

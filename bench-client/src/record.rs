@@ -4,6 +4,7 @@
 
 mod handshake;
 mod setup;
+mod timeline;
 
 use std::collections::BTreeMap;
 
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::handshake::HandshakeResult;
 pub use self::setup::{Channel, KeptSecret, SetupResult, SetupStep, SetupTrial};
+pub use self::timeline::{Happening, Moment, TimelineBin, TimelineResult};
 use crate::cell::Cell;
 use crate::machine::{TcpCounts, Usage};
 use crate::outcome::Outcomes;
@@ -68,6 +70,10 @@ pub enum Measured {
     Handshake(Box<HandshakeResult>),
     /// From nothing to the first authorised request.
     Setup(SetupResult),
+    /// Calls around a rollover.
+    Rollover(TimelineResult),
+    /// Calls around an outage.
+    Outage(TimelineResult),
 }
 
 impl Measured {
@@ -76,7 +82,7 @@ impl Measured {
         match self {
             Self::Latency(result) | Self::Throughput(result) => Some(result),
             Self::Handshake(result) => Some(&result.load),
-            Self::Revocation(_) | Self::Setup(_) => None,
+            Self::Revocation(_) | Self::Setup(_) | Self::Rollover(_) | Self::Outage(_) => None,
         }
     }
 }

@@ -15,6 +15,7 @@ mod store;
 mod suggest;
 mod sweep;
 mod target;
+mod timeline;
 mod value;
 mod variant;
 

@@ -4,6 +4,7 @@ mod control;
 mod external;
 #[cfg(test)]
 mod fake;
+mod forwarder;
 mod oauth;
 mod process;
 mod reference;
@@ -13,15 +14,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bench_server::contract::{Issued, RegisteredClient, ServerConfig, Telemetry};
+use bench_server::contract::{Issued, KeyRollover, RegisteredClient, ServerConfig, Telemetry};
 
 use crate::load::Endpoint;
 use crate::machine::Machine;
 use crate::plan::{Plan, Variant};
 
 use external::External;
+pub(crate) use forwarder::Passage;
 pub(crate) use oauth::principal as principal_of_client;
 pub use process::Launcher;
+pub(crate) use reference::Dependency;
 use reference::Reference;
 pub use stores::Stores;
 
@@ -174,6 +177,45 @@ impl Target {
             Server::External(_) => Err("only the reference server registers clients".to_owned()),
         };
         registered.map_err(|message| self.request(message))
+    }
+
+    /// Another credential for a principal that has one, the way the method's standard says. What it had stays, unless the
+    /// method knows one credential for each (a user's password).
+    ///
+    /// # Errors
+    /// [`TargetError`].
+    pub async fn renew(&self, credential: &Issued) -> Result<Issued, TargetError> {
+        let renewed = match &self.server {
+            Server::Reference(reference) => reference.renew(credential).await,
+            Server::External(_) => Err("only the reference server issues credentials".to_owned()),
+        };
+        renewed.map_err(|message| self.request(message))
+    }
+
+    /// Replaces the key that credentials are signed with; `None` where there is none that others have to learn of.
+    ///
+    /// # Errors
+    /// [`TargetError`].
+    pub async fn roll_over_key(&self, rollover: &KeyRollover) -> Option<Result<(), TargetError>> {
+        let Server::Reference(reference) = &self.server else { return None };
+        let rolled = reference.roll_over_key(rollover).await?;
+        Some(rolled.map_err(|message| self.request(message)))
+    }
+
+    /// Whether there is a key that credentials are signed with and that others have to learn of.
+    pub fn rolls_over_key(&self) -> bool {
+        match &self.server {
+            Server::Reference(reference) => reference.rolls_over_key(),
+            Server::External(_) => false,
+        }
+    }
+
+    /// What its servers ask, where the plan has that cut off.
+    pub(crate) fn dependency(&self) -> Option<&Dependency> {
+        match &self.server {
+            Server::Reference(reference) => reference.dependency(),
+            Server::External(_) => None,
+        }
     }
 
     /// Revokes a credential the way the method's standard says: revocation endpoint (RFC 7009) for OAuth 2.0, control

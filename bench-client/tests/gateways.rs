@@ -14,7 +14,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard};
 
 use bench_client::outcome::Outcomes;
-use bench_client::record::{LoadResult, Measured, Record};
+use bench_client::record::{LoadResult, Record};
 use bench_client::run::{LoadedRun, RunFolder};
 use rustix::io::{FdFlags, fcntl_setfd};
 
@@ -199,11 +199,7 @@ fn nginx(stage: &mut Stage) -> [u16; 2] {
 }
 
 fn loads(run: &LoadedRun) -> impl Iterator<Item = (&Record, &LoadResult)> {
-    run.records.iter().filter_map(|record| match &record.measured {
-        Measured::Latency(result) | Measured::Throughput(result) => Some((record, result)),
-        Measured::Handshake(result) => Some((record, &result.load)),
-        Measured::Revocation(_) | Measured::Setup(_) => None,
-    })
+    run.records.iter().filter_map(|record| Some((record, record.measured.load()?)))
 }
 
 /// Every answer was checked and right, and the processor time is the gateway's. Whether a trial was late is the machine's.

@@ -264,6 +264,22 @@ impl Method {
         }
     }
 
+    /// Hands out another credential to a principal that has one: its next key, token or certificate, beside the one
+    /// before. A user has one password, which is changed.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub async fn renew(&self, principal: &str, request: &IssueRequest) -> Result<Issued, AdminError> {
+        match self {
+            Self::None => Err(AdminError::NotHere("method none has nothing to renew")),
+            Self::ApiKey(method) => method.renew(principal, request).await,
+            Self::Basic(method) => method.renew(principal, request).await,
+            Self::Jwt(method) => method.renew(principal, request).await,
+            Self::OAuth2(_) => Err(AdminError::NotHere("ask the token endpoint (RFC 6749 §3.2)")),
+            Self::Mtls(method) => method.renew(principal, request).await,
+        }
+    }
+
     /// Takes a credential back. Returns once that is recorded where every validator will look for it.
     ///
     /// # Errors

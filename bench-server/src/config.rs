@@ -70,6 +70,10 @@ pub struct ListenerConfig {
     pub name: String,
     /// Address to bind; port 0 lets the system choose.
     pub bind: SocketAddr,
+    /// The URL that clients call it by, where something stands in front of it: the issuer identifier of an authorization
+    /// server that is mounted here. Absent means the bound address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_url: Option<String>,
     /// Plaintext (loopback only) or TLS.
     pub transport: Transport,
     /// HTTP versions offered, in order of preference (ALPN over TLS; prior knowledge in plaintext).
@@ -168,6 +172,26 @@ impl MethodConfig {
             Self::Mtls(_) => "mtls",
         }
     }
+
+    /// Where the method keeps what decides about a credential, if it keeps anything beside its own keys.
+    pub fn store(&self) -> Option<&StoreConfig> {
+        match self {
+            Self::ApiKey(config) => Some(&config.store),
+            Self::Basic(config) => Some(&config.store),
+            Self::Jwt(config) => config.denylist.as_ref().map(|denylist| &denylist.store),
+            Self::None | Self::OAuth2(_) | Self::Mtls(_) => None,
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn store_mut(&mut self) -> Option<&mut StoreConfig> {
+        match self {
+            Self::ApiKey(config) => Some(&mut config.store),
+            Self::Basic(config) => Some(&mut config.store),
+            Self::Jwt(config) => config.denylist.as_mut().map(|denylist| &mut denylist.store),
+            Self::None | Self::OAuth2(_) | Self::Mtls(_) => None,
+        }
+    }
 }
 
 /// API keys: SHA-256 at rest, one lookup by digest.
@@ -221,12 +245,20 @@ pub struct CacheConfig {
     /// How it hears of revocations before that; absent means that it does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub follow: Option<Follow>,
+    /// How long after its end an entry is served all the same where what it was loaded from gives no answer (RFC 5861 §4):
+    /// a revocation goes unseen for so much longer. At most [`LONGEST_STALE`]; absent means not at all, and the caller is
+    /// answered 503.
+    #[serde(with = "humantime_serde", default, skip_serializing_if = "Option::is_none")]
+    pub stale_if_error: Option<Duration>,
 }
+
+/// Longest `stale_if_error`: whoever keeps a store from answering wins this much, at most.
+pub const LONGEST_STALE: Duration = Duration::from_secs(86_400);
 
 impl CacheConfig {
     /// Entries that live for `ttl`, as many as by default, whatever is revoked.
     pub fn new(ttl: Duration) -> Self {
-        Self { ttl, capacity: Self::default_capacity(), follow: None }
+        Self { ttl, capacity: Self::default_capacity(), follow: None, stale_if_error: None }
     }
 
     /// How long an entry may be behind at most.
@@ -422,6 +454,10 @@ pub struct DenyListConfig {
     /// revoked elsewhere. They stay for a day, so that the list has the same length throughout a run.
     #[serde(default, skip_serializing_if = "is_empty")]
     pub population: usize,
+    /// How long after it was last current the copy is trusted all the same while the store does not answer: a revocation
+    /// goes unseen for so long. At most [`LONGEST_STALE`]; absent means not at all, and callers are answered 503.
+    #[serde(with = "humantime_serde", default, skip_serializing_if = "Option::is_none")]
+    pub stale_if_error: Option<Duration>,
 }
 
 impl DenyListConfig {
@@ -430,7 +466,7 @@ impl DenyListConfig {
 
     /// A list in SQLite that is empty at first and polled so often.
     pub fn new(poll: Duration) -> Self {
-        Self { store: Self::default_store(), follow: Follow::Poll(poll), population: 0 }
+        Self { store: Self::default_store(), follow: Follow::Poll(poll), population: 0, stale_if_error: None }
     }
 
     /// In SQLite.
@@ -455,13 +491,47 @@ pub struct OAuth2Config {
     /// away. At most [`LONGEST_DELAY`]; a cache hit does not pay it, nor does a token that is a JWT.
     #[serde(with = "humantime_serde", default, skip_serializing_if = "Duration::is_zero")]
     pub introspection_delay: Duration,
+    /// How long the issuer's keys are kept, for tokens that are JWTs.
+    #[serde(default, skip_serializing_if = "JwksConfig::is_default")]
+    pub jwks: JwksConfig,
+}
+
+/// How long a resource server keeps the keys of an issuer (RFC 7517 §5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JwksConfig {
+    /// Age at which they are fetched again, beside the requests that go on with the old ones. Not above the `max-age` that the
+    /// issuer publishes with its keys. At least one second.
+    #[serde(with = "humantime_serde")]
+    pub refresh: Duration,
+    /// The least time between two fetches that a key identifier nobody knows may cause (AUTH-ACCEPTANCE JW-12).
+    #[serde(with = "humantime_serde")]
+    pub cooldown: Duration,
+    /// How much longer old keys are trusted while the issuer gives no answer: whoever keeps a rotation from being seen wins at
+    /// most so much. At most [`LONGEST_STALE`].
+    #[serde(with = "humantime_serde")]
+    pub stale_if_error: Duration,
+}
+
+impl Default for JwksConfig {
+    fn default() -> Self {
+        let (refresh, cooldown) = (Duration::from_secs(300), Duration::from_secs(60));
+        Self { refresh, cooldown, stale_if_error: LONGEST_STALE - refresh }
+    }
+}
+
+impl JwksConfig {
+    #[allow(clippy::trivially_copy_pass_by_ref)] // serde passes a reference
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl OAuth2Config {
     /// Tokens of the process's own authorization server, under the default rules.
     pub fn new(validation: TokenValidation) -> Self {
         let (issuer, rules) = (TrustedIssuer::default(), TokenRules::default());
-        Self { validation, issuer, rules, introspection_delay: Duration::ZERO }
+        Self { validation, issuer, rules, introspection_delay: Duration::ZERO, jwks: JwksConfig::default() }
     }
 }
 
@@ -659,6 +729,23 @@ pub struct AuthorizationServerConfig {
     /// A refresh family older than this dies.
     #[serde(with = "humantime_serde")]
     pub refresh_absolute: Duration,
+    /// How long resource servers may keep the published keys: the `max-age` of the JWKS, in whole seconds.
+    #[serde(
+        with = "humantime_serde",
+        default = "AuthorizationServerConfig::default_jwks_max_age",
+        skip_serializing_if = "AuthorizationServerConfig::is_default_jwks_max_age"
+    )]
+    pub jwks_max_age: Duration,
+}
+
+impl AuthorizationServerConfig {
+    /// Five minutes.
+    pub fn default_jwks_max_age() -> Duration {
+        JwksConfig::default().refresh
+    }
+    fn is_default_jwks_max_age(max_age: &Duration) -> bool {
+        *max_age == Self::default_jwks_max_age()
+    }
 }
 
 impl Default for AuthorizationServerConfig {
@@ -669,6 +756,7 @@ impl Default for AuthorizationServerConfig {
             code_lifetime: Duration::from_secs(60),
             refresh_idle: Duration::from_secs(14 * 86_400),
             refresh_absolute: Duration::from_secs(30 * 86_400),
+            jwks_max_age: Self::default_jwks_max_age(),
         }
     }
 }

@@ -11,9 +11,11 @@
 //! | `GET /config` | the [`ServerConfig`] in force |
 //! | `POST /telemetry/take` | [`Telemetry`]; the validation histogram starts anew |
 //! | `POST /profiles/{name}/credentials` with [`IssueRequest`] | `[`[`Issued`]`]` |
+//! | `POST /profiles/{name}/principals/{principal}/credentials` with [`IssueRequest`] for 1 | `[`[`Issued`]`]`, for a principal that has one already |
 //! | `DELETE /profiles/{name}/credentials/{id}` | 204 once the revocation is recorded where it counts |
 //! | `DELETE /profiles/{name}/records` | 204 once what the profile kept in a server of its own is removed |
 //! | `POST /clients` with [`ClientRegistration`] | [`RegisteredClient`] |
+//! | `POST /signing-keys` with [`KeyRollover`] | 201; the authorization server's next key |
 //! | `POST /users` with [`UserRegistration`] | 201 |
 //! | `POST /clock` with [`ClockStep`] | 204; 409 unless the clock is controlled |
 
@@ -210,6 +212,19 @@ pub struct UserRegistration {
     pub password: Secret,
 }
 
+/// A new signing key of the authorization server, and how long the two overlap.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyRollover {
+    /// How long the new key is published before it signs; absent means for as long as the published keys may be kept.
+    #[serde(with = "humantime_serde", default, skip_serializing_if = "Option::is_none")]
+    pub lead: Option<Duration>,
+    /// How long the old key stays published after the new one has begun to sign; absent means until its last token has
+    /// expired at every validator.
+    #[serde(with = "humantime_serde", default, skip_serializing_if = "Option::is_none")]
+    pub overlap: Option<Duration>,
+}
+
 /// Moves a controlled clock forward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -233,6 +248,8 @@ pub struct Counters {
     pub store_writes: u64,
     /// Answers taken from a cache.
     pub cache_hits: u64,
+    /// Acceptances on what is past its time, because nothing newer could be had (`stale_if_error`).
+    pub stale_hits: u64,
     /// Signature or MAC verifications of tokens.
     pub verify_calls: u64,
     /// Password hashes computed.
@@ -273,6 +290,7 @@ impl Counters {
             store_lookups: self.store_lookups - earlier.store_lookups,
             store_writes: self.store_writes - earlier.store_writes,
             cache_hits: self.cache_hits - earlier.cache_hits,
+            stale_hits: self.stale_hits - earlier.stale_hits,
             verify_calls: self.verify_calls - earlier.verify_calls,
             hash_calls: self.hash_calls - earlier.hash_calls,
             jwks_fetches: self.jwks_fetches - earlier.jwks_fetches,

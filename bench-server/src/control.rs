@@ -28,7 +28,7 @@ use tokio::net::UnixListener;
 use crate::auth::{AdminError, Method};
 use crate::clock::Clock;
 use crate::config::ServerConfig;
-use crate::contract::{ClientRegistration, ClockStep, IssueRequest, Telemetry, UserRegistration};
+use crate::contract::{ClientRegistration, ClockStep, IssueRequest, KeyRollover, Telemetry, UserRegistration};
 use crate::issuer::authorization_server::AuthorizationServer;
 use crate::net::problem::{self, Answer, problem};
 use crate::server::StartError;
@@ -173,6 +173,14 @@ impl Administration {
                 }
                 Ok(json(&self.method(name)?.issue(&request).await?))
             }
+            (["profiles", name, "principals", principal, "credentials"], &Verb::POST) => {
+                let request: IssueRequest = parse(body)?;
+                if request.count != 1 {
+                    let count = request.count;
+                    return Err(AdminError::BadRequest(format!("count is {count}; a principal is given 1 at a time")));
+                }
+                Ok(json(&[self.method(name)?.renew(principal, &request).await?]))
+            }
             (["profiles", name, "credentials", id], &Verb::DELETE) => {
                 self.method(name)?.revoke(id).await?;
                 Ok(empty(StatusCode::NO_CONTENT))
@@ -184,6 +192,11 @@ impl Administration {
             (["clients"], &Verb::POST) => {
                 let registration: ClientRegistration = parse(body)?;
                 Ok(json(&self.authorization_server()?.register_client(&registration)?))
+            }
+            (["signing-keys"], &Verb::POST) => {
+                let rollover: KeyRollover = parse(body)?;
+                self.authorization_server()?.rotate_signing_key(&rollover)?;
+                Ok(empty(StatusCode::CREATED))
             }
             (["users"], &Verb::POST) => {
                 let registration: UserRegistration = parse(body)?;
@@ -198,9 +211,13 @@ impl Administration {
                 })
             }
             (["health" | "counters" | "config"], _) => Ok(problem::method_not_allowed("GET")),
-            (["telemetry", "take"] | ["profiles", _, "credentials"] | ["clients" | "users" | "clock"], _) => {
-                Ok(problem::method_not_allowed("POST"))
-            }
+            (
+                ["telemetry", "take"]
+                | ["profiles", _, "credentials"]
+                | ["profiles", _, "principals", _, "credentials"]
+                | ["clients" | "users" | "signing-keys" | "clock"],
+                _,
+            ) => Ok(problem::method_not_allowed("POST")),
             (["profiles", _, "credentials", _] | ["profiles", _, "records"], _) => {
                 Ok(problem::method_not_allowed("DELETE"))
             }
@@ -321,7 +338,8 @@ mod tests {
         for path in ["/", "/nothing", "/counters/", "//counters", "/profiles", "/profiles/x", "/%ff"] {
             assert!([400, 404].contains(&ask(Verb::GET, path, "").await.0), "{path}");
         }
-        for path in ["/telemetry/take", "/clients", "/clock", "/profiles/x/credentials", "/profiles/x/credentials/y"] {
+        let posted = ["/telemetry/take", "/clients", "/clock", "/signing-keys", "/profiles/x/principals/y/credentials"];
+        for path in posted.into_iter().chain(["/profiles/x/credentials", "/profiles/x/credentials/y"]) {
             assert_eq!(ask(Verb::GET, path, "").await.0, 405, "{path}");
         }
         assert_eq!(ask(Verb::POST, "/counters", "").await.0, 405);

@@ -70,6 +70,7 @@ fn configuration(state_dir: PathBuf, port: u16, mtls_port: u16) -> ServerConfig 
     let listener = |name: &str, port, profiles| ListenerConfig {
         name: name.to_owned(),
         bind: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+        public_url: None,
         transport: Transport::Tls13,
         http: vec![HttpVersion::Http2, HttpVersion::Http1],
         key_exchange: None,

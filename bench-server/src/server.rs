@@ -386,7 +386,8 @@ fn describe(listener: &ListenerConfig) -> ReadyListener {
     let scheme = if listener.transport == Transport::Plaintext { "http" } else { "https" };
     // A listener on all addresses is reached from this machine over loopback.
     let host = if listener.bind.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { listener.bind.ip() };
-    let url = format!("{scheme}://{}", SocketAddr::new(host, listener.bind.port()));
+    let bound = || format!("{scheme}://{}", SocketAddr::new(host, listener.bind.port()));
+    let url = listener.public_url.clone().unwrap_or_else(bound);
     ReadyListener { name: listener.name.clone(), address: listener.bind, url }
 }
 

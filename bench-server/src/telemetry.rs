@@ -46,6 +46,8 @@ pub struct Meter {
     pub store_lookups: Count,
     pub store_writes: Count,
     pub cache_hits: Count,
+    /// Acceptances on what is past its time.
+    pub stale_hits: Count,
     pub verify_calls: Count,
     pub hash_calls: Count,
     pub jwks_fetches: Count,
@@ -93,6 +95,7 @@ impl Meter {
             store_lookups: self.store_lookups.get(),
             store_writes: self.store_writes.get(),
             cache_hits: self.cache_hits.get(),
+            stale_hits: self.stale_hits.get(),
             verify_calls: self.verify_calls.get(),
             hash_calls: self.hash_calls.get(),
             jwks_fetches: self.jwks_fetches.get(),

@@ -27,6 +27,7 @@ async fn start(state_dir: &Path, access_token: AccessTokenFormat, validation: To
     let listener = |name: &str, profiles, authorization_server| ListenerConfig {
         name: name.to_owned(),
         bind: ([127, 0, 0, 1], 0).into(),
+        public_url: None,
         transport: Transport::Plaintext,
         http: vec![HttpVersion::Http1],
         key_exchange: None,

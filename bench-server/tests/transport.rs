@@ -431,6 +431,7 @@ async fn a_port_in_use_is_explained_and_leaves_nothing_behind() {
         second.listeners.push(ListenerConfig {
             name: "second".into(),
             bind: taken,
+            public_url: None,
             profiles: Vec::new(),
             ..listeners[0].clone()
         });

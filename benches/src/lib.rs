@@ -157,6 +157,7 @@ impl TokenIssuer {
             listeners: vec![ListenerConfig {
                 name: "issuer".into(),
                 bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+                public_url: None,
                 transport: Transport::Tls13,
                 http: vec![HttpVersion::Http1],
                 key_exchange: None,

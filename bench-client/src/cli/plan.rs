@@ -11,7 +11,7 @@ use comfy_table::{ContentArrangement, Table};
 use super::scenarios::{Changes, prepare};
 use super::{Exit, fail, print};
 use crate::machine::KeepAwake;
-use crate::plan::{ExternalMethod, MeasurementKind, Method, Plan, TargetPlan, TargetProcesses, Variant};
+use crate::plan::{Event, ExternalMethod, MeasurementKind, Method, Plan, TargetPlan, TargetProcesses, Variant};
 
 /// Widest line.
 const WIDTH: u16 = 120;
@@ -79,7 +79,11 @@ fn describe(plan: &Plan) -> String {
         seconds(start.warm_up),
         seconds(start.load),
         seconds(start.revocation),
-        if start.setup.is_zero() { String::new() } else { format!(", {} setup", seconds(start.setup)) }
+        [(start.setup, "setup"), (start.events, "rollovers and outages")]
+            .into_iter()
+            .filter(|(time, _)| !time.is_zero())
+            .map(|(time, what)| format!(", {} {what}", seconds(time)))
+            .collect::<String>()
     ));
     if !plan.sweeps.is_empty() {
         line(format!("\n{}", sweeps(plan)));
@@ -184,6 +188,10 @@ fn measurements(plan: &Plan) -> Table {
                 "once per start".to_owned(),
                 String::new(),
             ),
+            MeasurementKind::Rollover(_) | MeasurementKind::Outage(_) => {
+                let event = Event::of(&measurement.kind);
+                (event.map_or_else(String::new, |event| calls(&event)), "once per start".to_owned(), String::new())
+            }
             MeasurementKind::Revocation(revocation) => {
                 let kinds: Vec<&str> = revocation.probes.iter().map(|probe| probe.name()).collect();
                 let replicas = match plan.replicas.get() {
@@ -209,6 +217,27 @@ fn measurements(plan: &Plan) -> Table {
         table.add_row([measurement.name.clone(), cases, sent, trial, warmup]);
     }
     table
+}
+
+/// What is sent around an event.
+fn calls(event: &Event) -> String {
+    let time = humantime::format_duration;
+    let calls = event.calls();
+    let what = match event {
+        Event::Rollover(plan) => format!(
+            "the {} of each is replaced: changed over within {}, overlap {}",
+            plan.of.name(),
+            time(plan.adoption),
+            time(plan.overlap)
+        ),
+        Event::Outage(plan) => format!("what is depended on is {} for {}", plan.fault, time(plan.lasts)),
+    };
+    format!(
+        "{} callers, a call each every {}, for {}; {what}",
+        calls.callers,
+        time(calls.interval),
+        time(event.length())
+    )
 }
 
 fn table<const N: usize>(header: [&str; N]) -> Table {

@@ -74,7 +74,10 @@ impl Load {
                 slices: plan.slices,
                 objective: None,
             }),
-            MeasurementKind::Revocation(_) | MeasurementKind::Setup(_) => None,
+            MeasurementKind::Revocation(_)
+            | MeasurementKind::Setup(_)
+            | MeasurementKind::Rollover(_)
+            | MeasurementKind::Outage(_) => None,
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use super::load::Load;
-use crate::plan::{Case, Measurement, MeasurementKind, Plan, RevocationPlan, SetupPlan, Variant};
+use crate::plan::{Case, Event, Measurement, MeasurementKind, Plan, RevocationPlan, SetupPlan, Variant};
 use crate::record::Record;
 
 /// What it takes, by experience, to start a variant's processes and issue its pool. It only shapes the progress bar.
@@ -25,6 +25,8 @@ pub(super) struct Start<'p> {
     pub(super) revocations: Vec<Group<'p, RevocationPlan>>,
     /// Setup measurements in which something is left to do.
     pub(super) setups: Vec<Group<'p, SetupPlan>>,
+    /// Rollovers and outages in which something is left to do.
+    pub(super) events: Vec<Group<'p, Event>>,
 }
 
 /// A round and what is left to do in it.
@@ -68,6 +70,7 @@ pub(super) fn starts<'p>(plan: &'p Plan, done: &[Record]) -> Vec<Start<'p>> {
             rounds: Vec::new(),
             revocations: Vec::new(),
             setups: Vec::new(),
+            events: Vec::new(),
         };
         for number in rounds {
             let mut groups = Vec::new();
@@ -94,9 +97,13 @@ pub(super) fn starts<'p>(plan: &'p Plan, done: &[Record]) -> Vec<Start<'p>> {
                     start.setups.push(Group { index, measurement, settings: settings.clone(), cases });
                 }
                 MeasurementKind::Latency(_) | MeasurementKind::Throughput(_) | MeasurementKind::Handshake(_) => {}
+                MeasurementKind::Rollover(_) | MeasurementKind::Outage(_) => {
+                    let settings = Event::of(&measurement.kind).expect("it is one of the two");
+                    start.events.push(Group { index, measurement, settings, cases });
+                }
             }
         }
-        if !(start.rounds.is_empty() && start.revocations.is_empty() && start.setups.is_empty()) {
+        if !start.variants(plan).is_empty() {
             starts.push(start);
         }
     }
@@ -109,7 +116,9 @@ impl<'p> Start<'p> {
         let load = self.rounds.iter().flat_map(|round| &round.groups).flat_map(|group| &group.cases);
         let revocation = self.revocations.iter().flat_map(|group| &group.cases);
         let setup = self.setups.iter().flat_map(|group| &group.cases);
-        let names: HashSet<&str> = load.chain(revocation).chain(setup).map(|case| case.variant.as_str()).collect();
+        let event = self.events.iter().flat_map(|group| &group.cases);
+        let names: HashSet<&str> =
+            load.chain(revocation).chain(setup).chain(event).map(|case| case.variant.as_str()).collect();
         plan.variants.iter().filter(|variant| names.contains(variant.name.as_str())).collect()
     }
 
@@ -148,7 +157,8 @@ impl<'p> Start<'p> {
             .sum();
         let revocation: Duration =
             self.revocations.iter().map(|group| group.settings.phase + group.settings.watch).sum();
-        preparation + load + searches + revocation
+        let events: Duration = self.events.iter().map(|group| group.settings.length()).sum();
+        preparation + load + searches + revocation + events
     }
 }
 

@@ -13,11 +13,12 @@ use super::pace::Pace;
 use super::random::{Purpose, derived_seed};
 use super::remaining::{Group, Start};
 use super::revocation::{self, Place};
-use super::{MeasureError, check_alive, load, setup};
+use super::{MeasureError, check_alive, load, setup, timeline};
 use crate::credential::Pool;
 use crate::load::Session;
 use crate::machine::Machine;
-use crate::plan::{Plan, RevocationPlan, Variant};
+use crate::plan::{Case, Event, Plan, RevocationPlan, Variant};
+use crate::record::Record;
 use crate::run::RunFolder;
 use crate::target::{Stores, Target, TargetError};
 
@@ -122,6 +123,10 @@ async fn measure(
             folder.append(&record)?;
         }
     }
+    for group in &start.events {
+        pace.stage(&format!("{label}: {}", group.measurement.name));
+        events(plan, start, group, servers, folder, pace).await?;
+    }
     Ok(())
 }
 
@@ -201,42 +206,75 @@ async fn revocations(
     folder: &mut RunFolder,
     pace: &mut Pace<'_>,
 ) -> Result<(), MeasureError> {
-    let by_name = |name: &str| servers.iter().find(|server| server.variant.name == name);
-    let cases: Vec<_> = group
-        .cases
-        .iter()
-        .map(|case| (*case, by_name(&case.variant).expect("a start has a server for each of its cases")))
-        .collect();
+    let settings = &group.settings;
     let work = async {
-        let mut prepared = Vec::with_capacity(cases.len());
-        for (case, server) in &cases {
-            let settings = &group.settings;
-            prepared.push((*case, *server, revocation::prepare(&server.target, server.variant, settings).await?));
+        let mut prepared = Vec::with_capacity(group.cases.len());
+        for (place, case, server) in side_by_side(plan, start, group, servers) {
+            prepared.push((place, case, server, revocation::prepare(&server.target, server.variant, settings).await?));
         }
-        let mut running: FuturesUnordered<_> = prepared
-            .into_iter()
-            .map(|(case, server, prepared)| {
-                let index = plan.cases.iter().position(|other| other.id == case.id).expect("it is one of the plan's");
-                let place = Place {
-                    planned_start: start.planned,
-                    start: start.number,
-                    round: start.planned * plan.rounds_per_start(),
-                    measurement: group.index,
-                    case: index,
-                };
-                async move {
-                    let settings = &group.settings;
-                    (index, revocation::measure(case, place, &server.target, prepared, settings, plan.seed).await)
-                }
-            })
-            .collect();
-        let mut records = BTreeMap::new();
-        while let Some((index, record)) = running.next().await {
-            records.insert(index, record);
-        }
-        Ok::<_, TargetError>(records)
+        let running = prepared.into_iter().map(|(place, case, server, prepared)| async move {
+            (place.case, revocation::measure(case, place, &server.target, prepared, settings, plan.seed).await)
+        });
+        Ok::<_, TargetError>(all(running).await)
     };
-    let records = pace.during(group.settings.latest_revocation(plan.replicas) + group.settings.watch, work).await?;
+    let records = pace.during(settings.latest_revocation(plan.replicas) + settings.watch, work).await?;
+    keep(records, servers, folder)
+}
+
+/// All cases of a rollover or an outage at the same time: each has servers of its own.
+async fn events(
+    plan: &Plan,
+    start: &Start<'_>,
+    group: &Group<'_, Event>,
+    servers: &mut [Server<'_>],
+    folder: &mut RunFolder,
+    pace: &mut Pace<'_>,
+) -> Result<(), MeasureError> {
+    let event = &group.settings;
+    let work = async {
+        let running = side_by_side(plan, start, group, servers).map(|(place, case, server)| async move {
+            let Server { target, variant, .. } = server;
+            (place.case, timeline::measure(case, place, target, variant, event, plan.seed).await)
+        });
+        Ok::<_, TargetError>(all(running).await)
+    };
+    let records = pace.during(event.length(), work).await?;
+    keep(records, servers, folder)
+}
+
+/// The cases of a group, each with its place and its server.
+fn side_by_side<'a, 'p, Settings>(
+    plan: &'a Plan,
+    start: &'a Start<'_>,
+    group: &'a Group<'p, Settings>,
+    servers: &'a [Server<'p>],
+) -> impl Iterator<Item = (Place, &'p Case, &'a Server<'p>)> {
+    group.cases.iter().map(|case| {
+        let server = servers.iter().find(|server| server.variant.name == case.variant);
+        let index = plan.cases.iter().position(|other| other.id == case.id).expect("it is one of the plan's");
+        let place = Place {
+            planned_start: start.planned,
+            start: start.number,
+            round: start.planned * plan.rounds_per_start(),
+            measurement: group.index,
+            case: index,
+        };
+        (place, *case, server.expect("a start has a server for each of its cases"))
+    })
+}
+
+/// Polls only the one that was woken: with hundreds of callers, polling all of them at every answer would make the client
+/// late.
+async fn all(running: impl Iterator<Item = impl Future<Output = (usize, Record)>>) -> BTreeMap<usize, Record> {
+    running.collect::<FuturesUnordered<_>>().collect().await
+}
+
+/// Keeps the records of servers that still live.
+fn keep(
+    records: BTreeMap<usize, Record>,
+    servers: &mut [Server<'_>],
+    folder: &mut RunFolder,
+) -> Result<(), MeasureError> {
     // A server that died has not refused anybody: its records would be lies.
     check_alive(servers)?;
     for record in records.into_values() {

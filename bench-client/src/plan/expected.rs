@@ -7,7 +7,7 @@ use bench_server::contract::{
     AccessTokenFormat, Algorithm, CertificateKey, MethodConfig, MtlsConfig, PasswordHash, StoreConfig,
 };
 
-use super::{HandshakePlan, Measurement, MeasurementKind, Objective, Plan, Variant};
+use super::{Event, HandshakePlan, Measurement, MeasurementKind, Objective, Plan, Variant};
 
 /// One server process, from its execution until it accepts connections, keys made.
 const PROCESS_START: Duration = Duration::from_millis(150);
@@ -35,12 +35,14 @@ pub struct ExpectedStart {
     pub revocation: Duration,
     /// Setup measurements: an estimate.
     pub setup: Duration,
+    /// Rollovers and outages, one after the other.
+    pub events: Duration,
 }
 
 impl ExpectedStart {
     /// All parts together.
     pub fn total(&self) -> Duration {
-        self.start_up + self.warm_up + self.load + self.revocation + self.setup
+        self.start_up + self.warm_up + self.load + self.revocation + self.setup + self.events
     }
 }
 
@@ -53,6 +55,7 @@ impl Plan {
             load: Duration::ZERO,
             revocation: Duration::ZERO,
             setup: Duration::ZERO,
+            events: Duration::ZERO,
         };
         for measurement in &self.measurements {
             let cases = u32::try_from(self.cases_of(measurement).count()).unwrap_or(u32::MAX);
@@ -67,6 +70,15 @@ impl Plan {
                     let variants = self.cases_of(measurement).filter_map(|case| self.variant(&case.variant));
                     let issuing: Duration = variants.map(Variant::expected_issuing_of_one).sum();
                     expected.setup += times(SETUP * cases + issuing, plan.trials);
+                    continue;
+                }
+                MeasurementKind::Rollover(_) | MeasurementKind::Outage(_) => {
+                    let event = Event::of(&measurement.kind);
+                    let length = event.map(|event| event.length() + SETTING_UP * cases).unwrap_or_default();
+                    let callers = self.cases_of(measurement).filter_map(|case| self.variant(&case.variant));
+                    let issuing: Duration = callers.map(Variant::expected_issuing_of_one).sum();
+                    let count = Event::of(&measurement.kind).map_or(0, |event| event.calls().callers);
+                    expected.events += length + times(issuing, count);
                     continue;
                 }
                 MeasurementKind::Revocation(plan) => {
@@ -99,7 +111,7 @@ impl Plan {
         let processes = if variant.authorization_server.is_some() { 2 } else { 1 };
         let loaded = self.cases.iter().filter(|case| case.variant == variant.name).any(|case| {
             let kind = self.measurement(&case.measurement).map(|measurement| &measurement.kind);
-            !matches!(kind, Some(MeasurementKind::Revocation(_) | MeasurementKind::Setup(_)) | None)
+            kind.is_some_and(MeasurementKind::is_load)
         });
         let pool = if loaded { variant.expected_issuing() } else { Duration::ZERO };
         PROCESS_START * processes + expected_filling(method) + pool

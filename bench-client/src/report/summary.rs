@@ -33,7 +33,6 @@ use crate::machine::Machine;
 use crate::plan::{
     BASELINE, ConnectionKind, HandshakePlan, LatencyPlan, MeasurementKind, Plan, Price, ThroughputPlan, Variant,
 };
-use crate::record::Measured;
 use crate::run::{Build, LoadedRun};
 use crate::stats::{Grouping, Interval, detectable_change, median};
 
@@ -234,10 +233,7 @@ impl Summary {
             quick: plan.quick,
             starts: distinct(run.records.iter().map(|record| record.start)),
             rounds: distinct(
-                run.records
-                    .iter()
-                    .filter(|record| !matches!(record.measured, Measured::Revocation(_) | Measured::Setup(_)))
-                    .map(|record| record.round),
+                run.records.iter().filter(|record| record.measured.load().is_some()).map(|record| record.round),
             ),
             rounds_planned: plan.rounds,
             transport: plan.transport,
@@ -297,6 +293,8 @@ fn credentials_in_use(plan: &Plan, variant: &Variant) -> usize {
             }
             // Each place in the loop presents one certificate, however often it connects.
             MeasurementKind::Handshake(HandshakePlan { connections, .. }) => Some(*connections),
+            // Each caller presents its own.
+            MeasurementKind::Rollover(_) | MeasurementKind::Outage(_) => Some(usize::MAX),
             MeasurementKind::Revocation(_) | MeasurementKind::Setup(_) => None,
         })
         .max();

@@ -108,6 +108,9 @@ fn trials(plan: &Plan, kind: &MeasurementKind) -> usize {
         MeasurementKind::Latency(_) | MeasurementKind::Throughput(_) | MeasurementKind::Handshake(_) => {
             plan.rounds as usize
         }
-        MeasurementKind::Revocation(_) | MeasurementKind::Setup(_) => plan.starts as usize,
+        MeasurementKind::Revocation(_)
+        | MeasurementKind::Setup(_)
+        | MeasurementKind::Rollover(_)
+        | MeasurementKind::Outage(_) => plan.starts as usize,
     }
 }

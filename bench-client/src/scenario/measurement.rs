@@ -6,7 +6,7 @@ use super::document::{At, Table, Value};
 use super::reader::{Places, Problems, Section};
 use super::sweep::Steps;
 use super::value::{duration, name, names, number, one_of, positive, show, token_lifetime, whole};
-use super::{handshake, setup};
+use super::{handshake, setup, timeline};
 use crate::plan::{
     ArrivalModel, ConnectionKind, HandshakePlan, LatencyPlan, LoadRate, Measurement, MeasurementKind, Objective,
     ProbeKind, Rate, RevocationPlan, ThroughputPlan,
@@ -59,6 +59,8 @@ enum Kind {
     Revocation,
     Handshake,
     Setup,
+    Rollover,
+    Outage,
 }
 
 const KINDS: &[(&str, Kind)] = &[
@@ -67,13 +69,15 @@ const KINDS: &[(&str, Kind)] = &[
     ("revocation", Kind::Revocation),
     ("handshake", Kind::Handshake),
     ("setup", Kind::Setup),
+    ("rollover", Kind::Rollover),
+    ("outage", Kind::Outage),
 ];
 
 const CONNECTIONS: &[(&str, ConnectionKind)] =
     &[("reused", ConnectionKind::Reused), ("fresh", ConnectionKind::Fresh), ("resumed", ConnectionKind::Resumed)];
 
 /// Keys of one kind or another, which cannot be judged while the kind is not known.
-const KEYS_OF_KINDS: [&str; 14] = [
+const KEYS_OF_KINDS: [&str; 25] = [
     "load",
     "objective",
     "connections",
@@ -88,6 +92,17 @@ const KEYS_OF_KINDS: [&str; 14] = [
     "phase",
     "watch",
     "lifetime",
+    "callers",
+    "interval",
+    "before",
+    "after",
+    "bin",
+    "of",
+    "adoption",
+    "overlap",
+    "fault",
+    "lasts",
+    "revoked",
 ];
 
 /// Short enough that drift hits all cases alike, long enough to hold hundreds of requests.
@@ -126,6 +141,8 @@ pub(super) fn read(ordinal: usize, at: At, table: Table, problems: &Problems) ->
             combinations.first().cloned().map(MeasurementKind::Handshake)
         }
         Some(Kind::Setup) => setup::read(&mut section).map(MeasurementKind::Setup),
+        Some(Kind::Rollover) => timeline::read_rollover(&mut section).map(MeasurementKind::Rollover),
+        Some(Kind::Outage) => timeline::read_outage(&mut section).map(MeasurementKind::Outage),
         None => {
             section.ignore(KEYS_OF_KINDS);
             None

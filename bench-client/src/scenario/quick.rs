@@ -5,6 +5,7 @@
 //! * a third ([`SHARE`]) of the slices and of the warm-up; the length of a slice, the rate and the connections stay;
 //! * of every sweep its ends and its middle;
 //! * pools of at most 1 000 credentials, fewer where issuing is slow;
+//! * a third of the times of a rollover and of an outage, whose callers stay;
 //! * at most [`TRIALS`] trials of a setup, and as many revocations per case, over a phase, lifetime and watch that are as short as the variants' own
 //!   TTLs and intervals let them be; for a server of the user's, which does not tell them, as written.
 
@@ -13,7 +14,7 @@ use std::time::Duration;
 
 use bench_server::contract::{Algorithm, CertificateKey, MethodConfig};
 
-use crate::plan::{MeasurementKind, Plan, RevocationPlan, Variant};
+use crate::plan::{CallsPlan, MeasurementKind, Plan, RevocationPlan, Variant};
 
 /// The fewest that an interval can be taken over. Starts would be better, but revocations take most of a quick run, and
 /// each start repeats them.
@@ -63,6 +64,16 @@ pub(super) fn shorten(plan: &mut Plan) {
                     load.slices = (load.slices / SHARE).max(1);
                 }
                 MeasurementKind::Setup(setup) => setup.trials = setup.trials.min(TRIALS),
+                MeasurementKind::Rollover(rollover) => {
+                    shorten_calls(&mut rollover.calls);
+                    rollover.lead /= SHARE;
+                    rollover.adoption /= SHARE;
+                    rollover.overlap /= SHARE;
+                }
+                MeasurementKind::Outage(outage) => {
+                    shorten_calls(&mut outage.calls);
+                    outage.lasts /= SHARE;
+                }
                 MeasurementKind::Revocation(revocation) => {
                     let cases = plan.cases.iter().filter(|case| &case.measurement == name);
                     let variants: Vec<&Variant> = cases.filter_map(|case| plan.variant(&case.variant)).collect();
@@ -72,6 +83,12 @@ pub(super) fn shorten(plan: &mut Plan) {
             measurement
         })
         .collect();
+}
+
+/// The callers stay: fewer would show less of what becomes of them.
+fn shorten_calls(calls: &mut CallsPlan) {
+    calls.before /= SHARE;
+    calls.after /= SHARE;
 }
 
 fn pool_limit(variant: &Variant) -> usize {

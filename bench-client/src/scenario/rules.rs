@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use bench_server::contract::{CertificateKey, JwtConfig, MethodConfig, READ_SCOPE, Transport, required_claims_bytes};
+use bench_server::contract::{
+    CertificateKey, JwtConfig, MethodConfig, READ_SCOPE, StoreConfig, Transport, required_claims_bytes,
+};
 
 use super::Scenario;
 use super::document::At;
@@ -17,7 +19,7 @@ use super::value::show;
 use super::variant::WrittenVariant;
 use crate::plan::{
     BASELINE, ConnectionKind, CredentialSource, ExternalMethod, LatencyPlan, LoadRate, Measurement, MeasurementKind,
-    ProbeKind, RevocationPlan, SessionKind, Variant,
+    PRIVATE_STORE, ProbeKind, RevocationPlan, SessionKind, Variant,
 };
 
 /// Checks the scenario as a whole.
@@ -216,17 +218,18 @@ fn check_measurement(scenario: &Scenario, written: &WrittenMeasurement, problems
             let resumes = written.combinations.iter().any(|plan| plan.session == SessionKind::Resumed);
             ("sessions", if resumes { ConnectionKind::Resumed } else { ConnectionKind::Fresh })
         }
-        MeasurementKind::Setup(_) => {
+        MeasurementKind::Setup(_) | MeasurementKind::Rollover(_) | MeasurementKind::Outage(_) => {
             if scenario.target.is_some() {
-                let place = place(written);
+                let (place, kind) = (place(written), measurement.kind.name());
                 problems.error(
                     written.places.of("kind"),
                     format!(
-                        "{place}: kind is \"setup\", but only the reference server issues credentials step by step; \
-                         remove it, or [target]"
+                        "{place}: kind is \"{kind}\", but only with the reference server can a run issue credentials and \
+                         cut off a store; remove it, or [target]"
                     ),
                 );
             }
+            check_event(&measurement.kind, written, &variants, problems);
             return;
         }
     };
@@ -361,6 +364,45 @@ fn check_external(
                 "{place}: lifetime is for tokens that the run issues, and variant \"{name}\" brings its own; remove it"
             ),
         );
+    }
+}
+
+/// What a rollover or an outage asks of the variants that it is about.
+fn check_event(kind: &MeasurementKind, written: &WrittenMeasurement, variants: &[&Variant], problems: &Problems) {
+    let place = place(written);
+    match kind {
+        MeasurementKind::Outage(_) => {
+            let cut = |variant: &&&Variant| {
+                let store = variant.method.reference().and_then(MethodConfig::store);
+                store.and_then(StoreConfig::remote).is_some_and(|remote| remote.url.to_string() != PRIVATE_STORE)
+            };
+            for variant in variants.iter().filter(cut) {
+                let name = &variant.name;
+                problems.error(
+                    written.places.of("kind"),
+                    format!(
+                        "{place}: the store of variant \"{name}\" is a server of yours, which a run does not cut off; leave \
+                         its url out, and the run starts one"
+                    ),
+                );
+            }
+        }
+        MeasurementKind::Rollover(plan) => {
+            // A token that ends before its caller changes over would be missed for another reason than the rollover.
+            let needed = plan.calls.before + plan.lead + plan.adoption;
+            let ends = |variant: &&&Variant| variant.credential_lifetime().is_some_and(|lifetime| lifetime < needed);
+            for variant in variants.iter().filter(ends) {
+                let (name, needed) = (&variant.name, show(needed));
+                problems.error(
+                    written.places.of("adoption"),
+                    format!(
+                        "{place}: credentials of variant \"{name}\" end before all callers have changed over, {needed} \
+                         after they are issued; lengthen its lifetime"
+                    ),
+                );
+            }
+        }
+        _ => {}
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bench_server::contract::{CacheConfig, Follow, Push, RemoteStore, StoreConfig, StoreUrl};
+use bench_server::contract::{CacheConfig, Follow, LONGEST_STALE, Push, RemoteStore, StoreConfig, StoreUrl};
 
 use super::reader::Section;
 use super::value::{duration_in, one_of, positive, text, whole};
@@ -68,8 +68,14 @@ pub(super) fn read_cache(
     let ttl = cache.required("ttl", "\"2s\"", duration_in(Duration::from_millis(1)..=longest));
     let capacity = cache.or("capacity", CacheConfig::new(longest).capacity, whole(1..=100_000_000));
     let follow = read_follow(&mut cache, store);
+    let stale_if_error = read_stale_if_error(&mut cache);
     cache.finish();
-    Some(CacheConfig { ttl: ttl?, capacity, follow })
+    Some(CacheConfig { ttl: ttl?, capacity, follow, stale_if_error })
+}
+
+/// `stale_if_error`: for how long what is past its time may be used where nothing newer can be had.
+pub(super) fn read_stale_if_error(section: &mut Section<'_>) -> Option<Duration> {
+    section.optional("stale_if_error", duration_in(Duration::from_millis(1)..=LONGEST_STALE))
 }
 
 /// `poll` or `push`: how a copy of what is in `store` hears of revocations.

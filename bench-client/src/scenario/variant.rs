@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use bench_server::contract::{
     AccessTokenFormat, Algorithm, ApiKeyConfig, AuthorizationServerConfig, BasicConfig, CertificateKey, ChainLength,
-    DenyListConfig, JwtConfig, LONGEST_DELAY, MethodConfig, MtlsConfig, OAuth2Config, PasswordHash, TokenRules,
-    TokenValidation, check_costs,
+    DenyListConfig, JwksConfig, JwtConfig, LONGEST_DELAY, LONGEST_STALE, MethodConfig, MtlsConfig, OAuth2Config,
+    PasswordHash, TokenRules, TokenValidation, check_costs,
 };
 
 use super::document::{At, Table};
 use super::reader::{Places, Problems, Section};
-use super::store::{read_cache, read_follow, read_store, read_store_or};
+use super::store::{read_cache, read_follow, read_stale_if_error, read_store, read_store_or};
 use super::sweep::Steps;
 use super::target::{self, Target};
 use super::value::{duration_in, flag, name, number, one_of, positive, show, text, token_lifetime, whole};
@@ -67,6 +67,7 @@ const BELONGS: &[(&str, &str)] = &[
     ("revoke_by", "method \"jwt\""),
     ("claims_bytes", "method \"jwt\""),
     ("introspection_delay", "method \"oauth2\" with token = \"opaque\""),
+    ("jwks", "method \"oauth2\" with token = \"jwt\""),
     ("crl_reload", "method \"mtls\""),
     ("crl_validity", "method \"mtls\""),
     ("certificate_lifetime", "method \"mtls\""),
@@ -83,6 +84,8 @@ const BASIC_CACHE_MAX: Duration = Duration::from_secs(60);
 /// More tolerance than this makes an expiry meaningless.
 const LEEWAY_MAX: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
+/// Whoever fetches keys more often asks the issuer about each token.
+const JWKS_REFRESH_MIN: Duration = Duration::from_secs(1);
 
 /// The population of credentials of variants that say nothing else.
 pub(super) fn read_pool(section: Option<Section<'_>>, default: PoolPlan) -> PoolPlan {
@@ -258,8 +261,9 @@ fn read_jwt(section: &mut Section<'_>) -> Option<Options> {
             denylist.error("poll", "poll is missing; write for instance poll = \"1s\", or push = \"pubsub\"");
         }
         let population = denylist.or("population", 0, whole(0..=DenyListConfig::MAX_POPULATION));
+        let stale_if_error = read_stale_if_error(&mut denylist);
         denylist.finish();
-        Some(DenyListConfig { store: store?, follow: follow?, population })
+        Some(DenyListConfig { store: store?, follow: follow?, population, stale_if_error })
     });
     let cache = read_cache(section, DAY, None);
     if cache.is_some_and(|cache| cache.follow.is_some()) {
@@ -285,6 +289,7 @@ fn read_oauth2(section: &mut Section<'_>) -> Option<Options> {
     let access_token_lifetime = section.or("lifetime", standard.access_token_lifetime, token_lifetime);
     let mut rules = TokenRules::default();
     let mut introspection_delay = Duration::ZERO;
+    let mut jwks = JwksConfig::default();
     let (validation, access_token) = match token {
         Some(Token::Opaque) => {
             let cache = read_cache(section, DAY, None);
@@ -294,6 +299,7 @@ fn read_oauth2(section: &mut Section<'_>) -> Option<Options> {
         }
         Some(Token::Jwt) => {
             rules.leeway = section.or("leeway", rules.leeway, duration_in(Duration::ZERO..=LEEWAY_MAX));
+            jwks = section.table("jwks").map_or(jwks, read_jwks);
             let algorithm = section.required("algorithm", "\"ES256\"", one_of(ALGORITHMS));
             section.misplaced(BELONGS, "method \"oauth2\" with token = \"jwt\"");
             let algorithm = algorithm?;
@@ -307,14 +313,28 @@ fn read_oauth2(section: &mut Section<'_>) -> Option<Options> {
             (TokenValidation::Jwt { algorithm }, AccessTokenFormat::Jwt { algorithm })
         }
         None => {
-            section.ignore(["cache", "algorithm", "leeway", "introspection_delay"]);
+            section.ignore(["cache", "algorithm", "leeway", "introspection_delay", "jwks"]);
             section.misplaced(BELONGS, "method \"oauth2\"");
             return None;
         }
     };
-    let resource_server = OAuth2Config { rules, introspection_delay, ..OAuth2Config::new(validation) };
-    let authorization_server = AuthorizationServerConfig { access_token, access_token_lifetime, ..standard };
+    let resource_server = OAuth2Config { rules, introspection_delay, jwks, ..OAuth2Config::new(validation) };
+    // What the issuer allows is what resource servers do.
+    let jwks_max_age = Duration::from_secs(jwks.refresh.as_secs().max(1));
+    let authorization_server =
+        AuthorizationServerConfig { access_token, access_token_lifetime, jwks_max_age, ..standard };
     Some((MethodConfig::OAuth2(resource_server), Some(authorization_server)))
+}
+
+/// How long the issuer's keys are kept.
+fn read_jwks(mut section: Section<'_>) -> JwksConfig {
+    let standard = JwksConfig::default();
+    let refresh = section.or("refresh", standard.refresh, duration_in(JWKS_REFRESH_MIN..=DAY));
+    let cooldown = section.or("cooldown", standard.cooldown, duration_in(Duration::ZERO..=DAY));
+    let stale_if_error =
+        section.or("stale_if_error", standard.stale_if_error, duration_in(Duration::ZERO..=LONGEST_STALE));
+    section.finish();
+    JwksConfig { refresh, cooldown, stale_if_error }
 }
 
 fn read_mtls(section: &mut Section<'_>) -> Option<Options> {

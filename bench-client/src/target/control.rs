@@ -4,7 +4,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use bench_server::contract::{ClientRegistration, IssueRequest, Issued, RegisteredClient, ServerConfig, Telemetry};
+use bench_server::contract::{
+    ClientRegistration, IssueRequest, Issued, KeyRollover, RegisteredClient, ServerConfig, Telemetry,
+};
 use reqwest::{Client, Method, RequestBuilder, Url};
 use serde::de::DeserializeOwned;
 
@@ -71,6 +73,22 @@ impl Control {
             issued.extend(batch);
         }
         Ok(issued)
+    }
+
+    /// `POST /profiles/{profile}/principals/{principal}/credentials`.
+    pub(super) async fn renew(&self, profile: &str, principal: &str, scopes: &[String]) -> Result<Issued, String> {
+        let body = IssueRequest { count: 1, lifetime: None, scopes: scopes.to_vec() };
+        let path = ["profiles", profile, "principals", principal, "credentials"];
+        let request = self.request(Method::POST, &path).json(&body);
+        let issued: [Issued; 1] = json("POST /profiles/…/principals/…/credentials", request).await?;
+        let [issued] = issued;
+        Ok(issued)
+    }
+
+    /// `POST /signing-keys`.
+    pub(super) async fn roll_over_key(&self, rollover: &KeyRollover) -> Result<(), String> {
+        let request = self.request(Method::POST, &["signing-keys"]).json(rollover);
+        answer("POST /signing-keys", request).await.map(drop)
     }
 
     /// `DELETE /profiles/{profile}/credentials/{id}`.

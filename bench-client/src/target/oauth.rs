@@ -64,11 +64,20 @@ impl Issuer {
                     .build()
             })
             .map_err(|error| format!("no client for {identifier}: {}", chain(&error)))?;
-        let place = url.join("/.well-known/oauth-authorization-server").expect("a constant path");
-        let metadata: Metadata = json("the authorization server's metadata (RFC 8414)", http.get(place)).await?;
+        // What stands in front of it, and is named in its URLs, is for resource servers.
+        let direct = |mut url: Url| {
+            let _ = url.set_port(Some(address.port())); // fails for URLs without a host only
+            url
+        };
+        let place = direct(url.join("/.well-known/oauth-authorization-server").expect("a constant path"));
+        let mut metadata: Metadata = json("the authorization server's metadata (RFC 8414)", http.get(place)).await?;
         if metadata.issuer != identifier {
             // RFC 8414 §3.3: the values must be identical, or the metadata must not be used.
             return Err(format!("the metadata of {identifier} name another issuer, {:?}", metadata.issuer));
+        }
+        for endpoint in [&mut metadata.token_endpoint, &mut metadata.revocation_endpoint] {
+            let url = Url::parse(endpoint).map_err(|error| format!("endpoint {endpoint:?} is no URL: {error}"))?;
+            *endpoint = direct(url).into();
         }
         Ok(Self { http, metadata, issued: AtomicU64::new(0) })
     }

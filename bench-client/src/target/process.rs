@@ -264,6 +264,7 @@ mod tests {
             let listener = ListenerConfig {
                 name: "l".to_owned(),
                 bind: ([127, 0, 0, 1], 0).into(),
+                public_url: None,
                 transport: Transport::Plaintext,
                 http: vec![HttpVersion::Http1],
                 key_exchange: None,

@@ -20,15 +20,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bench_server::contract::{
-    AuthorizationServerConfig, ClientRegistration, ClockMode, HttpVersion, Issued, KeyExchange, ListenerConfig,
-    Material, MethodConfig, Profile, READ_SCOPE, Ready, ReadyListener, RegisteredClient, Secret, ServerConfig,
-    Telemetry, Transport, TrustedIssuer,
+    AccessTokenFormat, AuthorizationServerConfig, ClientRegistration, ClockMode, HttpVersion, Issued, KeyExchange,
+    KeyRollover, ListenerConfig, Material, MethodConfig, Profile, READ_SCOPE, Ready, ReadyListener, RegisteredClient,
+    Secret, ServerConfig, ServerKind, StoreConfig, Telemetry, Transport, TrustedIssuer,
 };
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use tempfile::TempDir;
 
 use super::control::Control;
+use super::forwarder::Forwarder;
 use super::oauth::{Issuer, principal};
 use super::process::{Launcher, Process};
 use super::stores::{Placed, Stores};
@@ -63,6 +64,18 @@ pub(super) struct Reference {
     placed: Placed,
     stores: Arc<Stores>,
     authorization: Option<Authorization>,
+    /// What the resource servers ask, where that can be cut off.
+    dependency: Option<Dependency>,
+}
+
+/// What resource servers depend on, and can be kept from.
+pub(crate) struct Dependency {
+    /// What it is.
+    pub(crate) name: &'static str,
+    /// What stands in front of it.
+    pub(crate) forwarder: Forwarder,
+    /// Where its socket is, if it has one.
+    _folder: Option<TempDir>,
 }
 
 /// A process and its control socket.
@@ -81,6 +94,8 @@ struct Authorization {
     /// Its identifier (RFC 8414 §2).
     identifier: String,
     issuer: Issuer,
+    /// Whether its tokens are signed.
+    signs: bool,
     /// One client per lifetime that tokens were asked for with; `None` is the server's own.
     clients: Mutex<Vec<(Option<Duration>, RegisteredClient)>>,
 }
@@ -106,21 +121,35 @@ impl Reference {
             authorization_server: None,
         };
         let mut method = variant.method.reference().ok_or("it is not the reference server's")?.clone();
-        let mut authorization = None;
+        let (mut authorization, mut dependency) = (None, None);
         if let MethodConfig::OAuth2(config) = &mut method {
             let settings = variant
                 .authorization_server
                 .as_ref()
                 .ok_or("the plan has no authorization server for it; plan the scenario again")?;
-            let started = Authorization::start(launcher, server.transport, &base, settings).await?;
+            let forwarder = match plan.disturbs(variant) {
+                true => Some(Forwarder::on_port(&base.cpus).map_err(no_forwarder)?),
+                false => None,
+            };
+            let address = forwarder.as_ref().map(|(_, address)| *address);
+            let started = Authorization::start(launcher, server.transport, &base, settings, address).await?;
+            dependency = forwarder.map(|(forwarder, _)| {
+                forwarder.lead_to(started.endpoint.address);
+                Dependency { name: "authorization server", forwarder, _folder: None }
+            });
             config.issuer = started.trust(server.transport).await?;
             authorization = Some(started);
         }
         let placed = stores.place(&mut method).await?;
         let shares_records = shares_records(&method);
+        let direct = method.clone();
+        if let (true, Placed::Private(kind)) = (plan.disturbs(variant), &placed) {
+            dependency = Some(cut_off(&mut method, *kind, stores, &base.cpus)?);
+        }
         let listener = ListenerConfig {
             name: RESOURCE.to_owned(),
             bind: loopback(),
+            public_url: None,
             transport: server.transport,
             http: offered(plan, server),
             key_exchange: plan.key_exchange,
@@ -136,7 +165,12 @@ impl Reference {
         let config = ServerConfig { listeners: vec![listener], ..base };
         // The first makes what the others share, in its own folder: if this program is killed, it is removed with that.
         let control = match shares_records && plan.revokes(variant) {
-            true => Some(Server::start(launcher, CONTROL, config.clone()).await?),
+            // However cut off the others are, revocations reach the store.
+            true => {
+                let mut config = config.clone();
+                config.listeners[0].profiles[0].method = direct;
+                Some(Server::start(launcher, CONTROL, config).await?)
+            }
             false => None,
         };
         let mut replicas: Vec<Server> = Vec::new();
@@ -149,7 +183,39 @@ impl Reference {
         let endpoints = replicas.iter().map(|replica| endpoint(&replica.process.ready, server, plan.key_exchange));
         let endpoints = endpoints.collect::<Result<_, _>>()?;
         let (profile, revoke_by) = (variant.family().to_owned(), variant.revoke_by);
-        Ok(Self { endpoints, profile, revoke_by, replicas, control, placed, stores: stores.clone(), authorization })
+        let stores = stores.clone();
+        Ok(Self { endpoints, profile, revoke_by, replicas, control, placed, stores, authorization, dependency })
+    }
+
+    /// What the resource servers ask, where that can be cut off.
+    pub(super) fn dependency(&self) -> Option<&Dependency> {
+        self.dependency.as_ref()
+    }
+
+    /// Another credential for a principal that has one.
+    pub(super) async fn renew(&self, credential: &Issued) -> Result<Issued, String> {
+        match &self.authorization {
+            Some(authorization) => {
+                let client = authorization.owner_of(credential)?;
+                let tokens = authorization.issuer.tokens(&client, 1, READ_SCOPE).await?;
+                tokens.into_iter().next().ok_or_else(|| "no token was issued".to_owned())
+            }
+            None => {
+                let control = &self.administration().control;
+                control.renew(&self.profile, &credential.principal, &[READ_SCOPE.to_owned()]).await
+            }
+        }
+    }
+
+    /// Whether tokens are signed with a key that resource servers fetch.
+    pub(super) fn rolls_over_key(&self) -> bool {
+        self.authorization.as_ref().is_some_and(|authorization| authorization.signs)
+    }
+
+    /// Replaces the key that tokens are signed with; `None` where there is none that others fetch.
+    pub(super) async fn roll_over_key(&self, rollover: &KeyRollover) -> Option<Result<(), String>> {
+        let authorization = self.authorization.as_ref().filter(|authorization| authorization.signs)?;
+        Some(authorization.server.control.roll_over_key(rollover).await)
     }
 
     /// Where credentials are issued and revoked.
@@ -189,9 +255,7 @@ impl Reference {
     pub(super) async fn revoke(&self, credential: &Issued) -> Result<(), String> {
         match (&self.authorization, &credential.material) {
             (Some(authorization), Material::Bearer { token }) => {
-                let client = authorization
-                    .owner(&credential.principal)
-                    .ok_or_else(|| format!("{} was not issued by this run", credential.id))?;
+                let client = authorization.owner_of(credential)?;
                 authorization.issuer.revoke(&client, token).await
             }
             _ => {
@@ -259,6 +323,20 @@ impl Reference {
     }
 }
 
+/// Puts something that can be cut off between a method and its store.
+fn cut_off(method: &mut MethodConfig, kind: ServerKind, stores: &Stores, cpus: &[usize]) -> Result<Dependency, String> {
+    let store = stores.socket(kind).ok_or("the store's server is not there")?;
+    let folder = state_folder()?;
+    let forwarder = Forwarder::on_socket(cpus, &folder.path().join(kind.socket_name()), store).map_err(no_forwarder)?;
+    let remote = method.store_mut().and_then(StoreConfig::remote_mut).ok_or("the method has no such store")?;
+    remote.url = kind.url_in(folder.path());
+    Ok(Dependency { name: "store", forwarder, _folder: Some(folder) })
+}
+
+fn no_forwarder(error: std::io::Error) -> String {
+    format!("nothing can be put in front of what it depends on: {error}")
+}
+
 /// The HTTP versions that a listener offers: the measured one, and what probes ask for beside it.
 fn offered(plan: &Plan, server: ServerPlan) -> Vec<HttpVersion> {
     let mut offered = vec![server.http];
@@ -302,10 +380,13 @@ impl Authorization {
         transport: Transport,
         base: &ServerConfig,
         settings: &AuthorizationServerConfig,
+        in_front: Option<SocketAddr>,
     ) -> Result<Self, String> {
+        let scheme = if transport == Transport::Plaintext { "http" } else { "https" };
         let listener = ListenerConfig {
             name: AUTHORIZATION.to_owned(),
             bind: loopback(),
+            public_url: in_front.map(|address| format!("{scheme}://{address}")),
             transport,
             // Whatever the measured route speaks: no negotiation stands between two variants' introspections.
             http: vec![HttpVersion::Http1],
@@ -330,7 +411,8 @@ impl Authorization {
             path: "/".to_owned(),
             convention: None,
         };
-        Ok(Self { server, endpoint, identifier, issuer, clients: Mutex::new(Vec::new()) })
+        let signs = matches!(settings.access_token, AccessTokenFormat::Jwt { .. });
+        Ok(Self { server, endpoint, identifier, issuer, signs, clients: Mutex::new(Vec::new()) })
     }
 
     /// Registers the resource server as a client that may introspect, and says how it is to trust this issuer.
@@ -367,9 +449,10 @@ impl Authorization {
         self.server.control.register(&registration).await
     }
 
-    /// The client that is this principal.
-    fn owner(&self, of: &str) -> Option<RegisteredClient> {
-        self.find(|(_, client)| principal(client) == of)
+    /// The client that a token was issued to.
+    fn owner_of(&self, token: &Issued) -> Result<RegisteredClient, String> {
+        let owner = self.find(|(_, client)| principal(client) == token.principal);
+        owner.ok_or_else(|| format!("{} was not issued by this run", token.id))
     }
 
     fn find(&self, matches: impl Fn(&(Option<Duration>, RegisteredClient)) -> bool) -> Option<RegisteredClient> {

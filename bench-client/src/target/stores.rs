@@ -1,10 +1,11 @@
 //! Store servers that a run starts by itself, because no URL says which to use: one of each kind at most, started when a
 //! variant first asks, ended with the run. Each start of a variant has records of its own in it.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use bench_server::contract::{DenyListConfig, MethodConfig, PrivateServer, ServerKind, StoreConfig};
+use bench_server::contract::{MethodConfig, PrivateServer, ServerKind, StoreConfig};
 use tokio::sync::OnceCell;
 
 use crate::plan::PRIVATE_STORE;
@@ -33,19 +34,10 @@ impl Stores {
     /// # Errors
     /// When there is no such server and it does not start; the text says what to install.
     pub(super) async fn place(&self, method: &mut MethodConfig) -> Result<Placed, String> {
-        let store = match method {
-            MethodConfig::ApiKey(api_key) => &mut api_key.store,
-            MethodConfig::Basic(basic) => &mut basic.store,
-            MethodConfig::Jwt(jwt) => match &mut jwt.denylist {
-                Some(DenyListConfig { store, .. }) => store,
-                None => return Ok(Placed::Within),
-            },
-            MethodConfig::None | MethodConfig::OAuth2(_) | MethodConfig::Mtls(_) => return Ok(Placed::Within),
-        };
-        let (kind, remote) = match store {
-            StoreConfig::Memory | StoreConfig::Sqlite => return Ok(Placed::Within),
-            StoreConfig::Redis(remote) => (ServerKind::Redis, remote),
-            StoreConfig::Postgres(remote) => (ServerKind::Postgres, remote),
+        let (kind, remote) = match method.store_mut() {
+            None | Some(StoreConfig::Memory | StoreConfig::Sqlite) => return Ok(Placed::Within),
+            Some(StoreConfig::Redis(remote)) => (ServerKind::Redis, remote),
+            Some(StoreConfig::Postgres(remote)) => (ServerKind::Postgres, remote),
         };
         let number = self.namespaces.fetch_add(1, Ordering::Relaxed);
         // In a server of the user's, two runs may be under way.
@@ -56,6 +48,11 @@ impl Stores {
         let server = self.of(kind).get_or_try_init(|| start(kind)).await?;
         remote.url = server.lock().unwrap_or_else(PoisonError::into_inner).url();
         Ok(Placed::Private(kind))
+    }
+
+    /// Where a server of the run's listens.
+    pub(super) fn socket(&self, kind: ServerKind) -> Option<PathBuf> {
+        Some(self.of(kind).get()?.lock().unwrap_or_else(PoisonError::into_inner).socket())
     }
 
     /// The processes of a server of the run's: that of each connection too.

@@ -34,6 +34,9 @@ static X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 /// When to try again after the store failed. A guess: nothing tells how long it will take to recover.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// How the names of applications begin.
+const APPLICATION: &str = "app-";
+
 /// The method `api-key` of one profile.
 pub struct ApiKey {
     store: Arc<Store>,
@@ -113,7 +116,14 @@ impl ApiKey {
             // It would be served once the cache is current again, whatever happened meanwhile.
             Ok(_) => {}
             // Nothing was learned about the key.
-            Err(Rejection::Unavailable { .. }) => {}
+            Err(Rejection::Unavailable { .. }) => {
+                let usable = cache.is_current_but_for(entries.stale(), now);
+                if let Some(record) = usable.then(|| entries.get_stale(&digest, now)).flatten() {
+                    self.meter.stale_hits.add();
+                    judge(&record, &digest, now)?;
+                    return Ok(record);
+                }
+            }
             Err(_) => entries.refuse(&digest),
         }
         found
@@ -139,12 +149,24 @@ impl ApiKey {
     pub(crate) async fn issue(&self, request: &IssueRequest) -> Result<Vec<Issued>, AdminError> {
         let grant = Grant::new(request, self.clock.now())?;
         let count = request.count;
-        let make = move || (0..count).map(|_| fresh(&grant)).collect::<Result<Vec<_>, _>>();
+        let make = move || (0..count).map(|_| fresh(&grant, None)).collect::<Result<Vec<_>, _>>();
         let made = spawn_blocking(make).await;
         let made = made.map_err(|_| AdminError::Store("the thread that made keys stopped".to_owned()))?;
         let (records, issued): (Vec<_>, Vec<_>) = made.map_err(StoreError::no_random)?.into_iter().unzip();
         self.store.insert_keys(records).await?;
         issued.iter().for_each(|_| self.meter.store_writes.add());
+        Ok(issued)
+    }
+
+    /// Another key of an application: both work, until one is revoked.
+    pub(crate) async fn renew(&self, application: &str, request: &IssueRequest) -> Result<Issued, AdminError> {
+        if !application.starts_with(APPLICATION) {
+            return Err(AdminError::NotFound(format!("application {application:?}")));
+        }
+        let grant = Grant::new(request, self.clock.now())?;
+        let (record, issued) = fresh(&grant, Some(application)).map_err(StoreError::no_random)?;
+        self.store.insert_keys(vec![record]).await?;
+        self.meter.store_writes.add();
         Ok(issued)
     }
 
@@ -204,12 +226,16 @@ fn judge(record: &KeyRecord, digest: &Digest, now: UnixTime) -> Result<(), Rejec
     Ok(())
 }
 
-fn fresh(grant: &Grant) -> Result<(KeyRecord, Issued), SysError> {
+/// A key of an application, or of a new one.
+fn fresh(grant: &Grant, application: Option<&str>) -> Result<(KeyRecord, Issued), SysError> {
     let secret = key::generate(&mut SysRng)?;
     let key = Key::parse(secret.expose()).expect("a fresh key has the form of a key");
     let record = KeyRecord {
         id: base62::identifier("key-", &mut SysRng)?.into(),
-        application: base62::identifier("app-", &mut SysRng)?.into(),
+        application: match application {
+            Some(application) => application.into(),
+            None => base62::identifier(APPLICATION, &mut SysRng)?.into(),
+        },
         digest: key.digest(),
         hint: key.hint().into(),
         scopes: grant.scopes.clone(),

@@ -60,6 +60,8 @@ pub struct Jwt {
     revoked: Arc<Store>,
     /// Absent in stateless mode.
     denylist: Option<Kept<DenyList>>,
+    /// How long the copy of it may be behind while the store does not answer.
+    denylist_stale: Duration,
     /// Tokens whose signature was verified lately, by their SHA-256.
     verified: Option<TtlCache<Digest, Verified, DigestState>>,
     clock: Clock,
@@ -105,6 +107,7 @@ impl Jwt {
             claims_bytes: config.claims_bytes,
             revoked,
             denylist,
+            denylist_stale: config.denylist.as_ref().and_then(|list| list.stale_if_error).unwrap_or_default(),
             verified: config.cache.map(|cache| TtlCache::new(&cache, DigestState::default())).transpose()?,
             clock: environment.clock.clone(),
             meter: environment.meter.clone(),
@@ -142,13 +145,37 @@ impl Jwt {
         if denylist.copy().refuses(jti, sub, iat) {
             return Err(Rejection::Invalid(Cause::Revoked));
         }
-        if !denylist.is_current(now) {
+        if denylist.is_current(now) {
+            return Ok(());
+        }
+        if !denylist.is_current_but_for(self.denylist_stale, now) {
             return Err(Rejection::Unavailable { dependency: "deny-list", retry_after: Duration::from_secs(1) });
         }
+        self.meter.stale_hits.add();
         Ok(())
     }
 
     pub(crate) async fn issue(&self, request: &IssueRequest) -> Result<Vec<Issued>, AdminError> {
+        let order = self.order(request)?;
+        let (signing, count) = (self.signing.clone(), request.count);
+        let one = move || order.token(&signing, format!("{SUBJECT_PREFIX}{}", random_id()?));
+        // A signature takes up to a millisecond; ten thousand must not hold up the control runtime.
+        let made = tokio::task::spawn_blocking(move || (0..count).map(|_| one()).collect()).await;
+        made.map_err(|_| AdminError::Store("the thread that signed tokens stopped".to_owned()))?
+    }
+
+    /// Another token of a subject; the ones before end when they end.
+    pub(crate) async fn renew(&self, sub: &str, request: &IssueRequest) -> Result<Issued, AdminError> {
+        if !is_subject(sub) {
+            return Err(AdminError::NotFound(format!("subject {sub:?}")));
+        }
+        let (order, signing, sub) = (self.order(request)?, self.signing.clone(), sub.to_owned());
+        let made = tokio::task::spawn_blocking(move || order.token(&signing, sub)).await;
+        made.map_err(|_| AdminError::Store("the thread that signed a token stopped".to_owned()))?
+    }
+
+    /// What is common to the tokens that a request asks for.
+    fn order(&self, request: &IssueRequest) -> Result<Order, AdminError> {
         let lifetime = request.lifetime.unwrap_or(self.lifetime);
         check_issue(request, lifetime, &self.validator.rules)?;
         let iat = self.clock.now().as_secs();
@@ -161,10 +188,7 @@ impl Jwt {
             entitlements: Vec::new(),
         };
         order.fill_up(self.claims_bytes.unwrap_or_default());
-        let (signing, count) = (self.signing.clone(), request.count);
-        // A signature takes up to a millisecond; ten thousand must not hold up the control runtime.
-        let made = tokio::task::spawn_blocking(move || (0..count).map(|_| order.token(&signing)).collect()).await;
-        made.map_err(|_| AdminError::Store("the thread that signed tokens stopped".to_owned()))?
+        Ok(order)
     }
 
     /// Removes what is in the store, where that is a server of its own.
@@ -179,7 +203,7 @@ impl Jwt {
         let now = self.clock.now();
         let revocation = if is_jti(id) {
             Revocation::Token(id.into())
-        } else if id.strip_prefix(SUBJECT_PREFIX).is_some_and(is_jti) {
+        } else if is_subject(id) {
             Revocation::Subject { sub: id.into(), issued_until: now.as_secs() }
         } else {
             return Err(AdminError::NotFound(format!("token {id:?}")));
@@ -262,8 +286,8 @@ impl Order {
         }
     }
 
-    fn token(&self, signing: &SigningKey) -> Result<Issued, AdminError> {
-        let (sub, jti) = (format!("{SUBJECT_PREFIX}{}", random_id()?), random_id()?);
+    fn token(&self, signing: &SigningKey, sub: String) -> Result<Issued, AdminError> {
+        let jti = random_id()?;
         let token = signing
             .sign(ACCESS_TOKEN_TYP, &self.claims(&sub, &jti))
             .map_err(|error| AdminError::Store(format!("signing key: {error}")))?;
@@ -276,6 +300,10 @@ fn random_id() -> Result<String, AdminError> {
     let mut bits = [0; 16];
     aws_lc_rs::rand::fill(&mut bits).map_err(|_| AdminError::Store("the random source failed".to_owned()))?;
     Ok(format!("{:032x}", u128::from_be_bytes(bits)))
+}
+
+fn is_subject(text: &str) -> bool {
+    text.strip_prefix(SUBJECT_PREFIX).is_some_and(is_jti)
 }
 
 fn is_jti(text: &str) -> bool {

@@ -1,6 +1,7 @@
 //! A copy of what a store holds, with what keeps it up to date, if anything does.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::BuildError;
 use crate::clock::{Clock, UnixTime};
@@ -45,6 +46,11 @@ impl<C: LocalCopy> Kept<C> {
     /// Whether the copy is behind no further than it may be.
     pub(crate) fn is_current(&self, now: UnixTime) -> bool {
         self.follower.as_ref().is_none_or(|follower| follower.is_current(now))
+    }
+
+    /// Whether the copy is no further behind than `stale`, for who may use an old one because the store does not answer.
+    pub(crate) fn is_current_but_for(&self, stale: Duration, now: UnixTime) -> bool {
+        !stale.is_zero() && self.follower.as_ref().is_none_or(|follower| follower.was_current(stale, now))
     }
 
     /// Reads now what is new: for tests.

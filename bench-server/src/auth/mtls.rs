@@ -100,6 +100,26 @@ impl Mtls {
     }
 
     pub(crate) async fn issue(&self, request: &IssueRequest) -> Result<Vec<Issued>, AdminError> {
+        let (prefix, next_client) = (self.identity_prefix.clone(), self.next_client.clone());
+        self.issue_to(request, move || format!("{prefix}client/{}", next_client.fetch_add(1, Ordering::Relaxed))).await
+    }
+
+    /// Another certificate for the same identity (X509-SVID §4); the one before ends when it ends.
+    pub(crate) async fn renew(&self, identity: &str, request: &IssueRequest) -> Result<Issued, AdminError> {
+        let unknown = || AdminError::NotFound(format!("identity {identity:?}"));
+        if !identity.starts_with(&self.identity_prefix) {
+            return Err(unknown());
+        }
+        let wanted = identity.to_owned();
+        let issued = self.issue_to(request, move || wanted.clone()).await?;
+        issued.into_iter().next().ok_or_else(unknown)
+    }
+
+    async fn issue_to(
+        &self,
+        request: &IssueRequest,
+        identity: impl Fn() -> String + Send + 'static,
+    ) -> Result<Vec<Issued>, AdminError> {
         if !(1..=MAX_COUNT).contains(&request.count) {
             return Err(AdminError::BadRequest(format!("count is {}; ask for 1 to {MAX_COUNT}", request.count)));
         }
@@ -113,12 +133,11 @@ impl Mtls {
             let text = format!("lifetime is {lifetime:?}; {:?} is possible", CertificateAuthority::LIFETIMES);
             return Err(AdminError::BadRequest(text));
         }
-        let (authority, next_client) = (self.authority.clone(), self.next_client.clone());
-        let (prefix, count, key) = (self.identity_prefix.clone(), request.count, self.key);
+        let (authority, count, key) = (self.authority.clone(), request.count, self.key);
         // Off the reactor: an RSA key takes about a tenth of a second.
         let made = tokio::task::spawn_blocking(move || {
             let one = || {
-                let principal = format!("{prefix}client/{}", next_client.fetch_add(1, Ordering::Relaxed));
+                let principal = identity();
                 let certificate = authority.client_certificate(&principal, lifetime, key)?;
                 let material = Material::Certificate { chain_pem: certificate.chain_pem, key_pem: certificate.key_pem };
                 Ok(Issued { id: certificate.serial, principal, material })

@@ -92,7 +92,7 @@ impl OAuth2 {
                     rules: config.rules,
                     max_token: header::MAX_TOKEN,
                 },
-                keys: Keys::new(discovery, trusted.http, meter),
+                keys: Keys::new(discovery, trusted.http, meter, config.jwks),
             },
         };
         Ok(Self(validation))

@@ -7,6 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::contract::Secret;
 
+/// Polls that may fail in a row before a copy is no longer trusted.
+const TOLERATED_POLLS: u32 = 10;
+
+/// Where polls are so frequent that ten of them are soon over, this is tolerated instead: a slow disk is no outage.
+const TOLERATED_TIME: Duration = Duration::from_secs(1);
+
 /// Where records live.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -34,6 +40,14 @@ impl StoreConfig {
 
     /// The server, where there is one.
     pub fn remote(&self) -> Option<&RemoteStore> {
+        match self {
+            Self::Memory | Self::Sqlite => None,
+            Self::Redis(remote) | Self::Postgres(remote) => Some(remote),
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn remote_mut(&mut self) -> Option<&mut RemoteStore> {
         match self {
             Self::Memory | Self::Sqlite => None,
             Self::Redis(remote) | Self::Postgres(remote) => Some(remote),
@@ -180,6 +194,15 @@ impl Follow {
         match self {
             Self::Poll(every) => every,
             Self::Push(_) => Duration::from_secs(1),
+        }
+    }
+
+    /// How long a copy is trusted after it was last known to be current: some polls may fail in a row, or a store that tells
+    /// by itself stay silent, before it is no longer.
+    pub fn trust(self) -> Duration {
+        match self {
+            Self::Poll(every) => (every * TOLERATED_POLLS).max(TOLERATED_TIME),
+            Self::Push(_) => self.bound(),
         }
     }
 

@@ -25,7 +25,7 @@ use url::Url;
 use crate::auth::{AdminError, BuildError};
 use crate::clock::Clock;
 use crate::config::{AccessTokenFormat, Algorithm, AuthorizationServerConfig};
-use crate::contract::{ClientRegistration, RegisteredClient, Secret, UserRegistration};
+use crate::contract::{ClientRegistration, KeyRollover, RegisteredClient, Secret, UserRegistration};
 use crate::telemetry::Meter;
 
 mod answer;
@@ -71,6 +71,7 @@ pub struct AuthorizationServer {
     format: AccessTokenFormat,
     access_token_lifetime: Duration,
     code_lifetime: Duration,
+    jwks_max_age: Duration,
     clock: Clock,
     meter: Arc<Meter>,
     clients: client::Clients,
@@ -110,7 +111,8 @@ impl AuthorizationServer {
                 return Err(BuildError::Config(remedy.to_owned()));
             }
             AccessTokenFormat::Jwt { algorithm } => {
-                let keys = keys::SigningKeys::new(algorithm, config.access_token_lifetime, clock.now());
+                let kept = (config.jwks_max_age, config.access_token_lifetime);
+                let keys = keys::SigningKeys::new(algorithm, kept, clock.now());
                 Some(keys.map_err(|source| state("making the signing key", source))?)
             }
         };
@@ -123,6 +125,7 @@ impl AuthorizationServer {
             format: config.access_token,
             access_token_lifetime: config.access_token_lifetime,
             code_lifetime: config.code_lifetime,
+            jwks_max_age: config.jwks_max_age,
             clock,
             meter: meter.clone(),
             clients: client::Clients::default(),
@@ -176,8 +179,11 @@ impl AuthorizationServer {
             "/authorize" => Ok(self.authorize(request)),
             "/grants" if request.method() == http::Method::POST => Ok(self.withdraw(request)),
             "/grants" => Ok(self.grants(request)),
-            WELL_KNOWN => Ok(metadata::published(request, &self.metadata)),
-            _ => Ok(metadata::published(request, &self.keys.as_ref()?.jwks(self.clock.now()))),
+            WELL_KNOWN => Ok(metadata::published(request, &self.metadata, self.jwks_max_age)),
+            _ => {
+                let keys = self.keys.as_ref()?.jwks(self.clock.now());
+                Ok(metadata::published(request, &keys, self.jwks_max_age))
+            }
         };
         Some(answer.unwrap_or_else(|error| error.response()))
     }
@@ -241,14 +247,16 @@ impl AuthorizationServer {
         Ok(user.withdraw(client_id))
     }
 
-    /// Publishes a new signing key. It starts to sign once no client's copy of the key set can be without it.
+    /// Publishes a new signing key. Unless the rollover says otherwise, it starts to sign once no client's copy of the key
+    /// set can be without it, and the old one goes when its last token has expired.
     ///
     /// # Errors
     /// [`AdminError::BadRequest`] when tokens are opaque; [`AdminError::Store`] when no key could be made.
-    pub fn rotate_signing_key(&self) -> Result<(), AdminError> {
+    pub fn rotate_signing_key(&self, rollover: &KeyRollover) -> Result<(), AdminError> {
         let keys = self.keys.as_ref();
         let keys = keys.ok_or_else(|| AdminError::BadRequest("opaque tokens have no signing key".to_owned()))?;
-        keys.rotate(self.clock.now()).map_err(|error| AdminError::Store(format!("making a signing key: {error}")))
+        keys.rotate(rollover, self.clock.now())
+            .map_err(|error| AdminError::Store(format!("making a signing key: {error}")))
     }
 }
 
@@ -259,6 +267,9 @@ fn check_lifetimes(config: &AuthorizationServerConfig) -> Result<(), BuildError>
     }
     if config.code_lifetime.is_zero() || config.code_lifetime > LONGEST_CODE {
         return refuse("code_lifetime", "use more than 0s and at most 60s (RFC 6749 §4.1.2)");
+    }
+    if config.jwks_max_age < Duration::from_secs(1) || config.jwks_max_age.subsec_nanos() > 0 {
+        return refuse("jwks_max_age", "max-age counts whole seconds (RFC 9111 §5.2.2.1); use at least 1s");
     }
     if config.refresh_idle.is_zero() || config.refresh_idle > config.refresh_absolute {
         return refuse("refresh_idle", "use more than 0s and at most refresh_absolute");

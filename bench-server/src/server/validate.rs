@@ -60,6 +60,14 @@ fn check_listener(listener: &ListenerConfig, errors: &mut Vec<String>) {
         }
         _ => error("http names a version twice; name each once".to_owned()),
     }
+    if let Some(public_url) = &listener.public_url {
+        let parsed = url::Url::parse(public_url).ok();
+        if !parsed.is_some_and(|url| matches!(url.scheme(), "http" | "https") && url.query().is_none()) {
+            error(format!(
+                "public_url is {public_url:?}; write an http(s) URL without query, like \"https://api.test\""
+            ));
+        }
+    }
     if listener.transport == Transport::Plaintext && !listener.bind.ip().is_loopback() {
         error(format!(
             "plaintext on {} would show credentials to the network; bind a loopback address or use TLS",
@@ -189,6 +197,7 @@ mod tests {
             (r#"http = ["1.1"]"#, "http = [\"1.1\"]\nauthorization_server = true", "several listeners"),
             (r#"http = ["1.1"]"#, "http = [\"1.1\"]\nkey_exchange = \"X25519MLKEM768\"", "needs TLS 1.3"),
             ("authorization_server = true", "", "no listener carries it"),
+            (r#"http = ["1.1"]"#, "http = [\"1.1\"]\npublic_url = \"api.test\"", "public_url is \"api.test\""),
             (r#""/mtls", scope = "read""#, r#""/mtls", scope = "a b""#, "is not a scope"),
             (r#""/mtls", scope = "read""#, r#""/mtls", scope = """#, "is not a scope"),
             (r#"state_dir = "state""#, r#"state_dir = """#, "state_dir: is empty"),

@@ -25,7 +25,7 @@ use moka::ops::compute::Op;
 
 use crate::auth::BuildError;
 use crate::clock::UnixTime;
-use crate::config::CacheConfig;
+use crate::config::{CacheConfig, LONGEST_STALE};
 
 /// Keys share generation numbers in this many groups. With one group for all, whoever presents revoked credentials
 /// would keep everybody's loads from being stored.
@@ -38,6 +38,8 @@ pub const LONGEST: Duration = Duration::from_secs(7 * 86_400);
 pub struct TtlCache<K, V, S> {
     entries: moka::sync::Cache<K, Entry<V>, S>,
     ttl: Duration,
+    /// How long after its end an entry may be served where there is no answer.
+    stale: Duration,
     generations: Box<[AtomicU64]>,
     /// How often everything was forgotten.
     era: AtomicU64,
@@ -48,6 +50,8 @@ pub struct TtlCache<K, V, S> {
 struct Entry<V> {
     value: V,
     ends: UnixTime,
+    /// When it ends even where there is no answer.
+    last: UnixTime,
     era: u64,
 }
 
@@ -56,6 +60,7 @@ struct Entry<V> {
 pub struct Load<K> {
     key: K,
     ends: UnixTime,
+    last: UnixTime,
     generation: u64,
     era: u64,
 }
@@ -64,6 +69,7 @@ impl<K> Load<K> {
     /// The entry will end at `limit` if its TTL does not end it before: for answers with an `exp` of their own.
     pub fn no_later_than(mut self, limit: UnixTime) -> Self {
         self.ends = self.ends.min(limit);
+        self.last = self.last.min(limit);
         self
     }
 }
@@ -77,7 +83,7 @@ where
     /// An empty cache.
     ///
     /// # Errors
-    /// [`BuildError::Config`] for a TTL of zero or over a week, or a capacity of zero.
+    /// [`BuildError::Config`] for a TTL of zero or over a week, a capacity of zero, or a `stale_if_error` over its limit.
     pub fn new(config: &CacheConfig, hasher: S) -> Result<Self, BuildError> {
         let wrong = |what: &str| Err(BuildError::Config(what.to_owned()));
         if config.ttl.is_zero() {
@@ -89,33 +95,53 @@ where
         if config.capacity == 0 {
             return wrong("cache.capacity is 0; leave `cache` out to read the store for every request");
         }
+        let stale = config.stale_if_error.unwrap_or_default();
+        if stale > LONGEST_STALE {
+            return wrong("cache.stale_if_error is over a day; whoever stops the store would be accepted for as long");
+        }
         let entries = moka::sync::Cache::builder()
             .max_capacity(config.capacity)
-            .time_to_live(config.ttl)
+            .time_to_live(config.ttl + stale)
             .build_with_hasher(hasher.clone());
         let generations = (0..GROUPS).map(|_| AtomicU64::new(0)).collect();
-        Ok(Self { entries, ttl: config.ttl, generations, era: AtomicU64::new(0), hasher })
+        Ok(Self { entries, ttl: config.ttl, stale, generations, era: AtomicU64::new(0), hasher })
     }
 
     /// The value of an entry that has not ended.
     pub fn get(&self, key: &K, now: UnixTime) -> Option<V> {
-        let valid = |entry: &Entry<V>| now < entry.ends && entry.era == self.era.load(Ordering::SeqCst);
+        self.get_until(key, |entry| now < entry.ends)
+    }
+
+    /// The value of an entry that may be served because there is no answer in its place (RFC 5861 §4). To be asked only
+    /// after the store was.
+    pub fn get_stale(&self, key: &K, now: UnixTime) -> Option<V> {
+        self.get_until(key, |entry| now < entry.last)
+    }
+
+    fn get_until(&self, key: &K, valid: impl Fn(&Entry<V>) -> bool) -> Option<V> {
+        let valid = |entry: &Entry<V>| valid(entry) && entry.era == self.era.load(Ordering::SeqCst);
         self.entries.get(key).filter(valid).map(|entry| entry.value)
+    }
+
+    /// How long after their end entries may be served where there is no answer.
+    pub fn stale(&self) -> Duration {
+        self.stale
     }
 
     /// To be called **before** the store is read, with the reading of the clock that the request is judged by.
     pub fn begin(&self, key: K, now: UnixTime) -> Load<K> {
         let era = self.era.load(Ordering::SeqCst);
         let generation = self.generation(&key).load(Ordering::SeqCst);
-        Load { key, ends: UnixTime(now.0 + self.ttl), generation, era }
+        let ends = UnixTime(now.0 + self.ttl);
+        Load { key, ends, last: UnixTime(ends.0 + self.stale), generation, era }
     }
 
     /// Keeps a positive answer, unless the key was [refused](Self::refuse) since the load began.
     pub fn insert(&self, load: Load<K>, value: V) {
-        let Load { key, ends, generation, era } = load;
+        let Load { key, ends, last, generation, era } = load;
         let moved = self.generation(&key);
         self.entries.entry(key).and_compute_with(|_| {
-            if moved.load(Ordering::SeqCst) == generation { Op::Put(Entry { value, ends, era }) } else { Op::Nop }
+            if moved.load(Ordering::SeqCst) == generation { Op::Put(Entry { value, ends, last, era }) } else { Op::Nop }
         });
     }
 

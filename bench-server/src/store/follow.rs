@@ -24,12 +24,6 @@ use super::{PAGE, Store, StoreError, postgres, redis};
 use crate::clock::{Clock, UnixTime};
 use crate::config::{Follow, Push};
 
-/// Polls that may fail in a row before a copy is no longer trusted.
-const TOLERATED_POLLS: u32 = 10;
-
-/// Where polls are so frequent that ten of them are soon over, this is tolerated instead: a slow disk is no outage.
-const TOLERATED_TIME: Duration = Duration::from_secs(1);
-
 /// Time between two signs of life of a store that pushes.
 const HEARTBEAT: Duration = Duration::from_millis(250);
 
@@ -90,6 +84,8 @@ pub(crate) struct Follower<C> {
     trust: Duration,
     /// Nanoseconds since 1970 up to which the copy may be trusted.
     trusted_until: AtomicU64,
+    /// Nanoseconds since 1970 at which the copy was last known to be current.
+    current_at: AtomicU64,
     /// Where in the order of revocations the copy stands.
     position: Mutex<Position>,
 }
@@ -105,12 +101,10 @@ impl<C: LocalCopy> Follower<C> {
         follow: Follow,
         clock: Clock,
     ) -> Result<Arc<Self>, StoreError> {
-        let trust = match follow {
-            Follow::Poll(every) => (every * TOLERATED_POLLS).max(TOLERATED_TIME),
-            Follow::Push(_) => follow.bound(),
-        };
+        let trust = follow.trust();
+        let (trusted_until, current_at) = (AtomicU64::new(0), AtomicU64::new(0));
         let follower =
-            Arc::new(Self { copy, store, clock, trust, trusted_until: AtomicU64::new(0), position: Mutex::default() });
+            Arc::new(Self { copy, store, clock, trust, trusted_until, current_at, position: Mutex::default() });
         match follow {
             Follow::Poll(every) => {
                 follower.catch_up().await?;
@@ -127,6 +121,11 @@ impl<C: LocalCopy> Follower<C> {
     /// Whether the copy may be trusted at `now`.
     pub(crate) fn is_current(&self, now: UnixTime) -> bool {
         nanoseconds(now) < self.trusted_until.load(Ordering::Relaxed)
+    }
+
+    /// Whether the copy was current a time ago, or since: what those ask who may use an old one where there is no answer.
+    pub(crate) fn was_current(&self, ago: Duration, now: UnixTime) -> bool {
+        nanoseconds(now) < self.current_at.load(Ordering::Relaxed).saturating_add(ago.as_nanos() as u64)
     }
 
     /// Reads what was added since the copy was last current.
@@ -173,6 +172,7 @@ impl<C: LocalCopy> Follower<C> {
 
     fn trust_from(&self, begun: UnixTime) {
         self.trusted_until.fetch_max(nanoseconds(UnixTime(begun.0 + self.trust)), Ordering::Relaxed);
+        self.current_at.fetch_max(nanoseconds(begun), Ordering::Relaxed);
     }
 
     /// The copy may be behind from now on.

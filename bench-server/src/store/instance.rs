@@ -44,6 +44,26 @@ pub enum ServerKind {
     Postgres,
 }
 
+impl ServerKind {
+    /// The name of the Unix socket that one listens on, in its folder.
+    pub fn socket_name(self) -> &'static str {
+        match self {
+            Self::Redis => "redis.sock",
+            Self::Postgres => ".s.PGSQL.5432",
+        }
+    }
+
+    /// The URL of one whose socket is in that folder.
+    pub fn url_in(self, folder: &Path) -> StoreUrl {
+        let folder = folder.display();
+        let url = match self {
+            Self::Redis => format!("redis+unix://{folder}/{}", self.socket_name()),
+            Self::Postgres => format!("postgres:///postgres?host={folder}&user={POSTGRES}"),
+        };
+        StoreUrl::new(url).expect("there is no password in it")
+    }
+}
+
 /// What either server says, in one case or another, once it accepts connections.
 const READY: &str = "ready to accept connections";
 
@@ -93,12 +113,12 @@ impl PrivateServer {
 
     /// Where it is.
     pub fn url(&self) -> StoreUrl {
-        let folder = self.folder.path().display();
-        let url = match self.kind {
-            ServerKind::Redis => format!("redis+unix://{folder}/redis.sock"),
-            ServerKind::Postgres => format!("postgres:///postgres?host={folder}&user={POSTGRES}"),
-        };
-        StoreUrl::new(url).expect("there is no password in it")
+        self.kind.url_in(self.folder.path())
+    }
+
+    /// The Unix socket that it listens on.
+    pub fn socket(&self) -> PathBuf {
+        self.folder.path().join(self.kind.socket_name())
     }
 
     /// All its processes: PostgreSQL has one for each connection. None after [`PrivateServer::kill`].
@@ -263,7 +283,7 @@ fn redis_command(folder: &Path) -> Result<Command, InstanceError> {
     command.args(["--port", "0", "--unixsocketperm", "700", "--save", "", "--daemonize", "no", "--loglevel", "notice"]);
     // What was acknowledged survives a crash.
     command.args(["--appendonly", "yes", "--appendfsync", "always", "--dir"]).arg(folder);
-    command.arg("--unixsocket").arg(folder.join("redis.sock"));
+    command.arg("--unixsocket").arg(folder.join(ServerKind::Redis.socket_name()));
     Ok(command)
 }
 

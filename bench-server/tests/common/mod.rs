@@ -27,6 +27,7 @@ pub fn listener(transport: Transport, http: HttpVersion) -> ListenerConfig {
     ListenerConfig {
         name: "main".into(),
         bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        public_url: None,
         transport,
         http: vec![http],
         key_exchange: None,

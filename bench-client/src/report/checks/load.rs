@@ -16,9 +16,7 @@ fn kept<'t, 'a>(plan: &Plan, trials: &'t Trials<'a>, variant: &'a Variant) -> Ve
     let reused = |name: &str| match plan.measurement(name).map(|measurement| &measurement.kind) {
         Some(MeasurementKind::Latency(settings)) => settings.connection == ConnectionKind::Reused,
         Some(MeasurementKind::Throughput(settings)) => settings.connection == ConnectionKind::Reused,
-        Some(MeasurementKind::Revocation(_) | MeasurementKind::Handshake(_) | MeasurementKind::Setup(_)) | None => {
-            false
-        }
+        _ => false,
     };
     trials
         .all_loads()

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use super::super::cell::Cell;
 use super::InvalidTrial;
 use crate::plan::Plan;
-use crate::record::{EncodedHistogram, HandshakeResult, LoadResult, Measured, Record, RevocationResult, SetupResult};
+use crate::record::{
+    EncodedHistogram, HandshakeResult, LoadResult, Measured, Record, RevocationResult, SetupResult, TimelineResult,
+};
 use crate::run::LoadedRun;
 use crate::stats::{Distribution, Grouping, Resampler};
 
@@ -40,6 +42,7 @@ pub(crate) struct Trials<'a> {
     loads: BTreeMap<(&'a str, &'a str), Vec<Load<'a>>>,
     revocations: BTreeMap<(&'a str, &'a str), Vec<&'a RevocationResult>>,
     setups: BTreeMap<(&'a str, &'a str), Vec<(u32, &'a SetupResult)>>,
+    events: BTreeMap<(&'a str, &'a str), Vec<&'a TimelineResult>>,
     invalid: Vec<InvalidTrial>,
 }
 
@@ -51,6 +54,7 @@ impl<'a> Trials<'a> {
             loads: BTreeMap::new(),
             revocations: BTreeMap::new(),
             setups: BTreeMap::new(),
+            events: BTreeMap::new(),
             invalid: Vec::new(),
         };
         for record in &run.records {
@@ -95,6 +99,10 @@ impl<'a> Trials<'a> {
                 self.setups.entry(key).or_default().push((record.start, result));
                 return Ok(());
             }
+            Measured::Rollover(result) | Measured::Outage(result) => {
+                self.events.entry(key).or_default().push(result);
+                return Ok(());
+            }
         };
         let load = Load {
             start: record.start,
@@ -131,6 +139,11 @@ impl<'a> Trials<'a> {
         self.setups.get(&(variant, measurement)).map_or(&[], Vec::as_slice)
     }
 
+    /// Rollovers or outages of a case, in the order of the records.
+    pub(crate) fn events(&self, variant: &'a str, measurement: &'a str) -> &[&'a TimelineResult] {
+        self.events.get(&(variant, measurement)).map_or(&[], Vec::as_slice)
+    }
+
     /// Trials that are not counted.
     pub(crate) fn invalid(&self) -> &[InvalidTrial] {
         &self.invalid
@@ -147,7 +160,8 @@ impl<'a> Trials<'a> {
     pub(crate) fn state(&self, variant: &'a str, measurement: &'a str) -> Cell<()> {
         let has_trials = !self.loads(variant, measurement).is_empty()
             || !self.revocations(variant, measurement).is_empty()
-            || !self.setups(variant, measurement).is_empty();
+            || !self.setups(variant, measurement).is_empty()
+            || !self.events(variant, measurement).is_empty();
         if has_trials {
             return Cell::Known(());
         }

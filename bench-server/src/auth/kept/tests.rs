@@ -55,7 +55,7 @@ fn basic(store: StoreConfig, follow: Follow) -> MethodConfig {
 }
 
 fn jwt(store: StoreConfig, follow: Follow) -> MethodConfig {
-    let denylist = Some(DenyListConfig { store, follow, population: 0 });
+    let denylist = Some(DenyListConfig { store, follow, population: 0, stale_if_error: None });
     MethodConfig::Jwt(JwtConfig { denylist, ..JwtConfig::new(Algorithm::EdDSA) })
 }
 

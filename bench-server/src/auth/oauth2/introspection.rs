@@ -126,6 +126,14 @@ impl Introspection {
                 cache.insert(load, principal.clone());
                 Ok(principal)
             }
+            // Nothing was learned about the token.
+            Err(unavailable @ Rejection::Unavailable { .. }) => match cache.get_stale(&key, now) {
+                Some(principal) => {
+                    self.meter.stale_hits.add();
+                    Ok(principal)
+                }
+                None => Err(unavailable),
+            },
             Err(rejection) => {
                 cache.refuse(&key);
                 Err(rejection)

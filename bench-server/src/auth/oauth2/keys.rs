@@ -12,18 +12,9 @@ use super::unavailable;
 use crate::auth::jwt::{ClaimsRef, TrustedKeys, Validator};
 use crate::auth::{Cause, Principal, Rejection};
 use crate::clock::UnixTime;
+use crate::config::JwksConfig;
 use crate::credential::jws::KeySet;
 use crate::telemetry::Meter;
-
-/// Age at which keys are fetched again, beside the requests that go on with the old ones. Not above the `max-age` that
-/// authorization servers publish with their keys; ours publishes this very figure.
-const REFRESH: Duration = Duration::from_secs(300);
-
-/// Age past which keys are trusted no more: whoever keeps us from seeing a rotation wins at most this long.
-const STALE: Duration = Duration::from_secs(86_400);
-
-/// The least time between two fetches that a key identifier nobody knows may cause (AUTH-ACCEPTANCE JW-12).
-const UNKNOWN_KEY: Duration = Duration::from_secs(60);
 
 struct Fetched {
     keys: TrustedKeys,
@@ -42,13 +33,14 @@ pub(super) struct Keys {
     pub(super) discovery: Arc<Discovery>,
     pub(super) http: Arc<Http>,
     pub(super) meter: Arc<Meter>,
+    kept: JwksConfig,
     current: ArcSwapOption<Fetched>,
     attempts: Arc<Mutex<Attempts>>,
 }
 
 impl Keys {
-    pub(super) fn new(discovery: Arc<Discovery>, http: Arc<Http>, meter: Arc<Meter>) -> Arc<Self> {
-        Arc::new(Self { discovery, http, meter, current: ArcSwapOption::empty(), attempts: Arc::default() })
+    pub(super) fn new(discovery: Arc<Discovery>, http: Arc<Http>, meter: Arc<Meter>, kept: JwksConfig) -> Arc<Self> {
+        Arc::new(Self { discovery, http, meter, kept, current: ArcSwapOption::empty(), attempts: Arc::default() })
     }
 
     /// Validates a token against the keys, fetching them as needed.
@@ -69,20 +61,25 @@ impl Keys {
         }
     }
 
+    /// Age past which keys are trusted no more.
+    fn stale(&self) -> Duration {
+        self.kept.refresh + self.kept.stale_if_error
+    }
+
     /// Keys that may be used now; `None` when there are none and none can be had.
     async fn usable(self: &Arc<Self>, now: UnixTime) -> Option<Arc<Fetched>> {
         if let Some(keys) = self.current.load_full() {
             let age = now.0.saturating_sub(keys.at.0);
-            if age < REFRESH {
+            if age < self.kept.refresh {
                 return Some(keys);
             }
-            if age < STALE {
+            if age < self.stale() {
                 self.refresh_aside(now);
                 return Some(keys);
             }
         }
         let mut attempts = self.attempts.clone().lock_owned().await;
-        let is_usable = |keys: &Arc<Fetched>| now.0.saturating_sub(keys.at.0) < STALE;
+        let is_usable = |keys: &Arc<Fetched>| now.0.saturating_sub(keys.at.0) < self.stale();
         if let Some(keys) = self.current.load_full().filter(is_usable) {
             return Some(keys); // somebody else fetched them while this request waited
         }
@@ -102,7 +99,7 @@ impl Keys {
         if let Some(newer) = self.current.load_full().filter(is_newer) {
             return Some(newer);
         }
-        if is_recent(attempts.unknown_key, now, UNKNOWN_KEY) {
+        if is_recent(attempts.unknown_key, now, self.kept.cooldown) {
             return None;
         }
         attempts.any = Some(now);

@@ -7,68 +7,88 @@ use serde_json::json;
 
 use crate::clock::UnixTime;
 use crate::config::Algorithm;
+use crate::contract::KeyRollover;
 use crate::credential::jws::{KeyError, SigningKey};
-
-/// How long a client may keep the published key set.
-pub(super) const MAX_AGE: Duration = Duration::from_secs(300);
 
 /// The most leeway that any validator is allowed ([`crate::config::TokenRules::leeway`]).
 const LEEWAY: Duration = Duration::from_secs(60);
 
 struct Published {
     key: SigningKey,
-    /// When it starts to sign.
-    from: UnixTime,
+    terms: Terms,
 }
 
-/// Keys in the order in which they sign. A new key is published [`MAX_AGE`] before its first signature, and an old one
-/// stays until the last token it signed has expired: a client that refreshes only at `max-age` never sees a failure.
+/// When a key is used.
+#[derive(Debug, Clone, Copy)]
+struct Terms {
+    /// When it starts to sign.
+    from: UnixTime,
+    /// When it is no longer published; absent while no other follows it.
+    until: Option<UnixTime>,
+}
+
+impl Terms {
+    fn is_over(&self, now: UnixTime) -> bool {
+        self.until.is_some_and(|until| now >= until)
+    }
+}
+
+/// Keys in the order in which they sign. Unless a rollover says otherwise, a new key is published for as long as anybody may
+/// keep the old set before its first signature, and an old one stays until the last token it signed has expired: a client
+/// that refreshes only at `max-age` never sees a failure.
 pub(super) struct SigningKeys {
     algorithm: Algorithm,
+    max_age: Duration,
     longest_lifetime: Duration,
     keys: RwLock<Vec<Published>>,
 }
 
 impl SigningKeys {
-    pub(super) fn new(algorithm: Algorithm, longest_lifetime: Duration, now: UnixTime) -> Result<Self, KeyError> {
-        let first = Published { key: SigningKey::generate(algorithm)?, from: now };
-        Ok(Self { algorithm, longest_lifetime, keys: RwLock::new(vec![first]) })
+    /// The first key. Validators may keep the set for `max_age`; tokens live for `longest_lifetime`.
+    pub(super) fn new(
+        algorithm: Algorithm,
+        (max_age, longest_lifetime): (Duration, Duration),
+        now: UnixTime,
+    ) -> Result<Self, KeyError> {
+        let first = Published { key: SigningKey::generate(algorithm)?, terms: Terms { from: now, until: None } };
+        Ok(Self { algorithm, max_age, longest_lifetime, keys: RwLock::new(vec![first]) })
     }
 
-    /// Publishes a new key, which takes over after [`MAX_AGE`].
-    pub(super) fn rotate(&self, now: UnixTime) -> Result<(), KeyError> {
+    /// Publishes a new key.
+    pub(super) fn rotate(&self, rollover: &KeyRollover, now: UnixTime) -> Result<(), KeyError> {
         let key = SigningKey::generate(self.algorithm)?;
         let mut keys = self.keys.write().expect("no holder panics");
-        let starts: Vec<UnixTime> = keys.iter().map(|published| published.from).collect();
-        keys.drain(..outdated(&starts, self.longest_lifetime + LEEWAY, now));
-        keys.push(Published { key, from: UnixTime(now.0 + MAX_AGE) });
+        keys.retain(|published| !published.terms.is_over(now));
+        let from = UnixTime(now.0 + rollover.lead.unwrap_or(self.max_age));
+        // With the second of grace that rounding up to whole seconds may give the last token.
+        let expired = self.longest_lifetime + LEEWAY + Duration::from_secs(1);
+        let until = UnixTime(from.0 + rollover.overlap.unwrap_or(expired));
+        for published in keys.iter_mut() {
+            let earlier = published.terms.until.filter(|earlier| *earlier < until);
+            published.terms.until = Some(earlier.unwrap_or(until));
+        }
+        keys.push(Published { key, terms: Terms { from, until: None } });
         Ok(())
     }
 
     /// Signs claims with the key whose turn it is.
     pub(super) fn sign(&self, typ: &str, claims: &impl serde::Serialize, now: UnixTime) -> Result<String, KeyError> {
         let keys = self.keys.read().expect("no holder panics");
-        let starts: Vec<UnixTime> = keys.iter().map(|published| published.from).collect();
-        keys[signer(&starts, now)].key.sign(typ, claims)
+        let terms: Vec<Terms> = keys.iter().map(|published| published.terms).collect();
+        keys[signer(&terms, now)].key.sign(typ, claims)
     }
 
     /// The public keys as a JWK set.
     pub(super) fn jwks(&self, now: UnixTime) -> serde_json::Value {
         let keys = self.keys.read().expect("no holder panics");
-        let starts: Vec<UnixTime> = keys.iter().map(|published| published.from).collect();
-        let current = &keys[outdated(&starts, self.longest_lifetime + LEEWAY, now)..];
-        json!({ "keys": current.iter().filter_map(|published| published.key.jwk()).collect::<Vec<_>>() })
+        let current = keys.iter().filter(|published| !published.terms.is_over(now));
+        json!({ "keys": current.filter_map(|published| published.key.jwk()).collect::<Vec<_>>() })
     }
 }
 
 /// Which key signs: the latest whose time has come.
-fn signer(starts: &[UnixTime], now: UnixTime) -> usize {
-    starts.iter().rposition(|from| *from <= now).unwrap_or(0)
-}
-
-/// How many keys have been out of use for longer than `keep`.
-fn outdated(starts: &[UnixTime], keep: Duration, now: UnixTime) -> usize {
-    starts.iter().skip(1).filter(|successor| now.0 > successor.0 + keep).count()
+fn signer(terms: &[Terms], now: UnixTime) -> usize {
+    terms.iter().rposition(|terms| terms.from <= now).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -79,14 +99,44 @@ mod tests {
         UnixTime(Duration::from_secs(secs))
     }
 
+    fn published(keys: &SigningKeys, now: UnixTime) -> usize {
+        keys.jwks(now)["keys"].as_array().map_or(0, Vec::len)
+    }
+
+    /// The key identifier of the token signed at that time.
+    fn signed_with(keys: &SigningKeys, now: UnixTime) -> String {
+        let token = keys.sign("JWT", &json!({}), now).expect("signs");
+        token.split('.').next().expect("a header").to_owned()
+    }
+
+    fn keys() -> SigningKeys {
+        let kept = (Duration::from_secs(300), Duration::from_secs(900));
+        SigningKeys::new(Algorithm::EdDSA, kept, at(0)).expect("a key")
+    }
+
     #[test]
     fn a_new_key_waits_and_an_old_one_lingers() {
-        let starts = [at(0), at(1300)];
-        let keep = Duration::from_secs(960);
-        assert_eq!(signer(&starts, at(1299)), 0);
-        assert_eq!(signer(&starts, at(1300)), 1);
-        assert_eq!(outdated(&starts, keep, at(1300 + 960)), 0);
-        assert_eq!(outdated(&starts, keep, at(1300 + 961)), 1);
-        assert_eq!(outdated(&[at(0)], keep, at(1_000_000)), 0, "the only key never goes");
+        let keys = keys();
+        let old = signed_with(&keys, at(0));
+        keys.rotate(&KeyRollover::default(), at(1000)).expect("rotates");
+        assert_eq!((published(&keys, at(1000)), signed_with(&keys, at(1299))), (2, old.clone()));
+        assert_ne!(signed_with(&keys, at(1300)), old);
+        let last = 1300 + 900 + 60;
+        assert_eq!((published(&keys, at(last)), published(&keys, at(last + 1))), (2, 1));
+        assert_eq!(published(&keys, at(1_000_000)), 1, "the only key never goes");
+    }
+
+    #[test]
+    fn a_rollover_without_overlap_replaces_the_key_at_once() {
+        let keys = keys();
+        let old = signed_with(&keys, at(0));
+        let at_once = KeyRollover { lead: Some(Duration::ZERO), overlap: Some(Duration::ZERO) };
+        keys.rotate(&at_once, at(10)).expect("rotates");
+        assert_ne!(signed_with(&keys, at(10)), old);
+        assert_eq!(published(&keys, at(10)), 1);
+        // What is to go earlier is not kept longer by the next rollover.
+        keys.rotate(&KeyRollover { overlap: Some(Duration::from_secs(5)), ..at_once }, at(20)).expect("rotates");
+        keys.rotate(&KeyRollover::default(), at(21)).expect("rotates");
+        assert_eq!((published(&keys, at(24)), published(&keys, at(25))), (3, 2));
     }
 }

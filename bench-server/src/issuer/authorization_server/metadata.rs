@@ -1,12 +1,13 @@
 //! What the server publishes about itself: RFC 8414 metadata and RFC 7517 keys.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::{HeaderValue, Request, Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::client::GrantType;
-use super::keys::MAX_AGE;
 use super::opaque;
 
 /// The document at `/.well-known/oauth-authorization-server`. Everything in it exists (RFC 8414 §2, RFC 9207 §3).
@@ -35,8 +36,8 @@ pub(super) fn document(issuer: &str, with_jwks: bool) -> Value {
     document
 }
 
-/// A public document that clients may keep for [`MAX_AGE`]; 304 when they still have it.
-pub(super) fn published(request: &Request<Bytes>, document: &Value) -> Response<Bytes> {
+/// A public document that clients may keep for `max_age`; 304 when they still have it.
+pub(super) fn published(request: &Request<Bytes>, document: &Value, max_age: Duration) -> Response<Bytes> {
     let body = document.to_string();
     let etag = format!("\"{}\"", &opaque::hex(&opaque::digest(&body))[..32]);
     let known = request.headers().get_all(IF_NONE_MATCH).iter().filter_map(|field| field.to_str().ok());
@@ -47,7 +48,7 @@ pub(super) fn published(request: &Request<Bytes>, document: &Value) -> Response<
 
     let mut response = Response::new(if unchanged { Bytes::new() } else { Bytes::from(body) });
     let headers = response.headers_mut();
-    let max_age = format!("public, max-age={}", MAX_AGE.as_secs());
+    let max_age = format!("public, max-age={}", max_age.as_secs());
     headers.insert(CACHE_CONTROL, HeaderValue::try_from(max_age).expect("digits"));
     headers.insert(ETAG, HeaderValue::try_from(etag).expect("hexadecimal digits"));
     if unchanged {

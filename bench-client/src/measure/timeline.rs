@@ -1,0 +1,326 @@
+//! `rollover` and `outage`: many callers call on at a steady pace while something happens, and what becomes of each call is
+//! counted along the time.
+//!
+//! Every caller has a credential, a connection and a rhythm of its own. A call that is due while the caller still waits for
+//! its last answer is not sent later, as no caller would: it counts as held up. What a call should have come to is known from
+//! when its credential ended, if it did: whatever was sent after that must be refused, and all else accepted.
+
+mod line;
+
+use std::cell::{Cell, RefCell};
+use std::time::{Duration, Instant};
+
+use bench_server::contract::{Issued, KeyRollover, MethodConfig};
+use futures_util::future::{join, join_all};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use tokio::time::sleep_until;
+
+use self::line::{Line, Standing, Who};
+use super::random::{Purpose, derived_seed, duration_below, shuffled};
+use super::revocation::Place;
+use crate::load::{Caller, Endpoint};
+use crate::outcome::Outcome;
+use crate::plan::{Case, Event, Fault, OutagePlan, RolloverOf, RolloverPlan, Variant};
+use crate::record::{Happening, Measured, RECORD_VERSION, Record, TimelineResult};
+use crate::target::{Dependency, Passage, Target};
+
+/// Requests of the operator's at a time: renewals and revocations.
+const AT_A_TIME: usize = 8;
+
+/// Share of an outage, at its begin and at its end, in which nothing is revoked: so that each revocation falls into it.
+const MARGIN: f64 = 0.05;
+
+/// Measures one case. Whatever goes wrong is in the record.
+pub(super) async fn measure(
+    case: &Case,
+    place: Place,
+    target: &Target,
+    variant: &Variant,
+    event: &Event,
+    seed: u64,
+) -> Record {
+    let started_at = jiff::Timestamp::now();
+    let started = Instant::now();
+    let mut invalid = Vec::new();
+    let result = match not_applicable(variant, target, event) {
+        Some(reason) => TimelineResult { not_applicable: Some(reason), ..line::nothing(event.calls()) },
+        None => match watch(place, target, variant, event, seed).await {
+            Ok(result) => result,
+            Err(reason) => {
+                invalid.push(reason);
+                line::nothing(event.calls())
+            }
+        },
+    };
+    Record {
+        version: RECORD_VERSION,
+        case: case.id.clone(),
+        variant: case.variant.clone(),
+        measurement: case.measurement.clone(),
+        round: place.round,
+        start: place.start,
+        started_at,
+        elapsed_ns: started.elapsed().as_nanos() as u64,
+        measured: match event {
+            Event::Rollover(_) => Measured::Rollover(result),
+            Event::Outage(_) => Measured::Outage(result),
+        },
+        invalid,
+        warnings: Vec::new(),
+    }
+}
+
+/// Why nothing can happen to a variant.
+fn not_applicable(variant: &Variant, target: &Target, event: &Event) -> Option<String> {
+    let nothing = |what: &str| Some(what.to_owned());
+    match event {
+        _ if variant.method.is_none() => nothing("nobody authenticates"),
+        Event::Outage(_) => None,
+        Event::Rollover(RolloverPlan { of: RolloverOf::Credential, .. }) => None,
+        Event::Rollover(_) if target.rolls_over_key() => None,
+        Event::Rollover(_) => nothing("there is no key that others have to learn of"),
+    }
+}
+
+async fn watch(
+    place: Place,
+    target: &Target,
+    variant: &Variant,
+    event: &Event,
+    seed: u64,
+) -> Result<TimelineResult, String> {
+    let calls = event.calls();
+    let issued = target.issue(calls.callers, None).await.map_err(|error| error.to_string())?;
+    let draw = |number: usize, span: Duration, what: u64| {
+        let here = [place.planned_start as usize, place.measurement, place.case, number].map(|n| n as u64);
+        let here: Vec<u64> = here.into_iter().chain([what]).collect();
+        duration_below(span, derived_seed(seed, Purpose::Phase, &here))
+    };
+    let endpoints = target.endpoints().iter().cycle();
+    let opened = stream::iter(issued.iter().zip(endpoints))
+        .map(async |(credential, endpoint)| open(endpoint, credential).await)
+        .buffered(AT_A_TIME)
+        .try_collect::<Vec<Caller>>()
+        .await?;
+    let begun = Instant::now();
+    let line = Line::new(begun, event);
+    let parties: Vec<Party> = issued
+        .iter()
+        .enumerate()
+        .map(|(number, credential)| Party {
+            credential: credential.clone(),
+            standing: Cell::new(Standing::Good),
+            next: RefCell::default(),
+            changes_over: match event {
+                Event::Rollover(settings) => {
+                    Some(begun + calls.before + settings.lead + draw(number, settings.adoption, 1))
+                }
+                Event::Outage(_) => None,
+            },
+        })
+        .collect();
+    let calling = parties.iter().zip(opened).enumerate().map(|(number, (party, caller))| {
+        let first = begun + draw(number, calls.interval, 0);
+        call_on(party, caller, first, target, number, event, &line)
+    });
+    let happening = async {
+        match event {
+            Event::Rollover(settings) => roll_over(target, variant, settings, &parties, &line).await,
+            Event::Outage(settings) => {
+                let order = shuffled(parties.len(), derived_seed(seed, Purpose::Order, &[place.case as u64]));
+                let robbed = order.into_iter().take(settings.revoked);
+                let span = settings.lasts.mul_f64(1.0 - 2.0 * MARGIN);
+                let robbed = robbed.map(|number| (&parties[number], draw(number, span, 2))).collect();
+                cut_off(target, settings, robbed, &line).await
+            }
+        }
+    };
+    let ((), happened) = join(async { drop(join_all(calling).await) }, happening).await;
+    happened?;
+    let ended = parties.iter().filter(|party| party.standing.get() != Standing::Good).count();
+    let dependency = target.dependency().map(|dependency| dependency.name.to_owned());
+    Ok(TimelineResult { dependency, ended, ..line.result(calls) })
+}
+
+/// A caller that is connected, and whose credential is accepted.
+async fn open(endpoint: &Endpoint, credential: &Issued) -> Result<Caller, String> {
+    let mut caller = caller(endpoint, credential)?;
+    match caller.call().await.outcome {
+        Outcome::Accepted => Ok(caller),
+        other => Err(format!("a credential was not accepted before anything happened: {other:?}")),
+    }
+}
+
+fn caller(endpoint: &Endpoint, credential: &Issued) -> Result<Caller, String> {
+    let kind = crate::plan::ConnectionKind::Reused;
+    Caller::new(endpoint.clone(), credential, kind).map_err(|error| error.to_string())
+}
+
+/// One caller: its first credential, and what becomes of it.
+struct Party {
+    credential: Issued,
+    standing: Cell<Standing>,
+    /// The credential to change over to, once it is there.
+    next: RefCell<Option<Issued>>,
+    changes_over: Option<Instant>,
+}
+
+/// Calls in the caller's rhythm until the end of the line.
+async fn call_on(
+    party: &Party,
+    mut caller: Caller,
+    first: Instant,
+    target: &Target,
+    number: usize,
+    event: &Event,
+    line: &Line,
+) {
+    let (interval, end) = (event.calls().interval, line.begun + event.length());
+    // Whose credential is revoked in an outage is served no more, and goes on as the thief.
+    let who = if matches!(event, Event::Outage(_)) { Who::Thief } else { Who::Customer };
+    let endpoint = &target.endpoints()[number % target.endpoints().len()];
+    let good = Cell::new(Standing::Good);
+    let mut old: Option<Caller> = None;
+    let mut due = first;
+    while due < end {
+        sleep_until(due.into()).await;
+        if old.is_none() && party.changes_over.is_some_and(|moment| Instant::now() >= moment) {
+            let next = take_next(party, target, event).await;
+            if let Some(next) = next.and_then(|next| self::caller(endpoint, &next).ok()) {
+                old = Some(std::mem::replace(&mut caller, next));
+            }
+        }
+        let standing = if old.is_some() { &good } else { &party.standing };
+        call(&mut caller, standing, (number, who), due, line).await;
+        if let (Some(old), Standing::Ended(_)) = (&mut old, party.standing.get()) {
+            call(old, &party.standing, (number, Who::Thief), due, line).await;
+        }
+        let mut next = due + interval;
+        while next < Instant::now() && next < end {
+            line.held_up((number, who), next, standing.get());
+            next += interval;
+        }
+        due = next;
+    }
+}
+
+/// The credential that a caller changes over to, if there is one yet. Tokens are asked for by who uses them.
+async fn take_next(party: &Party, target: &Target, event: &Event) -> Option<Issued> {
+    match event {
+        Event::Rollover(RolloverPlan { of: RolloverOf::Key, .. }) => target.renew(&party.credential).await.ok(),
+        _ => party.next.borrow_mut().take(),
+    }
+}
+
+async fn call(caller: &mut Caller, standing: &Cell<Standing>, who: (usize, Who), due: Instant, line: &Line) {
+    let before = standing.get();
+    let answer = caller.call().await;
+    line.add(who, due, (before, standing.get()), &answer);
+}
+
+/// Replaces the credentials of all, or what they are signed with.
+async fn roll_over(
+    target: &Target,
+    variant: &Variant,
+    settings: &RolloverPlan,
+    parties: &[Party],
+    line: &Line,
+) -> Result<(), String> {
+    let begin = line.begun + settings.calls.before;
+    sleep_until(begin.into()).await;
+    let taken_over = begin + settings.lead;
+    let ends = taken_over + settings.overlap;
+    match settings.of {
+        RolloverOf::Key => {
+            let rollover = KeyRollover { lead: Some(settings.lead), overlap: Some(settings.overlap) };
+            let rolled = target.roll_over_key(&rollover).await.ok_or("there is no key to replace")?;
+            rolled.map_err(|error| error.to_string())?;
+            line.happened(Happening::NewIsThere);
+            sleep_until(taken_over.into()).await;
+            line.happened(Happening::NewSigns);
+            sleep_until(ends.into()).await;
+            let now = Instant::now();
+            parties.iter().for_each(|party| party.standing.set(Standing::Ended(now)));
+        }
+        RolloverOf::Credential => {
+            // A user has one password: with the new one the old one ends.
+            let replaces = matches!(variant.method.reference(), Some(MethodConfig::Basic(_)));
+            let renew = async |party: &Party| {
+                if replaces {
+                    party.standing.set(Standing::Ending);
+                }
+                let next = target.renew(&party.credential).await.map_err(|error| error.to_string())?;
+                if replaces {
+                    party.standing.set(Standing::Ended(Instant::now()));
+                }
+                party.next.replace(Some(next));
+                Ok::<_, String>(())
+            };
+            let renewed = stream::iter(parties).map(renew).buffer_unordered(AT_A_TIME);
+            renewed.try_collect::<()>().await?;
+            line.happened(Happening::NewIsThere);
+            if !replaces {
+                sleep_until(ends.into()).await;
+                let revoked = stream::iter(parties).map(async |party| revoke(target, party).await);
+                revoked.buffer_unordered(AT_A_TIME).try_collect::<()>().await?;
+            }
+        }
+    }
+    line.happened(Happening::OldEnds);
+    let last = parties.iter().filter_map(|party| party.changes_over).max();
+    if let Some(last) = last {
+        line.happens(last, Happening::AllChangedOver);
+    }
+    Ok(())
+}
+
+async fn revoke(target: &Target, party: &Party) -> Result<(), String> {
+    party.standing.set(Standing::Ending);
+    let revoked = target.revoke(&party.credential).await;
+    party.standing.set(Standing::Ended(Instant::now()));
+    revoked.map_err(|error| format!("a credential could not be revoked: {error}"))
+}
+
+/// Disturbs what the servers ask, and revokes the credentials of the robbed meanwhile, each at its time.
+async fn cut_off(
+    target: &Target,
+    settings: &OutagePlan,
+    robbed: Vec<(&Party, Duration)>,
+    line: &Line,
+) -> Result<(), String> {
+    let begin = line.begun + settings.calls.before;
+    let end = begin + settings.lasts;
+    sleep_until(begin.into()).await;
+    line.happened(Happening::FaultBegins);
+    let disturbing = async {
+        if let Some(Dependency { forwarder, .. }) = target.dependency() {
+            match settings.fault {
+                Fault::Slow(by) => forwarder.set(Passage::Late(by)),
+                Fault::Down => forwarder.set(Passage::Closed),
+                Fault::Flapping(turn) => {
+                    let mut next = begin;
+                    for passage in [Passage::Closed, Passage::Open].into_iter().cycle() {
+                        if next >= end {
+                            break;
+                        }
+                        sleep_until(next.into()).await;
+                        forwarder.set(passage);
+                        next += turn;
+                    }
+                }
+            }
+            sleep_until(end.into()).await;
+            forwarder.set(Passage::Open);
+        } else {
+            sleep_until(end.into()).await;
+        }
+        line.happened(Happening::FaultEnds);
+    };
+    let first = begin + settings.lasts.mul_f64(MARGIN);
+    let revoking = robbed.into_iter().map(async |(party, after)| {
+        sleep_until((first + after).into()).await;
+        revoke(target, party).await
+    });
+    let ((), revoked) = join(disturbing, join_all(revoking)).await;
+    revoked.into_iter().collect()
+}

@@ -1,0 +1,271 @@
+//! The time line: what each call came to, counted by when it was due.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+
+use crate::load::Answer;
+use crate::outcome::{Outcome, RejectReason};
+use crate::plan::{CallsPlan, Event};
+use crate::record::{EncodedHistogram, Happening, Moment, TimelineBin, TimelineResult, new_histogram};
+
+/// How a credential stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    Good,
+    /// Its revocation is under way.
+    Ending,
+    /// Since when it must be refused.
+    Ended(Instant),
+}
+
+/// Who calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Who {
+    /// Someone who is to be served, whatever has become of the credential.
+    Customer,
+    /// Someone who is to be served no longer than the credential stands.
+    Thief,
+}
+
+/// What is counted along the time.
+pub(super) struct Line {
+    /// When the first call may be due.
+    pub(super) begun: Instant,
+    /// When the event begins and ends.
+    event: (Instant, Instant),
+    bin: Duration,
+    seen: RefCell<Seen>,
+}
+
+struct Seen {
+    bins: Vec<TimelineBin>,
+    moments: Vec<Moment>,
+    latency: [Histogram<u64>; 3],
+    lived_on: Option<Duration>,
+    /// Callers that were not served.
+    cut_off: BTreeSet<usize>,
+    /// When the first and the last such call was due.
+    harmed: Option<(Instant, Instant)>,
+}
+
+impl Line {
+    pub(super) fn new(begun: Instant, event: &Event) -> Self {
+        let calls = event.calls();
+        let bins = event.length().as_nanos().div_ceil(calls.bin.as_nanos().max(1)) as usize;
+        let begins = begun + calls.before;
+        let seen = Seen {
+            bins: vec![TimelineBin::default(); bins],
+            moments: Vec::new(),
+            latency: [new_histogram(), new_histogram(), new_histogram()],
+            lived_on: None,
+            cut_off: BTreeSet::new(),
+            harmed: None,
+        };
+        Self { begun, event: (begins, begins + event.lasts()), bin: calls.bin, seen: RefCell::new(seen) }
+    }
+
+    /// Counts a call of that caller. `standing`: of its credential when it was sent and when it was answered.
+    pub(super) fn add(
+        &self,
+        (number, who): (usize, Who),
+        due: Instant,
+        standing: (Standing, Standing),
+        answer: &Answer,
+    ) {
+        let accepted = answer.outcome == Outcome::Accepted;
+        match standing {
+            (Standing::Good, Standing::Good) if accepted => {
+                let latency = answer.done.saturating_duration_since(due).as_nanos() as u64;
+                self.seen.borrow_mut().latency[self.phase(due)].saturating_record(latency);
+                self.count(due, |bin| &mut bin.accepted);
+            }
+            (Standing::Good, Standing::Good) => self.not_served(number, due, not_served(answer.outcome)),
+            (Standing::Ended(since), _) if accepted => {
+                self.count(due, |bin| &mut bin.wrongly_accepted);
+                let seen = &mut *self.seen.borrow_mut();
+                seen.lived_on = seen.lived_on.max(Some(answer.sent.saturating_duration_since(since)));
+            }
+            (Standing::Ended(_), _) if who == Who::Customer => self.not_served(number, due, not_served(answer.outcome)),
+            (Standing::Ended(_), _) => self.count(due, |bin| &mut bin.rightly_refused),
+            _ => self.count(due, |bin| &mut bin.undecided),
+        }
+    }
+
+    /// Counts a call that was due while the caller still waited for its last answer.
+    pub(super) fn held_up(&self, (number, who): (usize, Who), due: Instant, standing: Standing) {
+        if standing == Standing::Good || who == Who::Customer {
+            self.not_served(number, due, |bin| &mut bin.held_up);
+        }
+    }
+
+    /// Notes what happens now.
+    pub(super) fn happened(&self, what: Happening) {
+        self.happens(Instant::now(), what);
+    }
+
+    /// Notes what happens at some time.
+    pub(super) fn happens(&self, at: Instant, what: Happening) {
+        let at_ns = nanoseconds(at.saturating_duration_since(self.begun));
+        self.seen.borrow_mut().moments.push(Moment { at_ns, what });
+    }
+
+    /// All that was counted.
+    pub(super) fn result(self, calls: &CallsPlan) -> TimelineResult {
+        let mut seen = self.seen.into_inner();
+        seen.moments.sort_by_key(|moment| moment.at_ns);
+        let since = |at: Instant| nanoseconds(at.saturating_duration_since(self.event.0));
+        TimelineResult {
+            moments: seen.moments,
+            bins: seen.bins,
+            latency: seen.latency.each_ref().map(EncodedHistogram::encode),
+            lived_on_ns: seen.lived_on.map(nanoseconds),
+            cut_off: seen.cut_off.len(),
+            harmed_ns: seen.harmed.map(|(first, last)| (since(first), since(last))),
+            ..nothing(calls)
+        }
+    }
+
+    fn not_served(&self, number: usize, due: Instant, kind: impl Fn(&mut TimelineBin) -> &mut u64) {
+        self.count(due, kind);
+        let seen = &mut *self.seen.borrow_mut();
+        seen.cut_off.insert(number);
+        let (first, last) = seen.harmed.unwrap_or((due, due));
+        seen.harmed = Some((first.min(due), last.max(due)));
+    }
+
+    fn count(&self, due: Instant, kind: impl Fn(&mut TimelineBin) -> &mut u64) {
+        *kind(self.bin(&mut self.seen.borrow_mut().bins, due)) += 1;
+    }
+
+    fn bin<'b>(&self, bins: &'b mut [TimelineBin], due: Instant) -> &'b mut TimelineBin {
+        let number = due.saturating_duration_since(self.begun).as_nanos() / self.bin.as_nanos().max(1);
+        let last = bins.len() - 1;
+        &mut bins[last.min(number as usize)]
+    }
+
+    /// Before the event, during it, or after it.
+    fn phase(&self, due: Instant) -> usize {
+        usize::from(due >= self.event.0) + usize::from(due >= self.event.1)
+    }
+}
+
+/// Nothing counted.
+pub(super) fn nothing(calls: &CallsPlan) -> TimelineResult {
+    let none = || EncodedHistogram::encode(&new_histogram());
+    TimelineResult {
+        callers: calls.callers,
+        interval_ns: nanoseconds(calls.interval),
+        bin_ns: nanoseconds(calls.bin),
+        dependency: None,
+        moments: Vec::new(),
+        bins: Vec::new(),
+        latency: [none(), none(), none()],
+        ended: 0,
+        lived_on_ns: None,
+        cut_off: 0,
+        harmed_ns: None,
+        not_applicable: None,
+    }
+}
+
+/// Where a call is counted that was to be accepted and was not.
+fn not_served(outcome: Outcome) -> fn(&mut TimelineBin) -> &mut u64 {
+    match outcome {
+        Outcome::Rejected(RejectReason::Unavailable) => |bin| &mut bin.unavailable,
+        Outcome::Failed(_) => |bin| &mut bin.failed,
+        Outcome::Rejected(_) | Outcome::Accepted => |bin| &mut bin.wrongly_refused,
+    }
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::Transport;
+    use crate::plan::{Fault, OutagePlan};
+
+    const MS: Duration = Duration::from_millis(1);
+    const GOOD: (Standing, Standing) = (Standing::Good, Standing::Good);
+    const REFUSED: Outcome = Outcome::Rejected(RejectReason::InvalidCredential);
+
+    /// 100 ms before, 200 ms of outage, 100 ms after, in spans of 100 ms.
+    fn event() -> Event {
+        let calls = CallsPlan { callers: 3, interval: 10 * MS, before: 100 * MS, after: 100 * MS, bin: 100 * MS };
+        Event::Outage(OutagePlan { calls, fault: Fault::Down, lasts: 200 * MS, revoked: 0 })
+    }
+
+    /// What comes of a call that is due at a time, and answered 5 ms later.
+    fn call(line: &Line, who: (usize, Who), at: u32, standing: (Standing, Standing), outcome: Outcome) {
+        let due = line.begun + at * MS;
+        line.add(who, due, standing, &Answer { sent: due, done: due + 5 * MS, outcome });
+    }
+
+    #[test]
+    fn every_call_is_counted_in_its_span_and_its_kind() {
+        let line = Line::new(Instant::now(), &event());
+        let customer = (0, Who::Customer);
+        call(&line, customer, 50, GOOD, Outcome::Accepted);
+        call(&line, customer, 150, GOOD, REFUSED);
+        call(&line, (1, Who::Thief), 160, GOOD, Outcome::Rejected(RejectReason::Unavailable));
+        call(&line, (1, Who::Thief), 170, GOOD, Outcome::Failed(Transport::Closed));
+        line.held_up(customer, line.begun + 250 * MS, Standing::Good);
+        call(&line, customer, 350, GOOD, Outcome::Accepted);
+        let result = line.result(event().calls());
+        let bin = |accepted, wrongly_refused, unavailable, failed, held_up| TimelineBin {
+            accepted,
+            wrongly_refused,
+            unavailable,
+            failed,
+            held_up,
+            ..TimelineBin::default()
+        };
+        assert_eq!(result.bins, [bin(1, 0, 0, 0, 0), bin(0, 1, 1, 1, 0), bin(0, 0, 0, 0, 1), bin(1, 0, 0, 0, 0)]);
+        assert_eq!(result.cut_off, 2);
+        assert_eq!(result.harmed_ns, Some((50_000_000, 150_000_000)), "from the event's begin on");
+        let accepted: Vec<u64> =
+            result.latency.iter().map(|latency| latency.decode().expect("its own").len()).collect();
+        assert_eq!(accepted, [1, 0, 1]);
+    }
+
+    #[test]
+    fn what_an_ended_credential_comes_to_depends_on_who_has_it() {
+        let line = Line::new(Instant::now(), &event());
+        let ended = Standing::Ended(line.begun + 100 * MS);
+        let (customer, thief) = ((0, Who::Customer), (1, Who::Thief));
+        call(&line, thief, 150, (ended, ended), Outcome::Accepted);
+        call(&line, customer, 130, (ended, ended), Outcome::Accepted);
+        call(&line, thief, 160, (ended, ended), REFUSED);
+        call(&line, thief, 160, (ended, ended), Outcome::Rejected(RejectReason::Unavailable));
+        call(&line, customer, 160, (ended, ended), REFUSED);
+        // Under way while the call was: either answer is right.
+        for standing in [(Standing::Good, ended), (Standing::Ending, ended), (Standing::Good, Standing::Ending)] {
+            call(&line, thief, 160, standing, Outcome::Accepted);
+            call(&line, thief, 160, standing, REFUSED);
+        }
+        line.held_up(thief, line.begun + 170 * MS, ended);
+        let result = line.result(event().calls());
+        let expected = TimelineBin {
+            wrongly_accepted: 2,
+            rightly_refused: 2,
+            wrongly_refused: 1,
+            undecided: 6,
+            ..TimelineBin::default()
+        };
+        assert_eq!(result.bins[1], expected);
+        assert_eq!(result.lived_on_ns, Some(50_000_000));
+        assert_eq!(result.cut_off, 1, "the thief's calls harm nobody");
+    }
+
+    #[test]
+    fn a_call_that_is_due_at_the_very_end_is_not_lost() {
+        let line = Line::new(Instant::now(), &event());
+        call(&line, (0, Who::Customer), 500, GOOD, Outcome::Accepted);
+        assert_eq!(line.result(event().calls()).bins.last().map(|bin| bin.accepted), Some(1));
+    }
+}
