@@ -14,7 +14,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard};
 
 use bench_client::outcome::Outcomes;
-use bench_client::record::{LoadResult, Record};
+use bench_client::record::{LoadResult, Measured, Record};
 use bench_client::run::{LoadedRun, RunFolder};
 use rustix::io::{FdFlags, fcntl_setfd};
 

@@ -329,7 +329,10 @@ mod tests {
         assert_eq!(ask(Verb::POST, path, r#"{"count": 0, "scopes": []}"#).await.0, 400);
         assert_eq!(ask(Verb::POST, path, r#"{"count": 1, "scopes": [], "more": 1}"#).await.0, 400);
         assert_eq!(ask(Verb::POST, "/profiles/x/credentials", r#"{"count": 1, "scopes": []}"#).await.0, 404);
-        // The baseline has nothing to revoke.
+        // The baseline has nothing to renew, and nothing to revoke.
+        let another = "/profiles/the%20baseline/principals/anonymous/credentials";
+        assert_eq!(ask(Verb::POST, another, r#"{"count": 1, "scopes": []}"#).await.0, 405);
+        assert_eq!(ask(Verb::POST, another, r#"{"count": 2, "scopes": []}"#).await.0, 400);
         assert_eq!(ask(Verb::DELETE, &format!("{path}/none"), "").await.0, 405);
     }
 
@@ -359,6 +362,8 @@ mod tests {
     async fn no_authorization_server_and_no_password_in_errors() {
         let user = r#"{"username": "u", "password": "hunter2"}"#;
         assert_eq!(ask(Verb::POST, "/users", user).await.0, 404);
+        assert_eq!(ask(Verb::POST, "/signing-keys", r#"{"lead": "0s"}"#).await.0, 404);
+        assert_eq!(ask(Verb::POST, "/signing-keys", r#"{"leap": "0s"}"#).await.0, 400);
         let (status, body) = ask(Verb::POST, "/users", r#"{"username": 5, "password": "hunter2"}"#).await;
         assert_eq!(status, 400);
         assert!(!String::from_utf8_lossy(&body).contains("hunter2"));

@@ -15,7 +15,8 @@ use criterion::{Criterion, criterion_group};
 use tokio::runtime::Runtime;
 
 /// A cache that no benchmark outlives.
-const CACHE: CacheConfig = CacheConfig { ttl: Duration::from_secs(60), capacity: 100_000, follow: None };
+const CACHE: CacheConfig =
+    CacheConfig { ttl: Duration::from_secs(60), capacity: 100_000, follow: None, stale_if_error: None };
 
 fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")

@@ -17,53 +17,34 @@ pub(super) struct Shipped {
     pub(super) text: &'static str,
 }
 
+/// All of them, by their name and their file in `scenarios`.
+macro_rules! shipped {
+    ($($name:literal: $file:literal,)*) => {
+        &[$(Shipped {
+            name: $name,
+            file: concat!("scenarios/", $file),
+            text: include_str!(concat!("../../../scenarios/", $file)),
+        },)*]
+    };
+}
+
 /// All scenarios that ship.
-pub(super) const SHIPPED: &[Shipped] = &[
-    Shipped { name: "compare", file: "scenarios/compare.toml", text: include_str!("../../../scenarios/compare.toml") },
-    Shipped {
-        name: "mtls-amortisation",
-        file: "scenarios/mtls-amortisation.toml",
-        text: include_str!("../../../scenarios/mtls-amortisation.toml"),
-    },
-    Shipped {
-        name: "revocation",
-        file: "scenarios/revocation.toml",
-        text: include_str!("../../../scenarios/revocation.toml"),
-    },
-    Shipped {
-        name: "survivors",
-        file: "scenarios/survivors.toml",
-        text: include_str!("../../../scenarios/survivors.toml"),
-    },
-    Shipped {
-        name: "verified-cache",
-        file: "scenarios/verified-cache.toml",
-        text: include_str!("../../../scenarios/verified-cache.toml"),
-    },
-    Shipped { name: "setup", file: "scenarios/setup.toml", text: include_str!("../../../scenarios/setup.toml") },
-    Shipped {
-        name: "break-even",
-        file: "scenarios/break-even.toml",
-        text: include_str!("../../../scenarios/break-even.toml"),
-    },
-    Shipped { name: "cost", file: "scenarios/cost.toml", text: include_str!("../../../scenarios/cost.toml") },
-    Shipped {
-        name: "wire-size",
-        file: "scenarios/wire-size.toml",
-        text: include_str!("../../../scenarios/wire-size.toml"),
-    },
-    Shipped { name: "scale", file: "scenarios/scale.toml", text: include_str!("../../../scenarios/scale.toml") },
-    Shipped {
-        name: "haproxy",
-        file: "scenarios/gateways/haproxy.toml",
-        text: include_str!("../../../scenarios/gateways/haproxy.toml"),
-    },
-    Shipped {
-        name: "nginx",
-        file: "scenarios/gateways/nginx.toml",
-        text: include_str!("../../../scenarios/gateways/nginx.toml"),
-    },
-];
+pub(super) const SHIPPED: &[Shipped] = shipped! {
+    "compare": "compare.toml",
+    "mtls-amortisation": "mtls-amortisation.toml",
+    "revocation": "revocation.toml",
+    "survivors": "survivors.toml",
+    "rollover": "rollover.toml",
+    "outage": "outage.toml",
+    "verified-cache": "verified-cache.toml",
+    "setup": "setup.toml",
+    "break-even": "break-even.toml",
+    "cost": "cost.toml",
+    "wire-size": "wire-size.toml",
+    "scale": "scale.toml",
+    "haproxy": "gateways/haproxy.toml",
+    "nginx": "gateways/nginx.toml",
+};
 
 /// What the command line changes in a scenario.
 #[derive(Debug, clap::Args)]

@@ -2,6 +2,7 @@
 //!
 //! The rules need no tolerance where counting is exact. Where time is measured, the tolerance is stated in the check.
 
+mod events;
 mod handshake;
 mod load;
 mod windows;
@@ -70,6 +71,7 @@ pub(crate) fn check<'a>(plan: &'a Plan, trials: &Trials<'a>, summary: &Summary) 
     checks.extend(plan.variants.iter().filter_map(|variant| handshake::kinds(plan, trials, variant)));
     checks.extend(handshake::whole_connections(plan, trials));
     checks.extend(load::closed_loop(plan, trials));
+    checks.extend(events::check(plan, summary));
     checks.push(load::answers(trials));
     checks
 }

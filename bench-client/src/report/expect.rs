@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use bench_server::contract::{
-    AccessTokenFormat, Algorithm, CacheConfig, CertificateKey, ChainLength, Follow, MethodConfig, PasswordHash, Push,
-    StoreConfig, TokenValidation,
+    AccessTokenFormat, Algorithm, CacheConfig, CertificateKey, ChainLength, Follow, JwksConfig, MethodConfig,
+    PasswordHash, Push, StoreConfig, TokenValidation,
 };
 
 use super::format;
@@ -132,6 +132,31 @@ pub(crate) fn cache_lifetime(method: &Method) -> Option<Duration> {
     cache.map(|cache| cache.ttl)
 }
 
+/// How long a revoked credential may be accepted at most, also while what is asked about it does not answer; `None` where
+/// nobody is asked.
+pub(crate) fn longest_unnoticed(method: &Method) -> Option<Duration> {
+    let cached = |cache: &CacheConfig| {
+        // A copy that hears of nothing steps aside when it is no longer trusted.
+        let kept = cache.follow.map_or(cache.ttl, |follow| follow.trust().min(cache.ttl));
+        kept + cache.stale_if_error.unwrap_or_default()
+    };
+    let cache = |cache: &Option<CacheConfig>| cache.as_ref().map_or(Duration::ZERO, cached);
+    match method.reference()? {
+        MethodConfig::ApiKey(config) => Some(cache(&config.cache)),
+        MethodConfig::Basic(config) => Some(cache(&config.cache)),
+        MethodConfig::Jwt(config) => {
+            let list = config.denylist.as_ref()?;
+            Some(list.follow.trust().max(list.stale_if_error.unwrap_or_default()))
+        }
+        MethodConfig::OAuth2(config) => match &config.validation {
+            TokenValidation::Opaque { cache: of } => Some(cache(of)),
+            TokenValidation::Jwt { .. } => None,
+        },
+        MethodConfig::Mtls(config) => Some(config.crl_reload),
+        MethodConfig::None => None,
+    }
+}
+
 /// Whether every request verifies exactly one signature or MAC.
 pub(crate) fn verifies_each(method: &Method) -> bool {
     match method.reference() {
@@ -147,7 +172,9 @@ pub(crate) fn describe(variant: &Variant) -> String {
     let cached = |cache: &Option<CacheConfig>| {
         let kept = |cache: CacheConfig| {
             let follow = cache.follow.map_or_else(String::new, |follow| format!(", {}", heard(follow)));
-            format!(", cached for {}{follow}", time(cache.ttl))
+            let stale =
+                cache.stale_if_error.map_or_else(String::new, |stale| format!(", {} longer on errors", time(stale)));
+            format!(", cached for {}{follow}{stale}", time(cache.ttl))
         };
         cache.map_or_else(String::new, kept)
     };
@@ -199,7 +226,8 @@ pub(crate) fn describe(variant: &Variant) -> String {
                         StoreConfig::Sqlite => String::new(),
                         other => format!(" {}", stored(other)),
                     };
-                    format!("deny-list{of}{store} {}", heard(denylist.follow))
+                    let stale = denylist.stale_if_error.map(|stale| format!(", trusted for {} on errors", time(stale)));
+                    format!("deny-list{of}{store} {}{}", heard(denylist.follow), stale.unwrap_or_default())
                 },
             );
             let claims = config.claims_bytes.map_or_else(String::new, |bytes| format!(", {bytes} B of claims"));
@@ -216,7 +244,11 @@ pub(crate) fn describe(variant: &Variant) -> String {
             TokenValidation::Jwt { algorithm: name } => {
                 let issued = variant.authorization_server.as_ref().map(|server| server.access_token);
                 debug_assert!(!matches!(issued, Some(AccessTokenFormat::Opaque)), "the plan keeps the two in step");
-                format!("RFC 9068 JWT ({}), checked locally", algorithm(*name))
+                let kept = match config.jwks {
+                    usual if usual == JwksConfig::default() => String::new(),
+                    jwks => format!(", keys fetched every {}", time(jwks.refresh)),
+                };
+                format!("RFC 9068 JWT ({}), checked locally{kept}", algorithm(*name))
             }
         },
         MethodConfig::Mtls(config) => {

@@ -1,6 +1,8 @@
 //! The answer in three sentences, and the sentences that go with tables and with the machine. Generated, never written by
 //! hand.
 
+mod events;
+
 use super::cell::Cell;
 use super::format::{self, bracket, duration, fixed, number, percent, times};
 use super::rank::{Group, Ranking};
@@ -11,7 +13,7 @@ use crate::stats::{BreakEven, Grouping, median};
 /// Where lines cross and what else only some scenarios ask; then cheapest validation, highest throughput, shortest and longest window.
 pub(crate) fn sentences(summary: &Summary) -> Vec<String> {
     let mut sentences = super::sweep::sentences(summary);
-    sentences.extend(amortised(summary).into_iter().chain(set_up(summary)));
+    sentences.extend(amortised(summary).into_iter().chain(set_up(summary)).chain(events::sentences(summary)));
     sentences.extend([validation(summary), throughput(summary), revocation(summary)]);
     sentences
 }

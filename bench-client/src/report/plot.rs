@@ -8,6 +8,7 @@ mod canvas;
 mod frontier;
 mod revocation;
 mod sweep;
+mod timeline;
 
 use std::path::Path;
 use std::sync::Once;
@@ -33,6 +34,8 @@ enum Kind {
     Revocation,
     Frontier,
     Amortisation,
+    /// The rollover or outage of that number in the summary.
+    Timeline(usize),
     /// The sweep of that number in the summary.
     Sweep(usize),
 }
@@ -50,7 +53,8 @@ pub(crate) enum Ink {
 pub(crate) fn all(report: &Report) -> Vec<Plot<'_>> {
     let sweeps = (0..report.summary.sweeps.len()).map(Kind::Sweep);
     let kinds = [Kind::Frontier, Kind::Added, Kind::Cpu, Kind::Throughput, Kind::Revocation, Kind::Amortisation];
-    sweeps.chain(kinds).map(|kind| Plot { report, kind }).filter(Plot::has_data).collect()
+    let timelines = (0..report.summary.events.len()).map(Kind::Timeline);
+    sweeps.chain(timelines).chain(kinds).map(|kind| Plot { report, kind }).filter(Plot::has_data).collect()
 }
 
 impl Plot<'_> {
@@ -63,6 +67,7 @@ impl Plot<'_> {
             Kind::Revocation => "revocation",
             Kind::Frontier => "frontier",
             Kind::Amortisation => "amortisation",
+            Kind::Timeline(number) => return format!("timeline-{}", self.report.summary.events[number].measurement),
             Kind::Sweep(number) => return words::file_stem(&self.report.summary, number),
         };
         fixed.to_owned()
@@ -77,6 +82,7 @@ impl Plot<'_> {
             Kind::Revocation => "How long revoked credentials lived on",
             Kind::Frontier => "The choice: how soon a revocation counts, against what a request costs",
             Kind::Amortisation => "What a handshake costs when more requests share it",
+            Kind::Timeline(number) => return timeline::title(&self.report.summary.events[number]),
             Kind::Sweep(number) => return words::title(&self.report.summary.sweeps[number]),
         };
         fixed.to_owned()
@@ -91,6 +97,7 @@ impl Plot<'_> {
             Kind::Revocation => revocation::caption(&self.report.summary),
             Kind::Frontier => frontier::caption(&self.report.summary),
             Kind::Amortisation => amortisation::caption(&self.report.summary),
+            Kind::Timeline(number) => timeline::caption(&self.report.summary.events[number]),
             Kind::Sweep(number) => words::caption(&self.report.summary, &self.report.summary.sweeps[number]),
         }
     }
@@ -104,6 +111,7 @@ impl Plot<'_> {
             Kind::Revocation => !revocation::rows(summary).is_empty(),
             Kind::Frontier => !frontier::points(summary).is_empty(),
             Kind::Amortisation => amortisation::has_data(summary),
+            Kind::Timeline(number) => timeline::has_data(&summary.events[number]),
             Kind::Sweep(_) => true,
         }
     }
@@ -118,6 +126,7 @@ impl Plot<'_> {
             Kind::Revocation => revocation::height(summary),
             Kind::Frontier => frontier::HEIGHT,
             Kind::Amortisation => amortisation::HEIGHT,
+            Kind::Timeline(number) => timeline::height(&summary.events[number]),
             Kind::Sweep(number) => sweep::height(&summary.sweeps[number]),
         };
         (canvas::WIDTH, height)
@@ -135,6 +144,7 @@ impl Plot<'_> {
             Kind::Revocation => revocation::draw(summary, &canvas),
             Kind::Frontier => frontier::draw(summary, &canvas),
             Kind::Amortisation => amortisation::draw(summary, &canvas),
+            Kind::Timeline(number) => timeline::draw(&summary.events[number], &canvas),
             Kind::Sweep(number) => sweep::draw(&summary.sweeps[number], &canvas),
         }?;
         area.present()

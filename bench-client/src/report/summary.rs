@@ -4,6 +4,7 @@
 
 mod amortisation;
 mod cost;
+mod event;
 mod handshake;
 mod latency;
 mod resources;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use amortisation::Amortisation;
 pub use cost::{CpuPerRequest, Operations, WireBytes};
+pub use event::{EventCalls, EventCase, EventKind, EventSummary};
 pub use handshake::{Counted, HandshakeCase, HandshakeSummary};
 pub use latency::{AddedLatency, CurvePoint, LatencySummary, Percentiles, ValidationTime};
 pub use resources::{Resources, Side, TcpPerRequest};
@@ -90,6 +92,9 @@ pub struct Summary {
     /// Figures against swept values.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sweeps: Vec<SweepSummary>,
+    /// Rollovers and outages, in the scenario's order; empty where that was not measured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<EventSummary>,
     /// What an hour of one processor core costs, where the scenario says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price_per_core_hour: Option<Price>,
@@ -246,6 +251,7 @@ impl Summary {
             variants,
             amortisation: amortisation::summarise(plan, trials),
             sweeps: sweep::summarise(plan, trials),
+            events: event::summarise(plan, trials),
             price_per_core_hour: plan.price_per_core_hour.clone(),
             invalid: trials.invalid().to_vec(),
             warnings: warnings(run),

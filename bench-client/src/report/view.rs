@@ -1,5 +1,6 @@
 //! The report's tables as text, made once: the terminal, Markdown, CSV and HTML only draw them.
 
+mod event;
 mod handshake;
 mod revocation;
 
@@ -384,7 +385,8 @@ pub(crate) fn verdict(verdict: &CheckVerdict) -> &'static str {
 /// The tables that only some runs have.
 pub(crate) fn extras(summary: &Summary) -> Vec<Extra> {
     let of_handshakes = handshake::extras(summary);
-    sweep::extras(summary).into_iter().chain(revocation::extras(summary)).chain(of_handshakes).collect()
+    let of_sweeps = sweep::extras(summary).into_iter();
+    of_sweeps.chain(revocation::extras(summary)).chain(event::extras(summary)).chain(of_handshakes).collect()
 }
 
 /// All tables that the run has rows for.

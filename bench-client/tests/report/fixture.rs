@@ -372,7 +372,7 @@ fn make() -> LoadedRun {
                     MeasurementKind::Latency(_) => Measured::Latency(load(cost, measurement, start, round)),
                     MeasurementKind::Throughput(_) => Measured::Throughput(load(cost, measurement, start, round)),
                     MeasurementKind::Revocation(plan) => Measured::Revocation(revocations(cost, plan, start)),
-                    MeasurementKind::Handshake(_) | MeasurementKind::Setup(_) => unreachable!("not in this run"),
+                    _ => unreachable!("not in this run"),
                 };
                 records.push(record(cases.last().expect("pushed above"), start, round, measured));
             }

@@ -23,6 +23,11 @@ pub(super) const MUTED: RGBColor = RGBColor(0x59, 0x63, 0x6E);
 pub(super) const RULE: RGBColor = RGBColor(0xB4, 0xBC, 0xC4);
 pub(super) const GRID: RGBColor = RGBColor(0xE8, 0xEB, 0xEE);
 
+/// What becomes of calls: served, not served, and let in wrongly. After the same palettes.
+pub(super) const SERVED: RGBColor = RGBColor(0xA8, 0xC8, 0xDC);
+pub(super) const UNSERVED: RGBColor = RGBColor(0xE6, 0x9F, 0x00);
+pub(super) const INTRUDED: RGBColor = RGBColor(0xB2, 0x18, 0x2B);
+
 /// One colour per method in every figure: after Okabe and Ito, "Color Universal Design", 2008, and Tol, "Colour
 /// Schemes", 2021, darkened where needed to 3:1 against white. Marks differ in shape too.
 const METHODS: [(&str, RGBColor); 6] = [
@@ -41,7 +46,16 @@ pub(super) fn colour(method: &str) -> RGBColor {
 
 /// Replaces each of the fixed colours by the CSS variable that the page sets for light and for dark.
 pub(super) fn css_colours(svg: &str) -> String {
-    let fixed = [("paper", PAPER), ("ink", INK), ("muted", MUTED), ("rule", RULE), ("grid", GRID)];
+    let fixed = [
+        ("paper", PAPER),
+        ("ink", INK),
+        ("muted", MUTED),
+        ("rule", RULE),
+        ("grid", GRID),
+        ("served", SERVED),
+        ("unserved", UNSERVED),
+        ("intruded", INTRUDED),
+    ];
     fixed.iter().chain(&METHODS).fold(svg.to_owned(), |text, (name, RGBColor(r, g, b))| {
         text.replace(&format!("\"#{r:02X}{g:02X}{b:02X}\""), &format!("\"var(--plot-{name})\""))
     })

@@ -102,6 +102,25 @@ async fn an_issued_key_is_accepted_in_either_field_with_one_lookup() {
 }
 
 #[tokio::test]
+async fn another_key_of_an_application_works_beside_the_first_and_after_it() {
+    for store in BOTH {
+        let bench = Bench::new(store, None).await;
+        let (first, old) = bench.issue(None).await;
+        let request = IssueRequest { count: 1, lifetime: None, scopes: vec!["read".to_owned()] };
+        let second = bench.method.renew(&first.principal, &request).await.expect("another key");
+        let Material::ApiKey { key } = &second.material else { panic!("not a key: {second:?}") };
+        assert_eq!(second.principal, first.principal);
+        assert_ne!(second.id, first.id);
+        assert!(bench.present(&old).is_ok() && bench.present(key.expose()).is_ok());
+        bench.method.revoke(&first.id).await.expect("revoked");
+        assert_eq!(bench.present(&old), Err(Rejection::Invalid(Cause::Revoked)));
+        assert!(bench.present(key.expose()).is_ok(), "it stands for itself");
+        let unknown = bench.method.renew("nobody", &request).await;
+        assert!(matches!(unknown, Err(AdminError::NotFound(_))), "{unknown:?}");
+    }
+}
+
+#[tokio::test]
 async fn two_credentials_or_one_in_the_wrong_place_are_ambiguous() {
     let bench = Bench::new(StoreConfig::Memory, None).await;
     let (_, key) = bench.issue(None).await;

@@ -102,6 +102,20 @@ async fn the_example_of_rfc_7617_in_any_case_and_normalisation() {
 }
 
 #[tokio::test]
+async fn a_changed_password_is_told_and_ends_the_old_one() {
+    let bench = Bench::new(&config(CHEAP, Some(TTL))).await;
+    bench.create("anna", "old").await.expect("create");
+    assert!(bench.present("anna", "old").await.is_ok());
+    let request = IssueRequest { count: 1, lifetime: None, scopes: vec!["read".to_owned()] };
+    let renewed = bench.method.renew("anna", &request).await.expect("a new password");
+    let (name, password) = material(&renewed);
+    assert_eq!((name, renewed.principal.as_str()), ("anna", "anna"));
+    assert_eq!(bench.present("anna", "old").await, WRONG, "also where it is cached");
+    assert!(bench.present(name, password).await.is_ok());
+    assert!(matches!(bench.method.renew("nobody", &request).await, Err(AdminError::NotFound(_))));
+}
+
+#[tokio::test]
 async fn every_algorithm_with_its_recommended_costs() {
     for hash in [
         PasswordHash::ARGON2ID,

@@ -67,10 +67,14 @@ struct Nodes {
 
 impl Nodes {
     fn new() -> Self {
+        Self::on(Clock::new(ClockMode::System))
+    }
+
+    fn on(clock: Clock) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let environment = Environment {
             shared_dir: folder.path().to_owned(),
-            clock: Clock::new(ClockMode::System),
+            clock,
             meter: Arc::default(),
             authorization_server: None,
             ca_file: folder.path().join("ca.pem"),
@@ -376,6 +380,86 @@ async fn a_store_that_falls_silent_is_not_trusted_for_long() {
             assert_eq!(other.present(credential).await.map(|_| ()), Ok(()));
         }
     }
+}
+
+/// `stale_if_error`: what is past its time bridges an outage for so long, and no longer; who is revoked meanwhile is refused
+/// by the first answer after it.
+#[tokio::test]
+async fn what_is_past_its_time_bridges_an_outage_for_a_while() {
+    const STALE: Duration = Duration::from_secs(100);
+    const MINUTE: Duration = Duration::from_secs(60);
+    let cache = Some(CacheConfig { stale_if_error: Some(STALE), ..CacheConfig::new(TTL) });
+    let hash = PasswordHash::Pbkdf2Sha256 { iterations: 2 };
+    let follow = Follow::Push(Push::Pubsub);
+    type Make = Box<dyn Fn(StoreConfig) -> MethodConfig>;
+    let followed = cache.map(|cache| CacheConfig { follow: Some(follow), ..cache });
+    let short = cache.map(|cache| CacheConfig { ttl: MINUTE, ..cache });
+    let ways: [(Make, Duration); 4] = [
+        (Box::new(move |store| MethodConfig::ApiKey(ApiKeyConfig { cache, ..ApiKeyConfig::new(store) })), TTL + STALE),
+        (
+            Box::new(move |store| MethodConfig::Basic(BasicConfig { store, cache: short, ..BasicConfig::new(hash) })),
+            MINUTE + STALE,
+        ),
+        (
+            Box::new(move |store| MethodConfig::ApiKey(ApiKeyConfig { cache: followed, ..ApiKeyConfig::new(store) })),
+            STALE,
+        ),
+        (
+            Box::new(move |store| {
+                let denylist = DenyListConfig { store, follow, population: 0, stale_if_error: Some(STALE) };
+                MethodConfig::Jwt(JwtConfig { denylist: Some(denylist), ..JwtConfig::new(Algorithm::EdDSA) })
+            }),
+            STALE,
+        ),
+    ];
+    for (method, bound) in ways {
+        let store = testing::redis();
+        let way = Way::to(&store).await;
+        let nodes = Nodes::on(Clock::new(ClockMode::Controlled));
+        let (one, other) = (nodes.start(&method(store)).await, nodes.start(&method(way.store.clone())).await);
+        let what = format!("{:?}", method(way.store.clone()));
+        let advance = |by| nodes.environment.clock.advance(by).expect("a controlled clock");
+        let issued = one.issue(2).await;
+        for credential in &issued {
+            assert!(other.present(credential).await.is_ok(), "{what}");
+        }
+        way.cut().await;
+        one.revoke(&issued[1]).await;
+        advance(bound - Duration::from_secs(10));
+        for credential in &issued {
+            assert!(other.present(credential).await.is_ok(), "{what}: bridged, as configured");
+        }
+        assert_eq!(nodes.environment.meter.stale_hits.get(), 2, "{what}");
+        advance(Duration::from_secs(20));
+        for credential in &issued {
+            let verdict = other.present(credential).await;
+            assert!(matches!(verdict, Err(Rejection::Unavailable { .. })), "{what}: {verdict:?}");
+        }
+        way.restore();
+        let back = async {
+            while other.present(&issued[0]).await.is_err() {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, back).await.unwrap_or_else(|_| panic!("{what}: it has not come back"));
+        assert!(matches!(other.present(&issued[1]).await, Err(Rejection::Invalid(_))), "{what}: revoked meanwhile");
+    }
+}
+
+/// Without it nothing past its time is used: an outage is an outage.
+#[tokio::test]
+async fn nothing_past_its_time_is_used_unless_told() {
+    let store = testing::redis();
+    let way = Way::to(&store).await;
+    let cache = Some(CacheConfig::new(TTL));
+    let nodes = Nodes::on(Clock::new(ClockMode::Controlled));
+    let method = MethodConfig::ApiKey(ApiKeyConfig { cache, ..ApiKeyConfig::new(way.store.clone()) });
+    let node = nodes.start(&method).await;
+    let credential = &node.issue(1).await[0];
+    assert!(node.present(credential).await.is_ok());
+    way.cut().await;
+    nodes.environment.clock.advance(TTL).expect("a controlled clock");
+    assert!(matches!(node.present(credential).await, Err(Rejection::Unavailable { .. })));
 }
 
 /// A way to a store that can be cut.

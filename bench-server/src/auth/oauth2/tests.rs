@@ -16,8 +16,8 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::auth::{Cause, Connection};
 use crate::clock::{Clock, UnixTime};
-use crate::config::{AUDIENCE, AuthorizationServerConfig, CacheConfig, ClockMode};
-use crate::contract::RegisteredClient;
+use crate::config::{AUDIENCE, AuthorizationServerConfig, CacheConfig, ClockMode, JwksConfig};
+use crate::contract::{KeyRollover, RegisteredClient};
 use crate::issuer::authorization_server::WELL_KNOWN;
 use crate::telemetry::Meter;
 
@@ -39,11 +39,14 @@ struct Issuer {
 
 impl Issuer {
     fn new() -> Self {
+        Self::with(AuthorizationServerConfig::default())
+    }
+
+    fn with(config: AuthorizationServerConfig) -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let issuer = format!("http://{}", listener.local_addr().unwrap());
         let clock = Clock::new(ClockMode::Controlled);
         let meter = Arc::new(Meter::default());
-        let config = AuthorizationServerConfig::default();
         let server = AuthorizationServer::build(&config, &issuer, clock.clone(), Arc::default()).unwrap();
         let app = server.register_client(&ClientRegistration::service("app", &["read"]));
         let (server, replaced) = (Arc::new(server), Replaced::default());
@@ -293,6 +296,86 @@ async fn an_active_token_is_held_to_audience_issuer_type_and_time() {
         issuer.replace("/introspect", 200, &answer);
         assert_eq!(issuer.call(&oauth2, &token).await, invalid(cause), "{answer}");
     }
+}
+
+/// An issuer of JWTs, and a resource server that keeps its keys for ten seconds.
+fn signing(jwks: JwksConfig) -> (Issuer, OAuth2) {
+    let algorithm = Algorithm::EdDSA;
+    let access_token = AccessTokenFormat::Jwt { algorithm };
+    let issuer = Issuer::with(AuthorizationServerConfig { access_token, ..AuthorizationServerConfig::default() });
+    let config = OAuth2Config { jwks, ..config(TokenValidation::Jwt { algorithm }) };
+    let oauth2 = OAuth2::build(&config, &issuer.environment()).unwrap();
+    (issuer, oauth2)
+}
+
+const AT_ONCE: KeyRollover = KeyRollover { lead: Some(Duration::ZERO), overlap: Some(Duration::ZERO) };
+const KEPT: JwksConfig = JwksConfig {
+    refresh: Duration::from_secs(10),
+    cooldown: Duration::from_secs(60),
+    stale_if_error: Duration::from_secs(100),
+};
+
+#[tokio::test]
+async fn a_key_that_was_replaced_is_trusted_until_the_keys_are_fetched_again() {
+    let (issuer, oauth2) = signing(KEPT);
+    let old = issuer.token().await;
+    assert!(issuer.call(&oauth2, &old).await.is_ok());
+    issuer.server.rotate_signing_key(&AT_ONCE).unwrap();
+    assert!(issuer.call(&oauth2, &old).await.is_ok(), "nobody has told");
+    let new = issuer.token().await;
+    assert!(issuer.call(&oauth2, &new).await.is_ok(), "an unknown key is asked about");
+    assert_eq!(issuer.call(&oauth2, &old).await, invalid(Cause::UnknownKey));
+    assert_eq!(issuer.meter.jwks_fetches.get(), 2);
+    // The next one is not, so soon after; its tokens wait until the keys are fetched anyway.
+    issuer.server.rotate_signing_key(&AT_ONCE).unwrap();
+    let newest = issuer.token().await;
+    assert_eq!(issuer.call(&oauth2, &newest).await, invalid(Cause::UnknownKey));
+    assert_eq!(issuer.meter.jwks_fetches.get(), 2);
+    issuer.advance(10);
+    let fetched = async {
+        while issuer.call(&oauth2, &newest).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), fetched).await.expect("they are fetched");
+    assert_eq!(issuer.call(&oauth2, &new).await, invalid(Cause::UnknownKey));
+}
+
+#[tokio::test]
+async fn old_keys_bridge_an_outage_of_the_issuer_as_long_as_they_may() {
+    let (issuer, oauth2) = signing(KEPT);
+    let token = issuer.token().await;
+    assert!(issuer.call(&oauth2, &token).await.is_ok());
+    issuer.replace("/jwks", 500, "");
+    issuer.advance(109);
+    assert!(issuer.call(&oauth2, &token).await.is_ok());
+    issuer.advance(1);
+    assert_eq!(issuer.call(&oauth2, &token).await, Err(unavailable()));
+    issuer.restore();
+    issuer.advance(1);
+    assert!(issuer.call(&oauth2, &token).await.is_ok());
+
+    let (issuer, oauth2) = signing(JwksConfig { stale_if_error: Duration::ZERO, ..KEPT });
+    let token = issuer.token().await;
+    assert!(issuer.call(&oauth2, &token).await.is_ok());
+    issuer.replace("/jwks", 500, "");
+    issuer.advance(10);
+    assert_eq!(issuer.call(&oauth2, &token).await, Err(unavailable()), "not for a moment");
+}
+
+#[tokio::test]
+async fn an_answer_past_its_time_bridges_an_outage_but_not_the_tokens_end() {
+    let stale_if_error = Some(Duration::from_secs(3600));
+    let issuer = Issuer::new();
+    let oauth2 = issuer.resource_server(cache(10).map(|cache| CacheConfig { stale_if_error, ..cache }));
+    let token = issuer.token().await;
+    assert!(issuer.call(&oauth2, &token).await.is_ok());
+    issuer.replace("/introspect", 500, "");
+    issuer.advance(800);
+    assert!(issuer.call(&oauth2, &token).await.is_ok());
+    assert_eq!(issuer.meter.stale_hits.get(), 1);
+    issuer.advance(100);
+    assert_eq!(issuer.call(&oauth2, &token).await, Err(unavailable()), "it has expired, which nobody can confirm");
 }
 
 #[test]
