@@ -1,0 +1,178 @@
+//! Rollovers and outages, from the scenario to the report: real servers, a private Redis behind something that cuts it off, and
+//! callers whose every call is judged.
+
+#![cfg(target_os = "linux")] // private stores are Unix programs
+#![allow(clippy::unwrap_used)] // a step that fails is a test that fails
+
+use std::fs;
+use std::process::{Command, Stdio};
+
+use bench_client::record::{Measured, TimelineBin, TimelineResult};
+use bench_client::run::{LoadedRun, RunFolder};
+
+#[path = "report/schema.rs"]
+mod schema;
+
+const SCENARIO: &str = r#"
+analysis = "Who is served, and who gets in?"
+starts = 1
+rounds = 1
+
+[server]
+transport = "plaintext"
+replicas = 2
+
+[[variant]]
+name = "none"
+method = "none"
+
+[[variant]]
+name = "closed"
+method = "api-key"
+store = { kind = "redis" }
+
+[[variant]]
+name = "bridged"
+method = "api-key"
+store = { kind = "redis" }
+cache = { ttl = "100ms", stale_if_error = "1m" }
+
+[[variant]]
+name = "asks-nobody"
+method = "jwt"
+algorithm = "EdDSA"
+
+[[variant]]
+name = "asks-the-issuer"
+method = "oauth2"
+token = "opaque"
+
+[[variant]]
+name = "fetches-keys"
+method = "oauth2"
+token = "jwt"
+algorithm = "EdDSA"
+leeway = "0s"
+
+[[measurement]]
+name = "down"
+kind = "outage"
+variants = ["closed", "bridged", "asks-nobody", "asks-the-issuer"]
+fault = "down"
+callers = 10
+interval = "100ms"
+before = "500ms"
+lasts = "2s"
+after = "2s"
+revoked = 3
+
+[[measurement]]
+name = "slow"
+kind = "outage"
+variants = ["closed"]
+fault = { slow = "30ms" }
+callers = 4
+interval = "200ms"
+before = "500ms"
+lasts = "1s"
+after = "500ms"
+
+[[measurement]]
+name = "keys"
+kind = "rollover"
+variants = ["fetches-keys", "closed"]
+of = "key"
+callers = 10
+interval = "100ms"
+before = "500ms"
+adoption = "1s"
+overlap = "0s"
+after = "1s"
+
+[[measurement]]
+name = "credentials"
+kind = "rollover"
+variants = ["closed"]
+of = "credential"
+callers = 10
+interval = "100ms"
+before = "500ms"
+adoption = "500ms"
+overlap = "1s"
+after = "1s"
+"#;
+
+fn run(folder: &std::path::Path) -> LoadedRun {
+    fs::write(folder.join("events.toml"), SCENARIO).unwrap();
+    let ran = Command::new(env!("CARGO_BIN_EXE_authbench"))
+        .args(["run", "events.toml", "--out", "reports"])
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&ran.stderr);
+    let path = fs::read_dir(folder.join("reports")).unwrap().next().unwrap_or_else(|| panic!("{said}")).unwrap().path();
+    let summary: serde_json::Value =
+        serde_json::from_slice(&fs::read(path.join("summary.json")).unwrap()).unwrap_or_else(|error| panic!("{error}"));
+    let published: serde_json::Value =
+        serde_json::from_str(include_str!("../../docs/summary.schema.json")).expect("the schema is JSON");
+    assert_eq!(schema::problems(&published, &summary), Vec::<String>::new());
+    let report = fs::read_to_string(path.join("report.md")).unwrap();
+    assert!(report.contains("What an outage does") && report.contains("What a rollover does"), "{report}");
+    assert!(path.join("plots/timeline-down.svg").exists());
+    RunFolder::load(&path).unwrap()
+}
+
+fn of<'r>(run: &'r LoadedRun, case: &str) -> &'r TimelineResult {
+    let record = run.records.iter().find(|record| record.case == case).unwrap_or_else(|| panic!("{case} has no record"));
+    assert_eq!(record.invalid, Vec::<String>::new(), "{case}");
+    match &record.measured {
+        Measured::Outage(result) | Measured::Rollover(result) => result,
+        other => panic!("{case}: {other:?}"),
+    }
+}
+
+fn total(result: &TimelineResult) -> TimelineBin {
+    result.bins.iter().fold(TimelineBin::default(), |sum, bin| sum.plus(bin))
+}
+
+#[test]
+fn who_is_served_and_who_gets_in_is_what_the_settings_say() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = run(folder.path());
+
+    for (case, dependency) in
+        [("closed/down", "store"), ("asks-the-issuer/down", "authorization server"), ("bridged/down", "store")]
+    {
+        let result = of(&run, case);
+        assert_eq!(result.dependency.as_deref(), Some(dependency), "{case}");
+        assert_eq!(result.ended, 3, "{case}");
+        assert!(total(result).accepted > 0, "{case}");
+    }
+    for case in ["closed/down", "asks-the-issuer/down"] {
+        let calls = total(of(&run, case));
+        assert!(calls.unavailable > 0 && calls.rightly_refused > 0, "{case}: {calls:?}");
+        assert_eq!((calls.wrongly_accepted, calls.wrongly_refused), (0, 0), "{case}: fails closed, and says so");
+    }
+    let bridged = total(of(&run, "bridged/down"));
+    assert_eq!((bridged.unavailable, bridged.wrongly_refused), (0, 0), "{bridged:?}");
+    assert!(bridged.wrongly_accepted > 0, "the other side of it: {bridged:?}");
+    let nobody = of(&run, "asks-nobody/down");
+    assert_eq!(nobody.dependency, None);
+    assert_eq!((total(nobody).unavailable, total(nobody).wrongly_refused), (0, 0));
+    assert!(total(nobody).wrongly_accepted > 0);
+
+    let slow = of(&run, "closed/slow");
+    assert_eq!(total(slow).unavailable, 0);
+    let latency = slow.latency[1].decode().unwrap();
+    assert!(latency.min() >= 29_000_000, "every answer of the store was late: {} ns", latency.min());
+
+    let keys = of(&run, "fetches-keys/keys");
+    assert_eq!(keys.ended, 10);
+    assert!(total(keys).wrongly_accepted + total(keys).rightly_refused > 0, "{:?}", total(keys));
+    assert!(of(&run, "closed/keys").not_applicable.is_some());
+    let credentials = total(of(&run, "closed/credentials"));
+    assert_eq!((credentials.wrongly_refused, credentials.wrongly_accepted), (0, 0), "{credentials:?}");
+    assert!(credentials.rightly_refused > 0, "the old ones have ended: {credentials:?}");
+    assert!(of(&run, "none/down").not_applicable.is_some());
+}
