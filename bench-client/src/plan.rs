@@ -130,7 +130,7 @@ pub struct Variant {
     pub point: Option<Point>,
 }
 
-/// What the revocation of a JWT names.
+/// What the revocation of a token names.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RevokeBy {
@@ -139,6 +139,8 @@ pub enum RevokeBy {
     Token,
     /// All tokens that the subject was issued until then: one entry for however many there are.
     Subject,
+    /// All tokens of the issuer, by the key that they are signed with: it is withdrawn, and the next one signs.
+    Key,
 }
 
 impl RevokeBy {

@@ -124,7 +124,8 @@ fn run(folder: &std::path::Path) -> LoadedRun {
 }
 
 fn of<'r>(run: &'r LoadedRun, case: &str) -> &'r TimelineResult {
-    let record = run.records.iter().find(|record| record.case == case).unwrap_or_else(|| panic!("{case} has no record"));
+    let record =
+        run.records.iter().find(|record| record.case == case).unwrap_or_else(|| panic!("{case} has no record"));
     assert_eq!(record.invalid, Vec::<String>::new(), "{case}");
     match &record.measured {
         Measured::Outage(result) | Measured::Rollover(result) => result,

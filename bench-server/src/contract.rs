@@ -223,6 +223,16 @@ pub struct KeyRollover {
     /// expired at every validator.
     #[serde(with = "humantime_serde", default, skip_serializing_if = "Option::is_none")]
     pub overlap: Option<Duration>,
+    /// Whether yet another key is published, which signs nothing before the next rollover: so that this one, without warning
+    /// and without lead, meets validators that know its key.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub standby: bool,
+}
+
+impl KeyRollover {
+    /// As after the theft of a key: the new one signs at once and the old one is withdrawn at once, and the next one is
+    /// published in advance.
+    pub const AFTER_THEFT: Self = Self { lead: Some(Duration::ZERO), overlap: Some(Duration::ZERO), standby: true };
 }
 
 /// Moves a controlled clock forward.

@@ -232,7 +232,7 @@ async fn roll_over(
     let ends = taken_over + settings.overlap;
     match settings.of {
         RolloverOf::Key => {
-            let rollover = KeyRollover { lead: Some(settings.lead), overlap: Some(settings.overlap) };
+            let rollover = KeyRollover { lead: Some(settings.lead), overlap: Some(settings.overlap), standby: false };
             let rolled = target.roll_over_key(&rollover).await.ok_or("there is no key to replace")?;
             rolled.map_err(|error| error.to_string())?;
             line.happened(Happening::NewIsThere);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bench_server::contract::{CacheConfig, Follow, MethodConfig, TokenValidation};
 
-use super::Variant;
+use super::{RevokeBy, Variant};
 
 impl Variant {
     /// The time between two looks of the server at what was revoked: a cache's TTL or poll, a deny-list's poll, a CRL's
@@ -25,7 +25,7 @@ impl Variant {
             },
             MethodConfig::OAuth2(oauth2) => match &oauth2.validation {
                 TokenValidation::Opaque { cache } => cache.and_then(of_cache),
-                TokenValidation::Jwt { .. } => None,
+                TokenValidation::Jwt { .. } => (self.revoke_by == RevokeBy::Key).then_some(oauth2.jwks.refresh),
             },
             MethodConfig::Mtls(mtls) => Some(mtls.crl_reload),
         }
@@ -47,6 +47,7 @@ impl Variant {
                 jwt.denylist.as_ref().map_or(rest, |denylist| denylist.follow.bound().min(rest))
             }
             MethodConfig::OAuth2(oauth2) => match &oauth2.validation {
+                TokenValidation::Jwt { .. } if self.revoke_by == RevokeBy::Key => oauth2.jwks.refresh,
                 TokenValidation::Jwt { .. } => rest_of_life(oauth2.rules.leeway),
                 TokenValidation::Opaque { cache } => of_cache(*cache),
             },

@@ -74,10 +74,10 @@ pub(crate) fn lookups(method: &Method) -> Lookups {
 }
 
 /// When the variant must notice a revocation.
-pub(crate) fn notice(method: &Method) -> Notice {
-    let method = match method {
+pub(crate) fn notice(variant: &Variant) -> Notice {
+    let method = match &variant.method {
         Method::Reference(method) => method,
-        Method::External { .. } if method.is_none() => return Notice::Nothing,
+        Method::External { .. } if variant.method.is_none() => return Notice::Nothing,
         Method::External { .. } => return Notice::Untold,
     };
     let cache = |cache: &Option<CacheConfig>| {
@@ -100,6 +100,9 @@ pub(crate) fn notice(method: &Method) -> Notice {
         },
         MethodConfig::OAuth2(config) => match &config.validation {
             TokenValidation::Opaque { cache: kept } => cache(kept),
+            TokenValidation::Jwt { .. } if variant.revoke_by == RevokeBy::Key => {
+                Notice::Within { period: config.jwks.refresh, what: "fetch of the keys" }
+            }
             TokenValidation::Jwt { .. } => Notice::AtExpiry { leeway: config.rules.leeway },
         },
         MethodConfig::Mtls(config) if !config.recheck => Notice::NextHandshake { period: config.crl_reload },
@@ -234,6 +237,7 @@ pub(crate) fn describe(variant: &Variant) -> String {
             let by = match variant.revoke_by {
                 RevokeBy::Token => "",
                 RevokeBy::Subject => ", revoked by subject",
+                RevokeBy::Key => ", revoked by key",
             };
             format!("{}, {revocation}{by}{claims}{}", algorithm(config.algorithm), cached(&config.cache))
         }
@@ -248,7 +252,8 @@ pub(crate) fn describe(variant: &Variant) -> String {
                     usual if usual == JwksConfig::default() => String::new(),
                     jwks => format!(", keys fetched every {}", time(jwks.refresh)),
                 };
-                format!("RFC 9068 JWT ({}), checked locally{kept}", algorithm(*name))
+                let by = if variant.revoke_by == RevokeBy::Key { ", revoked by key" } else { "" };
+                format!("RFC 9068 JWT ({}), checked locally{kept}{by}", algorithm(*name))
             }
         },
         MethodConfig::Mtls(config) => {

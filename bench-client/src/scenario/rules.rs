@@ -19,7 +19,7 @@ use super::value::show;
 use super::variant::WrittenVariant;
 use crate::plan::{
     BASELINE, ConnectionKind, CredentialSource, ExternalMethod, LatencyPlan, LoadRate, Measurement, MeasurementKind,
-    PRIVATE_STORE, ProbeKind, RevocationPlan, SessionKind, Variant,
+    PRIVATE_STORE, ProbeKind, RevocationPlan, RevokeBy, SessionKind, Variant,
 };
 
 /// Checks the scenario as a whole.
@@ -303,6 +303,16 @@ fn check_revocation(
                     "{place}: lifetime is {}, but variant \"{name}\" refuses tokens over {}; shorten it",
                     show(lifetime),
                     show(rules.max_lifetime)
+                ),
+            );
+        }
+        if variant.revoke_by == RevokeBy::Key && plan.at_a_time > 1 {
+            problems.error(
+                written.places.of("at_a_time"),
+                format!(
+                    "{place}: at_a_time is {}, but revoking by \"key\" ends every token of variant \"{name}\"; write \
+                     at_a_time = 1",
+                    plan.at_a_time
                 ),
             );
         }

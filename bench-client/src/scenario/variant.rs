@@ -40,7 +40,8 @@ const METHODS: &[(&str, MethodWord)] = &[
     ("mtls", MethodWord::Mtls),
 ];
 
-const REVOKE_BY: &[(&str, RevokeBy)] = &[("token", RevokeBy::Token), ("subject", RevokeBy::Subject)];
+const REVOKE_BY_OF_JWT: &[(&str, RevokeBy)] = &[("token", RevokeBy::Token), ("subject", RevokeBy::Subject)];
+const REVOKE_BY_OF_OAUTH2: &[(&str, RevokeBy)] = &[("token", RevokeBy::Token), ("key", RevokeBy::Key)];
 
 const ALGORITHMS: &[(&str, Algorithm)] = &[
     ("HS256", Algorithm::HS256),
@@ -64,7 +65,7 @@ const BELONGS: &[(&str, &str)] = &[
     ("leeway", "method \"jwt\", and \"oauth2\" with token = \"jwt\""),
     ("max_lifetime", "method \"jwt\""),
     ("denylist", "method \"jwt\""),
-    ("revoke_by", "method \"jwt\""),
+    ("revoke_by", "methods \"jwt\" and \"oauth2\""),
     ("claims_bytes", "method \"jwt\""),
     ("introspection_delay", "method \"oauth2\" with token = \"opaque\""),
     ("jwks", "method \"oauth2\" with token = \"jwt\""),
@@ -115,7 +116,8 @@ pub(super) fn read(
     }
     let method = section.required("method", "\"api-key\"", one_of(METHODS));
     let revoke_by = match (method, target) {
-        (Some(MethodWord::Jwt), None) => section.or("revoke_by", RevokeBy::default(), one_of(REVOKE_BY)),
+        (Some(MethodWord::Jwt), None) => section.or("revoke_by", RevokeBy::default(), one_of(REVOKE_BY_OF_JWT)),
+        (Some(MethodWord::OAuth2), None) => section.or("revoke_by", RevokeBy::default(), one_of(REVOKE_BY_OF_OAUTH2)),
         _ => RevokeBy::default(),
     };
     let own_pool = section.has("pool");
@@ -124,7 +126,7 @@ pub(super) fn read(
     let pool = read_pool(section.table("pool"), pool);
     let options = match (method, target) {
         (Some(method), None) => {
-            let options = read_options(&mut section, method).map(|(method, server)| (method.into(), server));
+            let options = read_options(&mut section, method, revoke_by).map(|(method, server)| (method.into(), server));
             section.misplaced(target::KEYS, "the reference server");
             options
         }
@@ -151,13 +153,13 @@ pub(super) fn read(
 
 type Options = (MethodConfig, Option<AuthorizationServerConfig>);
 
-fn read_options(section: &mut Section<'_>, method: MethodWord) -> Option<Options> {
+fn read_options(section: &mut Section<'_>, method: MethodWord, revoke_by: RevokeBy) -> Option<Options> {
     let options = match method {
         MethodWord::None => Some((MethodConfig::None, None)),
         MethodWord::ApiKey => read_api_key(section),
         MethodWord::Basic => read_basic(section),
         MethodWord::Jwt => read_jwt(section),
-        MethodWord::OAuth2 => return read_oauth2(section),
+        MethodWord::OAuth2 => return read_oauth2(section, revoke_by),
         MethodWord::Mtls => read_mtls(section),
     };
     section.misplaced(BELONGS, &format!("method \"{}\"", method.name()));
@@ -283,7 +285,7 @@ enum Token {
     Jwt,
 }
 
-fn read_oauth2(section: &mut Section<'_>) -> Option<Options> {
+fn read_oauth2(section: &mut Section<'_>, revoke_by: RevokeBy) -> Option<Options> {
     let token = section.required("token", "\"opaque\"", one_of(&[("opaque", Token::Opaque), ("jwt", Token::Jwt)]));
     let standard = AuthorizationServerConfig::default();
     let access_token_lifetime = section.or("lifetime", standard.access_token_lifetime, token_lifetime);
@@ -293,6 +295,12 @@ fn read_oauth2(section: &mut Section<'_>) -> Option<Options> {
     let (validation, access_token) = match token {
         Some(Token::Opaque) => {
             let cache = read_cache(section, DAY, None);
+            if revoke_by == RevokeBy::Key {
+                section.error(
+                    "revoke_by",
+                    "revoke_by is \"key\", but opaque tokens are not signed; write token = \"jwt\"",
+                );
+            }
             introspection_delay = section.or("introspection_delay", introspection_delay, delay);
             section.misplaced(BELONGS, "method \"oauth2\" with token = \"opaque\"");
             (TokenValidation::Opaque { cache }, AccessTokenFormat::Opaque)

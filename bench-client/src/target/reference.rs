@@ -138,6 +138,10 @@ impl Reference {
                 Dependency { name: "authorization server", forwarder, _folder: None }
             });
             config.issuer = started.trust(server.transport).await?;
+            if variant.revoke_by == RevokeBy::Key {
+                // From the first token on, the next key is one that is known.
+                started.server.control.roll_over_key(&KeyRollover::AFTER_THEFT).await?;
+            }
             authorization = Some(started);
         }
         let placed = stores.place(&mut method).await?;
@@ -254,13 +258,16 @@ impl Reference {
 
     pub(super) async fn revoke(&self, credential: &Issued) -> Result<(), String> {
         match (&self.authorization, &credential.material) {
+            (Some(authorization), _) if self.revoke_by == RevokeBy::Key => {
+                authorization.server.control.roll_over_key(&KeyRollover::AFTER_THEFT).await
+            }
             (Some(authorization), Material::Bearer { token }) => {
                 let client = authorization.owner_of(credential)?;
                 authorization.issuer.revoke(&client, token).await
             }
             _ => {
                 let named = match self.revoke_by {
-                    RevokeBy::Token => &credential.id,
+                    RevokeBy::Token | RevokeBy::Key => &credential.id,
                     RevokeBy::Subject => &credential.principal,
                 };
                 self.administration().control.revoke(&self.profile, named).await

@@ -36,6 +36,10 @@ use crate::telemetry::Meter;
 /// Largest leeway: it is added to the life of every dead token.
 const MAX_LEEWAY: Duration = Duration::from_secs(60);
 
+/// How long entries of a deny-list outlast what they name, in case clocks differ: forgetting one early would make a revoked
+/// token good again.
+const MAX_SKEW: Duration = Duration::from_secs(120);
+
 /// Most tokens made by one request: more would fill the memory before the answer is sent.
 const MAX_COUNT: usize = 1_000_000;
 
@@ -196,21 +200,24 @@ impl Jwt {
         Ok(self.revoked.discard().await?)
     }
 
-    /// Takes back one token by its `jti`, or every token of a subject issued until now by its `sub`.
+    /// Takes back one token by its `jti`, or every token of a subject issued until now by its `sub`. The leeway is what clocks
+    /// may differ by: tokens of the subject that are issued within it from now on are refused as well.
     ///
     /// Nobody keeps a list of the tokens that exist, so any identifier of the right form is recorded.
     pub(crate) async fn revoke(&self, id: &str) -> Result<(), AdminError> {
+        let TokenRules { leeway, max_lifetime } = self.validator.rules;
         let now = self.clock.now();
         let revocation = if is_jti(id) {
             Revocation::Token(id.into())
         } else if is_subject(id) {
-            Revocation::Subject { sub: id.into(), issued_until: now.as_secs() }
+            // By the clock of an issuer that is ahead, what was issued until now was issued later.
+            Revocation::Subject { sub: id.into(), issued_until: (now.0 + leeway).as_secs() }
         } else {
             return Err(AdminError::NotFound(format!("token {id:?}")));
         };
-        let TokenRules { leeway, max_lifetime } = self.validator.rules;
-        // No accepted token can outlive this: iat ≤ now + leeway, exp ≤ iat + max_lifetime, accepted before exp + leeway.
-        let until = UnixTime(now.0 + leeway + max_lifetime + leeway + Duration::from_secs(1));
+        // No accepted token can outlive this: iat ≤ now + leeway, exp ≤ iat + max_lifetime, accepted before exp + leeway; and
+        // neither by the clock of an issuer or a validator that is ahead of this one, or behind it.
+        let until = UnixTime(now.0 + leeway + max_lifetime + leeway + MAX_SKEW);
         self.revoked.append(revocation.clone(), until, now).await?;
         self.meter.store_writes.add();
         // This node knows at once, whatever it follows.

@@ -27,7 +27,7 @@ const CLOCK_DRIFT: Duration = Duration::from_millis(5);
 
 /// All demands on the variant's windows.
 pub(super) fn check<'a>(plan: &'a Plan, trials: &Trials<'a>, summary: &Summary, variant: &'a Variant) -> Vec<Check> {
-    let notice = expect::notice(&variant.method);
+    let notice = expect::notice(variant);
     if matches!(notice, Notice::Nothing | Notice::Untold) {
         return Vec::new();
     }

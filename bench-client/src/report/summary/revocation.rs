@@ -175,7 +175,7 @@ fn of_measurement<'a>(
     };
     // As issued: the measurement's lifetime, or else the variant's own.
     let lifetime_ns = results.iter().find_map(|result| result.lifetime_ns);
-    let notice = expect::notice(&variant.method);
+    let notice = expect::notice(variant);
     Cell::Known(RevocationSummary {
         measurement: measurement.to_owned(),
         connection: probes[0],
@@ -250,7 +250,7 @@ fn law(variant: &Variant, windows: &[&RevocationWindow]) -> Option<Law> {
             last_replica_mean_ns,
         })
     };
-    match expect::notice(&variant.method) {
+    match expect::notice(variant) {
         Notice::Within { period, .. } => {
             let length = period.as_nanos() as f64;
             let replicas = windows.iter().map(|window| window.replica + 1).max().unwrap_or(1);

@@ -83,10 +83,16 @@ impl Nodes {
     }
 
     async fn start(&self, method: &MethodConfig) -> Node {
+        self.start_on(method, self.environment.clock.clone()).await
+    }
+
+    /// A node with a clock of its own.
+    async fn start_on(&self, method: &MethodConfig, clock: Clock) -> Node {
         let profile =
             Profile { name: "test".to_owned(), path: "/".to_owned(), scope: "read".to_owned(), method: method.clone() };
-        let method = Method::build(&profile, &self.environment).await.unwrap_or_else(|error| panic!("{error}"));
-        Node { method, clock: self.environment.clock.clone() }
+        let environment = Environment { clock: clock.clone(), ..self.environment.clone() };
+        let method = Method::build(&profile, &environment).await.unwrap_or_else(|error| panic!("{error}"));
+        Node { method, clock }
     }
 }
 
@@ -378,6 +384,53 @@ async fn a_store_that_falls_silent_is_not_trusted_for_long() {
             };
             timeout(PATIENCE, trusted).await.expect("it is trusted again");
             assert_eq!(other.present(credential).await.map(|_| ()), Ok(()));
+        }
+    }
+}
+
+/// RV-9: nodes whose clocks are five seconds ahead and five behind. Entries end by the clock of their own node, news are
+/// ordered by the store, and what a deny-list holds outlasts every token that it names by any of the clocks.
+#[tokio::test]
+async fn clocks_that_differ_move_no_bound() {
+    const SKEW: Duration = Duration::from_secs(5);
+    let keys = ways().into_iter().map(|(store, follow)| api_key(store, follow));
+    let lists = ways_of_lists().into_iter().map(|(store, follow)| jwt(store, follow));
+    for method in keys.chain(lists) {
+        let what = format!("{method:?}");
+        let nodes = Nodes::new();
+        let clock = |ahead| {
+            let clock = Clock::new(ClockMode::Controlled);
+            clock.advance(ahead).expect("a controlled clock");
+            clock
+        };
+        let (behind, ahead) = (clock(Duration::ZERO), clock(SKEW * 2));
+        let slow = nodes.start_on(&method, behind.clone()).await;
+        let fast = nodes.start_on(&method, ahead.clone()).await;
+        let issued: Vec<Issued> = fast.issue(2).await.into_iter().chain(slow.issue(2).await).collect();
+        for (number, credential) in issued.iter().enumerate() {
+            assert!(slow.present(credential).await.is_ok() && fast.present(credential).await.is_ok(), "{what}");
+            // By either node, and for tokens either by themselves or with their subject.
+            let (revoker, other) = if number % 2 == 0 { (&slow, &fast) } else { (&fast, &slow) };
+            match (&method, number) {
+                (MethodConfig::Jwt(_), 0 | 3) => revoker.method.revoke(&credential.principal).await.expect("revoked"),
+                _ => revoker.revoke(credential).await,
+            }
+            assert!(revoker.present(credential).await.is_err(), "{what}: the node that revokes, {number}");
+            other.until_refused(credential, &what).await;
+        }
+        if let MethodConfig::Jwt(config) = &method {
+            // To the last moment at which a token would be accepted by a clock that is behind, and beyond.
+            let rest = config.lifetime + config.rules.leeway - Duration::from_secs(1);
+            for step in [rest, SKEW * 2, SKEW] {
+                for clock in [&behind, &ahead] {
+                    clock.advance(step).expect("a controlled clock");
+                }
+                for node in [&slow, &fast] {
+                    for credential in &issued {
+                        assert!(node.present(credential).await.is_err(), "{what}: good again");
+                    }
+                }
+            }
         }
     }
 }

@@ -308,7 +308,7 @@ fn signing(jwks: JwksConfig) -> (Issuer, OAuth2) {
     (issuer, oauth2)
 }
 
-const AT_ONCE: KeyRollover = KeyRollover { lead: Some(Duration::ZERO), overlap: Some(Duration::ZERO) };
+const AT_ONCE: KeyRollover = KeyRollover { standby: false, ..KeyRollover::AFTER_THEFT };
 const KEPT: JwksConfig = JwksConfig {
     refresh: Duration::from_secs(10),
     cooldown: Duration::from_secs(60),

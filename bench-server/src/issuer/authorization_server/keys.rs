@@ -21,8 +21,8 @@ struct Published {
 /// When a key is used.
 #[derive(Debug, Clone, Copy)]
 struct Terms {
-    /// When it starts to sign.
-    from: UnixTime,
+    /// When it starts to sign; absent where it stands by for the next rollover.
+    from: Option<UnixTime>,
     /// When it is no longer published; absent while no other follows it.
     until: Option<UnixTime>,
 }
@@ -50,15 +50,19 @@ impl SigningKeys {
         (max_age, longest_lifetime): (Duration, Duration),
         now: UnixTime,
     ) -> Result<Self, KeyError> {
-        let first = Published { key: SigningKey::generate(algorithm)?, terms: Terms { from: now, until: None } };
+        let first = Published { key: SigningKey::generate(algorithm)?, terms: Terms { from: Some(now), until: None } };
         Ok(Self { algorithm, max_age, longest_lifetime, keys: RwLock::new(vec![first]) })
     }
 
-    /// Publishes a new key.
+    /// Publishes a new key, or takes the one that stands by.
     pub(super) fn rotate(&self, rollover: &KeyRollover, now: UnixTime) -> Result<(), KeyError> {
-        let key = SigningKey::generate(self.algorithm)?;
+        let fresh =
+            || Ok(Published { key: SigningKey::generate(self.algorithm)?, terms: Terms { from: None, until: None } });
         let mut keys = self.keys.write().expect("no holder panics");
         keys.retain(|published| !published.terms.is_over(now));
+        let standing_by = keys.pop_if(|published| published.terms.from.is_none());
+        let mut next = standing_by.map_or_else(fresh, Ok)?;
+        let standby = rollover.standby.then(fresh).transpose()?;
         let from = UnixTime(now.0 + rollover.lead.unwrap_or(self.max_age));
         // With the second of grace that rounding up to whole seconds may give the last token.
         let expired = self.longest_lifetime + LEEWAY + Duration::from_secs(1);
@@ -67,7 +71,9 @@ impl SigningKeys {
             let earlier = published.terms.until.filter(|earlier| *earlier < until);
             published.terms.until = Some(earlier.unwrap_or(until));
         }
-        keys.push(Published { key, terms: Terms { from, until: None } });
+        next.terms.from = Some(from);
+        keys.push(next);
+        keys.extend(standby);
         Ok(())
     }
 
@@ -88,7 +94,7 @@ impl SigningKeys {
 
 /// Which key signs: the latest whose time has come.
 fn signer(terms: &[Terms], now: UnixTime) -> usize {
-    terms.iter().rposition(|terms| terms.from <= now).unwrap_or(0)
+    terms.iter().rposition(|terms| terms.from.is_some_and(|from| from <= now)).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -130,7 +136,7 @@ mod tests {
     fn a_rollover_without_overlap_replaces_the_key_at_once() {
         let keys = keys();
         let old = signed_with(&keys, at(0));
-        let at_once = KeyRollover { lead: Some(Duration::ZERO), overlap: Some(Duration::ZERO) };
+        let at_once = KeyRollover { standby: false, ..KeyRollover::AFTER_THEFT };
         keys.rotate(&at_once, at(10)).expect("rotates");
         assert_ne!(signed_with(&keys, at(10)), old);
         assert_eq!(published(&keys, at(10)), 1);
@@ -138,5 +144,23 @@ mod tests {
         keys.rotate(&KeyRollover { overlap: Some(Duration::from_secs(5)), ..at_once }, at(20)).expect("rotates");
         keys.rotate(&KeyRollover::default(), at(21)).expect("rotates");
         assert_eq!((published(&keys, at(24)), published(&keys, at(25))), (3, 2));
+    }
+
+    #[test]
+    fn a_key_that_stands_by_is_known_before_it_signs() {
+        let keys = keys();
+        keys.rotate(&KeyRollover::AFTER_THEFT, at(10)).expect("rotates");
+        let set = keys.jwks(at(10));
+        let second = signed_with(&keys, at(10_000));
+        assert_eq!(set["keys"].as_array().map(Vec::len), Some(2), "the one that signs, and the one that stands by");
+        keys.rotate(&KeyRollover::AFTER_THEFT, at(10_000)).expect("rotates");
+        assert_ne!(signed_with(&keys, at(10_000)), second);
+        let known: Vec<&str> =
+            set["keys"].as_array().into_iter().flatten().filter_map(|key| key["kid"].as_str()).collect();
+        let now = keys.jwks(at(10_000));
+        let still: Vec<_> =
+            now["keys"].as_array().into_iter().flatten().filter_map(|key| key["kid"].as_str()).collect();
+        assert_eq!(known[1], still[0], "what stood by signs now");
+        assert_eq!(still.len(), 2);
     }
 }
