@@ -15,7 +15,7 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Deserializer, Serializer, V2Serializer};
 use serde::{Deserialize, Serialize};
 
-pub use self::handshake::HandshakeResult;
+pub use self::handshake::{HandshakeCounts, HandshakeResult, RevocationHandshakes};
 pub use self::setup::{Channel, KeptSecret, SetupResult, SetupStep, SetupTrial};
 pub use self::timeline::{Happening, Moment, TimelineBin, TimelineResult};
 use crate::cell::Cell;
@@ -221,6 +221,9 @@ pub struct RevocationResult {
     pub lifetime_ns: Option<u64>,
     /// One window per revoked credential, replica and kind of connection.
     pub windows: Vec<RevocationWindow>,
+    /// The TLS handshakes of the case; absent without TLS, and in records from before they were counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handshakes: Option<RevocationHandshakes>,
     /// Why there is nothing to revoke (method `none`); then `windows` is empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_applicable: Option<String>,

@@ -14,5 +14,6 @@ pub use break_even::{BreakEven, break_even};
 pub use crossing::{Crossing, CrossingInterval, Crossings, Spacing, crossings, interpolate, sign_changes};
 pub use distribution::{Distribution, PERCENTILE_TAIL, Pool};
 pub use point::{
-    detectable_change, kolmogorov_bound, kolmogorov_distance_from_uniform, median, ratio_of_pairs, weighted_median,
+    detectable_change, kolmogorov_bound, kolmogorov_distance_between, kolmogorov_distance_from_uniform, median,
+    ratio_of_pairs, weighted_median,
 };

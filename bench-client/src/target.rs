@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bench_server::contract::{Issued, KeyRollover, RegisteredClient, ServerConfig, Telemetry};
+use bench_server::contract::{Counters, Issued, KeyRollover, RegisteredClient, ServerConfig, Telemetry};
 
 use crate::load::Endpoint;
 use crate::machine::Machine;
@@ -240,6 +240,19 @@ impl Target {
         match &self.server {
             Server::Reference(reference) => {
                 reference.telemetry().await.map(Some).map_err(|message| self.request(message))
+            }
+            Server::External(_) => Ok(None),
+        }
+    }
+
+    /// Counters of each replica of the resource server; `None` of a server of the user's, which does not tell.
+    ///
+    /// # Errors
+    /// [`TargetError`].
+    pub async fn counters(&self) -> Result<Option<Vec<Counters>>, TargetError> {
+        match &self.server {
+            Server::Reference(reference) => {
+                reference.counters().await.map(Some).map_err(|message| self.request(message))
             }
             Server::External(_) => Ok(None),
         }

@@ -8,12 +8,14 @@ use super::slot::{Slot, Wire};
 use super::{Endpoint, LoadError, PATIENCE};
 use crate::outcome::{Outcome, Transport};
 use crate::plan::ConnectionKind;
+use crate::record::HandshakeCounts;
 
 /// One caller with one credential: what probes a revocation.
 pub struct Caller {
     wire: Wire,
     slot: Slot,
     kind: ConnectionKind,
+    primings: HandshakeCounts,
 }
 
 /// What one call came to.
@@ -36,7 +38,23 @@ impl Caller {
         let wire = Wire::new(&endpoint, std::slice::from_ref(credential))?;
         let shared = (endpoint.http == HttpVersion::Http2).then(Default::default);
         let slot = Slot::new(&wire, 0, credential, shared)?;
-        Ok(Self { wire, slot, kind })
+        Ok(Self { wire, slot, kind, primings: HandshakeCounts::default() })
+    }
+
+    /// TLS handshakes of the requests that are reported.
+    pub fn handshakes(&self) -> HandshakeCounts {
+        self.all_handshakes().since(self.primings)
+    }
+
+    /// TLS handshakes that were made so that those of the requests had a session to resume.
+    pub fn primings(&self) -> HandshakeCounts {
+        self.primings
+    }
+
+    fn all_handshakes(&self) -> HandshakeCounts {
+        let totals = self.wire.connector.traffic.totals();
+        let full = totals.full - totals.refused_late;
+        HandshakeCounts { full, resumed: totals.resumed, refused: totals.refused }
     }
 
     /// Sends one request and waits for its outcome, at most 10 s. Reconnects where the server closed the connection; a
@@ -45,8 +63,10 @@ impl Caller {
         match self.kind {
             ConnectionKind::Reused => self.slot.drop_dead().await,
             ConnectionKind::Resumed => {
+                let before = self.all_handshakes();
                 // Should it fail, the request below meets the same and reports it.
                 let _ = tokio::time::timeout(PATIENCE, self.slot.prime(&self.wire, 0)).await;
+                self.primings = [self.primings, self.all_handshakes().since(before)].into_iter().sum();
             }
             ConnectionKind::Fresh => {}
         }
@@ -130,6 +150,12 @@ mod tests {
                     }
                     let seen = caller.wire.connector.traffic.totals();
                     assert_eq!((seen.full, seen.resumed), totals, "{transport:?} {http:?} {kind:?}");
+                    let counts = |full, resumed| HandshakeCounts { full, resumed, refused: 0 };
+                    let (reported, primings) = match kind {
+                        ConnectionKind::Resumed => (counts(0, 3), counts(1, 0)),
+                        ConnectionKind::Fresh | ConnectionKind::Reused => (counts(3, 0), counts(0, 0)),
+                    };
+                    assert_eq!((caller.handshakes(), caller.primings()), (reported, primings));
                 }
             }
         }
@@ -149,6 +175,11 @@ mod tests {
                         let expected = Outcome::Rejected(RejectReason::TlsAlert);
                         assert_eq!(outcome, expected, "{transport:?} {http:?} {kind:?}");
                     }
+                    // In TLS 1.3 the client took each for done at first.
+                    let refused = HandshakeCounts { refused: 3, ..HandshakeCounts::default() };
+                    assert_eq!(caller.handshakes(), refused, "{transport:?} {http:?} {kind:?}");
+                    let primed = if kind == ConnectionKind::Resumed { refused } else { HandshakeCounts::default() };
+                    assert_eq!(caller.primings(), primed, "{transport:?} {http:?} {kind:?}");
                 }
             }
         }

@@ -88,13 +88,14 @@ impl Connector {
         let mut established =
             Established { tcp: connected - begun, tls: Duration::ZERO, handshake: None, key_exchange: None };
         let Some(config) = tls else { return Ok((Stream::Plaintext(tcp), established)) };
-        let failed = |source: io::Error| ConnectError {
-            outcome: if tls::refuses_client(&source) {
-                Outcome::Rejected(RejectReason::TlsAlert)
-            } else {
-                Outcome::Failed(Transport::Handshake)
-            },
-            source,
+        let failed = |source: io::Error| {
+            let refused = tls::refuses_client(&source);
+            self.traffic.refused.add(u64::from(refused));
+            let outcome = match refused {
+                true => Outcome::Rejected(RejectReason::TlsAlert),
+                false => Outcome::Failed(Transport::Handshake),
+            };
+            ConnectError { outcome, source }
         };
         let stream = TlsConnector::from(Arc::clone(config)).connect(self.name.clone(), tcp).await.map_err(failed)?;
         let session = stream.get_ref().1;
@@ -114,7 +115,7 @@ impl Connector {
         if asked.iter().any(|asked| asked == b"h2") && session.alpn_protocol() != Some(b"h2") {
             return Err(failed(io::Error::other("the server does not offer HTTP/2 (ALPN h2)")));
         }
-        Ok((Stream::Tls(Box::new(stream)), established))
+        Ok((Stream::Tls(Box::new(Secured::new(stream, handshake))), established))
     }
 }
 
@@ -136,6 +137,8 @@ pub(super) struct Traffic {
     opened: Count,
     full: Count,
     resumed: Count,
+    refused: Count,
+    refused_late: Count,
     certificates: Count,
     not_closed: Count,
     /// The connections that are open, which the kernel can be asked about.
@@ -155,6 +158,10 @@ pub(super) struct Totals {
     pub(super) full: u64,
     /// Resumed TLS handshakes.
     pub(super) resumed: u64,
+    /// TLS handshakes that the server refused for the client's certificate.
+    pub(super) refused: u64,
+    /// Of them, those that the client took for done, so that they are among the full ones too; see [`Secured`].
+    pub(super) refused_late: u64,
     /// Client certificates presented because the server asked for one.
     pub(super) certificates: u64,
     /// Connections that the server did not close when it was told that they end.
@@ -183,6 +190,8 @@ impl Traffic {
             opened: self.opened.get(),
             full: self.full.get(),
             resumed: self.resumed.get(),
+            refused: self.refused.get(),
+            refused_late: self.refused_late.get(),
             certificates: self.certificates.get(),
             not_closed: self.not_closed.get(),
         }
@@ -300,14 +309,48 @@ impl Counted {
 /// What HTTP is spoken over.
 pub(super) enum Stream {
     Plaintext(Counted),
-    Tls(Box<TlsStream<Counted>>),
+    Tls(Box<Secured>),
+}
+
+/// TLS on a connection. In TLS 1.3 the client is done with a full handshake before the server has seen its certificate (RFC
+/// 8446 §2): whether that was refused shows where the first data are read.
+pub(super) struct Secured {
+    stream: TlsStream<Counted>,
+    /// Whether the server may still refuse the handshake.
+    in_doubt: bool,
+}
+
+impl Secured {
+    fn new(stream: TlsStream<Counted>, handshake: Handshake) -> Self {
+        // A resumed session presents no certificate.
+        Self { stream, in_doubt: handshake != Handshake::Resumed }
+    }
+
+    fn look_at(&mut self, read: &Poll<io::Result<()>>) {
+        match read {
+            Poll::Pending => return,
+            Poll::Ready(Err(error)) if tls::refuses_client(error) => {
+                let traffic = &self.stream.get_ref().0.traffic;
+                traffic.refused.add(1);
+                traffic.refused_late.add(1);
+            }
+            Poll::Ready(_) => {}
+        }
+        self.in_doubt = false;
+    }
 }
 
 impl AsyncRead for Stream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match &mut *self {
             Self::Plaintext(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Tls(secured) => {
+                let read = Pin::new(&mut secured.stream).poll_read(cx, buffer);
+                if secured.in_doubt {
+                    secured.look_at(&read);
+                }
+                read
+            }
         }
     }
 }
@@ -316,14 +359,14 @@ impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match &mut *self {
             Self::Plaintext(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(secured) => Pin::new(&mut secured.stream).poll_write(cx, bytes),
         }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut *self {
             Self::Plaintext(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(secured) => Pin::new(&mut secured.stream).poll_flush(cx),
         }
     }
 
@@ -331,7 +374,7 @@ impl AsyncWrite for Stream {
         match &mut *self {
             // Nothing told the server that the connection ends: only the end itself does.
             Self::Plaintext(stream) => Pin::new(&mut stream.tcp).poll_shutdown(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(secured) => Pin::new(&mut secured.stream).poll_shutdown(cx),
         }
     }
 }

@@ -3,20 +3,24 @@
 //! A credential is proven accepted, revoked at a random phase by the method's standard way, and probed at a fixed
 //! interval until it is refused for good or the watch ends. Each credential is probed in a closed loop: the next probe
 //! is sent one interval after the last, or when that was answered, whichever is later. Another credential of the same
-//! case, never revoked, is probed beside them: whatever refuses it is the revocations' blast radius.
+//! case, never revoked, is probed beside them: whatever refuses it is the revocations' blast radius. Every TLS handshake
+//! that all of them make is counted, and compared with what the server counted meanwhile.
 
-use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::random::{Purpose, derived_seed, duration_below};
 use super::watch::{self, Moments, stand_by, watch};
+use crate::cell::Cell;
 use crate::load::{Caller, Endpoint};
 use crate::plan::{Case, ProbeKind, RevocationPlan, Variant};
-use crate::record::{Measured, RECORD_VERSION, Record, RevocationResult, RevocationWindow};
+use crate::record::{
+    HandshakeCounts, Measured, RECORD_VERSION, Record, RevocationHandshakes, RevocationResult, RevocationWindow,
+};
 use crate::target::{Target, TargetError};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bench_server::contract::{HttpVersion, Issued, Material, MethodConfig};
+use bench_server::contract::{HttpVersion, Issued, Material, MethodConfig, Transport};
 use futures_util::{StreamExt, stream};
 use serde::Deserialize;
 
@@ -103,7 +107,13 @@ pub(super) async fn measure(
     match &prepared.bystander {
         None => result.not_applicable = Some("nothing to revoke".to_owned()),
         Some(bystander) => {
+            let before = server_handshakes(target).await;
             let mut watched = watch_all(place, target, &prepared, bystander, settings, seed).await;
+            if target.endpoint().transport != Transport::Plaintext {
+                let after = server_handshakes(target).await;
+                let server = before.and_then(|before| after.map(|after| after.since(*before)));
+                result.handshakes = Some(watched.handshakes(server));
+            }
             watched.bystander_refused.retain(|sent| prepared.bystander_until.is_none_or(|end| *sent < end));
             for (number, trial) in watched.trials {
                 match trial {
@@ -141,7 +151,17 @@ fn empty_result(settings: &RevocationPlan, lifetime: Option<Duration>) -> Revoca
         probe_interval_ns: settings.probe_interval.as_nanos() as u64,
         lifetime_ns: lifetime.map(|lifetime| lifetime.as_nanos() as u64),
         windows: Vec::new(),
+        handshakes: None,
         not_applicable: None,
+    }
+}
+
+/// What the processes that are probed have counted since they started.
+async fn server_handshakes(target: &Target) -> Cell<HandshakeCounts> {
+    match target.counters().await {
+        Ok(Some(replicas)) => Cell::Known(replicas.iter().map(HandshakeCounts::from).sum()),
+        Ok(None) => Cell::blank("not told by a foreign server"),
+        Err(error) => Cell::blank(error.to_string()),
     }
 }
 
@@ -162,12 +182,31 @@ struct Watched {
     trials: Vec<(usize, Result<Trial, String>)>,
     bystander_refused: Vec<Instant>,
     bystander_unjudged: usize,
+    bystander_handshakes: HandshakeCounts,
+}
+
+impl Watched {
+    /// The handshakes of trials that came to their end, beside what the server counted.
+    fn handshakes(&self, server: Cell<HandshakeCounts>) -> RevocationHandshakes {
+        let trials = || self.trials.iter().filter_map(|(_, trial)| trial.as_ref().ok());
+        let mut probes = BTreeMap::<ProbeKind, HandshakeCounts>::new();
+        for (kind, made) in trials().flat_map(|trial| &trial.handshakes) {
+            let of_kind = probes.entry(*kind).or_default();
+            *of_kind = [*of_kind, *made].into_iter().sum();
+        }
+        let primings = trials().map(|trial| trial.primings).sum();
+        RevocationHandshakes { probes, primings, bystanders: self.bystander_handshakes, server }
+    }
 }
 
 /// What came of one credential.
 struct Trial {
     /// By each prober.
     seen: Vec<(watch::Place, watch::Trial)>,
+    /// Of each prober, with its kind of connection.
+    handshakes: Vec<(ProbeKind, HandshakeCounts)>,
+    /// Of all probers together, so that there were sessions to resume.
+    primings: HandshakeCounts,
     /// When it ends by itself.
     ends: Option<SystemTime>,
 }
@@ -188,7 +227,7 @@ async fn watch_all(
     // A set that polls only the one that was woken: with hundreds of probed credentials, polling all of them at every
     // answer would make the client late.
     let mut running = stream::iter(0..settings.trials).map(one).buffer_unordered(settings.at_a_time);
-    let finished = Cell::new(false);
+    let finished = std::cell::Cell::new(false);
     let trials = async {
         let mut trials = Vec::with_capacity(settings.trials);
         while let Some(trial) = running.next().await {
@@ -200,12 +239,17 @@ async fn watch_all(
     };
     let beside = async {
         match caller(target.endpoint(), bystander, settings.probes[0]) {
-            Ok(mut caller) => stand_by(&mut caller, settings.probe_interval, &finished).await,
-            Err(_) => (Vec::new(), 1), // its text is that of the other credentials', which are reported
+            Ok(mut caller) => {
+                let seen = stand_by(&mut caller, settings.probe_interval, &finished).await;
+                (seen, [caller.primings(), caller.handshakes()].into_iter().sum())
+            }
+            // Its text is that of the other credentials', which are reported.
+            Err(_) => ((Vec::new(), 1), HandshakeCounts::default()),
         }
     };
-    let (trials, (bystander_refused, bystander_unjudged)) = futures_util::future::join(trials, beside).await;
-    Watched { trials, bystander_refused, bystander_unjudged }
+    let (trials, beside) = futures_util::future::join(trials, beside).await;
+    let ((bystander_refused, bystander_unjudged), bystander_handshakes) = beside;
+    Watched { trials, bystander_refused, bystander_unjudged, bystander_handshakes }
 }
 
 /// When each prober begins and when the credential is revoked, drawn by the seed. Of several, each begins at a time of its
@@ -244,7 +288,9 @@ async fn watch_one(
     let revoke = async { target.revoke(&credential).await.map_err(|error| error.to_string()) };
     let seen = watch(&mut callers, revoke, moments, settings).await?;
     let ends = end_of_life(&credential, issued_at, prepared.lifetime);
-    Ok(Trial { seen: places.into_iter().zip(seen).collect(), ends })
+    let handshakes = places.iter().zip(&callers).map(|(place, caller)| (place.probe, caller.handshakes())).collect();
+    let primings = callers.iter().map(Caller::primings).sum();
+    Ok(Trial { seen: places.into_iter().zip(seen).collect(), handshakes, primings, ends })
 }
 
 fn caller(endpoint: &Endpoint, credential: &Issued, probe: ProbeKind) -> Result<Caller, String> {

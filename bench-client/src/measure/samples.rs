@@ -107,6 +107,7 @@ pub(super) fn revocation_record(case: &str, round: u32, start: u32) -> Record {
             probe_interval_ns: 1,
             lifetime_ns: None,
             windows: Vec::new(),
+            handshakes: None,
             not_applicable: None,
         }),
         invalid: Vec::new(),

@@ -69,6 +69,7 @@ pub(crate) fn check<'a>(plan: &'a Plan, trials: &Trials<'a>, summary: &Summary) 
         checks.extend(windows::check(plan, trials, summary, variant));
     }
     checks.extend(plan.variants.iter().filter_map(|variant| handshake::kinds(plan, trials, variant)));
+    checks.extend(plan.variants.iter().filter_map(|variant| handshake::of_revocations(plan, trials, variant)));
     checks.extend(handshake::whole_connections(plan, trials));
     checks.extend(load::closed_loop(plan, trials));
     checks.extend(events::check(plan, summary));

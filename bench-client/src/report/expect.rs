@@ -160,6 +160,17 @@ pub(crate) fn longest_unnoticed(method: &Method) -> Option<Duration> {
     }
 }
 
+/// Whether what the variant's server counts as lookups are looks into the process's own memory: a store that is nowhere else,
+/// or its copy of a deny-list.
+pub(crate) fn looks_up_own_copy(method: &Method) -> bool {
+    match method.reference() {
+        Some(MethodConfig::ApiKey(config)) => matches!(config.store, StoreConfig::Memory),
+        Some(MethodConfig::Basic(config)) => matches!(config.store, StoreConfig::Memory),
+        Some(MethodConfig::Jwt(config)) => config.denylist.is_some(),
+        Some(MethodConfig::None | MethodConfig::OAuth2(_) | MethodConfig::Mtls(_)) | None => false,
+    }
+}
+
 /// Whether every request verifies exactly one signature or MAC.
 pub(crate) fn verifies_each(method: &Method) -> bool {
     match method.reference() {

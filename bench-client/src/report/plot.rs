@@ -6,6 +6,7 @@ mod axis;
 mod bars;
 mod canvas;
 mod frontier;
+mod laws;
 mod revocation;
 mod sweep;
 mod timeline;
@@ -18,6 +19,7 @@ use plotters::prelude::{BitMapBackend, DrawingArea, DrawingBackend, IntoDrawingA
 use plotters::style::{FontStyle, register_font};
 
 use self::canvas::{Canvas, SCALE};
+use self::frontier::Cost;
 use super::{Report, ReportError, sweep as words};
 
 /// A figure of a report.
@@ -32,7 +34,9 @@ enum Kind {
     Cpu,
     Throughput,
     Revocation,
-    Frontier,
+    Laws,
+    /// By what a shorter window is paid with.
+    Frontier(Cost),
     Amortisation,
     /// The rollover or outage of that number in the summary.
     Timeline(usize),
@@ -52,8 +56,17 @@ pub(crate) enum Ink {
 /// The figures that the run has data for, in reading order.
 pub(crate) fn all(report: &Report) -> Vec<Plot<'_>> {
     let sweeps = (0..report.summary.sweeps.len()).map(Kind::Sweep);
-    let kinds = [Kind::Frontier, Kind::Added, Kind::Cpu, Kind::Throughput, Kind::Revocation, Kind::Amortisation];
     let timelines = (0..report.summary.events.len()).map(Kind::Timeline);
+    let kinds = [
+        Kind::Frontier(Cost::Cpu),
+        Kind::Frontier(Cost::Lookups),
+        Kind::Added,
+        Kind::Cpu,
+        Kind::Throughput,
+        Kind::Revocation,
+        Kind::Laws,
+        Kind::Amortisation,
+    ];
     sweeps.chain(timelines).chain(kinds).map(|kind| Plot { report, kind }).filter(Plot::has_data).collect()
 }
 
@@ -65,7 +78,9 @@ impl Plot<'_> {
             Kind::Cpu => "server-cpu",
             Kind::Throughput => "throughput",
             Kind::Revocation => "revocation",
-            Kind::Frontier => "frontier",
+            Kind::Laws => "laws",
+            Kind::Frontier(Cost::Cpu) => "frontier",
+            Kind::Frontier(Cost::Lookups) => "window-cost",
             Kind::Amortisation => "amortisation",
             Kind::Timeline(number) => return format!("timeline-{}", self.report.summary.events[number].measurement),
             Kind::Sweep(number) => return words::file_stem(&self.report.summary, number),
@@ -80,7 +95,9 @@ impl Plot<'_> {
             Kind::Cpu => "Server CPU per request at saturation",
             Kind::Throughput => "Throughput at saturation, relative to no authentication",
             Kind::Revocation => "How long revoked credentials lived on",
-            Kind::Frontier => "The choice: how soon a revocation counts, against what a request costs",
+            Kind::Laws => "Windows against their law",
+            Kind::Frontier(Cost::Lookups) => "What a shorter window costs: lookups of the store, and the tail",
+            Kind::Frontier(Cost::Cpu) => "The choice: how soon a revocation counts, against what a request costs",
             Kind::Amortisation => "What a handshake costs when more requests share it",
             Kind::Timeline(number) => return timeline::title(&self.report.summary.events[number]),
             Kind::Sweep(number) => return words::title(&self.report.summary.sweeps[number]),
@@ -95,7 +112,8 @@ impl Plot<'_> {
             Kind::Cpu => bars::cpu_caption(&self.report.summary),
             Kind::Throughput => bars::throughput_caption(&self.report.summary),
             Kind::Revocation => revocation::caption(&self.report.summary),
-            Kind::Frontier => frontier::caption(&self.report.summary),
+            Kind::Laws => laws::caption(&self.report.summary),
+            Kind::Frontier(cost) => frontier::caption(&self.report.summary, cost),
             Kind::Amortisation => amortisation::caption(&self.report.summary),
             Kind::Timeline(number) => timeline::caption(&self.report.summary.events[number]),
             Kind::Sweep(number) => words::caption(&self.report.summary, &self.report.summary.sweeps[number]),
@@ -109,7 +127,8 @@ impl Plot<'_> {
             Kind::Cpu => !bars::cpu(summary).is_empty(),
             Kind::Throughput => !bars::throughput(summary).is_empty(),
             Kind::Revocation => !revocation::rows(summary).is_empty(),
-            Kind::Frontier => !frontier::points(summary).is_empty(),
+            Kind::Laws => laws::has_data(summary),
+            Kind::Frontier(cost) => frontier::has_data(summary, cost),
             Kind::Amortisation => amortisation::has_data(summary),
             Kind::Timeline(number) => timeline::has_data(&summary.events[number]),
             Kind::Sweep(_) => true,
@@ -124,7 +143,8 @@ impl Plot<'_> {
             Kind::Cpu => bars::height(bars::cpu(summary).len()),
             Kind::Throughput => bars::height(bars::throughput(summary).len()),
             Kind::Revocation => revocation::height(summary),
-            Kind::Frontier => frontier::HEIGHT,
+            Kind::Laws => laws::height(summary),
+            Kind::Frontier(_) => frontier::HEIGHT,
             Kind::Amortisation => amortisation::HEIGHT,
             Kind::Timeline(number) => timeline::height(&summary.events[number]),
             Kind::Sweep(number) => sweep::height(&summary.sweeps[number]),
@@ -142,7 +162,8 @@ impl Plot<'_> {
             Kind::Cpu => bars::draw_cpu(summary, &canvas),
             Kind::Throughput => bars::draw_throughput(summary, &canvas),
             Kind::Revocation => revocation::draw(summary, &canvas),
-            Kind::Frontier => frontier::draw(summary, &canvas),
+            Kind::Laws => laws::draw(summary, &canvas),
+            Kind::Frontier(cost) => frontier::draw(summary, cost, &canvas),
             Kind::Amortisation => amortisation::draw(summary, &canvas),
             Kind::Timeline(number) => timeline::draw(&summary.events[number], &canvas),
             Kind::Sweep(number) => sweep::draw(&summary.sweeps[number], &canvas),

@@ -22,7 +22,8 @@ pub use event::{EventCalls, EventCase, EventKind, EventSummary};
 pub use handshake::{Counted, HandshakeCase, HandshakeSummary};
 pub use latency::{AddedLatency, CurvePoint, LatencySummary, Percentiles, ValidationTime};
 pub use resources::{Resources, Side, TcpPerRequest};
-pub use revocation::{Bracket, ByConnection, Law, RevocationSummary, WindowView};
+pub(crate) use revocation::last_replicas;
+pub use revocation::{Bracket, ByConnection, HandshakesOfBoth, Law, LawForm, RevocationSummary, WindowView};
 pub use setup::{SetupStepSummary, SetupSummary};
 pub use sweep::{LineCrossings, Quantity, SweepLine, SweepPanel, SweepPoint, SweepSummary};
 pub use throughput::ThroughputSummary;
@@ -141,6 +142,9 @@ pub struct VariantSummary {
     pub credentials: usize,
     /// Lifetime of a cache entry, where the variant has a cache.
     pub cache_lifetime_ns: Option<u64>,
+    /// Whether store lookups are looks into the process's own memory, which no store has to answer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub looks_up_own_copy: bool,
     /// Under a schedule.
     pub latency: Cell<LatencySummary>,
     /// At saturation.
@@ -206,6 +210,7 @@ impl Summary {
                 family: variant.point.as_ref().map(|point| point.family.clone()),
                 cache_lifetime_ns: expect::cache_lifetime(&variant.method)
                     .map(|lifetime| u64::try_from(lifetime.as_nanos()).unwrap_or(u64::MAX)),
+                looks_up_own_copy: expect::looks_up_own_copy(&variant.method),
                 method: variant.method.name().to_owned(),
                 options: expect::describe(variant),
                 credentials: credentials_in_use(plan, variant),

@@ -94,6 +94,7 @@ fn record(round: u32) -> Record {
             probe_interval_ns: 1,
             lifetime_ns: None,
             windows: vec![],
+            handshakes: None,
             not_applicable: Some("nothing to revoke".to_owned()),
         }),
         invalid: vec![],

@@ -81,6 +81,24 @@ pub fn kolmogorov_distance_from_uniform(values: &[f64], length: f64) -> Option<f
         .max_by(f64::total_cmp)
 }
 
+/// Kolmogorov's distance between two sets of values: the largest difference between their shares of values up to any
+/// number, from 0 to 1. `None` without values on either side.
+pub fn kolmogorov_distance_between(first: &[f64], second: &[f64]) -> Option<f64> {
+    let sorted = |values: &[f64]| {
+        let mut sorted = values.to_vec();
+        sorted.sort_unstable_by(f64::total_cmp);
+        sorted
+    };
+    let (first, second) = (sorted(first), sorted(second));
+    let share = |values: &[f64], up_to: f64| values.partition_point(|it| *it <= up_to) as f64 / values.len() as f64;
+    if first.is_empty() || second.is_empty() {
+        return None;
+    }
+    // Shares change at values only.
+    let places = first.iter().chain(&second);
+    places.map(|at| (share(&first, *at) - share(&second, *at)).abs()).max_by(f64::total_cmp)
+}
+
 /// The distance that `n` values drawn from the very distribution exceed with probability at most `alpha`: the
 /// Dvoretzky–Kiefer–Wolfowitz inequality with Massart's constant (1990), valid for every `n`.
 pub fn kolmogorov_bound(n: usize, alpha: f64) -> f64 {
@@ -131,6 +149,19 @@ mod tests {
         assert_eq!(kolmogorov_distance_from_uniform(&[1.0], 2.0), Some(0.5));
         let even: Vec<f64> = (0..100).rev().map(|i| (f64::from(i) + 0.5) / 100.0).collect();
         assert!((kolmogorov_distance_from_uniform(&even, 1.0).expect("values") - 0.005).abs() < 1e-12);
+    }
+
+    #[test]
+    fn distance_between_two_sets() {
+        assert_eq!(kolmogorov_distance_between(&[], &[1.0]), None);
+        assert_eq!(kolmogorov_distance_between(&[1.0], &[]), None);
+        assert_eq!(kolmogorov_distance_between(&[3.0, 1.0, 2.0], &[1.0, 2.0, 3.0]), Some(0.0));
+        assert_eq!(kolmogorov_distance_between(&[1.0, 2.0], &[3.0, 4.0, 5.0]), Some(1.0));
+        // Up to 2 lie three of four on one side, one of four on the other.
+        assert_eq!(kolmogorov_distance_between(&[0.0, 1.0, 2.0, 9.0], &[2.0, 3.0, 4.0, 9.0]), Some(0.5));
+        let even: Vec<f64> = (1..=1000).map(f64::from).collect();
+        let moved: Vec<f64> = even.iter().map(|value| value + 20.5).collect();
+        assert!((kolmogorov_distance_between(&even, &moved).expect("values") - 0.021).abs() < 1e-9);
     }
 
     #[test]

@@ -20,9 +20,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bench_server::contract::{
-    AccessTokenFormat, AuthorizationServerConfig, ClientRegistration, ClockMode, HttpVersion, Issued, KeyExchange,
-    KeyRollover, ListenerConfig, Material, MethodConfig, Profile, READ_SCOPE, Ready, ReadyListener, RegisteredClient,
-    Secret, ServerConfig, ServerKind, StoreConfig, Telemetry, Transport, TrustedIssuer,
+    AccessTokenFormat, AuthorizationServerConfig, ClientRegistration, ClockMode, Counters, HttpVersion, Issued,
+    KeyExchange, KeyRollover, ListenerConfig, Material, MethodConfig, Profile, READ_SCOPE, Ready, ReadyListener,
+    RegisteredClient, Secret, ServerConfig, ServerKind, StoreConfig, Telemetry, Transport, TrustedIssuer,
 };
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
@@ -277,6 +277,15 @@ impl Reference {
 
     pub(super) async fn telemetry(&self) -> Result<Telemetry, String> {
         self.replicas[0].control.take_telemetry().await
+    }
+
+    /// Of each replica.
+    pub(super) async fn counters(&self) -> Result<Vec<Counters>, String> {
+        let mut counters = Vec::with_capacity(self.replicas.len());
+        for replica in &self.replicas {
+            counters.push(replica.control.take_telemetry().await?.counters);
+        }
+        Ok(counters)
     }
 
     pub(super) fn processes(&self) -> BTreeMap<String, Vec<u32>> {

@@ -1,10 +1,10 @@
-//! Demands on new connections: what each handshake was, counted on both sides, and that connections are whole. Counting
-//! is exact, so there is no tolerance.
+//! Demands on new connections and on those that probe a revocation: what each handshake was, counted on both sides, and
+//! that connections are whole. Counting is exact, so there is no tolerance.
 
 use super::super::summary::{Load, Trials};
 use super::Check;
 use crate::plan::{MeasurementKind, Plan, Variant};
-use crate::record::HandshakeResult;
+use crate::record::{HandshakeCounts, HandshakeResult, RevocationHandshakes};
 
 /// Full, resumed and with a client certificate: client and server agree in every trial.
 pub(super) fn kinds<'a>(plan: &'a Plan, trials: &Trials<'a>, variant: &'a Variant) -> Option<Check> {
@@ -41,6 +41,40 @@ pub(super) fn kinds<'a>(plan: &'a Plan, trials: &Trials<'a>, variant: &'a Varian
             Check::judged(name, expected, format!("{} of {tried} trials differ; {first}", differing.len()), false)
         }
     })
+}
+
+/// Full, resumed and refused while credentials are revoked and watched: client and server agree in every trial. `None` where
+/// none were counted.
+pub(super) fn of_revocations<'a>(plan: &'a Plan, trials: &Trials<'a>, variant: &'a Variant) -> Option<Check> {
+    let name = format!("{}: client and server count the same handshakes of revocations", variant.name);
+    let expected = "full, resumed and refused exactly equal";
+    let counted: Vec<(&str, &RevocationHandshakes)> = plan
+        .measurements
+        .iter()
+        .flat_map(|measurement| {
+            let results = trials.revocations(&variant.name, &measurement.name);
+            results.iter().filter_map(|result| Some((measurement.name.as_str(), result.handshakes.as_ref()?)))
+        })
+        .collect();
+    if let Some(reason) = counted.iter().find_map(|(_, made)| made.server.reason()) {
+        return Some(Check::not_tested(name, expected, reason));
+    }
+    let differs = |(_, made): &&(&str, &RevocationHandshakes)| made.server.known() != Some(&made.client());
+    let differing = counted.iter().filter(differs).count();
+    let HandshakeCounts { full, resumed, refused } = counted.iter().map(|(_, made)| made.client()).sum();
+    let (holds, found) = match counted.iter().find(differs) {
+        None => (true, format!("{full} full, {resumed} resumed, {refused} refused in {} trials", counted.len())),
+        Some((measurement, made)) => {
+            let server = made.server.known().copied().unwrap_or_default();
+            let first = format!("{measurement}: client {}, server {}", list(made.client()), list(server));
+            (false, format!("{differing} of {} trials differ; {first}", counted.len()))
+        }
+    };
+    (!counted.is_empty()).then(|| Check::judged(name, expected, found, holds))
+}
+
+fn list(HandshakeCounts { full, resumed, refused }: HandshakeCounts) -> String {
+    format!("{:?}", [full, resumed, refused])
 }
 
 /// Every connection carried exactly the requests that it was opened for, so that dividing by either is the same.

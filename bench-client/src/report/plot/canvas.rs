@@ -96,6 +96,12 @@ impl<'a, DB: DrawingBackend> Canvas<'a, DB> {
         self.area.draw(&Rectangle::new([device(from), device(to)], colour.mix(opacity).filled()))
     }
 
+    /// The field inside the points.
+    pub(super) fn area(&self, points: &[Point], colour: RGBColor, opacity: f64) -> Drawn<DB> {
+        let corners: Vec<_> = points.iter().copied().map(device).collect();
+        self.area.draw(&Polygon::new(corners, colour.mix(opacity).filled()))
+    }
+
     pub(super) fn line(&self, points: &[Point], colour: RGBColor, width: f64, opacity: f64) -> Drawn<DB> {
         let style = colour.mix(opacity).stroke_width((width * SCALE).round() as u32);
         self.area.draw(&PathElement::new(points.iter().copied().map(device).collect::<Vec<_>>(), style))

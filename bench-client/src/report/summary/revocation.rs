@@ -1,6 +1,7 @@
 //! How long revoked credentials of a variant lived on.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -9,8 +10,8 @@ use super::super::expect::{self, Notice};
 use super::super::format::duration;
 use super::trials::Trials;
 use crate::plan::{MeasurementKind, Plan, ProbeKind, Variant};
-use crate::record::{RevocationResult, RevocationWindow};
-use crate::stats::{kolmogorov_bound, kolmogorov_distance_from_uniform, median};
+use crate::record::{HandshakeCounts, RevocationHandshakes, RevocationResult, RevocationWindow};
+use crate::stats::{kolmogorov_bound, kolmogorov_distance_between, kolmogorov_distance_from_uniform, median};
 
 /// A variant after revocations. Times count from the acknowledgement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -58,6 +59,18 @@ pub struct RevocationSummary {
     pub law: Option<Law>,
     /// The same credentials over each kind of connection that was probed, the compared one first.
     pub by_connection: Vec<ByConnection>,
+    /// The TLS handshakes of probes and bystanders over all kinds of connection; absent where none were counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handshakes: Option<HandshakesOfBoth>,
+}
+
+/// The same handshakes as each side counted them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HandshakesOfBoth {
+    /// As the client saw them.
+    pub client: HandshakeCounts,
+    /// As the resource server's processes did, all replicas together.
+    pub server: Cell<HandshakeCounts>,
 }
 
 /// The distribution that windows must have, and how far they are from it.
@@ -65,15 +78,37 @@ pub struct RevocationSummary {
 pub struct Law {
     /// In words, like "uniform on 0 to 2 s".
     pub name: String,
+    /// The same for computing with.
+    pub form: LawForm,
     /// Kolmogorov distance between the middles of the windows and the law, from 0 to 1.
     pub distance: f64,
-    /// What chance alone exceeds in one of twenty runs (Dvoretzky, Kiefer, Wolfowitz; Massart 1990).
-    pub chance: f64,
+    /// What chance alone exceeds in one of twenty runs (Dvoretzky, Kiefer, Wolfowitz; Massart 1990); absent where the law
+    /// leaves nothing to chance.
+    pub chance: Option<f64>,
     /// Windows that it is computed from.
     pub windows: usize,
     /// With several replicas whose copies are filled independently: what the mean until the last replica refuses must be,
     /// `period · k / (k + 1)` for `k` replicas.
     pub last_replica_mean_ns: Option<f64>,
+    /// For the same: Kolmogorov distance between the times until the last replica refused and their law, whose share of
+    /// times up to `t` is `(t / period)^k`.
+    pub last_replica_distance: Option<f64>,
+}
+
+/// A law for computing with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LawForm {
+    /// Evenly spread from 0 on.
+    Uniform {
+        /// Up to this.
+        period_ns: u64,
+    },
+    /// Each window ends when its own credential does by itself; see [`WindowView::expires_after_ns`].
+    OwnEnd {
+        /// What is tolerated after that.
+        leeway_ns: u64,
+    },
 }
 
 /// Windows over one kind of connection.
@@ -87,6 +122,9 @@ pub struct ByConnection {
     pub still_accepted: usize,
     /// The longest window.
     pub max: Bracket,
+    /// TLS handshakes of the probes over it, as the client saw them; absent where none were counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handshakes: Option<HandshakeCounts>,
 }
 
 /// The two ends that a window's true end lies between.
@@ -101,21 +139,39 @@ pub struct Bracket {
 /// One window.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct WindowView {
+    /// Which of the revoked credentials, from 0: it has a window at each replica.
+    #[serde(default)]
+    pub credential: u32,
     /// See [`Bracket::low_ns`].
     pub low_ns: u64,
     /// See [`Bracket::high_ns`].
     pub high_ns: Option<u64>,
     /// How long was watched.
     pub watched_ns: u64,
+    /// When the credential ends by itself, where it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_after_ns: Option<i64>,
 }
 
 impl WindowView {
-    fn new(window: &RevocationWindow) -> Self {
+    fn new(credential: u32, window: &RevocationWindow) -> Self {
         Self {
+            credential,
             low_ns: window.last_accepted_ns.unwrap_or(0),
             high_ns: window.first_rejected_ns,
             watched_ns: window.watched_ns,
+            expires_after_ns: window.expires_after_ns,
         }
+    }
+
+    /// The middle of the bracket, where it closed.
+    pub(crate) fn middle_ns(&self) -> Option<f64> {
+        Some(f64::midpoint(self.low_ns as f64, self.high_ns? as f64))
+    }
+
+    /// When the credential ends by itself, `leeway_ns` included, where it does.
+    pub(crate) fn own_end_ns(&self, leeway_ns: u64) -> Option<f64> {
+        Some(self.expires_after_ns? as f64 + leeway_ns as f64)
     }
 
     fn bracket(&self) -> Bracket {
@@ -152,15 +208,17 @@ fn of_measurement<'a>(
     if let Some(reason) = results.iter().find_map(|result| result.not_applicable.as_ref()) {
         return Cell::blank(reason.clone());
     }
-    let all: Vec<&RevocationWindow> = results.iter().flat_map(|result| &result.windows).collect();
-    let over = |kind: ProbeKind| all.iter().copied().filter(|window| window.probe == kind).collect::<Vec<_>>();
+    let over = |kind: ProbeKind| -> Vec<&RevocationWindow> {
+        results.iter().flat_map(|result| &result.windows).filter(|window| window.probe == kind).collect()
+    };
     let windows = over(probes[0]);
-    let views: Vec<WindowView> = windows.iter().map(|window| WindowView::new(window)).collect();
+    let views = views(results, probes[0]);
     // A window that never closed is longer than any that did.
     let length = |view: &&WindowView| (view.high_ns.unwrap_or(u64::MAX), view.low_ns);
     let (Some(min), Some(max)) = (views.iter().min_by_key(length), views.iter().max_by_key(length)) else {
         return Cell::blank("no credential was revoked");
     };
+    let replicas = windows.iter().map(|window| window.replica as usize + 1).max().unwrap_or(1);
     let lows: Vec<f64> = views.iter().map(|view| view.low_ns as f64).collect();
     let highs: Vec<f64> = views.iter().map(|view| view.high_ns.map_or(f64::INFINITY, |ns| ns as f64)).collect();
     let exposures: Vec<f64> = windows.iter().map(|window| window.exposure as f64).collect();
@@ -176,11 +234,12 @@ fn of_measurement<'a>(
     // As issued: the measurement's lifetime, or else the variant's own.
     let lifetime_ns = results.iter().find_map(|result| result.lifetime_ns);
     let notice = expect::notice(variant);
+    let handshakes: Vec<&RevocationHandshakes> = results.iter().filter_map(|it| it.handshakes.as_ref()).collect();
     Cell::Known(RevocationSummary {
         measurement: measurement.to_owned(),
         connection: probes[0],
         revoked: windows.iter().filter(|window| window.replica == 0).count(),
-        replicas: windows.iter().map(|window| window.replica as usize + 1).max().unwrap_or(1),
+        replicas,
         still_accepted: views.iter().filter(|view| view.high_ns.is_none()).count(),
         min: floored(min.bracket()),
         median: floored(Bracket {
@@ -197,70 +256,119 @@ fn of_measurement<'a>(
         until_expiry: matches!(notice, Notice::AtExpiry { .. }),
         exposure_median: median(&exposures).unwrap_or(0.0),
         blast_radius: windows.iter().map(|window| window.blast_radius).max().unwrap_or(0),
-        last_replica_mean_ns: last_replica_mean(results, probes[0]),
-        law: law(variant, &windows),
-        by_connection: probes.iter().filter_map(|kind| by_connection(*kind, &over(*kind), floored)).collect(),
+        last_replica_mean_ns: last_replicas(&views, replicas)
+            .filter(|ends| !ends.is_empty())
+            .map(|ends| ends.iter().sum::<f64>() / ends.len() as f64),
+        law: law(variant, &views, replicas),
+        by_connection: probes.iter().filter_map(|kind| by_connection(results, *kind, &handshakes, floored)).collect(),
         windows: views,
+        handshakes: of_both(&handshakes),
     })
 }
 
+/// The windows over one kind of connection, in the order of the records.
+fn views(results: &[&RevocationResult], probe: ProbeKind) -> Vec<WindowView> {
+    let mut views = Vec::new();
+    let mut before = 0;
+    for result in results {
+        let of_kind = result.windows.iter().filter(|window| window.probe == probe);
+        views.extend(of_kind.map(|window| WindowView::new(before + window.trial, window)));
+        before += result.windows.iter().map(|window| window.trial + 1).max().unwrap_or(0);
+    }
+    views
+}
+
 fn by_connection(
+    results: &[&RevocationResult],
     connection: ProbeKind,
-    windows: &[&RevocationWindow],
+    handshakes: &[&RevocationHandshakes],
     floored: impl Fn(Bracket) -> Bracket,
 ) -> Option<ByConnection> {
-    let views = windows.iter().map(|window| WindowView::new(window));
-    let max = views.max_by_key(|view| (view.high_ns.unwrap_or(u64::MAX), view.low_ns))?;
-    let still_accepted = windows.iter().filter(|window| window.first_rejected_ns.is_none()).count();
-    Some(ByConnection { connection, windows: windows.len(), still_accepted, max: floored(max.bracket()) })
+    let views = views(results, connection);
+    let max = views.iter().max_by_key(|view| (view.high_ns.unwrap_or(u64::MAX), view.low_ns))?;
+    let made = handshakes.iter().filter_map(|made| made.probes.get(&connection)).copied();
+    Some(ByConnection {
+        connection,
+        windows: views.len(),
+        still_accepted: views.iter().filter(|view| view.high_ns.is_none()).count(),
+        max: floored(max.bracket()),
+        handshakes: (!handshakes.is_empty()).then(|| made.sum()),
+    })
 }
 
-/// Mean over credentials of the longest window among replicas, where all of them closed.
-fn last_replica_mean(results: &[&RevocationResult], probe: ProbeKind) -> Option<f64> {
-    let mut longest = Vec::new();
-    let mut several = false;
-    for result in results {
-        let mut by_trial = BTreeMap::<u32, f64>::new();
-        for window in result.windows.iter().filter(|window| window.probe == probe) {
-            several |= window.replica > 0;
-            let end = by_trial.entry(window.trial).or_default();
-            *end = end.max(middle(window)?);
-        }
-        longest.extend(by_trial.into_values());
+fn of_both(handshakes: &[&RevocationHandshakes]) -> Option<HandshakesOfBoth> {
+    let server = match handshakes.iter().find_map(|made| made.server.reason()) {
+        Some(reason) => Cell::blank(reason),
+        None => Cell::Known(handshakes.iter().filter_map(|made| made.server.known()).copied().sum()),
+    };
+    let client = handshakes.iter().map(|made| made.client()).sum();
+    (!handshakes.is_empty()).then_some(HandshakesOfBoth { client, server })
+}
+
+/// For each credential, when the last of the replicas refused it; `None` where there is one replica or a window is open.
+pub(crate) fn last_replicas(views: &[WindowView], replicas: usize) -> Option<Vec<f64>> {
+    if replicas < 2 {
+        return None;
     }
-    (several && !longest.is_empty()).then(|| longest.iter().sum::<f64>() / longest.len() as f64)
-}
-
-/// The middle of the bracket, where it closed.
-fn middle(window: &RevocationWindow) -> Option<f64> {
-    Some(f64::midpoint(window.last_accepted_ns.unwrap_or(0) as f64, window.first_rejected_ns? as f64))
+    let mut by_credential = BTreeMap::<u32, f64>::new();
+    for view in views {
+        let end = by_credential.entry(view.credential).or_default();
+        *end = end.max(view.middle_ns()?);
+    }
+    Some(by_credential.into_values().collect())
 }
 
 /// Share of runs in which chance alone is further from the law than [`Law::chance`].
 const LAW_ALPHA: f64 = 0.05;
 
-fn law(variant: &Variant, windows: &[&RevocationWindow]) -> Option<Law> {
-    let ends: Vec<f64> = windows.iter().filter_map(|window| middle(window)).collect();
-    let of_uniform = |name: String, ends: &[f64], length: f64, last_replica_mean_ns| {
-        Some(Law {
-            name,
-            distance: kolmogorov_distance_from_uniform(ends, length)?,
-            chance: kolmogorov_bound(ends.len().max(1), LAW_ALPHA),
-            windows: ends.len(),
-            last_replica_mean_ns,
-        })
-    };
+fn law(variant: &Variant, views: &[WindowView], replicas: usize) -> Option<Law> {
     match expect::notice(variant) {
         Notice::Within { period, .. } => {
-            let length = period.as_nanos() as f64;
-            let replicas = windows.iter().map(|window| window.replica + 1).max().unwrap_or(1);
             // Entries of caches are filled when the replica is first asked; polls have phases of their own that stay.
-            let independent = replicas > 1 && expect::cache_lifetime(&variant.method) == Some(period);
-            let mean = independent.then(|| length * f64::from(replicas) / f64::from(replicas + 1));
-            of_uniform(format!("uniform on 0 to {}", duration(length)), &ends, length, mean)
+            let independent = expect::cache_lifetime(&variant.method) == Some(period);
+            uniform(period, views, replicas, independent)
         }
-        _ => None,
+        Notice::AtExpiry { leeway } => own_end(leeway, views),
+        Notice::Immediate | Notice::Pushed { .. } | Notice::NextHandshake { .. } | Notice::Nothing | Notice::Untold => {
+            None
+        }
     }
+}
+
+/// A revocation meets the period at a random phase.
+fn uniform(period: Duration, views: &[WindowView], replicas: usize, independent: bool) -> Option<Law> {
+    let length = period.as_nanos() as f64;
+    let ends: Vec<f64> = views.iter().filter_map(WindowView::middle_ns).collect();
+    let last = last_replicas(views, replicas).filter(|_| independent);
+    // By its own law each becomes an even share of 1.
+    let power = |ends: Vec<f64>| ends.into_iter().map(|end| (end / length).powi(replicas as i32)).collect::<Vec<_>>();
+    Some(Law {
+        name: format!("uniform on 0 to {}", duration(length)),
+        form: LawForm::Uniform { period_ns: u64::try_from(period.as_nanos()).ok()? },
+        distance: kolmogorov_distance_from_uniform(&ends, length)?,
+        chance: Some(kolmogorov_bound(ends.len(), LAW_ALPHA)),
+        windows: ends.len(),
+        last_replica_mean_ns: (independent && replicas > 1).then(|| length * replicas as f64 / (replicas + 1) as f64),
+        last_replica_distance: last.and_then(|ends| kolmogorov_distance_from_uniform(&power(ends), 1.0)),
+    })
+}
+
+/// A token that nobody asks about ends when it says so itself: its windows are as long as it had left. Those whose end was
+/// beyond the watch say nothing about it.
+fn own_end(leeway: Duration, views: &[WindowView]) -> Option<Law> {
+    let leeway_ns = u64::try_from(leeway.as_nanos()).ok()?;
+    let seen: Vec<(f64, f64)> =
+        views.iter().filter_map(|view| Some((view.middle_ns()?, view.own_end_ns(leeway_ns)?))).collect();
+    let (ends, own): (Vec<f64>, Vec<f64>) = seen.into_iter().unzip();
+    Some(Law {
+        name: "each token's own end".to_owned(),
+        form: LawForm::OwnEnd { leeway_ns },
+        distance: kolmogorov_distance_between(&ends, &own)?,
+        chance: None,
+        windows: ends.len(),
+        last_replica_mean_ns: None,
+        last_replica_distance: None,
+    })
 }
 
 fn promise(notice: Notice, lifetime_ns: Option<u64>) -> String {
@@ -287,7 +395,7 @@ fn promise(notice: Notice, lifetime_ns: Option<u64>) -> String {
 }
 
 fn promise_ns(notice: Notice, lifetime_ns: Option<u64>) -> Option<u64> {
-    let nanoseconds = |duration: std::time::Duration| u64::try_from(duration.as_nanos()).ok();
+    let nanoseconds = |duration: Duration| u64::try_from(duration.as_nanos()).ok();
     match notice {
         Notice::Immediate => Some(0),
         Notice::Within { period, .. } => nanoseconds(period),

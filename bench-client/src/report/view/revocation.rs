@@ -2,9 +2,10 @@
 
 use super::{Entry, MILLISECOND, Table, bracket, column, count, figure, row, text};
 use crate::plan::ProbeKind;
+use crate::record::HandshakeCounts;
 use crate::report::cell::Cell;
 use crate::report::format;
-use crate::report::summary::{ByConnection, Law, RevocationSummary, Summary, VariantSummary};
+use crate::report::summary::{ByConnection, HandshakesOfBoth, Law, RevocationSummary, Summary, VariantSummary};
 use crate::report::sweep::Extra;
 
 /// The tables, where the run has anything for them.
@@ -18,12 +19,15 @@ pub(super) fn extras(summary: &Summary) -> impl Iterator<Item = Extra> {
 
 const LAWS: &str = "What the settings say how long a revoked credential lives on, as a distribution, and how far the windows \
     of this run are from it. The distance is Kolmogorov's, from 0 to 1; chance alone exceeds the figure beside it in one of \
-    twenty runs. With several replicas whose caches are filled independently, the last of k refuses after k/(k+1) of the \
+    twenty runs, and has no part in when a token ends by itself. With several replicas whose caches are filled independently, the last of k refuses after k/(k+1) of the \
     lifetime in the mean.";
 
 const SURVIVORS: &str = "The longest window of each method over each kind of connection: what was open before the revocation \
     and is kept, a stream on a kept HTTP/2 connection, a new connection that resumes a TLS session from before, and a new one \
-    with a full handshake. \"Survives\" means that it was still accepted when the watch ended.";
+    with a full handshake. \"Survives\" means that it was still accepted when the watch ended. Under the resumed ones stands what \
+    became of the handshakes that offered a session: resumed, or full because the server would not; one that it refused for \
+    the certificate was full as well. All handshakes are those of the probes over every kind of connection, of what they \
+    resume, and of the credentials beside them, as client and server counted them.";
 
 /// Variants with revocations, in order.
 fn revoked(summary: &Summary) -> impl Iterator<Item = (&VariantSummary, &RevocationSummary)> {
@@ -45,8 +49,11 @@ fn laws(summary: &Summary) -> Option<Table> {
     ];
     let rows = revoked(summary).map(|(variant, found)| {
         let law = found.law.as_ref();
-        let of =
-            |cell: fn(&Law) -> f64| law.map_or_else(|| Entry::blank("there is no such law"), |law| number(cell(law)));
+        let of = |cell: fn(&Law) -> Option<f64>| match law.map(cell) {
+            Some(Some(value)) => number(value),
+            Some(None) => Entry::blank("the law leaves nothing to chance"),
+            None => Entry::blank("there is no such law"),
+        };
         let mean = |ns: Option<f64>, why: &str| match ns {
             Some(ns) => figure(&Cell::Known(ns), MILLISECOND),
             None => Entry::blank(why),
@@ -54,7 +61,7 @@ fn laws(summary: &Summary) -> Option<Table> {
         let cells = vec![
             Entry::text(law.map_or_else(|| found.promise.clone(), |law| law.name.clone())),
             count(&Cell::Known((found.revoked * found.replicas) as u64)),
-            of(|law| law.distance),
+            of(|law| Some(law.distance)),
             of(|law| law.chance),
             mean(found.last_replica_mean_ns, "a window was still open"),
             mean(law.and_then(|law| law.last_replica_mean_ns), "replicas do not fill their copies independently"),
@@ -84,18 +91,47 @@ fn survivors(summary: &Summary) -> Option<Table> {
         column(key, title, "")
     });
     let rows = revoked(summary).map(|(variant, found)| {
-        let cell = |kind: &ProbeKind| match over(found, *kind) {
-            None => Entry::blank("not probed"),
-            Some(seen) if seen.still_accepted > 0 => {
-                let watched = format::duration(found.watched_ns as f64);
-                let open = format!("{} of {} open after {watched}", seen.still_accepted, seen.windows);
-                Entry { detail: open, ..Entry::text("survives") }
-            }
-            Some(seen) => bracket(&Cell::Known(seen.max)),
-        };
-        row(variant, kinds.iter().map(cell).collect())
+        let cell =
+            |kind: &ProbeKind| over(found, *kind).map_or_else(|| Entry::blank("not probed"), |it| seen(found, it));
+        row(variant, kinds.iter().map(cell).chain([handshakes(found.handshakes.as_ref())]).collect())
     });
+    let columns = columns.chain([text("handshakes", "All handshakes")]);
     Some(Table { name: "survivors", rows: rows.collect(), columns: columns.collect() })
+}
+
+/// The longest window over a kind of connection, and of one that resumes what became of that.
+fn seen(found: &RevocationSummary, seen: &ByConnection) -> Entry {
+    let open = (seen.still_accepted > 0).then(|| {
+        let watched = format::duration(found.watched_ns as f64);
+        format!("{} of {} open after {watched}", seen.still_accepted, seen.windows)
+    });
+    let entry = match open {
+        Some(_) => Entry::text("survives"),
+        None => bracket(&Cell::Known(seen.max)),
+    };
+    let resumed = seen.handshakes.filter(|_| seen.connection == ProbeKind::Resumed).map(resumptions);
+    Entry { detail: open.into_iter().chain(resumed).collect::<Vec<_>>().join("; "), ..entry }
+}
+
+/// Handshakes that offered a session.
+fn resumptions(made: HandshakeCounts) -> String {
+    let full = format!("{} resumed, {} full", made.resumed, made.full + made.refused);
+    if made.refused > 0 { format!("{full}, {} of them refused", made.refused) } else { full }
+}
+
+/// Both sides' counts in words.
+fn handshakes(found: Option<&HandshakesOfBoth>) -> Entry {
+    let Some(HandshakesOfBoth { client, server }) = found else { return Entry::blank("none were counted") };
+    let words = |made: &HandshakeCounts| {
+        let refused = if made.refused > 0 { format!(", {} refused", made.refused) } else { String::new() };
+        format!("{} full, {} resumed{refused}", made.full, made.resumed)
+    };
+    let server = match server {
+        Cell::Known(server) if server == client => "the server counted the same".to_owned(),
+        Cell::Known(server) => format!("server: {}", words(server)),
+        Cell::Blank { blank } => format!("server: {blank}"),
+    };
+    Entry { detail: server, ..Entry::text(words(client)) }
 }
 
 fn over(found: &RevocationSummary, kind: ProbeKind) -> Option<&ByConnection> {
