@@ -107,10 +107,14 @@ fn points(summary: &Summary, cost: Cost) -> Vec<Spot<'_>> {
     spots
 }
 
-/// Whether the run has every figure that the picture shows.
+/// Whether the run has every figure that the picture shows. Of a store that one process has for itself, nothing has to be
+/// asked to hear of a revocation: what that costs shows at replicas.
 pub(super) fn has_data(summary: &Summary, cost: Cost) -> bool {
-    let spots = points(summary, cost);
-    !spots.is_empty() && (cost == Cost::Cpu || spots.iter().any(|spot| spot.note.is_some()))
+    let shows = |spot: &Spot<'_>| match cost {
+        Cost::Cpu => true,
+        Cost::Lookups => spot.note.is_some() && spot.found.replicas > 1,
+    };
+    points(summary, cost).iter().any(shows)
 }
 
 /// The variants that none beats in both: going along the costs, each whose window is clearly shorter than all before.
@@ -144,7 +148,11 @@ pub(super) fn draw<DB: DrawingBackend>(summary: &Summary, cost: Cost, canvas: &C
     let up = Scale::log(short / 2.5, (long * 2.5).max(short * 10.0), BOTTOM, TOP);
     axis::left(canvas, &up, (LEFT, RIGHT), axis::time)?;
     axis::below(canvas, &across, (TOP, BOTTOM), title, |value| cost.tick(value))?;
-    canvas.text("longest revocation window (logarithmic)", (LEFT - 56.0, TOP - 22.0), SMALL, Align::Left, MUTED)?;
+    let (heights, noted) = ("longest revocation window (logarithmic)", spots.iter().any(|spot| spot.note.is_some()));
+    canvas.text(heights, (LEFT - 56.0, TOP - 22.0), SMALL, Align::Left, MUTED)?;
+    if noted {
+        canvas.text("beside each name: latency added at p99", (RIGHT, TOP - 22.0), SMALL, Align::Right, MUTED)?;
+    }
     canvas.text("← cheaper, ↓ sooner", (LEFT + 8.0, BOTTOM - 10.0), SMALL, Align::Left, MUTED)?;
     canvas.line(&[(LEFT, TOP), (LEFT, BOTTOM), (RIGHT, BOTTOM)], RULE, 1.0, 1.0)?;
     let at = |spot: &Spot<'_>| (across.at(spot.cost), up.at(spot.window_ns));

@@ -268,18 +268,23 @@ pub(super) fn caption(summary: &Summary) -> String {
         .collect();
     let beyond: Vec<&str> =
         judged.iter().filter(|(_, distance, chance)| distance > chance).map(|(name, _, _)| *name).collect();
-    let mut text = match (judged.len(), beyond.len()) {
-        (0, _) => String::new(),
-        (all, 0) => format!(
-            "The windows of {} lie no further from {} than chance alone brings about in 19 of 20 runs. ",
-            if all == 1 { judged[0].0.to_owned() } else { format!("all {all} variants with a law of chance") },
-            if all == 1 { "their law" } else { "its law" },
+    let mut text = match (judged.as_slice(), beyond.as_slice()) {
+        ([], _) => String::new(),
+        ([(only, _, _)], []) => {
+            format!(
+                "The windows of {only} lie no further from their law than chance alone brings about in 19 of 20 runs. "
+            )
+        }
+        (all, []) => format!(
+            "The windows of each of the {} variants that chance has a part in lie no further from their law than it brings \
+             about in 19 of 20 runs. ",
+            all.len()
         ),
-        (all, _) => format!(
-            "Of {all} variants with a law of chance, {} lie{} further from it than chance alone brings about in 19 of 20 \
-             runs. ",
-            list(&beyond),
-            if beyond.len() == 1 { "s" } else { "" }
+        (all, beyond) => format!(
+            "Of {} variants that chance has a part in, the windows of {} lie further from their law than it brings about in \
+             19 of 20 runs. ",
+            all.len(),
+            list(beyond)
         ),
     };
     text += "Each panel shows the share of a variant's windows that had ended by a time after the acknowledgement, a window at \
@@ -291,7 +296,7 @@ pub(super) fn caption(summary: &Summary) -> String {
         let k = found.replicas;
         text += &format!(
             " Thin: until the last of {k} replicas had refused, whose share by theory is (t/T)^{k} where each fills its cache \
-             independently (dashed)."
+             independently of the others (dashed)."
         );
     }
     if panels.iter().any(|(_, found)| found.law.is_none()) {
