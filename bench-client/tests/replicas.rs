@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 
 use bench_client::plan::ProbeKind;
-use bench_client::record::{Measured, RevocationWindow};
+use bench_client::record::{Measured, RevocationResult};
 use bench_client::run::RunFolder;
 
 const SCENARIO: &str = r#"
@@ -90,14 +90,14 @@ fn every_replica_has_a_window_over_every_kind_of_connection_and_nothing_is_left(
     let path =
         fs::read_dir(folder.path().join("reports")).unwrap().next().unwrap_or_else(|| panic!("{said}")).unwrap().path();
     let run = RunFolder::load(&path).unwrap();
-    let windows_of = |variant: &str| -> Vec<RevocationWindow> {
+    let result_of = |variant: &str| -> RevocationResult {
         let record = run.records.iter().find(|record| record.variant == variant).unwrap_or_else(|| panic!("{said}"));
         assert_eq!(record.invalid, Vec::<String>::new(), "{variant}");
         let Measured::Revocation(result) = &record.measured else { panic!("{variant} was not revoked") };
-        result.windows.clone()
+        result.clone()
     };
     for variant in ["redis-pubsub", "postgres-notify", "jwt-list", "mtls", "mtls-handshake-only"] {
-        let windows = windows_of(variant);
+        let RevocationResult { windows, handshakes, .. } = result_of(variant);
         let places: BTreeSet<_> = windows.iter().map(|window| (window.trial, window.replica, window.probe)).collect();
         assert_eq!((windows.len(), places.len()), (16, 16), "{variant}");
         for window in &windows {
@@ -105,6 +105,12 @@ fn every_replica_has_a_window_over_every_kind_of_connection_and_nothing_is_left(
             assert_eq!(window.first_rejected_ns.is_none(), survives, "{variant}: {window:?}");
             assert_eq!(window.blast_radius, 0, "{variant}");
         }
+        let handshakes = handshakes.unwrap_or_else(|| panic!("{variant}: none were counted"));
+        assert_eq!(handshakes.server.known(), Some(&handshakes.client()), "{variant}: {handshakes:?}");
+        let resumed = handshakes.probes[&ProbeKind::Resumed];
+        assert!(resumed.resumed > 0 && handshakes.primings.full >= 4, "{variant}: {handshakes:?}");
+        let refused = handshakes.probes[&ProbeKind::Fresh].refused;
+        assert_eq!(refused > 0, variant.starts_with("mtls"), "{variant}: {handshakes:?}");
     }
     // The configuration that is kept says where the store was, and no secret.
     let store = fs::read_to_string(path.join("run.json")).unwrap();

@@ -115,6 +115,7 @@ mod tests {
             options: String::new(),
             credentials: 1,
             cache_lifetime_ns: None,
+            looks_up_own_copy: false,
             latency: super::super::Cell::blank("not here"),
             throughput: super::super::Cell::blank("not here"),
             revocation: super::super::Cell::blank("not here"),

@@ -205,7 +205,8 @@ const HALF_LINE: f64 = 8.0;
 
 impl Place {
     fn overlap(&self, other: &Self) -> f64 {
-        let across = (self.left + self.width).min(other.left + other.width) - self.left.max(other.left);
+        const AIR: f64 = 8.0;
+        let across = (self.left + self.width).min(other.left + other.width) - self.left.max(other.left) + AIR;
         let up = 2.0 * HALF_LINE - (self.middle - other.middle).abs();
         across.max(0.0) * up.max(0.0)
     }

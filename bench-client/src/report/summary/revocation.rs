@@ -80,7 +80,8 @@ pub struct Law {
     pub name: String,
     /// The same for computing with.
     pub form: LawForm,
-    /// Kolmogorov distance between the middles of the windows and the law, from 0 to 1.
+    /// Kolmogorov distance between the windows and the law, from 0 to 1. Of windows whose law is chance the middles are
+    /// compared, of others the moment in the bracket that is nearest to the law.
     pub distance: f64,
     /// What chance alone exceeds in one of twenty runs (Dvoretzky, Kiefer, Wolfowitz; Massart 1990); absent where the law
     /// leaves nothing to chance.
@@ -167,6 +168,13 @@ impl WindowView {
     /// The middle of the bracket, where it closed.
     pub(crate) fn middle_ns(&self) -> Option<f64> {
         Some(f64::midpoint(self.low_ns as f64, self.high_ns? as f64))
+    }
+
+    /// The moment in the bracket that is nearest to that time, where the bracket closed.
+    fn nearest_ns(&self, to: f64) -> Option<f64> {
+        let (low, high) = (self.low_ns as f64, self.high_ns? as f64);
+        // Where nodes disagreed, the first refusal is before the last acceptance.
+        Some(to.clamp(low.min(high), low.max(high)))
     }
 
     /// When the credential ends by itself, `leeway_ns` included, where it does.
@@ -353,12 +361,14 @@ fn uniform(period: Duration, views: &[WindowView], replicas: usize, independent:
     })
 }
 
-/// A token that nobody asks about ends when it says so itself: its windows are as long as it had left. Those whose end was
-/// beyond the watch say nothing about it.
+/// A token that nobody asks about ends when it says so itself: its windows are as long as it had left, as far as the probes
+/// can tell. Those that were still open when the watch ended say nothing about it.
 fn own_end(leeway: Duration, views: &[WindowView]) -> Option<Law> {
     let leeway_ns = u64::try_from(leeway.as_nanos()).ok()?;
-    let seen: Vec<(f64, f64)> =
-        views.iter().filter_map(|view| Some((view.middle_ns()?, view.own_end_ns(leeway_ns)?))).collect();
+    let seen: Vec<(f64, f64)> = views
+        .iter()
+        .filter_map(|view| Some((view.nearest_ns(view.own_end_ns(leeway_ns)?)?, view.own_end_ns(leeway_ns)?)))
+        .collect();
     let (ends, own): (Vec<f64>, Vec<f64>) = seen.into_iter().unzip();
     Some(Law {
         name: "each token's own end".to_owned(),
