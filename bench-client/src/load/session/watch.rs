@@ -15,6 +15,10 @@ use futures_util::StreamExt as _;
 use futures_util::future::{Either, select};
 use futures_util::stream::FuturesUnordered;
 
+/// A look takes a microsecond or two. One that took longer than this was interrupted, and most of its time went to whoever
+/// had the processor meanwhile: counted as ours, it would be taken out of a processor time that it is not in.
+const LONGEST_LOOK: Duration = Duration::from_micros(20);
+
 /// Runs the workers of a slice to their end, or drops them at `deadline`. Returns how long a thread that watches was
 /// found to have nothing to do.
 pub(super) async fn join_until<F: Future<Output = ()>>(
@@ -40,7 +44,7 @@ pub(super) async fn join_until<F: Future<Output = ()>>(
                 Either::Right(_) => {
                     let now = Instant::now();
                     if !busy.replace(false) {
-                        idle.set(idle.get() + (now - since));
+                        idle.set(idle.get() + (now - since).min(LONGEST_LOOK));
                     }
                     since = now;
                 }
