@@ -458,6 +458,14 @@ pub struct RevocationPlan {
     pub lifetime: Option<Duration>,
     /// Probes go over connections of these kinds side by side, at least one; the first is the one that is compared.
     pub probes: Vec<ProbeKind>,
+    /// Callers of each kind in whose midst one more credential is revoked, to see whom that cuts off; 0 for none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub bystanders: usize,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde passes a reference
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 impl RevocationPlan {

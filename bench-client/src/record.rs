@@ -221,12 +221,38 @@ pub struct RevocationResult {
     pub lifetime_ns: Option<u64>,
     /// One window per revoked credential, replica and kind of connection.
     pub windows: Vec<RevocationWindow>,
+    /// Whom the revocation of one more credential cut off, by kind; empty where that was not asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blast: Vec<BlastGroup>,
     /// The TLS handshakes of the case; absent without TLS, and in records from before they were counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handshakes: Option<RevocationHandshakes>,
     /// Why there is nothing to revoke (method `none`); then `windows` is empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_applicable: Option<String>,
+}
+
+/// Callers of one kind beside a credential that was revoked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlastGroup {
+    /// Which kind.
+    pub who: Bystander,
+    /// How many there were.
+    pub callers: usize,
+    /// How many of them were refused from then on.
+    pub cut_off: usize,
+}
+
+/// How a caller is related to a credential that is revoked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Bystander {
+    /// It has another principal.
+    Stranger,
+    /// It has another credential of the same principal.
+    SamePrincipal,
+    /// It has the very credential.
+    SameCredential,
 }
 
 /// How long one revoked credential lived on, counted from the acknowledgement of its revocation.

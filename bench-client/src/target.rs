@@ -159,6 +159,18 @@ impl Target {
         issued.map_err(|message| self.request(message))
     }
 
+    /// The same, each to a principal that has no other: to a client of its own, where a client is the principal.
+    ///
+    /// # Errors
+    /// [`TargetError`].
+    pub async fn issue_apart(&self, count: usize) -> Result<Vec<Issued>, TargetError> {
+        let issued = match &self.server {
+            Server::Reference(reference) => reference.issue_apart(count).await,
+            Server::External(external) => external.take(count).await,
+        };
+        issued.map_err(|message| self.request(message))
+    }
+
     /// The authorization server of the variant, where it has one: where requests to it go, and its issuer identifier.
     pub fn authorization_server(&self) -> Option<(&Endpoint, &str)> {
         match &self.server {

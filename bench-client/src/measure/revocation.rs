@@ -6,6 +6,8 @@
 //! case, never revoked, is probed beside them: whatever refuses it is the revocations' blast radius. Every TLS handshake
 //! that all of them make is counted, and compared with what the server counted meanwhile.
 
+mod blast;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -83,7 +85,7 @@ pub(super) fn own_lifetime(variant: &Variant) -> Option<Duration> {
 pub(super) async fn measure(
     case: &Case,
     place: Place,
-    target: &Target,
+    (target, variant): (&Target, &Variant),
     prepared: Prepared,
     settings: &RevocationPlan,
     seed: u64,
@@ -139,6 +141,12 @@ pub(super) async fn measure(
                 record.warnings.push(format!("{n} probes of the credential that was not revoked brought no judgement"));
             }
             record.warnings.extend(coarse(&result.windows, settings));
+            if settings.bystanders > 0 {
+                match blast::measure(target, variant, settings).await {
+                    Ok(groups) => result.blast = groups,
+                    Err(reason) => record.invalid.push(format!("whom a revocation cuts off is not known: {reason}")),
+                }
+            }
         }
     }
     record.measured = Measured::Revocation(result);
@@ -151,6 +159,7 @@ fn empty_result(settings: &RevocationPlan, lifetime: Option<Duration>) -> Revoca
         probe_interval_ns: settings.probe_interval.as_nanos() as u64,
         lifetime_ns: lifetime.map(|lifetime| lifetime.as_nanos() as u64),
         windows: Vec::new(),
+        blast: Vec::new(),
         handshakes: None,
         not_applicable: None,
     }
@@ -335,6 +344,7 @@ mod tests {
             watch: 500 * MS,
             lifetime: None,
             probes: vec![ProbeKind::Reused],
+            bystanders: 0,
         }
     }
 

@@ -53,6 +53,7 @@ pub(super) fn plan() -> Plan {
         lifetime: None,
         at_a_time: 8,
         probes: vec![ProbeKind::Reused],
+        bystanders: 0,
     };
     let measurement = |name: &str, kind| Measurement { name: name.to_owned(), point: None, kind };
     Plan {
@@ -107,6 +108,7 @@ pub(super) fn revocation_record(case: &str, round: u32, start: u32) -> Record {
             probe_interval_ns: 1,
             lifetime_ns: None,
             windows: Vec::new(),
+            blast: Vec::new(),
             handshakes: None,
             not_applicable: None,
         }),

@@ -213,7 +213,10 @@ async fn revocations(
             prepared.push((place, case, server, revocation::prepare(&server.target, server.variant, settings).await?));
         }
         let running = prepared.into_iter().map(|(place, case, server, prepared)| async move {
-            (place.case, revocation::measure(case, place, &server.target, prepared, settings, plan.seed).await)
+            (
+                place.case,
+                revocation::measure(case, place, (&server.target, server.variant), prepared, settings, plan.seed).await,
+            )
         });
         Ok::<_, TargetError>(all(running).await)
     };

@@ -249,6 +249,7 @@ mod tests {
             watch: 500 * MS,
             lifetime: None,
             probes: vec![ProbeKind::Reused],
+            bystanders: 0,
         }
     }
 

@@ -77,7 +77,7 @@ const CONNECTIONS: &[(&str, ConnectionKind)] =
     &[("reused", ConnectionKind::Reused), ("fresh", ConnectionKind::Fresh), ("resumed", ConnectionKind::Resumed)];
 
 /// Keys of one kind or another, which cannot be judged while the kind is not known.
-const KEYS_OF_KINDS: [&str; 25] = [
+const KEYS_OF_KINDS: [&str; 26] = [
     "load",
     "objective",
     "connections",
@@ -103,6 +103,7 @@ const KEYS_OF_KINDS: [&str; 25] = [
     "fault",
     "lasts",
     "revoked",
+    "bystanders",
 ];
 
 /// Short enough that drift hits all cases alike, long enough to hold hundreds of requests.
@@ -346,6 +347,7 @@ fn read_revocation(section: &mut Section<'_>) -> Option<RevocationPlan> {
         watch: watch?,
         lifetime,
         probes,
+        bystanders: section.or("bystanders", 0, whole(0..=100)),
     };
     if plan.probe_interval > plan.watch {
         let (interval, watch) = (show(plan.probe_interval), show(plan.watch));

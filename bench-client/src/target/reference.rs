@@ -248,6 +248,17 @@ impl Reference {
         }
     }
 
+    /// The same, each to a principal of its own.
+    pub(super) async fn issue_apart(&self, count: usize) -> Result<Vec<Issued>, String> {
+        let Some(authorization) = &self.authorization else { return self.issue(count, None).await };
+        let mut issued = Vec::with_capacity(count);
+        for _ in 0..count {
+            let client = authorization.register(None).await?;
+            issued.extend(authorization.issuer.tokens(&client, 1, READ_SCOPE).await?);
+        }
+        Ok(issued)
+    }
+
     pub(super) fn authorization_server(&self) -> Option<(&Endpoint, &str)> {
         let authorization = self.authorization.as_ref()?;
         Some((&authorization.endpoint, &authorization.identifier))

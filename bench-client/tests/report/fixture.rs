@@ -147,6 +147,7 @@ fn measurements() -> Vec<Measurement> {
             lifetime: Some(seconds(10)),
             at_a_time: trials,
             probes: vec![ProbeKind::Reused],
+            bystanders: 0,
         }),
     };
     vec![
@@ -319,6 +320,7 @@ fn revocations(cost: &Cost, plan: &RevocationPlan, start: u32) -> RevocationResu
         probe_interval_ns: probe_ns,
         lifetime_ns: matches!(cost.revocation, Lives::UntilExpiry).then_some(10_000 * MS),
         windows: if nothing { Vec::new() } else { (0..plan.trials as u64).map(window).collect() },
+        blast: Vec::new(),
         handshakes: None,
         not_applicable: nothing.then(|| "nothing to revoke".to_owned()),
     }

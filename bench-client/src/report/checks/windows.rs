@@ -267,6 +267,7 @@ mod tests {
             lifetime: None,
             at_a_time: 1,
             probes: vec![crate::plan::ProbeKind::Reused],
+            bystanders: 0,
         };
         let period = Duration::from_secs(2);
         let even: Vec<RevocationWindow> = (0..24).map(|i| window(1 + i * 83, None)).collect();
