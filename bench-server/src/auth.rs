@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::request::Parts;
@@ -16,6 +16,7 @@ use crate::config::{MethodConfig, Profile};
 use crate::contract::{IssueRequest, Issued, Material};
 use crate::credential::x509::ClientIdentity;
 use crate::issuer::authorization_server::AuthorizationServer;
+use crate::issuer::ca::{CaError, OcspResponder};
 use crate::telemetry::Meter;
 
 pub mod api_key;
@@ -45,6 +46,15 @@ pub struct Connection {
     pub peer: SocketAddr,
     /// The client's verified certificate, on listeners that ask for one.
     pub client: Option<Arc<ClientIdentity>>,
+    /// Set once a request of this connection was accepted after the certificate's issuer had been asked about it.
+    pub(crate) asked: OnceLock<()>,
+}
+
+impl Connection {
+    /// One on which nothing was asked yet.
+    pub fn new(peer: SocketAddr, client: Option<Arc<ClientIdentity>>) -> Self {
+        Self { peer, client, asked: OnceLock::new() }
+    }
 }
 
 /// Who the server decided the caller is.
@@ -242,7 +252,7 @@ impl Method {
             Self::Basic(method) => method.authenticate(request).await,
             Self::Jwt(method) => method.authenticate(request),
             Self::OAuth2(method) => method.authenticate(request).await,
-            Self::Mtls(method) => method.authenticate(request),
+            Self::Mtls(method) => method.authenticate(request).await,
         }
     }
 
@@ -313,6 +323,17 @@ impl Method {
         match self {
             Self::Mtls(method) => Some(method.client_certificates()),
             _ => None,
+        }
+    }
+
+    /// The OCSP responder of the method's CA, where one is configured.
+    ///
+    /// # Errors
+    /// When the CA's certificate cannot be read.
+    pub(crate) fn ocsp_responder(&self) -> Result<Option<OcspResponder>, CaError> {
+        match self {
+            Self::Mtls(method) => method.ocsp_responder().transpose(),
+            _ => Ok(None),
         }
     }
 

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 mod mtls;
 mod store;
 
-pub use mtls::{CertificateKey, ChainLength, MtlsConfig};
+pub use mtls::{CertificateKey, ChainLength, MtlsConfig, OcspConfig, OcspPolicy};
 pub use store::{Follow, Push, RemoteStore, StoreConfig, StoreUrl};
 
 /// The identifier of the protected resource: what `aud` of a token must contain (RFC 7519 §4.1.3).
@@ -90,6 +90,10 @@ pub struct ListenerConfig {
     /// Whether the authorization server's endpoints are mounted here.
     #[serde(default)]
     pub authorization_server: bool,
+    /// The profile of method `mtls` whose CA answers OCSP requests here. Such a listener carries nothing else and is in
+    /// plaintext: answers are signed, and whoever asks must not need a certificate to be checked for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ocsp_responder: Option<String>,
 }
 
 /// What carries HTTP.

@@ -252,7 +252,7 @@ pub struct Counters {
     pub requests: u64,
     /// Requests that an authenticator accepted.
     pub accepted: u64,
-    /// Reads of a credential store: memory, SQLite, deny-list, or an introspection over HTTP.
+    /// Reads of a credential store: memory, SQLite, deny-list, or an introspection or OCSP question over HTTP.
     pub store_lookups: u64,
     /// Writes to a credential store.
     pub store_writes: u64,
@@ -268,6 +268,12 @@ pub struct Counters {
     pub jwks_fetches: u64,
     /// Introspection requests sent (also counted as lookups).
     pub introspections: u64,
+    /// Questions to an OCSP responder (also counted as lookups).
+    pub ocsp_questions: u64,
+    /// Those of them that brought no answer that could be used.
+    pub ocsp_unanswered: u64,
+    /// Requests accepted although nobody had said that the certificate is good, because the policy is soft: an alarm.
+    pub ocsp_accepted_unanswered: u64,
     /// TCP connections accepted on the listeners.
     pub connections_accepted: u64,
     /// Full TLS handshakes completed.
@@ -305,6 +311,9 @@ impl Counters {
             hash_calls: self.hash_calls - earlier.hash_calls,
             jwks_fetches: self.jwks_fetches - earlier.jwks_fetches,
             introspections: self.introspections - earlier.introspections,
+            ocsp_questions: self.ocsp_questions - earlier.ocsp_questions,
+            ocsp_unanswered: self.ocsp_unanswered - earlier.ocsp_unanswered,
+            ocsp_accepted_unanswered: self.ocsp_accepted_unanswered - earlier.ocsp_accepted_unanswered,
             connections_accepted: self.connections_accepted - earlier.connections_accepted,
             handshakes_full: self.handshakes_full - earlier.handshakes_full,
             handshakes_resumed: self.handshakes_resumed - earlier.handshakes_resumed,

@@ -1,8 +1,9 @@
-//! What credentials are made of: key format, password hashes, JWS, X.509.
+//! What credentials are made of: key format, password hashes, JWS, X.509, OCSP.
 
 pub(crate) mod base62;
 pub mod digest;
 pub mod jws;
 pub mod key;
+pub(crate) mod ocsp;
 pub mod password;
 pub mod x509;

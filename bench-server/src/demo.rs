@@ -76,6 +76,7 @@ fn configuration(state_dir: PathBuf, port: u16, mtls_port: u16) -> ServerConfig 
         key_exchange: None,
         profiles,
         authorization_server: false,
+        ocsp_responder: None,
     };
     let main = vec![
         profile(MethodConfig::None),

@@ -7,6 +7,7 @@ pub(crate) mod accept;
 pub(crate) mod bind;
 pub(crate) mod http;
 mod json;
+mod ocsp;
 pub(crate) mod problem;
 pub(crate) mod route;
 mod socket;

@@ -24,7 +24,7 @@ use crate::config::{ChainLength, ListenerConfig, MethodConfig, MtlsConfig, Serve
 use crate::contract::{Ready, ReadyListener};
 use crate::control::{Administration, ControlSocket};
 use crate::issuer::authorization_server::AuthorizationServer;
-use crate::issuer::ca::CertificateAuthority;
+use crate::issuer::ca::{CertificateAuthority, OcspResponder};
 use crate::net::accept::{self, Listener};
 use crate::net::bind::{self, Bound};
 use crate::net::route::{Route, Site};
@@ -220,6 +220,7 @@ impl Server {
         let socket = ControlSocket::bind(&config.state_dir)?;
         let mut sockets = bind_listeners(&mut config)?;
         let ready_listeners: Vec<_> = config.listeners.iter().map(describe).collect();
+        find_responders(&mut config, &ready_listeners);
 
         let clock = Clock::new(config.clock);
         let meter = Arc::new(Meter::default());
@@ -244,6 +245,7 @@ impl Server {
             .listeners
             .iter()
             .map(|listener| {
+                let ocsp_responder = ocsp_responder(listener, &methods)?;
                 let site = Site {
                     routes: listener
                         .profiles
@@ -251,6 +253,7 @@ impl Server {
                         .map(|profile| Route::new(profile, methods[&profile.name].clone()))
                         .collect(),
                     authorization_server: authorization_server.clone().filter(|_| listener.authorization_server),
+                    ocsp_responder,
                     clock: clock.clone(),
                     meter: meter.clone(),
                 };
@@ -389,6 +392,33 @@ fn describe(listener: &ListenerConfig) -> ReadyListener {
     let bound = || format!("{scheme}://{}", SocketAddr::new(host, listener.bind.port()));
     let url = listener.public_url.clone().unwrap_or_else(bound);
     ReadyListener { name: listener.name.clone(), address: listener.bind, url }
+}
+
+/// Writes into each profile that asks the OCSP responder of this process where that listens.
+fn find_responders(config: &mut ServerConfig, listeners: &[ReadyListener]) {
+    let carried = config.listeners.iter().zip(listeners).filter_map(|(listener, ready)| {
+        let profile = listener.ocsp_responder.clone()?;
+        Some((profile, format!("{}/", ready.url)))
+    });
+    let urls: BTreeMap<String, String> = carried.collect();
+    for profile in config.listeners.iter_mut().flat_map(|listener| &mut listener.profiles) {
+        if let MethodConfig::Mtls(MtlsConfig { ocsp: Some(ocsp), .. }) = &mut profile.method
+            && ocsp.url.is_none()
+        {
+            ocsp.url = urls.get(&profile.name).cloned();
+        }
+    }
+}
+
+fn ocsp_responder(
+    listener: &ListenerConfig,
+    methods: &BTreeMap<String, Arc<Method>>,
+) -> Result<Option<Arc<OcspResponder>>, StartError> {
+    let Some(profile) = &listener.ocsp_responder else { return Ok(None) };
+    let responder = methods[profile].ocsp_responder();
+    let responder = responder
+        .map_err(|error| StartError::state(format!("answer OCSP on listener \"{}\"", listener.name), error))?;
+    Ok(Some(Arc::new(responder.expect("validation leaves profiles that have one"))))
 }
 
 type Certificate = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);

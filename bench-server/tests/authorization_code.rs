@@ -33,6 +33,7 @@ async fn start(state_dir: &Path, access_token: AccessTokenFormat, validation: To
         key_exchange: None,
         profiles,
         authorization_server,
+        ocsp_responder: None,
     };
     let oauth2 = OAuth2Config::new(validation);
     let profile = Profile {

@@ -81,7 +81,7 @@ impl Subject {
                 client = Some(Arc::new(ClientIdentity::from_der(&leaf)?));
             }
         }
-        let connection = Connection { peer: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)), client };
+        let connection = Connection::new(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)), client);
         Ok(Self { method, head: request.body(())?.into_parts().0, connection, clock })
     }
 
@@ -163,6 +163,7 @@ impl TokenIssuer {
                 key_exchange: None,
                 profiles: Vec::new(),
                 authorization_server: true,
+                ocsp_responder: None,
             }],
             workers: NonZeroUsize::MIN,
             cpus: Vec::new(),

@@ -270,6 +270,7 @@ mod tests {
                 key_exchange: None,
                 profiles: vec![profile],
                 authorization_server: false,
+                ocsp_responder: None,
             };
             start_timeout(&ServerConfig { listeners: vec![listener], ..config(Path::new("/state")) })
         };

@@ -166,6 +166,7 @@ impl Reference {
                 method,
             }],
             authorization_server: false,
+            ocsp_responder: None,
         };
         let config = ServerConfig { listeners: vec![listener], ..base };
         // The first makes what the others share, in its own folder: if this program is killed, it is removed with that.
@@ -468,6 +469,7 @@ impl Authorization {
             key_exchange: None,
             profiles: Vec::new(),
             authorization_server: true,
+            ocsp_responder: None,
         };
         let config =
             ServerConfig { listeners: vec![listener], authorization_server: Some(settings.clone()), ..base.clone() };

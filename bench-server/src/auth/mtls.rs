@@ -4,7 +4,12 @@
 //! every request from memory: the end of the certificate, and whether its serial number is on the current CRL. A
 //! revocation therefore takes effect within one reload interval, on new and on open connections, and on resumed sessions
 //! where the configuration allows them. Whoever switches that off (`recheck`) can measure what then survives.
+//!
+//! Instead of CRLs, or beside them, the CA can be asked by OCSP. That takes a network's time and must not hold up a
+//! handshake, so it is part of the authenticator call: in every request, or in a connection's first where the others do
+//! not check again. With neither, certificates are short-lived: a revocation is recorded, and nobody looks.
 
+mod ocsp;
 mod revocation;
 mod verifier;
 
@@ -13,13 +18,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use self::ocsp::{Issuer, Ocsp};
 use self::revocation::Status;
 use self::verifier::Verifier;
 use crate::auth::{AdminError, BuildError, Cause, ClientCertificates, Environment, Principal, Rejection, Request};
-use crate::config::{CertificateKey, MtlsConfig, READ_SCOPE};
+use crate::clock::UnixTime;
+use crate::config::{CertificateKey, MtlsConfig, OcspConfig, READ_SCOPE};
 use crate::contract::{IssueRequest, Issued, Material};
-use crate::credential::x509;
-use crate::issuer::ca::{CaError, CertificateAuthority};
+use crate::credential::x509::{self, ClientIdentity};
+use crate::issuer::ca::{CaError, CertificateAuthority, OcspResponder};
 use crate::store::file;
 use crate::telemetry::Meter;
 
@@ -38,7 +45,12 @@ pub struct Mtls {
     key: CertificateKey,
     recheck: bool,
     resumption: bool,
-    crl_reload: Duration,
+    /// Absent where no CRL is looked at.
+    crl_reload: Option<Duration>,
+    /// Absent where nobody is asked.
+    ocsp: Option<Ocsp>,
+    /// How long the answers of this CA are good for, where it has a responder.
+    ocsp_validity: Option<Duration>,
     next_client: Arc<AtomicU64>,
     meter: Arc<Meter>,
 }
@@ -55,39 +67,44 @@ impl Mtls {
         )
         .map_err(|error| state("client CA", error))?;
         authority.fill_crl(config.crl_population).map_err(|error| state("client CA", error))?;
-        let verifier = Verifier::new(&authority, environment.clock.clone()).map_err(|error| state("CRLs", error))?;
-        let (authority, verifier) = (Arc::new(authority), Arc::new(verifier));
-        tokio::spawn(follow_crls(Arc::downgrade(&authority), Arc::downgrade(&verifier), config.crl_reload));
+        let verifier = Verifier::new(&authority, environment.clock.clone(), config.crl_reload.is_some());
+        let (authority, verifier) = (Arc::new(authority), Arc::new(verifier.map_err(|error| state("CRLs", error))?));
+        if let Some(interval) = config.crl_reload {
+            tokio::spawn(follow_crls(Arc::downgrade(&authority), Arc::downgrade(&verifier), interval));
+        }
+        let ocsp =
+            config.ocsp.as_ref().map(|ocsp| asking(name, ocsp, &authority, &verifier, environment)).transpose()?;
         Ok(Self {
             next_client: Arc::new(AtomicU64::new(authority.issued() as u64)),
             authority,
             verifier,
             identity_prefix: format!("spiffe://{}/", config.trust_domain),
             scopes: READ_SCOPE.into(),
-            lifetime: config.certificate_lifetime,
+            lifetime: config.lifetime(),
             key: config.key,
             recheck: config.recheck,
             resumption: config.resumption,
             crl_reload: config.crl_reload,
+            ocsp,
+            ocsp_validity: config.ocsp.as_ref().map(|ocsp| ocsp.validity),
             meter: environment.meter.clone(),
         })
     }
 
-    pub(crate) fn authenticate(&self, request: &Request<'_>) -> Result<Principal, Rejection> {
-        let identity = request.connection.client.as_ref().ok_or(Rejection::Missing)?;
+    pub(crate) async fn authenticate(&self, request: &Request<'_>) -> Result<Principal, Rejection> {
+        let connection = request.connection;
+        let identity = connection.client.as_ref().ok_or(Rejection::Missing)?;
         // `notAfter` belongs to the lifetime (RFC 5280 §4.1.2.5) and counts whole seconds.
         if request.now.as_secs() > identity.not_after.as_secs() {
             return Err(Rejection::Invalid(Cause::Expired));
         }
-        // Not counted as a store lookup: the revoked serials came with the CRL, nothing is read for this request.
         if self.recheck {
-            match self.verifier.current().status(&identity.issuer, &identity.serial, request.now) {
-                Status::Good => {}
-                Status::Revoked => return Err(Rejection::Invalid(Cause::Revoked)),
-                Status::Unknown => {
-                    return Err(Rejection::Unavailable { dependency: "crl", retry_after: self.crl_reload });
-                }
-            }
+            self.look_up(identity, request.now)?;
+        }
+        if let Some(ocsp) = self.ocsp.as_ref().filter(|_| self.recheck || connection.asked.get().is_none()) {
+            ocsp.check(identity, request.now).await?;
+            // Others on the same connection may have been accepted meanwhile.
+            let _ = connection.asked.set(());
         }
         if !identity.spiffe_id.starts_with(&self.identity_prefix) {
             return Err(Rejection::Forbidden("client-identity-not-allowed"));
@@ -97,6 +114,17 @@ impl Mtls {
             scopes: self.scopes.clone(),
             credential_id: identity.serial.clone(),
         })
+    }
+
+    /// Looks a certificate up in the CRLs of the moment. Not counted as a store lookup: the revoked serials came with the
+    /// CRL, nothing is read for this request.
+    fn look_up(&self, identity: &ClientIdentity, now: UnixTime) -> Result<(), Rejection> {
+        let (Some(current), Some(reload)) = (self.verifier.current(), self.crl_reload) else { return Ok(()) };
+        match current.status(&identity.issuer, &identity.serial, now) {
+            Status::Good => Ok(()),
+            Status::Revoked => Err(Rejection::Invalid(Cause::Revoked)),
+            Status::Unknown => Err(Rejection::Unavailable { dependency: "crl", retry_after: reload }),
+        }
     }
 
     pub(crate) async fn issue(&self, request: &IssueRequest) -> Result<Vec<Issued>, AdminError> {
@@ -149,7 +177,8 @@ impl Mtls {
             .map_err(|error| AdminError::Store(error.to_string()))
     }
 
-    /// Takes back one certificate by its serial number; returns once the CRL that says so is published.
+    /// Takes back one certificate by its serial number; returns once the CRL that says so is published, from which the
+    /// OCSP responder answers too.
     pub(crate) async fn revoke(&self, serial: &str) -> Result<(), AdminError> {
         let (authority, verifier, wanted) = (self.authority.clone(), self.verifier.clone(), serial.to_owned());
         self.meter.store_writes.add();
@@ -161,16 +190,50 @@ impl Mtls {
         };
         let revoked = tokio::task::spawn_blocking(revoke).await;
         match revoked.map_err(|_| AdminError::Store("the thread that signed the CRL stopped".to_owned()))? {
-            Ok(true) => Ok(()),
+            Ok(true) => {
+                if let Some(ocsp) = &self.ocsp {
+                    ocsp.forget(serial);
+                }
+                Ok(())
+            }
             Ok(false) => Err(AdminError::NotFound(format!("certificate {serial:?}"))),
             Err(error) => Err(AdminError::Store(error.to_string())),
         }
+    }
+
+    /// Answers OCSP requests about this profile's certificates, where it is configured.
+    pub(crate) fn ocsp_responder(&self) -> Option<Result<OcspResponder, CaError>> {
+        self.ocsp_validity.map(|validity| OcspResponder::new(self.authority.clone(), validity))
     }
 
     /// How this profile's listener asks for certificates; the verifier follows the CRL files by itself.
     pub(crate) fn client_certificates(&self) -> ClientCertificates {
         ClientCertificates { verifier: self.verifier.clone(), resumption: self.resumption }
     }
+}
+
+/// Asks the responder about leaves of the CA that signs them.
+fn asking(
+    name: &str,
+    config: &OcspConfig,
+    authority: &CertificateAuthority,
+    verifier: &Verifier,
+    environment: &Environment,
+) -> Result<Ocsp, BuildError> {
+    let wrong = |what: String| BuildError::Config(format!("profile {name:?}: ocsp.{what}"));
+    let possible = Duration::from_millis(1)..=OcspConfig::LONGEST_VALIDITY;
+    if !possible.contains(&config.validity) {
+        return Err(wrong(format!("validity is {:?}; {possible:?} is possible", config.validity)));
+    }
+    let url = config.url.as_deref().ok_or_else(|| {
+        wrong("url is missing, and no listener of this process answers OCSP requests about the profile".to_owned())
+    })?;
+    if !url::Url::parse(url).is_ok_and(|url| url.scheme() == "http") {
+        return Err(wrong(format!("url is {url:?}; OCSP goes over plain HTTP, like \"http://127.0.0.1:8080/\"")));
+    }
+    let issuer = Issuer::new(authority.leaves_issuer().clone(), *verifier.algorithms());
+    let issuer = issuer.map_err(|error| state("the CA's certificate", error))?;
+    Ocsp::new(url, config, issuer, environment.clock.clone(), environment.meter.clone())
 }
 
 /// Looks at the CRL files every `interval` from a random phase on, as independent validators would, and has those
@@ -201,16 +264,25 @@ async fn follow_crls(authority: Weak<CertificateAuthority>, verifier: Weak<Verif
 }
 
 fn check_config(name: &str, config: &MtlsConfig) -> Result<(), BuildError> {
-    let problem = if config.crl_reload.is_zero() {
+    let (reload, lifetime) = (config.crl_reload, config.lifetime());
+    let problem = if reload.is_some_and(|reload| reload.is_zero()) {
         "crl_reload is 0; give the time between two looks at the CRL files, like 1s".to_owned()
-    } else if config.crl_reload > config.crl_validity / 4 {
+    } else if let Some(reload) = reload.filter(|reload| *reload > config.crl_validity / 4) {
         format!(
-            "crl_reload {:?} is over a quarter of crl_validity {:?}; a CRL could end between two looks",
-            config.crl_reload, config.crl_validity
+            "crl_reload {reload:?} is over a quarter of crl_validity {:?}; a CRL could end between two looks",
+            config.crl_validity
         )
-    } else if !CertificateAuthority::LIFETIMES.contains(&config.certificate_lifetime) {
-        let possible = CertificateAuthority::LIFETIMES;
-        format!("certificate_lifetime is {:?}; {possible:?} is possible", config.certificate_lifetime)
+    } else if config.is_short_lived() && config.certificate_lifetime.is_none_or(|it| it > MtlsConfig::LONGEST_UNREVOKED)
+    {
+        format!(
+            "neither crl_reload nor ocsp, so certificates live until they end; write one of them, or a \
+             certificate_lifetime of at most {:?}",
+            MtlsConfig::LONGEST_UNREVOKED
+        )
+    } else if config.crl_population > 0 && reload.is_none() {
+        "crl_population without crl_reload, so nobody looks at the CRL; leave it out".to_owned()
+    } else if !CertificateAuthority::LIFETIMES.contains(&lifetime) {
+        format!("certificate_lifetime is {lifetime:?}; {:?} is possible", CertificateAuthority::LIFETIMES)
     } else if !x509::is_trust_domain(&config.trust_domain) {
         format!("trust_domain {:?} is not a SPIFFE trust domain, like \"authbench.test\"", config.trust_domain)
     } else if config.crl_population > MtlsConfig::MAX_CRL_POPULATION {

@@ -18,7 +18,7 @@ use crate::issuer::authorization_server::AuthorizationServer;
 use crate::store::distance::Distance;
 
 mod discovery;
-mod http;
+pub(super) mod http;
 mod introspection;
 mod keys;
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Client certificates: which are issued, and how a listener learns that one was taken back.
+//! Client certificates: which are issued, and how a server learns that one was taken back, if at all.
 
 use std::time::Duration;
 
@@ -7,18 +7,25 @@ use serde::{Deserialize, Serialize};
 use super::is_empty;
 
 /// Client certificates from the server's own CA.
+///
+/// What was taken back is looked up in CRLs, or asked for by OCSP, or both. With neither a certificate lives until
+/// `notAfter`, whoever revokes it: short-lived certificates, whose lifetime is then written out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MtlsConfig {
-    /// Time between two looks at the CRL files.
-    #[serde(with = "humantime_serde")]
-    pub crl_reload: Duration,
+    /// Time between two looks at the CRL files; absent means that no CRL is looked at.
+    #[serde(with = "humantime_serde", default, skip_serializing_if = "Option::is_none")]
+    pub crl_reload: Option<Duration>,
     /// `nextUpdate` − `thisUpdate` of issued CRLs (RFC 5280 §5.1.2.5); a CRL past it is refused.
     #[serde(with = "humantime_serde", default = "MtlsConfig::default_crl_validity")]
     pub crl_validity: Duration,
-    /// Lifetime of client certificates.
-    #[serde(with = "humantime_serde", default = "MtlsConfig::default_certificate_lifetime")]
-    pub certificate_lifetime: Duration,
+    /// How leaves are asked about by OCSP; absent means that they are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ocsp: Option<OcspConfig>,
+    /// Lifetime of client certificates. Absent means [`MtlsConfig::default_certificate_lifetime`]; not to be left out, and
+    /// at most [`MtlsConfig::LONGEST_UNREVOKED`], where neither CRL nor OCSP is looked at.
+    #[serde(with = "humantime_serde", default, skip_serializing_if = "Option::is_none")]
+    pub certificate_lifetime: Option<Duration>,
     /// SPIFFE trust domain of accepted identities.
     #[serde(default = "MtlsConfig::default_trust_domain")]
     pub trust_domain: String,
@@ -45,12 +52,26 @@ impl MtlsConfig {
     /// Largest `crl_population`: a CRL of 35 MB, which each revocation signs anew.
     pub const MAX_CRL_POPULATION: usize = 1_000_000;
 
+    /// Longest `certificate_lifetime` of certificates that nobody can take back.
+    pub const LONGEST_UNREVOKED: Duration = Duration::from_secs(86_400);
+
     /// CRLs looked at every `crl_reload`, and all else by default.
     pub fn new(crl_reload: Duration) -> Self {
+        Self { crl_reload: Some(crl_reload), ..Self::short_lived(Self::default_certificate_lifetime()) }
+    }
+
+    /// Leaves asked about by OCSP and looked up in no CRL, and all else by default.
+    pub fn by_ocsp(ocsp: OcspConfig) -> Self {
+        Self { ocsp: Some(ocsp), ..Self::short_lived(Self::default_certificate_lifetime()) }
+    }
+
+    /// Certificates of that lifetime that nobody looks up or asks about, and all else by default.
+    pub fn short_lived(certificate_lifetime: Duration) -> Self {
         Self {
-            crl_reload,
+            crl_reload: None,
             crl_validity: Self::default_crl_validity(),
-            certificate_lifetime: Self::default_certificate_lifetime(),
+            ocsp: None,
+            certificate_lifetime: Some(certificate_lifetime),
             trust_domain: Self::default_trust_domain(),
             crl_population: 0,
             key: CertificateKey::default(),
@@ -58,6 +79,16 @@ impl MtlsConfig {
             recheck: true,
             resumption: false,
         }
+    }
+
+    /// Whether a certificate lives until its end, because nobody looks whether it was taken back.
+    pub fn is_short_lived(&self) -> bool {
+        self.crl_reload.is_none() && self.ocsp.is_none()
+    }
+
+    /// Lifetime of client certificates, written out or not.
+    pub fn lifetime(&self) -> Duration {
+        self.certificate_lifetime.unwrap_or_else(Self::default_certificate_lifetime)
     }
 
     fn yes() -> bool {
@@ -84,6 +115,45 @@ impl MtlsConfig {
     pub fn default_trust_domain() -> String {
         "authbench.test".to_owned()
     }
+}
+
+/// Questions about leaves to an OCSP responder (RFC 6960).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OcspConfig {
+    /// Where the responder is, `http://…`. Absent means in this process, on the listener whose `ocsp_responder` names the
+    /// profile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// How long an answer is good for: what the responder of this CA gives as `nextUpdate`, and the longest that an answer
+    /// is kept, never past its own `nextUpdate`. At most [`OcspConfig::LONGEST_VALIDITY`].
+    #[serde(with = "humantime_serde")]
+    pub validity: Duration,
+    /// What a certificate is worth that nobody could be asked about.
+    #[serde(default)]
+    pub policy: OcspPolicy,
+}
+
+impl OcspConfig {
+    /// Longest `validity`: a revoked certificate would be accepted for as long.
+    pub const LONGEST_VALIDITY: Duration = Duration::from_secs(7 * 86_400);
+
+    /// The responder of the same process, its answers kept so long, and nobody accepted without one.
+    pub fn new(validity: Duration) -> Self {
+        Self { url: None, validity, policy: OcspPolicy::default() }
+    }
+}
+
+/// What happens when OCSP brings no answer that can be used: none at all, or one that is forged, stale or about another
+/// certificate.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OcspPolicy {
+    /// Nobody is accepted: 503.
+    #[default]
+    Hard,
+    /// The certificate is accepted, counted and logged. Whoever can keep the answer from arriving then undoes revocations.
+    Soft,
 }
 
 /// The key of a client certificate.

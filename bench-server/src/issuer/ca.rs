@@ -14,6 +14,7 @@
 
 mod authority;
 mod crl;
+mod ocsp;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -32,9 +33,11 @@ use rcgen::{
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
+pub use self::ocsp::{OcspAnswer, OcspResponder};
+
 use self::authority::Authority;
 use self::crl::PublishedCrl;
-use crate::clock::Clock;
+use crate::clock::{Clock, UnixTime};
 use crate::config::{CertificateKey, ChainLength};
 use crate::contract::Secret;
 use crate::credential::x509;
@@ -62,6 +65,22 @@ struct Ledger {
     crls: Vec<PublishedCrl>,
     /// Serial numbers of leaves, hexadecimal.
     issued: HashSet<String>,
+    /// Length of the file that they were read from.
+    issued_bytes: u64,
+}
+
+/// What the records say of a serial number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CertificateStatus {
+    /// Issued, and not taken back.
+    Good,
+    /// Taken back.
+    Revoked {
+        /// When.
+        since: UnixTime,
+    },
+    /// Never issued here.
+    Unknown,
 }
 
 /// A client certificate with its key, handed out once.
@@ -99,7 +118,8 @@ impl CertificateAuthority {
         let chain = authority::open_chain(dir, now, length)?;
         let crls = chain.iter().map(|ca| PublishedCrl::open(crl_file(dir, ca), ca, now, crl_validity));
         let crls = crls.collect::<Result<_, _>>()?;
-        let ledger = Ledger { crls, issued: read_issued(&dir.join("issued.txt"))? };
+        let (issued, issued_bytes) = read_issued(&dir.join("issued.txt"))?;
+        let ledger = Ledger { crls, issued, issued_bytes };
         let authority = Self { dir: dir.to_owned(), clock, crl_validity, chain, ledger: Mutex::new(ledger) };
         authority.renew_crls()?;
         Ok(authority)
@@ -113,6 +133,11 @@ impl CertificateAuthority {
     /// The root certificate.
     pub fn root_certificate(&self) -> &CertificateDer<'static> {
         &self.chain[0].certificate
+    }
+
+    /// The certificate of the CA that signs leaves.
+    pub fn leaves_issuer(&self) -> &CertificateDer<'static> {
+        &self.chain[self.chain.len() - 1].certificate
     }
 
     /// The CAs from the root down: certificate, and DER file with its CRL, which says what of it is revoked.
@@ -185,6 +210,37 @@ impl CertificateAuthority {
         let (ca, crl) = self.leaves_ca(&mut ledger);
         crl.revoke(serial, ca, self.clock.now(), self.crl_validity)?;
         Ok(true)
+    }
+
+    /// What is known of the serial number of a leaf, in whichever process it was issued or revoked.
+    ///
+    /// # Errors
+    /// When the records cannot be read.
+    pub fn status(&self, serial: &str) -> Result<CertificateStatus, CaError> {
+        let mut ledger = self.lock();
+        let (_, crl) = self.leaves_ca(&mut ledger);
+        crl.catch_up()?;
+        if let Some(since) = crl.revoked_since(serial) {
+            return Ok(CertificateStatus::Revoked { since });
+        }
+        if !ledger.issued.contains(serial) {
+            self.catch_up_with_issued(&mut ledger)?;
+        }
+        let known = ledger.issued.contains(serial);
+        Ok(if known { CertificateStatus::Good } else { CertificateStatus::Unknown })
+    }
+
+    /// Takes over what other processes have issued since. Cheap when there is nothing.
+    fn catch_up_with_issued(&self, ledger: &mut Ledger) -> Result<(), CaError> {
+        let path = self.dir.join("issued.txt");
+        // The file only grows.
+        if std::fs::metadata(&path).is_ok_and(|file| file.len() == ledger.issued_bytes) {
+            return Ok(());
+        }
+        let (issued, bytes) = read_issued(&path)?;
+        ledger.issued.extend(issued);
+        ledger.issued_bytes = bytes;
+        Ok(())
     }
 
     /// Revokes a CA of the chain, and so every leaf, in the CRL of the one above it; `place` 1 is below the root.
@@ -286,10 +342,12 @@ impl fmt::Debug for CertificateAuthority {
     }
 }
 
-fn read_issued(path: &Path) -> Result<HashSet<String>, CaError> {
+/// The serial numbers in a file, and its length.
+fn read_issued(path: &Path) -> Result<(HashSet<String>, u64), CaError> {
     let text = file::read_private(path).map_err(|error| CaError(format!("{}: {error}", path.display())))?;
     let text = text.unwrap_or_default();
-    Ok(String::from_utf8_lossy(&text).lines().map(str::to_owned).collect())
+    let serials = String::from_utf8_lossy(&text).lines().map(str::to_owned).collect();
+    Ok((serials, text.len() as u64))
 }
 
 fn crl_file(dir: &Path, ca: &Authority) -> PathBuf {

@@ -194,7 +194,7 @@ fn is_refusal(error: &io::Error) -> bool {
 }
 
 fn caller(peer: SocketAddr, client: Option<Arc<ClientIdentity>>, without_identity: bool) -> Caller {
-    Caller { connection: Connection { peer, client }, without_identity, closing: AtomicBool::new(false) }
+    Caller { connection: Connection::new(peer, client), without_identity, closing: AtomicBool::new(false) }
 }
 
 /// Says that nothing more will be sent, and reads until the client has noticed; see [`LINGER`].

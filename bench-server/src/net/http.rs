@@ -228,11 +228,12 @@ mod tests {
         let site = Site {
             routes: vec![Route::new(&profile, Arc::new(Method::None))],
             authorization_server: None,
+            ocsp_responder: None,
             clock: Clock::new(ClockMode::System),
             meter: Arc::default(),
         };
         let caller = Caller {
-            connection: auth::Connection { peer: ([127, 0, 0, 1], 1).into(), client: None },
+            connection: auth::Connection::new(([127, 0, 0, 1], 1).into(), None),
             without_identity: false,
             closing: AtomicBool::new(false),
         };

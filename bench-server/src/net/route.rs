@@ -16,11 +16,13 @@ use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Body;
 
 use super::json;
+use super::ocsp;
 use super::problem::{self, Answer};
 use crate::auth::{self, Method, Principal, Rejection, Scheme};
 use crate::clock::Clock;
 use crate::config::Profile;
 use crate::issuer::authorization_server::AuthorizationServer;
+use crate::issuer::ca::OcspResponder;
 use crate::telemetry::Meter;
 
 /// Largest header block in bytes; a larger one is answered 431 (RFC 6585 §5). hyper is told too, but over HTTP/1 it looks
@@ -30,7 +32,7 @@ pub(super) const MAX_HEADER_BLOCK: u32 = 32 * 1024;
 /// Most fields in a request: the limit that hyper has for HTTP/1, here for HTTP/2 as well.
 const MAX_FIELDS: usize = 100;
 
-/// Largest body of a request to the authorization server, in bytes: its forms are far smaller.
+/// Largest body of a request to the authorization server or an OCSP responder, in bytes: theirs are far smaller.
 const MAX_FORM: usize = 64 * 1024;
 
 /// Longest time that such a body may take to arrive.
@@ -43,6 +45,7 @@ const ALLOWED: &str = "GET, HEAD";
 pub(crate) struct Site {
     pub(crate) routes: Vec<Route>,
     pub(crate) authorization_server: Option<Arc<AuthorizationServer>>,
+    pub(crate) ocsp_responder: Option<Arc<OcspResponder>>,
     pub(crate) clock: Clock,
     pub(crate) meter: Arc<Meter>,
 }
@@ -145,6 +148,12 @@ impl Site {
         }
         if let Some(route) = self.routes.iter().find(|route| route.path == head.uri.path()) {
             return self.protected(route, head, caller).await;
+        }
+        if let Some(responder) = &self.ocsp_responder {
+            return match collect(body).await {
+                Ok(body) => ocsp::answer(responder, Request::from_parts(head, body)).await,
+                Err(answer) => answer,
+            };
         }
         let Some(server) = &self.authorization_server else { return self.unknown(&head, caller).await };
         let mut request = match collect(body).await {
@@ -255,6 +264,7 @@ mod tests {
         Site {
             routes: vec![Route::new(&profile("/whoami"), Arc::new(Method::None))],
             authorization_server: None,
+            ocsp_responder: None,
             clock: Clock::new(ClockMode::System),
             meter: Arc::default(),
         }
@@ -262,7 +272,7 @@ mod tests {
 
     fn caller() -> Caller {
         Caller {
-            connection: auth::Connection { peer: ([127, 0, 0, 1], 1).into(), client: None },
+            connection: auth::Connection::new(([127, 0, 0, 1], 1).into(), None),
             without_identity: false,
             closing: AtomicBool::new(false),
         }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use http::uri::PathAndQuery;
 
-use crate::config::{KeyExchange, ListenerConfig, MethodConfig, Profile, ServerConfig, Transport};
+use crate::config::{HttpVersion, KeyExchange, ListenerConfig, MethodConfig, Profile, ServerConfig, Transport};
 
 /// Everything that is wrong with a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +46,7 @@ pub(crate) fn validate(config: &ServerConfig) -> Result<(), ConfigErrors> {
         }
     }
     check_authorization_server(config, &mut errors);
+    check_responders(config, &mut errors);
     if errors.is_empty() { Ok(()) } else { Err(ConfigErrors(errors)) }
 }
 
@@ -116,6 +117,47 @@ fn check_profile(profile: &Profile, errors: &mut Vec<String>) {
     }
 }
 
+/// A responder has a listener to itself, of which there is one for each profile that needs it.
+fn check_responders(config: &ServerConfig, errors: &mut Vec<String>) {
+    let profiles: Vec<&Profile> = config.listeners.iter().flat_map(|listener| &listener.profiles).collect();
+    let asks = |profile: &Profile| match &profile.method {
+        MethodConfig::Mtls(mtls) => mtls.ocsp.clone(),
+        _ => None,
+    };
+    let mut answered = BTreeSet::new();
+    for listener in &config.listeners {
+        let Some(name) = &listener.ocsp_responder else { continue };
+        let mut error = |what: String| errors.push(format!("listener \"{}\": {what}", listener.name));
+        if !listener.profiles.is_empty() || listener.authorization_server {
+            error(
+                "an ocsp_responder shares its listener with nothing else; move it to a listener of its own".to_owned(),
+            );
+        }
+        if listener.transport != Transport::Plaintext || listener.http != [HttpVersion::Http1] {
+            error(
+                "an ocsp_responder is asked in plaintext over HTTP/1.1, for its answers are signed; write transport = \
+                 \"plaintext\" and http = [\"1.1\"]"
+                    .to_owned(),
+            );
+        }
+        if !profiles.iter().any(|profile| profile.name == *name && asks(profile).is_some()) {
+            error(format!("ocsp_responder is \"{name}\"; name a profile of method mtls that has ocsp"));
+        }
+        if !answered.insert(name) {
+            error(format!("profile \"{name}\" has an ocsp_responder on another listener; keep one"));
+        }
+    }
+    for profile in profiles {
+        if asks(profile).is_some_and(|ocsp| ocsp.url.is_none()) && !answered.contains(&profile.name) {
+            errors.push(format!(
+                "profile \"{0}\": ocsp has no url, and no listener answers for it; write one, or set ocsp_responder = \
+                 \"{0}\" on a plaintext listener",
+                profile.name
+            ));
+        }
+    }
+}
+
 fn check_authorization_server(config: &ServerConfig, errors: &mut Vec<String>) {
     let mounted: Vec<_> = config
         .listeners
@@ -173,6 +215,18 @@ mod tests {
         transport = "tls1.2"
         http = ["1.1"]
         profiles = [{ name = "mtls", path = "/mtls", scope = "read", method = "mtls", crl_reload = "1s" }]
+        [[listeners]]
+        name = "asking"
+        bind = "127.0.0.1:0"
+        transport = "tls1.3"
+        http = ["1.1"]
+        profiles = [{ name = "asks", path = "/asks", scope = "read", method = "mtls", ocsp = { validity = "2s" } }]
+        [[listeners]]
+        name = "answering"
+        bind = "127.0.0.1:0"
+        transport = "plaintext"
+        http = ["1.1"]
+        ocsp_responder = "asks"
     "#;
 
     #[test]
@@ -201,6 +255,16 @@ mod tests {
             (r#""/mtls", scope = "read""#, r#""/mtls", scope = "a b""#, "is not a scope"),
             (r#""/mtls", scope = "read""#, r#""/mtls", scope = """#, "is not a scope"),
             (r#"state_dir = "state""#, r#"state_dir = """#, "state_dir: is empty"),
+            (r#"ocsp_responder = "asks""#, "", "ocsp has no url, and no listener answers for it"),
+            (r#"ocsp_responder = "asks""#, r#"ocsp_responder = "mtls""#, "name a profile of method mtls that has ocsp"),
+            (r#""mtls", path"#, r#""other", ocsp = { validity = "2s" }, path"#, "profile \"other\": ocsp has no url"),
+            (
+                r#"ocsp_responder = "asks""#,
+                "ocsp_responder = \"asks\"\nauthorization_server = true",
+                "shares its listener",
+            ),
+            (r#""plaintext""#, r#""tls1.3""#, "asked in plaintext over HTTP/1.1"),
+            (r#"http = ["1.1"]"#, "http = [\"1.1\"]\nocsp_responder = \"asks\"", "on another listener; keep one"),
             (
                 r#"profiles = [{ name = "mtls""#,
                 r#"profiles = [{ name = "x", path = "/x", scope = "", method = "none" }, { name = "mtls""#,

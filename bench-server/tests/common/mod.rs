@@ -33,6 +33,7 @@ pub fn listener(transport: Transport, http: HttpVersion) -> ListenerConfig {
         key_exchange: None,
         profiles: Vec::new(),
         authorization_server: false,
+        ocsp_responder: None,
     }
 }
 
@@ -56,6 +57,15 @@ impl Server {
         listeners: Vec<ListenerConfig>,
         authorization_server: Option<AuthorizationServerConfig>,
     ) -> Self {
+        Self::start_in(listeners, authorization_server, None).await
+    }
+
+    /// The same, with records in a folder that other servers share.
+    pub async fn start_in(
+        listeners: Vec<ListenerConfig>,
+        authorization_server: Option<AuthorizationServerConfig>,
+        shared_dir: Option<&std::path::Path>,
+    ) -> Self {
         let state = tempfile::tempdir().expect("a temporary folder");
         let has_authorization_server = authorization_server.is_some();
         let running = bench_server::start(ServerConfig {
@@ -63,7 +73,7 @@ impl Server {
             workers: NonZeroUsize::MIN,
             cpus: Vec::new(),
             state_dir: state.path().to_owned(),
-            shared_dir: None,
+            shared_dir: shared_dir.map(std::path::Path::to_owned),
             clock: ClockMode::Controlled,
             authorization_server,
         })

@@ -54,7 +54,7 @@ impl Bench {
     /// Presents a key to a store that is not at hand.
     async fn present_from_afar(&self, key: &str) -> Result<Principal, Rejection> {
         let head = http::Request::builder().header(&X_API_KEY, key).body(()).expect("a valid request").into_parts().0;
-        let connection = Connection { peer: "127.0.0.1:1".parse().expect("an address"), client: None };
+        let connection = Connection::new("127.0.0.1:1".parse().expect("an address"), None);
         let request = Request { head: &head, connection: &connection, now: self.environment.clock.now() };
         self.method.authenticate(&request).await
     }
@@ -63,7 +63,7 @@ impl Bench {
         let builder = http::Request::builder().uri(uri);
         let builder = fields.iter().fold(builder, |builder, (name, value)| builder.header(*name, *value));
         let head = builder.body(()).expect("a valid request").into_parts().0;
-        let connection = Connection { peer: "127.0.0.1:1".parse().expect("an address"), client: None };
+        let connection = Connection::new("127.0.0.1:1".parse().expect("an address"), None);
         let request = Request { head: &head, connection: &connection, now };
         self.method.authenticate(&request).now_or_never().expect("a store that is at hand is not waited for")
     }

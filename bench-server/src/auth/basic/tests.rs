@@ -52,7 +52,7 @@ impl Bench {
         let builder = http::Request::builder().uri(uri);
         let builder = fields.iter().fold(builder, |builder, (name, value)| builder.header(*name, *value));
         let head = builder.body(()).expect("a valid request").into_parts().0;
-        let connection = Connection { peer: "127.0.0.1:1".parse().expect("an address"), client: None };
+        let connection = Connection::new("127.0.0.1:1".parse().expect("an address"), None);
         self.method.authenticate(&Request { head: &head, connection: &connection, now }).await
     }
 

@@ -58,7 +58,7 @@ fn call(jwt: &Jwt, now: UnixTime, issued: &Issued) -> Result<Principal, Rejectio
     let Material::Bearer { token } = &issued.material else { panic!("a bearer token was issued") };
     let head = http::Request::builder().header("Authorization", format!("Bearer {}", token.expose()));
     let (head, ()) = head.body(()).unwrap().into_parts();
-    let connection = Connection { peer: SocketAddr::from(([127, 0, 0, 1], 1)), client: None };
+    let connection = Connection::new(SocketAddr::from(([127, 0, 0, 1], 1)), None);
     jwt.authenticate(&Request { head: &head, connection: &connection, now })
 }
 

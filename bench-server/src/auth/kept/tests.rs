@@ -119,7 +119,7 @@ impl Node {
             other => panic!("not presented in a field: {other:?}"),
         };
         let head = http::Request::builder().header("authorization", field).body(()).expect("a request").into_parts().0;
-        let connection = Connection { peer: "127.0.0.1:1".parse().expect("an address"), client: None };
+        let connection = Connection::new("127.0.0.1:1".parse().expect("an address"), None);
         self.method.authenticate(&Request { head: &head, connection: &connection, now: self.clock.now() }).await
     }
 

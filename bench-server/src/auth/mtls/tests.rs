@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use futures_util::FutureExt as _;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CustomExtension, ExtendedKeyUsagePurpose,
     IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber, date_time_ymd,
@@ -26,6 +27,7 @@ use crate::clock::{Clock, UnixTime};
 use crate::config::{ChainLength, ClockMode};
 use crate::credential::x509::ClientIdentity;
 
+mod asked;
 mod chains;
 mod lists;
 
@@ -44,6 +46,10 @@ struct Fixture {
 
 fn config() -> MtlsConfig {
     MtlsConfig::new(HOUR) // the tests reload by hand
+}
+
+fn asked_at(url: &str, validity: Duration) -> OcspConfig {
+    OcspConfig { url: Some(url.to_owned()), ..OcspConfig::new(validity) }
 }
 
 fn fixture() -> Fixture {
@@ -164,7 +170,7 @@ impl Fixture {
         assert!(!server.is_handshaking() && !client.is_handshaking());
         let leaf = &server.peer_certificates().expect("a certificate is mandatory")[0];
         let client = Some(Arc::new(ClientIdentity::from_der(leaf).unwrap()));
-        Ok(Connection { peer: SocketAddr::from(([127, 0, 0, 1], 1)), client })
+        Ok(Connection::new(SocketAddr::from(([127, 0, 0, 1], 1)), client))
     }
 
     fn alerts(&self, client: impl Fn() -> Presents) -> Vec<Option<AlertDescription>> {
@@ -177,7 +183,8 @@ impl Fixture {
 
     fn call_at(&self, node: &Mtls, connection: &Connection) -> Result<Principal, Rejection> {
         let (head, ()) = http::Request::builder().body(()).unwrap().into_parts();
-        node.authenticate(&Request { head: &head, connection, now: self.clock.now() })
+        let request = Request { head: &head, connection, now: self.clock.now() };
+        node.authenticate(&request).now_or_never().expect("from memory, without waiting")
     }
 
     /// The certificate of the CA that signs leaves.
@@ -364,7 +371,7 @@ async fn identities() {
         let connection = fixture.handshake(&rustls::version::TLS13, names(&[uri(foreign)])).unwrap();
         assert_eq!(fixture.call(&connection), Err(Rejection::Forbidden("client-identity-not-allowed")), "{foreign}");
     }
-    let nobody = Connection { peer: SocketAddr::from(([127, 0, 0, 1], 1)), client: None };
+    let nobody = Connection::new(SocketAddr::from(([127, 0, 0, 1], 1)), None);
     assert_eq!(fixture.call(&nobody), Err(Rejection::Missing));
 }
 
@@ -409,7 +416,8 @@ async fn a_certificate_ends_while_its_connection_lives() {
     let not_after = open.client.as_ref().unwrap().not_after;
     let at = |now: UnixTime| {
         let (head, ()) = http::Request::builder().body(()).unwrap().into_parts();
-        fixture.mtls.authenticate(&Request { head: &head, connection: &open, now }).map(drop)
+        let request = Request { head: &head, connection: &open, now };
+        fixture.mtls.authenticate(&request).now_or_never().expect("from memory, without waiting").map(drop)
     };
     assert_eq!(at(not_after), Ok(()), "notAfter itself belongs to the lifetime");
     assert_eq!(at(UnixTime(not_after.0 + Duration::from_secs(1))), Err(Rejection::Invalid(Cause::Expired)));
@@ -550,7 +558,7 @@ async fn a_large_crl_is_looked_up_not_searched() {
     });
     std::fs::write(fixture.ca("issuing.crl"), large).unwrap();
     fixture.mtls.verifier.reload().unwrap();
-    let current = fixture.mtls.verifier.current();
+    let current = fixture.mtls.verifier.current().expect("CRLs are looked at");
     let issuer = EndEntityCert::try_from(fixture.issuing()).unwrap();
     let status = |serial: &str| current.status(issuer.subject(), serial, fixture.clock.now());
     assert_eq!([status(&one.id), status("1388"), status("1389")], [Status::Revoked, Status::Revoked, Status::Good]);
@@ -578,7 +586,7 @@ async fn rotation_and_restart() {
 #[tokio::test]
 async fn crls_are_followed_in_the_background() {
     let fixture = fixture();
-    let quick = MtlsConfig { crl_reload: Duration::from_millis(5), ..config() };
+    let quick = MtlsConfig { crl_reload: Some(Duration::from_millis(5)), ..config() };
     let mtls = Mtls::build("quick", &quick, &fixture.environment).unwrap();
     let fixture = Fixture { mtls, ..fixture };
     let one = &fixture.issue(1).await[0];
@@ -609,12 +617,21 @@ async fn contradictory_requests_and_configurations() {
         assert!(matches!(fixture.mtls.issue(&request).await, Err(AdminError::BadRequest(_))), "{request:?}");
     }
     for bad in [
-        MtlsConfig { crl_reload: Duration::ZERO, ..config() },
-        MtlsConfig { crl_reload: DAY, ..config() },
-        MtlsConfig { certificate_lifetime: Duration::ZERO, ..config() },
+        MtlsConfig { crl_reload: Some(Duration::ZERO), ..config() },
+        MtlsConfig { crl_reload: Some(DAY), ..config() },
+        MtlsConfig { certificate_lifetime: Some(Duration::ZERO), ..config() },
         MtlsConfig { trust_domain: "Authbench.test".to_owned(), ..config() },
         MtlsConfig { trust_domain: String::new(), ..config() },
         MtlsConfig { crl_population: MtlsConfig::MAX_CRL_POPULATION + 1, ..config() },
+        // Certificates that nobody takes back: how long they live is to be written out, and not over a day.
+        MtlsConfig { certificate_lifetime: None, ..MtlsConfig::short_lived(DAY) },
+        MtlsConfig::short_lived(DAY + Duration::from_secs(1)),
+        MtlsConfig { crl_population: 1, ..MtlsConfig::short_lived(DAY) },
+        MtlsConfig::by_ocsp(asked_at("http://127.0.0.1:1/", Duration::ZERO)),
+        MtlsConfig::by_ocsp(asked_at("http://127.0.0.1:1/", OcspConfig::LONGEST_VALIDITY + HOUR)),
+        MtlsConfig::by_ocsp(asked_at("https://127.0.0.1:1/", HOUR)),
+        MtlsConfig::by_ocsp(asked_at("nowhere", HOUR)),
+        MtlsConfig::by_ocsp(OcspConfig::new(HOUR)),
     ] {
         let error = Mtls::build("bad", &bad, &fixture.environment).unwrap_err();
         assert!(matches!(error, BuildError::Config(_)), "{error}");

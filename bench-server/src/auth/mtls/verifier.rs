@@ -1,4 +1,5 @@
-//! The verifier of client certificates in a handshake (RFC 5280 §6, RFC 8446 §4.4.2.4), which follows the CRL files.
+//! The verifier of client certificates in a handshake (RFC 5280 §6, RFC 8446 §4.4.2.4), which follows the CRL files if it
+//! is to look at any.
 //!
 //! Paths are built by webpki, which rustls uses too. The CRLs are looked up here instead of there: webpki verifies the
 //! signature of a CRL in every handshake, whose cost then grows with the list. A reload takes effect with the next
@@ -36,7 +37,7 @@ pub(super) enum ReloadError {
     Chain(String),
 }
 
-/// Verifies client certificates against one root and the CRLs of the moment.
+/// Verifies client certificates against one root and, if there are any, the CRLs of the moment.
 pub(super) struct Verifier {
     clock: Clock,
     provider: Arc<CryptoProvider>,
@@ -44,7 +45,8 @@ pub(super) struct Verifier {
     hints: Vec<DistinguishedName>,
     /// From the root down.
     chain: Vec<Source>,
-    current: ArcSwap<Revocations>,
+    /// Absent where no CRL is looked at.
+    current: Option<ArcSwap<Revocations>>,
 }
 
 /// A CA and where its CRL is.
@@ -55,8 +57,8 @@ struct Source {
 }
 
 impl Verifier {
-    /// Reads the CRLs for the first time.
-    pub(super) fn new(authority: &CertificateAuthority, clock: Clock) -> Result<Self, ReloadError> {
+    /// Reads the CRLs for the first time, if they are looked at.
+    pub(super) fn new(authority: &CertificateAuthority, clock: Clock, crls: bool) -> Result<Self, ReloadError> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut roots = RootCertStore::empty();
         roots.add(authority.root_certificate().clone()).map_err(|error| ReloadError::Chain(error.to_string()))?;
@@ -65,25 +67,30 @@ impl Verifier {
             Err(error) => Err(ReloadError::Chain(error.to_string())),
         });
         let chain = chain.collect::<Result<Vec<_>, _>>()?;
-        let first = read(&chain, &provider.signature_verification_algorithms, None)?;
-        let first = first.ok_or_else(|| ReloadError::Chain("nothing was read".to_owned()))?;
-        Ok(Self { clock, provider, hints: roots.subjects(), roots, chain, current: ArcSwap::from_pointee(first) })
+        let first = || {
+            let first = read(&chain, &provider.signature_verification_algorithms, None)?;
+            first.map(ArcSwap::from_pointee).ok_or_else(|| ReloadError::Chain("nothing was read".to_owned()))
+        };
+        let current = crls.then(first).transpose()?;
+        Ok(Self { clock, provider, hints: roots.subjects(), roots, chain, current })
     }
 
-    /// Takes the CRL files over if they changed; tells whether they did. On an error all stays as it was.
+    /// Takes the CRL files over if they are looked at and changed; tells whether they did. On an error all stays as it was.
     pub(super) fn reload(&self) -> Result<bool, ReloadError> {
-        let old = self.current.load_full();
+        let Some(current) = &self.current else { return Ok(false) };
+        let old = current.load_full();
         let Some(new) = read(&self.chain, self.algorithms(), Some(&old))? else { return Ok(false) };
-        self.current.store(Arc::new(new));
+        current.store(Arc::new(new));
         Ok(true)
     }
 
-    /// The state of the moment.
-    pub(super) fn current(&self) -> Guard<Arc<Revocations>> {
-        self.current.load()
+    /// The state of the moment, where CRLs are looked at.
+    pub(super) fn current(&self) -> Option<Guard<Arc<Revocations>>> {
+        self.current.as_ref().map(ArcSwap::load)
     }
 
-    fn algorithms(&self) -> &WebPkiSupportedAlgorithms {
+    /// Signatures that are accepted.
+    pub(super) fn algorithms(&self) -> &WebPkiSupportedAlgorithms {
         &self.provider.signature_verification_algorithms
     }
 
@@ -91,7 +98,6 @@ impl Verifier {
     fn verify_path(&self, leaf: &CertificateDer<'_>, sent: &[CertificateDer<'_>]) -> Result<(), webpki::Error> {
         // The process has one clock, which a test may have moved.
         let now = self.clock.now();
-        let current = self.current.load();
         let leaf = EndEntityCert::try_from(leaf)?;
         let verified = leaf.verify_for_usage(
             self.algorithms().all,
@@ -101,7 +107,7 @@ impl Verifier {
             KeyUsage::client_auth(),
             // Given to webpki, the CRLs' own signatures would be verified anew in every handshake.
             None,
-            Some(&|path| current.check_path(path, now)),
+            Some(&|path| self.current().map_or(Ok(()), |current| current.check_path(path, now))),
         );
         verified.map(drop)
     }

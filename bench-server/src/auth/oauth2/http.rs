@@ -1,4 +1,4 @@
-//! HTTP to the authorization server: bounded in time and size, without redirects or proxies.
+//! HTTP to who is asked about a credential, an authorization server or an OCSP responder: bounded in time and size, without redirects or proxies.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -18,9 +18,9 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 /// Most that is read of an answer (AUTH-ACCEPTANCE JW-14).
 const MAX_BODY: usize = 256 * 1024;
 
-/// Why the authorization server gave no usable answer. For the log.
+/// Why there was no usable answer. For the log.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Trouble {
+pub(in crate::auth) enum Trouble {
     #[error("no answer: {0}")]
     Transport(#[from] reqwest::Error),
     #[error("status {0}")]
@@ -33,7 +33,7 @@ pub(super) enum Trouble {
 
 /// One client per thread: a pooled connection is served by the runtime that opened it, and each worker thread has its
 /// own runtime.
-pub(super) struct Http {
+pub(in crate::auth) struct Http {
     roots: Option<Vec<Certificate>>,
     clients: RwLock<HashMap<ThreadId, Client>>,
 }
@@ -43,11 +43,11 @@ impl Http {
     ///
     /// # Errors
     /// [`BuildError::State`] when the file cannot be read or used.
-    pub(super) fn new(ca_file: Option<&Path>) -> Result<Self, BuildError> {
+    pub(in crate::auth) fn new(ca_file: Option<&Path>) -> Result<Self, BuildError> {
         let roots = ca_file.map(read_roots).transpose()?;
         let http = Self { roots, clients: RwLock::default() };
         http.build().map_err(|source| BuildError::State {
-            what: "preparing HTTP to the authorization server".to_owned(),
+            what: "preparing to ask about credentials over HTTP".to_owned(),
             source: source.into(),
         })?;
         Ok(http)
@@ -63,7 +63,7 @@ impl Http {
     }
 
     /// The client of the calling thread.
-    pub(super) fn client(&self) -> Result<Client, Trouble> {
+    pub(in crate::auth) fn client(&self) -> Result<Client, Trouble> {
         let thread = thread::current().id();
         if let Some(client) = self.clients.read().expect("no holder panics").get(&thread) {
             return Ok(client.clone());
@@ -79,9 +79,14 @@ impl Http {
     }
 }
 
-/// Sends a request and reads the body of its 200.
+/// Sends a request for a JSON document and reads the body of its 200.
 pub(super) async fn send(request: RequestBuilder) -> Result<Vec<u8>, Trouble> {
-    let request = request.header(ACCEPT, HeaderValue::from_static("application/json"));
+    send_for(request, "application/json").await
+}
+
+/// Sends a request for a document of that media type and reads the body of its 200.
+pub(in crate::auth) async fn send_for(request: RequestBuilder, media_type: &'static str) -> Result<Vec<u8>, Trouble> {
+    let request = request.header(ACCEPT, HeaderValue::from_static(media_type));
     let mut response = request.send().await.map_err(reqwest::Error::without_url)?;
     if response.status() != StatusCode::OK {
         return Err(Trouble::Status(response.status()));

@@ -97,7 +97,7 @@ impl Issuer {
 
     async fn call_with(&self, oauth2: &OAuth2, request: ::http::request::Builder) -> Result<Principal, Rejection> {
         let (head, ()) = request.body(()).unwrap().into_parts();
-        let connection = Connection { peer: SocketAddr::from(([127, 0, 0, 1], 1)), client: None };
+        let connection = Connection::new(SocketAddr::from(([127, 0, 0, 1], 1)), None);
         oauth2.authenticate(&Request { head: &head, connection: &connection, now: self.now() }).await
     }
 

@@ -3,7 +3,9 @@
 //! Replicas that share the file take turns by a lock on a file beside it, and read what another has published before they
 //! publish anew: nothing that was revoked elsewhere is lost.
 
-use std::fs::File;
+use std::collections::BTreeMap;
+use std::fs::{File, Metadata};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -24,14 +26,24 @@ pub(super) struct PublishedCrl {
     number: u64,
     this_update: UnixTime,
     next_update: UnixTime,
-    revoked: Vec<Revoked>,
+    /// Since when, by serial number in hexadecimal.
+    revoked: BTreeMap<String, UnixTime>,
+    /// The file that all this is from.
+    seen: Option<Version>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Revoked {
-    /// Hexadecimal.
-    serial: String,
-    since: UnixTime,
+/// What tells one content of a file from the next: each publication is a file of its own, which takes the old one's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Version {
+    inode: u64,
+    modified: (i64, i64),
+    length: u64,
+}
+
+impl Version {
+    fn of(file: &Metadata) -> Self {
+        Self { inode: file.ino(), modified: (file.mtime(), file.mtime_nsec()), length: file.len() }
+    }
 }
 
 impl PublishedCrl {
@@ -48,7 +60,8 @@ impl PublishedCrl {
                 Self::read(&file, &der).ok_or_else(|| CaError(format!("{}: not our CRL; {remedy}", file.display())))
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let mut crl = Self { file, number: 0, this_update: now, next_update: now, revoked: Vec::new() };
+                let (revoked, seen) = (BTreeMap::new(), None);
+                let mut crl = Self { file, number: 0, this_update: now, next_update: now, revoked, seen };
                 let _turn = crl.take_turn()?;
                 if crl.number == 0 {
                     crl.publish(authority, now, validity)?;
@@ -64,7 +77,7 @@ impl PublishedCrl {
         let time = |seconds: i64| Some(UnixTime(Duration::from_secs(u64::try_from(seconds).ok()?)));
         let revoked = crl.iter_revoked_certificates().map(|entry| {
             let since = time(entry.revocation_date.timestamp())?;
-            Some(Revoked { serial: serial_hex(entry.raw_serial()), since })
+            Some((serial_hex(entry.raw_serial()), since))
         });
         rest.is_empty().then_some(())?;
         Some(Self {
@@ -73,7 +86,31 @@ impl PublishedCrl {
             this_update: time(crl.last_update().timestamp())?,
             next_update: time(crl.next_update()?.timestamp())?,
             revoked: revoked.collect::<Option<_>>()?,
+            seen: None,
         })
+    }
+
+    /// Takes over what another process has published since. Cheap when nobody has: the file is not read again then.
+    pub(super) fn catch_up(&mut self) -> Result<(), CaError> {
+        let failed = |error: std::io::Error| CaError(format!("{}: {error}", self.file.display()));
+        let version = Version::of(&std::fs::metadata(&self.file).map_err(failed)?);
+        if self.seen == Some(version) {
+            return Ok(());
+        }
+        let der = std::fs::read(&self.file).map_err(failed)?;
+        let published = Self::read(&self.file, &der);
+        let published = published.ok_or_else(|| CaError(format!("{}: not our CRL", self.file.display())))?;
+        if published.number > self.number {
+            *self = published;
+        }
+        // Should it have been replaced between the two looks, it is read once more than needed.
+        self.seen = Some(version);
+        Ok(())
+    }
+
+    /// Since when a serial number is revoked, if it is.
+    pub(super) fn revoked_since(&self, serial: &str) -> Option<UnixTime> {
+        self.revoked.get(serial).copied()
     }
 
     /// Adds a serial number and publishes; nothing happens when it is there already.
@@ -85,13 +122,13 @@ impl PublishedCrl {
         validity: Duration,
     ) -> Result<(), CaError> {
         let _turn = self.take_turn()?;
-        if self.revoked.iter().any(|revoked| revoked.serial == serial) {
+        if self.revoked.contains_key(serial) {
             return Ok(());
         }
-        self.revoked.push(Revoked { serial: serial.to_owned(), since: now });
+        self.revoked.insert(serial.to_owned(), now);
         let published = self.publish(authority, now, validity);
         if published.is_err() {
-            self.revoked.pop();
+            self.revoked.remove(serial);
         }
         published
     }
@@ -105,16 +142,18 @@ impl PublishedCrl {
         validity: Duration,
     ) -> Result<(), CaError> {
         let _turn = self.take_turn()?;
-        let held = self.revoked.len();
-        if population <= held {
+        let missing = population.saturating_sub(self.revoked.len());
+        if missing == 0 {
             return Ok(());
         }
-        for _ in held..population {
-            self.revoked.push(Revoked { serial: serial_hex(random_serial()?.as_ref()), since: now });
-        }
+        let added = (0..missing).map(|_| Ok(serial_hex(random_serial()?.as_ref())));
+        let added = added.collect::<Result<Vec<_>, CaError>>()?;
+        self.revoked.extend(added.iter().map(|serial| (serial.clone(), now)));
         let published = self.publish(authority, now, validity);
         if published.is_err() {
-            self.revoked.truncate(held);
+            for serial in &added {
+                self.revoked.remove(serial);
+            }
         }
         published
     }
@@ -150,10 +189,10 @@ impl PublishedCrl {
 
     fn publish(&mut self, authority: &Authority, now: UnixTime, validity: Duration) -> Result<(), CaError> {
         let epoch = date_time_ymd(1970, 1, 1);
-        let revoked_certs = self.revoked.iter().map(|revoked| {
+        let revoked_certs = self.revoked.iter().map(|(serial, since)| {
             Ok(RevokedCertParams {
-                serial_number: serial_number(&revoked.serial)?,
-                revocation_time: epoch + revoked.since.0,
+                serial_number: serial_number(serial)?,
+                revocation_time: epoch + since.0,
                 // Nobody tells us why; RFC 5280 §5.3.1 wants it left out then.
                 reason_code: None,
                 invalidity_date: None,
@@ -171,6 +210,7 @@ impl PublishedCrl {
         file::replace(&self.file, crl.der(), Readers::All)
             .map_err(|error| CaError(format!("{}: {error}", self.file.display())))?;
         self.number += 1;
+        self.seen = std::fs::metadata(&self.file).ok().as_ref().map(Version::of);
         (self.this_update, self.next_update) = (now, UnixTime(now.0 + validity));
         Ok(())
     }

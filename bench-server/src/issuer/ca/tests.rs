@@ -131,11 +131,38 @@ fn revocations_are_published_and_survive_a_restart() {
     let reopened = fixture.reopen().unwrap();
     let other = reopened.client_certificate("spiffe://authbench.test/b", DAY, CertificateKey::P256).unwrap().serial;
     assert!(reopened.revoke(&other).unwrap());
-    assert_eq!((crl().0, crl().2), (second + 1, vec![serial, other]));
+    let mut both = vec![serial, other];
+    both.sort(); // the list is in the order of the numbers
+    assert_eq!((crl().0, crl().2), (second + 1, both));
 
     reopened.revoke_ca(1).unwrap();
     let (_, _, serials) = read_crl(fixture.crl_files()[0].clone());
     assert_eq!(serials, [authority::serial_of(fixture.issuing()).unwrap()]);
+}
+
+#[test]
+fn the_status_follows_what_other_processes_issue_and_revoke() {
+    let fixture = fixture();
+    let issue = |authority: &CertificateAuthority| {
+        authority.client_certificate("spiffe://authbench.test/a", DAY, CertificateKey::P256).unwrap().serial
+    };
+    let own = issue(&fixture.authority);
+    let elsewhere = fixture.reopen().unwrap();
+    let other = issue(&elsewhere);
+    let status = |serial: &str| fixture.authority.status(serial).unwrap();
+    assert_eq!(status(&own), CertificateStatus::Good);
+    assert_eq!(status(&other), CertificateStatus::Good);
+    assert_eq!(status("7f00"), CertificateStatus::Unknown);
+
+    let before = fixture.clock.now();
+    assert!(elsewhere.revoke(&other).unwrap() && elsewhere.revoke(&own).unwrap());
+    for serial in [&own, &other] {
+        let CertificateStatus::Revoked { since } = status(serial) else { panic!("{serial} was revoked") };
+        assert!((before.as_secs()..=fixture.clock.now().as_secs()).contains(&since.as_secs()));
+    }
+    // Without its records an authority says nothing, rather than that all is good.
+    std::fs::remove_file(&fixture.crl_files()[1]).unwrap();
+    assert!(fixture.authority.status(&own).is_err());
 }
 
 #[test]
@@ -259,17 +286,18 @@ fn replicas_do_not_undo_each_others_revocations() {
     let client = |authority: &CertificateAuthority| {
         authority.client_certificate("spiffe://a/b", DAY, CertificateKey::P256).unwrap().serial
     };
-    let (first, second) = (client(&fixture.authority), client(&fixture.authority));
+    let mut both = [client(&fixture.authority), client(&fixture.authority)];
+    both.sort(); // the list is in the order of the numbers
     let other = fixture.reopen().unwrap();
-    assert!(fixture.authority.revoke(&first).unwrap());
-    assert!(other.revoke(&second).unwrap());
+    assert!(fixture.authority.revoke(&both[0]).unwrap());
+    assert!(other.revoke(&both[1]).unwrap());
     let [_, leaves] = fixture.crl_files();
-    assert_eq!(read_crl(leaves.clone()).2, [first.clone(), second.clone()]);
+    assert_eq!(read_crl(leaves.clone()).2, both);
     // The one that knows less renews it.
     fixture.clock.advance(DAY / 2 + Duration::from_secs(1)).unwrap();
     fixture.authority.renew_crls().unwrap();
     let (number, _, serials) = read_crl(leaves.clone());
-    assert_eq!(serials, [first, second]);
+    assert_eq!(serials, both);
     other.renew_crls().unwrap();
     assert_eq!(read_crl(leaves).0, number, "it is fresh already");
 }

@@ -1,0 +1,230 @@
+//! Leaves asked about by OCSP (RFC 6960): one question in flight for each, answers kept while they are good.
+//!
+//! Whatever keeps an answer from being used (nobody there, too slow, forged, stale, about something else) counts as no
+//! answer, and the policy says what a certificate is then worth: by default nothing.
+//!
+//! Questions go by POST with a nonce, so that no copy on the way can answer them, and an old answer that somebody
+//! recorded is none.
+
+mod answer;
+
+use std::collections::HashMap;
+use std::hash::RandomState;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use http::HeaderValue;
+use http::header::CONTENT_TYPE;
+use rand::RngExt as _;
+use tokio::sync::OnceCell;
+use x509_cert::der::asn1::OctetString;
+use x509_cert::der::{self, Encode};
+use x509_cert::ext::Extension;
+use x509_ocsp::{OcspRequest, TbsRequest, Version};
+
+pub(super) use self::answer::{Issuer, Unusable, Verdict};
+use crate::auth::oauth2::http::{Http, Trouble, send_for};
+use crate::auth::{BuildError, Cause, Rejection};
+use crate::clock::{Clock, UnixTime};
+use crate::config::{CacheConfig, OcspConfig, OcspPolicy};
+use crate::credential::ocsp::{NONCE, NONCE_LENGTH, NotACertificate, REQUEST_TYPE, RESPONSE_TYPE};
+use crate::credential::x509::ClientIdentity;
+use crate::telemetry::Meter;
+
+/// When to try again after there was no answer.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Why nothing is known of a certificate. For the log.
+#[derive(Debug, thiserror::Error)]
+enum NoAnswer {
+    #[error(transparent)]
+    Http(#[from] Trouble),
+    #[error(transparent)]
+    Question(#[from] NotACertificate),
+    #[error("the question cannot be encoded: {0}")]
+    Encoding(#[from] der::Error),
+    #[error(transparent)]
+    Unusable(#[from] Unusable),
+}
+
+/// What everybody who waits for one question gets; `None` when there was no answer.
+type Answered = OnceCell<Option<Verdict>>;
+
+/// Asks about leaves of one CA.
+pub(super) struct Ocsp {
+    url: String,
+    issuer: Issuer,
+    policy: OcspPolicy,
+    clock: Clock,
+    http: Http,
+    meter: Arc<Meter>,
+    /// Good and revoked leaves by serial number. One that the CA does not know yet may be known a moment later.
+    cache: TtlCache,
+    in_flight: Mutex<HashMap<Arc<str>, Arc<Answered>>>,
+    /// The second in which trouble was last logged: an outage must not become a flood of lines.
+    logged: AtomicU64,
+}
+
+type TtlCache = crate::store::cache::TtlCache<Arc<str>, Verdict, RandomState>;
+
+impl Ocsp {
+    /// Asks the responder at `url`.
+    pub(super) fn new(
+        url: &str,
+        config: &OcspConfig,
+        issuer: Issuer,
+        clock: Clock,
+        meter: Arc<Meter>,
+    ) -> Result<Self, BuildError> {
+        Ok(Self {
+            url: url.to_owned(),
+            issuer,
+            policy: config.policy,
+            clock,
+            http: Http::new(None)?,
+            meter,
+            cache: TtlCache::new(&CacheConfig::new(config.validity), RandomState::new())?,
+            in_flight: Mutex::default(),
+            logged: AtomicU64::new(0),
+        })
+    }
+
+    /// Whether a leaf is accepted by a request of that time.
+    pub(super) async fn check(&self, leaf: &ClientIdentity, now: UnixTime) -> Result<(), Rejection> {
+        match self.verdict(leaf, now).await {
+            Some(Verdict::Good) => Ok(()),
+            Some(Verdict::Revoked) => Err(Rejection::Invalid(Cause::Revoked)),
+            Some(Verdict::Unknown) => Err(Rejection::Invalid(Cause::Unknown)),
+            None if self.policy == OcspPolicy::Soft => {
+                self.meter.ocsp_accepted_unanswered.add();
+                Ok(())
+            }
+            None => Err(Rejection::Unavailable { dependency: "ocsp", retry_after: RETRY_AFTER }),
+        }
+    }
+
+    /// Drops what is kept of a leaf: it was taken back here.
+    pub(super) fn forget(&self, serial: &str) {
+        self.cache.refuse(&Arc::from(serial));
+    }
+
+    /// Whether no question is in flight: for tests.
+    #[cfg(test)]
+    pub(super) fn is_idle(&self) -> bool {
+        self.lock().is_empty()
+    }
+
+    async fn verdict(&self, leaf: &ClientIdentity, now: UnixTime) -> Option<Verdict> {
+        // The responder speaks for one CA; of others it knows nothing.
+        if !self.issuer.has_issued(leaf) {
+            return None;
+        }
+        loop {
+            if let Some(verdict) = self.cache.get(&leaf.serial, now) {
+                self.meter.cache_hits.add();
+                return Some(verdict);
+            }
+            let flight = Flight::join(self, &leaf.serial);
+            let mut own = false;
+            let answered = flight.answered.get_or_init(|| {
+                own = true;
+                self.load(&leaf.serial, now)
+            });
+            match *answered.await {
+                // Somebody else's question was under way before this request came, and the leaf may have been taken back
+                // in between. The cache keeps no such answer, so it is the cache that tells.
+                Some(Verdict::Good | Verdict::Revoked) if !own => {}
+                verdict => return verdict,
+            }
+        }
+    }
+
+    /// Asks, and keeps the answer.
+    async fn load(&self, serial: &Arc<str>, now: UnixTime) -> Option<Verdict> {
+        let load = self.cache.begin(serial.clone(), now);
+        let verdict = match self.ask(serial).await {
+            Ok((Verdict::Good, until)) => {
+                self.cache.insert(load.no_later_than(until), Verdict::Good);
+                Some(Verdict::Good)
+            }
+            Ok((Verdict::Revoked, until)) => {
+                // Whoever began to ask before must not bring it back.
+                self.cache.refuse(serial);
+                self.cache.insert(self.cache.begin(serial.clone(), now).no_later_than(until), Verdict::Revoked);
+                Some(Verdict::Revoked)
+            }
+            Ok((Verdict::Unknown, _)) => {
+                self.cache.refuse(serial);
+                Some(Verdict::Unknown)
+            }
+            Err(reason) => {
+                self.meter.ocsp_unanswered.add();
+                self.log(&reason, now);
+                None
+            }
+        };
+        // Those who come from now on ask anew, or find it in the cache.
+        self.lock().remove(serial);
+        verdict
+    }
+
+    /// What the responder says of a leaf, and until when that holds.
+    async fn ask(&self, serial: &str) -> Result<(Verdict, UnixTime), NoAnswer> {
+        self.meter.store_lookups.add();
+        self.meter.ocsp_questions.add();
+        let asked = self.issuer.certificate(serial)?;
+        let nonce: [u8; NONCE_LENGTH] = rand::rng().random();
+        let question = x509_ocsp::Request { req_cert: asked.clone(), single_request_extensions: None };
+        let value = OctetString::new(OctetString::new(nonce)?.to_der()?)?;
+        let question = TbsRequest {
+            version: Version::V1,
+            requestor_name: None,
+            request_list: vec![question],
+            request_extensions: Some(vec![Extension { extn_id: NONCE, critical: false, extn_value: value }]),
+        };
+        let question = OcspRequest { tbs_request: question, optional_signature: None };
+        let request = self.http.client()?.post(&self.url).body(question.to_der()?);
+        let request = request.header(CONTENT_TYPE, HeaderValue::from_static(REQUEST_TYPE));
+        let response = send_for(request, RESPONSE_TYPE).await?;
+        // Judged by the moment at which it arrived: it may have been given after the request's own reading of the clock.
+        Ok(self.issuer.judge(&response, &asked, &nonce, self.clock.now())?)
+    }
+
+    fn log(&self, reason: &NoAnswer, now: UnixTime) {
+        if self.logged.swap(now.as_secs(), Ordering::Relaxed) != now.as_secs() {
+            tracing::warn!(url = self.url, policy = ?self.policy, %reason, "no OCSP answer");
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Arc<Answered>>> {
+        // Each change is one insertion or one removal.
+        self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A caller's part in a question under way: the first who polls it asks, and when that one goes away the next does.
+struct Flight<'o> {
+    ocsp: &'o Ocsp,
+    serial: Arc<str>,
+    answered: Arc<Answered>,
+}
+
+impl<'o> Flight<'o> {
+    fn join(ocsp: &'o Ocsp, serial: &Arc<str>) -> Self {
+        let answered = ocsp.lock().entry(serial.clone()).or_default().clone();
+        Self { ocsp, serial: serial.clone(), answered }
+    }
+}
+
+impl Drop for Flight<'_> {
+    /// The last one to go, without an answer, takes the question along.
+    fn drop(&mut self) {
+        let mut in_flight = self.ocsp.lock();
+        let own = in_flight.get(&self.serial).is_some_and(|found| Arc::ptr_eq(found, &self.answered));
+        // Handed out under the lock only, so nobody joins meanwhile: one is in the map, one is here.
+        if own && Arc::strong_count(&self.answered) == 2 {
+            in_flight.remove(&self.serial);
+        }
+    }
+}
