@@ -20,6 +20,7 @@ use std::time::Duration;
 use bench_server::contract::{AuthorizationServerConfig, HttpVersion, KeyExchange, MethodConfig, Transport};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use bounds::NOT_AFTER;
 pub use expected::{ExpectedStart, expected_filling};
 pub use external::{
     Accepted, Convention, CredentialSource, ExternalMethod, HeaderField, MethodWord, Revoke, RevokeRequest, TargetPlan,

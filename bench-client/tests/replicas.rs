@@ -52,6 +52,12 @@ crl_reload = "200ms"
 resumption = true
 
 [[variant]]
+name = "mtls-ocsp"
+method = "mtls"
+ocsp = { validity = "200ms" }
+resumption = true
+
+[[variant]]
 name = "mtls-handshake-only"
 method = "mtls"
 crl_reload = "200ms"
@@ -96,7 +102,7 @@ fn every_replica_has_a_window_over_every_kind_of_connection_and_nothing_is_left(
         let Measured::Revocation(result) = &record.measured else { panic!("{variant} was not revoked") };
         result.clone()
     };
-    for variant in ["redis-pubsub", "postgres-notify", "jwt-list", "mtls", "mtls-handshake-only"] {
+    for variant in ["redis-pubsub", "postgres-notify", "jwt-list", "mtls", "mtls-ocsp", "mtls-handshake-only"] {
         let RevocationResult { windows, handshakes, .. } = result_of(variant);
         let places: BTreeSet<_> = windows.iter().map(|window| (window.trial, window.replica, window.probe)).collect();
         assert_eq!((windows.len(), places.len()), (16, 16), "{variant}");

@@ -208,7 +208,11 @@ fn measurements(plan: &Plan) -> Table {
                     kinds.join(", ")
                 );
                 if let Some(lifetime) = revocation.lifetime {
-                    let _ = write!(sent, "; tokens live for {}", humantime::format_duration(lifetime));
+                    let _ = write!(
+                        sent,
+                        "; tokens and short-lived certificates live for {}",
+                        humantime::format_duration(lifetime)
+                    );
                 }
                 (sent, "once per start".to_owned(), String::new())
             }

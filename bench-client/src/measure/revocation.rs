@@ -22,8 +22,10 @@ use crate::record::{
 use crate::target::{Target, TargetError};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bench_server::contract::{HttpVersion, Issued, Material, MethodConfig, Transport};
+use bench_server::contract::{ClientIdentity, HttpVersion, Issued, Material, MethodConfig, Transport};
 use futures_util::{StreamExt, stream};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
 use serde::Deserialize;
 
 /// A resolution this many times the planned one is worth a warning.
@@ -72,12 +74,14 @@ pub(super) async fn prepare(
     Ok(Prepared { bystander, bystander_until, asked, lifetime: asked.or(own) })
 }
 
-/// The lifetime of a variant's credentials when none is asked for; `None` for methods whose credentials are not tokens.
+/// The lifetime of a variant's credentials when none is asked for; `None` for those whose end is not what takes them back:
+/// all but tokens and short-lived certificates.
 pub(super) fn own_lifetime(variant: &Variant) -> Option<Duration> {
     match variant.method.reference()? {
         MethodConfig::Jwt(config) => Some(config.lifetime),
         MethodConfig::OAuth2(_) => variant.authorization_server.as_ref().map(|server| server.access_token_lifetime),
-        MethodConfig::None | MethodConfig::ApiKey(_) | MethodConfig::Basic(_) | MethodConfig::Mtls(_) => None,
+        MethodConfig::Mtls(config) => config.is_short_lived().then(|| config.lifetime()),
+        MethodConfig::None | MethodConfig::ApiKey(_) | MethodConfig::Basic(_) => None,
     }
 }
 
@@ -308,24 +312,32 @@ fn caller(endpoint: &Endpoint, credential: &Issued, probe: ProbeKind) -> Result<
     Caller::new(endpoint, credential, probe.connection()).map_err(|error| error.to_string())
 }
 
-/// When a credential ends by itself: what a JWT says in `exp` (whole seconds, RFC 7519 §4.1.4), otherwise its lifetime
-/// after it was asked for.
+/// When a credential ends by itself: what a JWT says in `exp` (whole seconds, RFC 7519 §4.1.4), a certificate in
+/// `notAfter` (whole seconds too, RFC 5280 §4.1.2.5), otherwise its lifetime after it was asked for.
 fn end_of_life(credential: &Issued, issued_at: SystemTime, lifetime: Option<Duration>) -> Option<SystemTime> {
     #[derive(Deserialize)]
     struct Claims {
         exp: u64,
     }
     let lifetime = lifetime?;
-    let exp = match &credential.material {
+    let end = match &credential.material {
         Material::Bearer { token } => token
             .expose()
             .split('.')
             .nth(1)
             .and_then(|payload| URL_SAFE_NO_PAD.decode(payload).ok())
-            .and_then(|payload| serde_json::from_slice::<Claims>(&payload).ok()),
+            .and_then(|payload| serde_json::from_slice::<Claims>(&payload).ok())
+            .map(|claims| claims.exp),
+        Material::Certificate { chain_pem, .. } => not_after(chain_pem),
         _ => None,
     };
-    Some(exp.map_or(issued_at + lifetime, |claims| UNIX_EPOCH + Duration::from_secs(claims.exp)))
+    Some(end.map_or(issued_at + lifetime, |end| UNIX_EPOCH + Duration::from_secs(end)))
+}
+
+/// `notAfter` of the leaf that a chain begins with.
+fn not_after(chain_pem: &str) -> Option<u64> {
+    let leaf = CertificateDer::from_pem_slice(chain_pem.as_bytes()).ok()?;
+    Some(ClientIdentity::from_der(&leaf).ok()?.not_after.as_secs())
 }
 
 #[cfg(test)]
@@ -364,6 +376,20 @@ mod tests {
             assert_eq!(end, Some(issued_at + Duration::from_secs(10)), "{opaque}");
         }
         assert_eq!(end_of_life(&bearer(&jwt), issued_at, None), None);
+    }
+
+    #[test]
+    fn a_short_lived_certificate_says_when_it_ends() {
+        let mut params = rcgen::CertificateParams::default();
+        params.not_after = rcgen::date_time_ymd(2030, 1, 1);
+        params.subject_alt_names = vec![rcgen::SanType::URI("spiffe://a.test/x".try_into().expect("ASCII"))];
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let chain_pem = params.self_signed(&key).expect("a certificate").pem();
+        let material = Material::Certificate { chain_pem, key_pem: Secret::new("k") };
+        let issued = Issued { id: "1".to_owned(), principal: "p".to_owned(), material };
+        let end = end_of_life(&issued, UNIX_EPOCH, Some(Duration::from_secs(10)));
+        assert_eq!(end, Some(UNIX_EPOCH + Duration::from_secs(1_893_456_000)));
+        assert_eq!(end_of_life(&issued, UNIX_EPOCH, None), None, "something else ends it");
     }
 
     #[test]

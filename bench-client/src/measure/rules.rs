@@ -87,6 +87,13 @@ pub(super) fn judge(result: &LoadResult, model: Option<ArrivalModel>, late: Dura
             server.accepted, result.answered
         ));
     }
+    let unanswered = result.server.as_ref().map_or(0, |server| server.ocsp_accepted_unanswered);
+    if unanswered > 0 {
+        findings.warnings.push(format!(
+            "{unanswered} requests were accepted without an OCSP answer, as the soft policy has it: revoked certificates \
+             would have been too"
+        ));
+    }
     let due = total(outcomes) + result.dropped;
     if result.dropped as f64 > due as f64 * DROPPED_MAX {
         invalid(format!("{} of {due} requests were never sent; lower rate_per_s or raise connections", result.dropped));
@@ -251,6 +258,17 @@ mod tests {
         let mut result = flawless();
         count_on_server(&mut result, 1001);
         assert_eq!(open(&result).invalid, ["the server counted 1001 accepted requests, the client 1000 answers"]);
+    }
+
+    #[test]
+    fn certificates_accepted_without_an_answer_are_an_alarm() {
+        let mut result = flawless();
+        result.server.as_mut().expect("the reference server counts").ocsp_accepted_unanswered = 3;
+        let found = open(&result);
+        assert!(
+            found.invalid.is_empty() && found.warnings[0].starts_with("3 requests were accepted without"),
+            "{found:?}"
+        );
     }
 
     #[test]

@@ -6,9 +6,12 @@ use bench_server::contract::{CacheConfig, Follow, MethodConfig, TokenValidation}
 
 use super::{RevokeBy, Variant};
 
+/// A certificate lives through all of the second that `notAfter` names (RFC 5280 §4.1.2.5).
+pub(crate) const NOT_AFTER: Duration = Duration::from_secs(1);
+
 impl Variant {
     /// The time between two looks of the server at what was revoked: a cache's TTL or poll, a deny-list's poll, a CRL's
-    /// reload. `None` where the server looks on every request, is told, never looks, or is the user's and does not tell.
+    /// reload, the validity of an OCSP answer. `None` where the server looks on every request, is told, never looks, or is the user's and does not tell.
     pub fn revocation_interval(&self) -> Option<Duration> {
         let of_cache = |cache: CacheConfig| match cache.follow {
             None => Some(cache.ttl),
@@ -27,7 +30,10 @@ impl Variant {
                 TokenValidation::Opaque { cache } => cache.and_then(of_cache),
                 TokenValidation::Jwt { .. } => (self.revoke_by == RevokeBy::Key).then_some(oauth2.jwks.refresh),
             },
-            MethodConfig::Mtls(mtls) => Some(mtls.crl_reload),
+            // A certificate that is looked up and asked about is refused by whichever tells first.
+            MethodConfig::Mtls(mtls) => {
+                mtls.crl_reload.into_iter().chain(mtls.ocsp.as_ref().map(|ocsp| ocsp.validity)).min()
+            }
         }
     }
 
@@ -51,7 +57,7 @@ impl Variant {
                 TokenValidation::Jwt { .. } => rest_of_life(oauth2.rules.leeway),
                 TokenValidation::Opaque { cache } => of_cache(*cache),
             },
-            MethodConfig::Mtls(mtls) => mtls.crl_reload,
+            MethodConfig::Mtls(_) => self.revocation_interval().unwrap_or_else(|| rest_of_life(NOT_AFTER)),
         }
     }
 
@@ -60,7 +66,7 @@ impl Variant {
         match self.method.reference()? {
             MethodConfig::Jwt(jwt) => Some(jwt.lifetime),
             MethodConfig::OAuth2(_) => self.authorization_server.as_ref().map(|server| server.access_token_lifetime),
-            MethodConfig::Mtls(mtls) => Some(mtls.certificate_lifetime),
+            MethodConfig::Mtls(mtls) => Some(mtls.lifetime()),
             MethodConfig::None | MethodConfig::ApiKey(_) | MethodConfig::Basic(_) => None,
         }
     }

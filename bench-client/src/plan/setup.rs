@@ -55,12 +55,10 @@ impl Plan {
                     }
                 }
             }
-            MethodConfig::Mtls(_) => {
-                parts.extend([
-                    "certificate authority",
-                    "renewal of client certificates",
-                    "revocation list that is reloaded",
-                ]);
+            MethodConfig::Mtls(mtls) => {
+                parts.extend(["certificate authority", "renewal of client certificates"]);
+                parts.extend(mtls.crl_reload.map(|_| "revocation list that is reloaded"));
+                parts.extend(mtls.ocsp.as_ref().map(|_| "OCSP responder that is asked"));
             }
         }
         parts

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use bench_server::contract::{
     AccessTokenFormat, Algorithm, CacheConfig, CertificateKey, ChainLength, Follow, JwksConfig, MethodConfig,
-    PasswordHash, Push, StoreConfig, TokenValidation,
+    MtlsConfig, OcspPolicy, PasswordHash, Push, StoreConfig, TokenValidation,
 };
 
 use super::format;
-use crate::plan::{Method, RevokeBy, Variant};
+use crate::plan::{Method, NOT_AFTER, RevokeBy, Variant};
 
 /// How many store lookups a request costs on a kept connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,8 +35,17 @@ pub(crate) enum Notice {
         /// What has that period.
         what: &'static str,
     },
+    /// The same, by whichever of two looks first; their periods run independently of each other.
+    FirstOf {
+        /// The shorter one.
+        period: Duration,
+        /// What has those periods.
+        what: &'static str,
+    },
     /// Never: the credential works until its own end.
     AtExpiry {
+        /// Whose end: a token's, a certificate's.
+        what: &'static str,
         /// Tolerated after the end.
         leeway: Duration,
     },
@@ -49,6 +58,8 @@ pub(crate) enum Notice {
     NextHandshake {
         /// The time.
         period: Duration,
+        /// What has that period.
+        what: &'static str,
     },
     /// There is no credential.
     Nothing,
@@ -68,6 +79,9 @@ pub(crate) fn lookups(method: &Method) -> Lookups {
             TokenValidation::Opaque { cache: None } => Lookups::One,
             TokenValidation::Jwt { .. } => Lookups::None,
         },
+        // A connection's first request asks, and how many come after it is for the client to say.
+        MethodConfig::Mtls(config) if config.ocsp.is_some() && !config.recheck => Lookups::Open,
+        MethodConfig::Mtls(config) if config.ocsp.is_some() => Lookups::CacheOrOne,
         MethodConfig::Mtls(_) => Lookups::None,
         MethodConfig::None | MethodConfig::Basic(_) | MethodConfig::Jwt(_) => Lookups::Open,
     }
@@ -96,17 +110,32 @@ pub(crate) fn notice(variant: &Variant) -> Notice {
                 Follow::Poll(period) => Notice::Within { period, what: "deny-list poll" },
                 Follow::Push(_) => Notice::Pushed { silence: list.follow.bound() },
             },
-            None => Notice::AtExpiry { leeway: config.rules.leeway },
+            None => Notice::AtExpiry { what: "token", leeway: config.rules.leeway },
         },
         MethodConfig::OAuth2(config) => match &config.validation {
             TokenValidation::Opaque { cache: kept } => cache(kept),
             TokenValidation::Jwt { .. } if variant.revoke_by == RevokeBy::Key => {
                 Notice::Within { period: config.jwks.refresh, what: "fetch of the keys" }
             }
-            TokenValidation::Jwt { .. } => Notice::AtExpiry { leeway: config.rules.leeway },
+            TokenValidation::Jwt { .. } => Notice::AtExpiry { what: "token", leeway: config.rules.leeway },
         },
-        MethodConfig::Mtls(config) if !config.recheck => Notice::NextHandshake { period: config.crl_reload },
-        MethodConfig::Mtls(config) => Notice::Within { period: config.crl_reload, what: "CRL reload" },
+        MethodConfig::Mtls(config) => certificate_notice(config),
+    }
+}
+
+/// Of a CRL that is reloaded, an answer that is kept, both, or neither.
+fn certificate_notice(config: &MtlsConfig) -> Notice {
+    let validity = config.ocsp.as_ref().map(|ocsp| ocsp.validity);
+    let (period, what) = match (config.crl_reload, validity) {
+        (None, None) => return Notice::AtExpiry { what: "certificate", leeway: NOT_AFTER },
+        (Some(reload), None) => (reload, "CRL reload"),
+        (None, Some(validity)) => (validity, "OCSP answer"),
+        (Some(reload), Some(validity)) => (reload.min(validity), "CRL reload or OCSP answer"),
+    };
+    match (config.recheck, config.crl_reload.and(validity)) {
+        (false, _) => Notice::NextHandshake { period, what },
+        (true, Some(_)) => Notice::FirstOf { period, what },
+        (true, None) => Notice::Within { period, what },
     }
 }
 
@@ -120,7 +149,7 @@ fn heard(follow: Follow) -> String {
     }
 }
 
-/// Lifetime of the entries of the variant's cache of accepted credentials, where it has one.
+/// Lifetime of the entries of the variant's cache of accepted credentials, or of answers about them, where it has one.
 pub(crate) fn cache_lifetime(method: &Method) -> Option<Duration> {
     let cache = match method.reference()? {
         MethodConfig::ApiKey(config) => config.cache,
@@ -130,7 +159,8 @@ pub(crate) fn cache_lifetime(method: &Method) -> Option<Duration> {
             TokenValidation::Jwt { .. } => None,
         },
         MethodConfig::Jwt(config) => config.cache,
-        MethodConfig::None | MethodConfig::Mtls(_) => None,
+        MethodConfig::Mtls(config) => return config.ocsp.as_ref().map(|ocsp| ocsp.validity),
+        MethodConfig::None => None,
     };
     cache.map(|cache| cache.ttl)
 }
@@ -155,7 +185,11 @@ pub(crate) fn longest_unnoticed(method: &Method) -> Option<Duration> {
             TokenValidation::Opaque { cache: of } => Some(cache(of)),
             TokenValidation::Jwt { .. } => None,
         },
-        MethodConfig::Mtls(config) => Some(config.crl_reload),
+        // A CRL is a file, which is there. A soft policy accepts for as long as there is no answer.
+        MethodConfig::Mtls(config) => {
+            let asked = config.ocsp.as_ref().filter(|ocsp| ocsp.policy == OcspPolicy::Hard).map(|ocsp| ocsp.validity);
+            config.crl_reload.into_iter().chain(asked).min()
+        }
         MethodConfig::None => None,
     }
 }
@@ -284,8 +318,23 @@ pub(crate) fn describe(variant: &Variant) -> String {
             };
             let when = if config.recheck { "" } else { ", looked at in handshakes only" };
             let resumed = if config.resumption { ", sessions resumed" } else { "" };
-            let reload = time(config.crl_reload);
-            format!("client certificate{key}{chain}, CRL{of} reloaded every {reload}{when}{resumed}")
+            let crl = config
+                .crl_reload
+                .map_or_else(String::new, |reload| format!(", CRL{of} reloaded every {}{when}", time(reload)));
+            let ocsp = config.ocsp.as_ref().map_or_else(String::new, |ocsp| {
+                let once = if config.recheck { "" } else { ", asked once per connection" };
+                let policy = match ocsp.policy {
+                    OcspPolicy::Hard => "",
+                    OcspPolicy::Soft => ", accepted without an answer",
+                };
+                format!(", OCSP answers kept for {}{once}{policy}", time(ocsp.validity))
+            });
+            let short = if config.is_short_lived() {
+                format!(", short-lived: {}, never looked up", time(config.lifetime()))
+            } else {
+                String::new()
+            };
+            format!("client certificate{key}{chain}{crl}{ocsp}{short}{resumed}")
         }
     }
 }
@@ -298,5 +347,58 @@ fn algorithm(algorithm: Algorithm) -> &'static str {
         Algorithm::ES256 => "ES256",
         Algorithm::ES384 => "ES384",
         Algorithm::EdDSA => "EdDSA",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bench_server::contract::OcspConfig;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn described(config: MtlsConfig) -> (Notice, Lookups, String) {
+        let method = Method::Reference(MethodConfig::Mtls(config));
+        let variant = Variant {
+            name: "v".to_owned(),
+            authorization_server: None,
+            pool: crate::plan::PoolPlan { count: 1, zipf_exponent: 1.0 },
+            revoke_by: RevokeBy::default(),
+            server: None,
+            point: None,
+            method,
+        };
+        (notice(&variant), lookups(&variant.method), describe(&variant).replace('\u{a0}', " "))
+    }
+
+    #[test]
+    fn a_certificate_is_noticed_by_what_looks_at_it() {
+        let ocsp = || OcspConfig::new(2 * SECOND);
+        let (asked, counted, words) = described(MtlsConfig::by_ocsp(ocsp()));
+        assert_eq!(asked, Notice::Within { period: 2 * SECOND, what: "OCSP answer" });
+        assert_eq!(counted, Lookups::CacheOrOne);
+        assert_eq!(words, "client certificate, OCSP answers kept for 2 s");
+
+        let soft = OcspConfig { policy: OcspPolicy::Soft, ..ocsp() };
+        let (both, _, words) = described(MtlsConfig { ocsp: Some(soft), ..MtlsConfig::new(3 * SECOND) });
+        assert_eq!(both, Notice::FirstOf { period: 2 * SECOND, what: "CRL reload or OCSP answer" });
+        assert_eq!(
+            words,
+            "client certificate, CRL reloaded every 3 s, OCSP answers kept for 2 s, accepted without an answer"
+        );
+
+        let (once, counted, words) = described(MtlsConfig { recheck: false, ..MtlsConfig::by_ocsp(ocsp()) });
+        assert_eq!(once, Notice::NextHandshake { period: 2 * SECOND, what: "OCSP answer" });
+        assert_eq!(counted, Lookups::Open);
+        assert_eq!(words, "client certificate, OCSP answers kept for 2 s, asked once per connection");
+
+        let (short_lived, counted, words) = described(MtlsConfig::short_lived(3600 * SECOND));
+        assert_eq!(short_lived, Notice::AtExpiry { what: "certificate", leeway: SECOND });
+        assert_eq!(counted, Lookups::None);
+        assert!(
+            words.starts_with("client certificate, short-lived: ") && words.ends_with(", never looked up"),
+            "{words}"
+        );
     }
 }

@@ -252,7 +252,7 @@ pub(crate) fn alike<'s>(measured: &[Revoked<'s>], to: &RevocationSummary) -> Vec
 /// The names, or what they have in common.
 pub(crate) fn named(group: &[Revoked<'_>]) -> String {
     let names: Vec<&str> = group.iter().map(|(variant, _)| variant.name.as_str()).collect();
-    if names.len() > 3 && group.iter().all(|(_, found)| found.until_expiry) {
+    if names.len() > 3 && group.iter().all(|(variant, found)| found.until_expiry && variant.method != "mtls") {
         return "stateless JWTs, until exp".to_owned();
     }
     list(&names)

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bench_server::contract::{
     AccessTokenFormat, Algorithm, ApiKeyConfig, CertificateKey, ChainLength, DenyListConfig, MethodConfig, MtlsConfig,
-    PasswordHash, StoreConfig, TokenValidation,
+    OcspConfig, OcspPolicy, PasswordHash, StoreConfig, TokenValidation,
 };
 
 use super::*;
@@ -177,6 +177,44 @@ fn sizes_and_distances_reach_the_server() {
     let written = (mtls.crl_population, mtls.key, mtls.chain_length);
     assert_eq!(written, (100_000, CertificateKey::Ed25519, ChainLength::Three));
     assert_eq!(variant("mtls", "crl_reload = \"2s\""), MethodConfig::Mtls(MtlsConfig::new(Duration::from_secs(2))));
+}
+
+#[test]
+fn certificates_are_looked_up_asked_about_both_or_short_lived() {
+    let resolved = |options: &str| {
+        let plan = plan(&format!("{SMALL}[[variant]]\nname = \"v\"\nmethod = \"mtls\"\n{options}\n"));
+        let variant = plan.variant("v").expect("given").clone();
+        let bounds = (variant.revocation_interval(), variant.longest_window(None));
+        let Some(MethodConfig::Mtls(mtls)) = variant.method.reference() else { panic!() };
+        (mtls.clone(), bounds)
+    };
+    let seconds = Duration::from_secs;
+    let ocsp = OcspConfig::new(seconds(3));
+    let (mtls, bounds) = resolved("ocsp = { validity = \"3s\" }");
+    assert_eq!((mtls, bounds), (MtlsConfig::by_ocsp(ocsp.clone()), (Some(seconds(3)), seconds(3))));
+    let (mtls, bounds) = resolved("crl_reload = \"2s\"\nocsp = { validity = \"3s\", policy = \"soft\" }");
+    let both = OcspConfig { policy: OcspPolicy::Soft, ..ocsp };
+    assert_eq!(mtls, MtlsConfig { ocsp: Some(both), ..MtlsConfig::new(seconds(2)) });
+    assert_eq!(bounds, (Some(seconds(2)), seconds(2)));
+    let (mtls, bounds) = resolved("certificate_lifetime = \"1h\"");
+    assert_eq!(mtls, MtlsConfig::short_lived(seconds(3600)));
+    assert_eq!(bounds, (None, seconds(3601)), "notAfter belongs to the lifetime");
+}
+
+#[test]
+fn how_a_certificate_is_taken_back_is_written_out() {
+    let says = |options: &str, says: &[&str]| {
+        one_problem(&format!("[[variant]]\nname = \"v\"\nmethod = \"mtls\"\n{options}\n"), says);
+    };
+    says("", &["crl_reload is missing", "ocsp = { validity", "certificate_lifetime"]);
+    says("ocsp = {}", &["ocsp.validity is missing"]);
+    says("ocsp = { validity = \"2days\" }", &["ocsp.validity is \"2days\"; write a time from \"1ms\" to \"1day\""]);
+    says("ocsp = { validity = \"2s\", policy = \"off\" }", &["write one of \"hard\", \"soft\""]);
+    says("ocsp = { validity = \"2s\", url = \"http://x/\" }", &["ocsp.url is no key here"]);
+    says("ocsp = { validity = \"2s\" }\ncrl_validity = \"1h\"", &["crl_validity is about the CRL"]);
+    says("certificate_lifetime = \"1h\"\ncrl_population = 5", &["crl_population is about the CRL"]);
+    says("certificate_lifetime = \"2days\"", &["certificate_lifetime is \"2days\"; write a time"]);
+    says("certificate_lifetime = \"1h\"\nrecheck = false", &["recheck goes with crl_reload or ocsp"]);
 }
 
 #[test]

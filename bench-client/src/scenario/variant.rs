@@ -6,7 +6,7 @@ use std::time::Duration;
 use bench_server::contract::{
     AccessTokenFormat, Algorithm, ApiKeyConfig, AuthorizationServerConfig, BasicConfig, CertificateKey, ChainLength,
     DenyListConfig, JwksConfig, JwtConfig, LONGEST_DELAY, LONGEST_STALE, MethodConfig, MtlsConfig, OAuth2Config,
-    PasswordHash, TokenRules, TokenValidation, check_costs,
+    OcspConfig, OcspPolicy, PasswordHash, TokenRules, TokenValidation, check_costs,
 };
 
 use super::document::{At, Table};
@@ -70,6 +70,7 @@ const BELONGS: &[(&str, &str)] = &[
     ("introspection_delay", "method \"oauth2\" with token = \"opaque\""),
     ("jwks", "method \"oauth2\" with token = \"jwt\""),
     ("crl_reload", "method \"mtls\""),
+    ("ocsp", "method \"mtls\""),
     ("crl_validity", "method \"mtls\""),
     ("certificate_lifetime", "method \"mtls\""),
     ("trust_domain", "method \"mtls\""),
@@ -348,7 +349,26 @@ fn read_jwks(mut section: Section<'_>) -> JwksConfig {
 fn read_mtls(section: &mut Section<'_>) -> Option<Options> {
     const KEYS: &[(&str, CertificateKey)] =
         &[("P-256", CertificateKey::P256), ("RSA-2048", CertificateKey::Rsa2048), ("Ed25519", CertificateKey::Ed25519)];
-    let crl_reload = section.required("crl_reload", "\"2s\"", positive);
+    let lifetime_is_written = section.has("certificate_lifetime");
+    let looks = ["crl_reload", "ocsp"].into_iter().any(|key| section.has(key));
+    if !looks && !lifetime_is_written {
+        section.error(
+            "crl_reload",
+            "crl_reload is missing; write for instance crl_reload = \"2s\", or ocsp = { validity = \"2s\" }, or, for \
+             certificates that nobody takes back, certificate_lifetime = \"1h\"",
+        );
+    }
+    for key in ["crl_validity", "crl_population"] {
+        if section.has(key) && !section.has("crl_reload") {
+            section
+                .error(key, format!("{key} is about the CRL, at which nobody looks; write crl_reload, or remove it"));
+        }
+    }
+    if section.has("recheck") && !looks {
+        section.error("recheck", "recheck goes with crl_reload or ocsp: there is nothing that a request could look at");
+    }
+    let crl_reload = section.optional("crl_reload", positive);
+    let ocsp = section.table("ocsp").and_then(read_ocsp);
     let crl_validity = section.or("crl_validity", MtlsConfig::default_crl_validity(), seconds_to_a_day);
     let certificate_lifetime =
         section.or("certificate_lifetime", MtlsConfig::default_certificate_lifetime(), seconds_to_a_day);
@@ -359,8 +379,7 @@ fn read_mtls(section: &mut Section<'_>) -> Option<Options> {
     let chain_length = ChainLength::try_from(certificates).expect("the range is that of the type");
     let recheck = section.or("recheck", true, flag);
     let resumption = section.or("resumption", false, flag);
-    let crl_reload = crl_reload?;
-    if crl_reload > crl_validity / 4 {
+    if let Some(crl_reload) = crl_reload.filter(|reload| *reload > crl_validity / 4) {
         let (reload, quarter) = (show(crl_reload), show(crl_validity / 4));
         section.error(
             "crl_reload",
@@ -373,7 +392,8 @@ fn read_mtls(section: &mut Section<'_>) -> Option<Options> {
     let mtls = MtlsConfig {
         crl_reload,
         crl_validity,
-        certificate_lifetime,
+        ocsp,
+        certificate_lifetime: Some(certificate_lifetime),
         trust_domain,
         crl_population,
         key,
@@ -382,6 +402,15 @@ fn read_mtls(section: &mut Section<'_>) -> Option<Options> {
         resumption,
     };
     Some((MethodConfig::Mtls(mtls), None))
+}
+
+/// How leaves are asked about. Where the responder is the run knows: it starts one.
+fn read_ocsp(mut section: Section<'_>) -> Option<OcspConfig> {
+    const POLICIES: &[(&str, OcspPolicy)] = &[("hard", OcspPolicy::Hard), ("soft", OcspPolicy::Soft)];
+    let validity = section.required("validity", "\"2s\"", duration_in(Duration::from_millis(1)..=DAY));
+    let policy = section.or("policy", OcspPolicy::default(), one_of(POLICIES));
+    section.finish();
+    Some(OcspConfig { policy, ..OcspConfig::new(validity?) })
 }
 
 /// X.509 counts whole seconds (RFC 5280 §4.1.2.5).

@@ -3,7 +3,7 @@
 //! Every variant has a process in the role `resource`, or several replicas; those after the first have the role `replica`.
 //! OAuth 2.0 has another in the role `authorization`, started first. Where replicas share records, one more in the role
 //! `control` issues and revokes and is never called: so every replica that is probed hears of a revocation from elsewhere,
-//! as most nodes of a service do.
+//! as most nodes of a service do. It also answers OCSP requests, where a variant asks for that.
 //!
 //! The state of each (keys, database, control socket, log) is in a temporary folder of its own, removed at the end, by
 //! the server itself if this program is killed. It is not in the run's folder because it holds secrets, and because the
@@ -21,8 +21,9 @@ use std::time::Duration;
 
 use bench_server::contract::{
     AccessTokenFormat, AuthorizationServerConfig, ClientRegistration, ClockMode, Counters, HttpVersion, Issued,
-    KeyExchange, KeyRollover, ListenerConfig, Material, MethodConfig, Profile, READ_SCOPE, Ready, ReadyListener,
-    RegisteredClient, Secret, ServerConfig, ServerKind, StoreConfig, Telemetry, Transport, TrustedIssuer,
+    KeyExchange, KeyRollover, ListenerConfig, Material, MethodConfig, OcspConfig, Profile, READ_SCOPE, Ready,
+    ReadyListener, RegisteredClient, Secret, ServerConfig, ServerKind, StoreConfig, Telemetry, Transport,
+    TrustedIssuer,
 };
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
@@ -45,6 +46,9 @@ const CONTROL: &str = "control";
 const REPLICA: &str = "replica";
 const STORE: &str = "store";
 
+/// Name of the listener that carries the OCSP responder.
+const OCSP: &str = "ocsp";
+
 /// Path of the protected route.
 const PATH: &str = "/whoami";
 
@@ -59,7 +63,7 @@ pub(super) struct Reference {
     revoke_by: RevokeBy,
     /// At least one.
     replicas: Vec<Server>,
-    /// Where credentials are issued and revoked, unless the first replica does it.
+    /// Where credentials are issued and revoked and OCSP requests are answered, unless the first replica does it or nobody.
     control: Option<Server>,
     /// Where its records are, and the store servers of the run.
     placed: Placed,
@@ -168,17 +172,31 @@ impl Reference {
             authorization_server: false,
             ocsp_responder: None,
         };
-        let config = ServerConfig { listeners: vec![listener], ..base };
+        let mut config = ServerConfig { listeners: vec![listener], ..base };
+        let config_cpus = config.cpus.clone();
+        let asks = questions(&mut config).is_some();
         // The first makes what the others share, in its own folder: if this program is killed, it is removed with that.
-        let control = match shares_records && plan.revokes(variant) {
+        let control = match shares_records && plan.revokes(variant) || asks {
             // However cut off the others are, revocations reach the store.
             true => {
-                let mut config = config.clone();
+                let mut config = answering(&config, variant);
                 config.listeners[0].profiles[0].method = direct;
                 Some(Server::start(launcher, CONTROL, config).await?)
             }
             false => None,
         };
+        if let (Some(ocsp), Some(control)) = (questions(&mut config), &control) {
+            let responder = listener_named(&control.process.ready, OCSP)?;
+            let url = if plan.disturbs(variant) {
+                let (forwarder, address) = Forwarder::on_port(&config_cpus).map_err(no_forwarder)?;
+                forwarder.lead_to(responder.address);
+                dependency = Some(Dependency { name: "OCSP responder", forwarder, _folder: None });
+                format!("http://{address}")
+            } else {
+                responder.url.clone()
+            };
+            ocsp.url = Some(format!("{url}/"));
+        }
         let mut replicas: Vec<Server> = Vec::new();
         for number in 0..plan.replicas.get() {
             let first = control.as_ref().or(replicas.first());
@@ -411,6 +429,35 @@ fn cut_off(method: &mut MethodConfig, kind: ServerKind, stores: &Stores, cpus: &
 
 fn no_forwarder(error: std::io::Error) -> String {
     format!("nothing can be put in front of what it depends on: {error}")
+}
+
+/// How the resource servers ask by OCSP, if they do.
+fn questions(config: &mut ServerConfig) -> Option<&mut OcspConfig> {
+    config.listeners.iter_mut().flat_map(|listener| &mut listener.profiles).find_map(|profile| {
+        match &mut profile.method {
+            MethodConfig::Mtls(mtls) => mtls.ocsp.as_mut(),
+            _ => None,
+        }
+    })
+}
+
+/// The same server, with a listener on which it answers the others' OCSP requests, if they have any.
+fn answering(config: &ServerConfig, variant: &Variant) -> ServerConfig {
+    let mut config = config.clone();
+    if questions(&mut config).is_some() {
+        config.listeners.push(ListenerConfig {
+            name: OCSP.to_owned(),
+            bind: loopback(),
+            public_url: None,
+            transport: Transport::Plaintext,
+            http: vec![HttpVersion::Http1],
+            key_exchange: None,
+            profiles: Vec::new(),
+            authorization_server: false,
+            ocsp_responder: Some(variant.family().to_owned()),
+        });
+    }
+    config
 }
 
 /// The HTTP versions that a listener offers: the measured one, and what probes ask for beside it.

@@ -35,7 +35,11 @@ fn bounded(place: &str, variant: &Variant, planned: Option<&Event>, calls: &Even
     }
     let name = format!("{place}: what has ended is let in for a bounded time");
     let Some(bound) = expect::longest_unnoticed(&variant.method) else {
-        return Some(Check::not_tested(name, "until its own end", "nobody is asked about such a credential"));
+        return Some(Check::not_tested(
+            name,
+            "until its own end",
+            "nobody is asked about it, or an answer may stay out",
+        ));
     };
     let late = match planned {
         Some(Event::Outage(OutagePlan { fault: Fault::Slow(by), .. })) => *by,

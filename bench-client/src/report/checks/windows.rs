@@ -1,5 +1,6 @@
 //! Demands on revocation windows.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use super::super::expect::{self, Notice};
@@ -48,7 +49,8 @@ pub(super) fn check<'a>(plan: &'a Plan, trials: &Trials<'a>, summary: &Summary, 
         Notice::Immediate => vec![immediate(name, &windows, found.probe_interval_ns)],
         // How soon within that is for the figures to say: it depends on the machine.
         Notice::Pushed { silence } => vec![within(name, &windows, silence)],
-        Notice::AtExpiry { leeway } => vec![at_expiry(name, &windows, leeway, found.probe_interval_ns)],
+        Notice::FirstOf { period, .. } => vec![within(name, &windows, period)],
+        Notice::AtExpiry { what, leeway } => vec![at_expiry(name, &windows, (what, leeway), found.probe_interval_ns)],
         Notice::Within { period, .. } => {
             let spread = format!("{}: windows spread over the period", variant.name);
             vec![within(name, &windows, period), spreads(spread, &windows, period, settings(plan, &found.measurement))]
@@ -56,25 +58,27 @@ pub(super) fn check<'a>(plan: &'a Plan, trials: &Trials<'a>, summary: &Summary, 
     }
 }
 
-fn title(notice: Notice) -> &'static str {
+fn title(notice: Notice) -> Cow<'static, str> {
     match notice {
-        Notice::Immediate => "a revocation is noticed at once",
-        Notice::Within { .. } => "a revocation is noticed within the period",
-        Notice::NextHandshake { .. } => "a revocation is noticed with the next handshake",
-        Notice::Pushed { .. } => "a revocation is noticed when the store tells of it",
-        Notice::AtExpiry { .. } => "a revoked token lives until it expires",
-        Notice::Nothing => "nothing to revoke",
-        Notice::Untold => "a revocation is noticed",
+        Notice::Immediate => "a revocation is noticed at once".into(),
+        Notice::Within { .. } | Notice::FirstOf { .. } => "a revocation is noticed within the period".into(),
+        Notice::NextHandshake { .. } => "a revocation is noticed with the next handshake".into(),
+        Notice::Pushed { .. } => "a revocation is noticed when the store tells of it".into(),
+        Notice::AtExpiry { what, .. } => format!("a revoked {what} lives until it expires").into(),
+        Notice::Nothing => "nothing to revoke".into(),
+        Notice::Untold => "a revocation is noticed".into(),
     }
 }
 
 fn expectation(notice: Notice) -> String {
     match notice {
         Notice::Immediate => format!("under {PROBES} probe intervals"),
-        Notice::Within { period, what } => format!("0 to {} ({what})", duration(period.as_nanos() as f64)),
-        Notice::NextHandshake { period } => format!("{} in new handshakes", duration(period.as_nanos() as f64)),
+        Notice::Within { period, what } | Notice::FirstOf { period, what } => {
+            format!("0 to {} ({what})", duration(period.as_nanos() as f64))
+        }
+        Notice::NextHandshake { period, .. } => format!("{} in new handshakes", duration(period.as_nanos() as f64)),
         Notice::Pushed { silence } => format!("0 to {} (longest silence)", duration(silence.as_nanos() as f64)),
-        Notice::AtExpiry { .. } => "the token's expiry".to_owned(),
+        Notice::AtExpiry { what, .. } => format!("the {what}'s expiry"),
         Notice::Nothing | Notice::Untold => "nothing".to_owned(),
     }
 }
@@ -171,19 +175,24 @@ fn uneven(span: f64, period: f64) -> f64 {
     rest * (period - rest) / (period * span)
 }
 
-/// A token that nobody asks about lives until its end, and no longer.
-fn at_expiry(name: String, windows: &[&RevocationWindow], leeway: Duration, probe_interval_ns: u64) -> Check {
+/// A token or certificate that nobody asks about lives until its end, and no longer.
+fn at_expiry(
+    name: String,
+    windows: &[&RevocationWindow],
+    (what, leeway): (&str, Duration),
+    probe_interval_ns: u64,
+) -> Check {
     let leeway_ns = nanoseconds(leeway) as f64;
-    let expected = format!("accepted until {PROBES} probe intervals before the token's end, rejected after it");
+    let expected = format!("accepted until {PROBES} probe intervals before the {what}'s end, rejected after it");
     let ends: Option<Vec<f64>> =
         windows.iter().map(|window| window.expires_after_ns.map(|ns| ns as f64 + leeway_ns)).collect();
     let Some(ends) = ends else {
-        return Check::not_tested(name, expected, "the records do not say when the tokens end");
+        return Check::not_tested(name, expected, format!("the records do not say when the {what}s end"));
     };
     let seen_to_the_end = windows.iter().zip(&ends).filter(|(window, end)| window.watched_ns as f64 > **end);
     let seen: Vec<(&&RevocationWindow, &f64)> = seen_to_the_end.collect();
     if seen.is_empty() {
-        return Check::not_tested(name, expected, "the watch ended before any token did");
+        return Check::not_tested(name, expected, format!("the watch ended before any {what} did"));
     }
     let off = |(window, end): &&(&&RevocationWindow, &f64)| {
         // Probes are no finer than they really were, and never finer than planned.
@@ -197,7 +206,7 @@ fn at_expiry(name: String, windows: &[&RevocationWindow], leeway: Duration, prob
     };
     let offenders = seen.iter().filter(off).count();
     let found = match offenders {
-        0 => format!("{} of {} revoked tokens lived exactly until their end", seen.len(), windows.len()),
+        0 => format!("{} of {} revoked {what}s lived exactly until their end", seen.len(), windows.len()),
         n => format!("{n} of {} ended at another time", seen.len()),
     };
     Check::judged(name, expected, found, offenders == 0)
@@ -285,13 +294,15 @@ mod tests {
 
     #[test]
     fn a_stateless_token_dies_at_its_end_neither_before_nor_after() {
-        let check = |window: RevocationWindow| at_expiry(String::new(), &[&window], Duration::ZERO, 20_000_000);
+        let check =
+            |window: RevocationWindow| at_expiry(String::new(), &[&window], ("token", Duration::ZERO), 20_000_000);
         assert!(passes(&check(window(8985, Some(9000)))));
         assert!(check(window(8900, Some(9000))).failed(), "died early");
         assert!(check(window(9030, Some(9000))).failed(), "lived on");
         assert!(matches!(check(window(8985, Some(13_000))).verdict, super::super::CheckVerdict::NotTested(_)));
         assert!(matches!(check(window(8985, None)).verdict, super::super::CheckVerdict::NotTested(_)));
-        let leeway = at_expiry(String::new(), &[&window(9985, Some(9000))], Duration::from_secs(1), 20_000_000);
+        let second = Duration::from_secs(1);
+        let leeway = at_expiry(String::new(), &[&window(9985, Some(9000))], ("token", second), 20_000_000);
         assert!(passes(&leeway));
     }
 }

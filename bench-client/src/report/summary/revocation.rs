@@ -44,7 +44,7 @@ pub struct RevocationSummary {
     pub promise: String,
     /// The same as a time: the longest that a revoked credential may live; absent where it is not known.
     pub promise_ns: Option<u64>,
-    /// Whether nothing but the credential's own end stops it: a stateless token.
+    /// Whether nothing but the credential's own end stops it: a stateless token, a short-lived certificate.
     pub until_expiry: bool,
     /// Requests accepted after the acknowledgement, median per credential.
     pub exposure_median: f64,
@@ -336,10 +336,13 @@ fn law(variant: &Variant, views: &[WindowView], replicas: usize) -> Option<Law> 
             let independent = expect::cache_lifetime(&variant.method) == Some(period);
             uniform(period, views, replicas, independent)
         }
-        Notice::AtExpiry { leeway } => own_end(leeway, views),
-        Notice::Immediate | Notice::Pushed { .. } | Notice::NextHandshake { .. } | Notice::Nothing | Notice::Untold => {
-            None
-        }
+        Notice::AtExpiry { leeway, .. } => own_end(leeway, views),
+        Notice::FirstOf { .. }
+        | Notice::Immediate
+        | Notice::Pushed { .. }
+        | Notice::NextHandshake { .. }
+        | Notice::Nothing
+        | Notice::Untold => None,
     }
 }
 
@@ -384,17 +387,19 @@ fn own_end(leeway: Duration, views: &[WindowView]) -> Option<Law> {
 fn promise(notice: Notice, lifetime_ns: Option<u64>) -> String {
     match notice {
         Notice::Immediate => "next request".to_owned(),
-        Notice::Within { period, what } => format!("{what} {}", duration(period.as_nanos() as f64)),
-        Notice::AtExpiry { leeway } => {
+        Notice::Within { period, what } | Notice::FirstOf { period, what } => {
+            format!("{what} {}", duration(period.as_nanos() as f64))
+        }
+        Notice::AtExpiry { what, leeway } => {
             let lifetime = lifetime_ns.map_or_else(String::new, |ns| format!(", {} here", duration(ns as f64)));
             let leeway = match leeway.as_nanos() {
                 0 => String::new(),
                 ns => format!(", + {} leeway", duration(ns as f64)),
             };
-            format!("token expiry{lifetime}{leeway}")
+            format!("{what} expiry{lifetime}{leeway}")
         }
-        Notice::NextHandshake { period } => {
-            format!("CRL reload {} and a new handshake", duration(period.as_nanos() as f64))
+        Notice::NextHandshake { period, what } => {
+            format!("{what} {} and a new handshake", duration(period.as_nanos() as f64))
         }
         Notice::Pushed { silence } => {
             format!("told by the store; silence of {}", duration(silence.as_nanos() as f64))
@@ -408,8 +413,8 @@ fn promise_ns(notice: Notice, lifetime_ns: Option<u64>) -> Option<u64> {
     let nanoseconds = |duration: Duration| u64::try_from(duration.as_nanos()).ok();
     match notice {
         Notice::Immediate => Some(0),
-        Notice::Within { period, .. } => nanoseconds(period),
-        Notice::AtExpiry { leeway } => lifetime_ns?.checked_add(nanoseconds(leeway)?),
+        Notice::Within { period, .. } | Notice::FirstOf { period, .. } => nanoseconds(period),
+        Notice::AtExpiry { leeway, .. } => lifetime_ns?.checked_add(nanoseconds(leeway)?),
         // How soon the news is there is not promised; the silence is what is borne when there is none.
         Notice::Pushed { .. } => None,
         Notice::NextHandshake { .. } | Notice::Nothing | Notice::Untold => None,
