@@ -10,7 +10,7 @@ use super::super::expect::{self, Notice};
 use super::super::format::duration;
 use super::trials::Trials;
 use crate::plan::{MeasurementKind, Plan, ProbeKind, Variant};
-use crate::record::{HandshakeCounts, RevocationHandshakes, RevocationResult, RevocationWindow};
+use crate::record::{BlastGroup, HandshakeCounts, RevocationHandshakes, RevocationResult, RevocationWindow};
 use crate::stats::{kolmogorov_bound, kolmogorov_distance_between, kolmogorov_distance_from_uniform, median};
 
 /// A variant after revocations. Times count from the acknowledgement.
@@ -51,6 +51,9 @@ pub struct RevocationSummary {
     /// Requests of other credentials that were refused while one credential was watched, at most. Watches overlap, so that
     /// one refused request falls into several of them: a sum would count it as often.
     pub blast_radius: u64,
+    /// Whom the revocation of one more credential cut off, by kind, over all starts; empty where that was not asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blast: Vec<BlastGroup>,
     /// Every window, in the order of the records.
     pub windows: Vec<WindowView>,
     /// With several replicas: mean over the credentials of the time until the last replica refused.
@@ -263,6 +266,7 @@ fn of_measurement<'a>(
         promise_ns: promise_ns(notice, lifetime_ns),
         until_expiry: matches!(notice, Notice::AtExpiry { .. }),
         exposure_median: median(&exposures).unwrap_or(0.0),
+        blast: blast(results),
         blast_radius: windows.iter().map(|window| window.blast_radius).max().unwrap_or(0),
         last_replica_mean_ns: last_replicas(&views, replicas)
             .filter(|ends| !ends.is_empty())
@@ -324,6 +328,21 @@ pub(crate) fn last_replicas(views: &[WindowView], replicas: usize) -> Option<Vec
         *end = end.max(view.middle_ns()?);
     }
     Some(by_credential.into_values().collect())
+}
+
+/// The same kinds of all results, added up.
+fn blast(results: &[&RevocationResult]) -> Vec<BlastGroup> {
+    let mut groups: Vec<BlastGroup> = Vec::new();
+    for group in results.iter().flat_map(|result| &result.blast) {
+        match groups.iter_mut().find(|known| known.who == group.who) {
+            Some(known) => {
+                known.callers += group.callers;
+                known.cut_off += group.cut_off;
+            }
+            None => groups.push(*group),
+        }
+    }
+    groups
 }
 
 /// Share of runs in which chance alone is further from the law than [`Law::chance`].

@@ -2,7 +2,7 @@
 
 use super::{Entry, MILLISECOND, Table, bracket, column, count, figure, row, text};
 use crate::plan::ProbeKind;
-use crate::record::HandshakeCounts;
+use crate::record::{Bystander, HandshakeCounts};
 use crate::report::cell::Cell;
 use crate::report::format;
 use crate::report::summary::{ByConnection, HandshakesOfBoth, Law, RevocationSummary, Summary, VariantSummary};
@@ -10,8 +10,11 @@ use crate::report::sweep::Extra;
 
 /// The tables, where the run has anything for them.
 pub(super) fn extras(summary: &Summary) -> impl Iterator<Item = Extra> {
-    let tables =
-        [("Windows and their law", LAWS, laws(summary)), ("What survives a revocation", SURVIVORS, survivors(summary))];
+    let tables = [
+        ("Windows and their law", LAWS, laws(summary)),
+        ("What survives a revocation", SURVIVORS, survivors(summary)),
+        ("Whom a revocation cuts off", BLAST, blast(summary)),
+    ];
     tables
         .into_iter()
         .filter_map(|(title, caption, table)| Some(Extra { title, caption: caption.to_owned(), table: table? }))
@@ -28,6 +31,10 @@ const SURVIVORS: &str = "The longest window of each method over each kind of con
     became of the handshakes that offered a session: resumed, or full because the server would not; one that it refused for \
     the certificate was full as well. All handshakes are those of the probes over every kind of connection, of what they \
     resume, and of the credentials beside them, as client and server counted them.";
+
+const BLAST: &str = "One more credential was revoked in the midst of callers who had been accepted until then: some with other \
+    principals, some with another credential of the same principal, some with the very credential. So many of each were refused \
+    from then on. A user has one password, so that there is no other credential of the same principal.";
 
 /// Variants with revocations, in order.
 fn revoked(summary: &Summary) -> impl Iterator<Item = (&VariantSummary, &RevocationSummary)> {
@@ -132,6 +139,30 @@ fn handshakes(found: Option<&HandshakesOfBoth>) -> Entry {
         Cell::Blank { blank } => format!("server: {blank}"),
     };
     Entry { detail: server, ..Entry::text(words(client)) }
+}
+
+/// `None` where nobody was asked.
+fn blast(summary: &Summary) -> Option<Table> {
+    if revoked(summary).all(|(_, found)| found.blast.is_empty()) {
+        return None;
+    }
+    const GROUPS: [(Bystander, &str, &str); 3] = [
+        (Bystander::Stranger, "stranger", "Strangers"),
+        (Bystander::SamePrincipal, "same_principal", "Same principal"),
+        (Bystander::SameCredential, "same_credential", "Same credential"),
+    ];
+    let columns = GROUPS.map(|(_, key, title)| column(key, title, "cut off"));
+    let rows = revoked(summary).map(|(variant, found)| {
+        let cell = |(who, _, _): (Bystander, _, _)| match found.blast.iter().find(|group| group.who == who) {
+            Some(group) => {
+                let text = format!("{} of {}", group.cut_off, group.callers);
+                Entry { value: Some(group.cut_off as f64), ..Entry::text(text) }
+            }
+            None => Entry::blank("there are none, or it was not asked"),
+        };
+        row(variant, GROUPS.map(cell).to_vec())
+    });
+    Some(Table { name: "blast", rows: rows.collect(), columns: columns.to_vec() })
 }
 
 fn over(found: &RevocationSummary, kind: ProbeKind) -> Option<&ByConnection> {
