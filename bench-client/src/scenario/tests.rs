@@ -9,7 +9,7 @@ use bench_server::contract::{
 };
 
 use super::*;
-use crate::plan::{BASELINE, LoadRate, Measurement, MeasurementKind, Rate, RevocationPlan};
+use crate::plan::{BASELINE, Event, Fault, LoadRate, Measurement, MeasurementKind, Rate, RevocationPlan, RevokeBy};
 
 const COMPARE: &str = include_str!("../../../scenarios/compare.toml");
 
@@ -674,6 +674,92 @@ fn moving_parts_follow_from_the_configuration() {
     assert!(plaintext.moving_parts(plan.variant("none").expect("shipped")).is_empty());
 }
 /// The plan of [`SMALL`] with that `load` in its first measurement, or the messages.
+/// An outage and a rollover, with more lines.
+fn events(outage: &str, rollover: &str) -> String {
+    format!(
+        r#"
+[[measurement]]
+kind = "outage"
+callers = 20
+interval = "100ms"
+before = "1s"
+after = "2s"
+lasts = "3s"
+{outage}
+[[measurement]]
+kind = "rollover"
+callers = 20
+interval = "100ms"
+before = "1s"
+after = "2s"
+adoption = "4s"
+{rollover}
+"#
+    )
+}
+
+#[test]
+fn an_event_says_what_happens_and_for_how_long() {
+    let text = events("fault = { flapping = \"1s\" }\nrevoked = 5", "of = \"key\"\nlead = \"1s\"\noverlap = \"0s\"");
+    let plan = plan(&format!("{SMALL}{text}"));
+    let outage = Event::of(&plan.measurements[1].kind).expect("an outage");
+    assert_eq!(outage.length(), Duration::from_secs(1 + 3 + 2));
+    let MeasurementKind::Outage(settings) = &plan.measurements[1].kind else { panic!() };
+    assert_eq!((settings.fault, settings.revoked), (Fault::Flapping(Duration::from_secs(1)), 5));
+    assert_eq!(settings.calls.bin, Duration::from_millis(200), "as documented");
+    let rollover = Event::of(&plan.measurements[2].kind).expect("a rollover");
+    assert_eq!(rollover.length(), Duration::from_secs(1 + 1 + 4 + 2));
+    let expected = plan.expected_start().events;
+    assert!(expected >= outage.length() + rollover.length(), "{expected:?}");
+}
+
+#[test]
+fn mistakes_in_events_are_located() {
+    const FINE: (&str, &str) = ("fault = \"down\"", "of = \"credential\"\noverlap = \"1s\"");
+    let wrong = |outage: &str, rollover: &str, says: &[&str]| one_problem(&events(outage, rollover), says);
+    wrong("fault = \"dwn\"", FINE.1, &["fault is \"dwn\"", "{ slow = \"100ms\" }"]);
+    wrong("fault = {}", FINE.1, &["fault: write one of"]);
+    wrong("fault = { slow = \"1s\", flapping = \"1s\" }", FINE.1, &["fault: write one of"]);
+    wrong("fault = { flapping = \"2s\" }", FINE.1, &["a turn of 2s does not come back within 3s"]);
+    wrong("fault = \"down\"\nrevoked = 20", FINE.1, &["revoked is 20 of 20 callers"]);
+    wrong("fault = \"down\"\nlead = \"1s\"", FINE.1, &["lead"]);
+    wrong(FINE.0, "of = \"password\"\noverlap = \"1s\"", &["of is \"password\"", "\"credential\", \"key\""]);
+    wrong(FINE.0, "of = \"credential\"\noverlap = \"1s\"\nlead = \"1s\"", &["lead is for keys"]);
+    wrong(FINE.0, "of = \"credential\"", &["overlap is missing"]);
+    let mine = r#"
+[[variant]]
+name = "mine"
+method = "api-key"
+store = { kind = "redis", url = "redis://db.test" }
+[[variant]]
+name = "short"
+method = "jwt"
+algorithm = "ES256"
+lifetime = "4s"
+"#;
+    let found = problems(&format!("{SMALL}{mine}{}", events(FINE.0, FINE.1)));
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(found[0].contains("the store of variant \"mine\" is a server of yours"), "{}", found[0]);
+    assert!(found[1].contains("variant \"short\" end before all callers have changed over"), "{}", found[1]);
+}
+
+#[test]
+fn a_key_ends_every_token_so_one_is_revoked_at_a_time() {
+    let with = |variant: &str, measurement: &str| {
+        format!(
+            "\n[[variant]]\nname = \"keyed\"\nmethod = \"oauth2\"\n{variant}\nrevoke_by = \"key\"\n[[measurement]]\nkind = \
+             \"revocation\"\ntrials = 3\nprobe_interval = \"20ms\"\nphase = \"10m\"\nwatch = \"20m\"\n{measurement}"
+        )
+    };
+    let jwt = "token = \"jwt\"\nalgorithm = \"ES256\"";
+    let variant = |plan: &Plan| plan.variants.iter().find(|variant| variant.name == "keyed").expect("there").clone();
+    let planned = plan(&format!("{SMALL}{}", with(jwt, "at_a_time = 1\nbystanders = 2")));
+    assert_eq!(variant(&planned).revoke_by, RevokeBy::Key);
+    assert_eq!(variant(&planned).longest_window(None), Duration::from_secs(300), "until the keys are fetched");
+    one_problem(&with(jwt, ""), &["at_a_time is 3", "write at_a_time = 1"]);
+    one_problem(&with("token = \"opaque\"", "at_a_time = 1"), &["opaque tokens are not signed"]);
+}
+
 fn with_load(load: &str) -> Result<LoadRate, Vec<String>> {
     let line = SMALL.lines().find(|line| line.starts_with("load = ")).expect("it has one");
     let text = SMALL.replace(line, &format!("load = {{ {load}, connections = 2, warmup = \"0s\", measure = \"1s\" }}"));
