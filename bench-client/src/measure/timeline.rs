@@ -45,7 +45,10 @@ pub(super) async fn measure(
     let result = match not_applicable(variant, target, event) {
         Some(reason) => TimelineResult { not_applicable: Some(reason), ..line::nothing(event.calls()) },
         None => match watch(place, target, variant, event, seed).await {
-            Ok(result) => result,
+            Ok((result, lateness)) => {
+                invalid.extend(lateness);
+                result
+            }
             Err(reason) => {
                 invalid.push(reason);
                 line::nothing(event.calls())
@@ -82,13 +85,14 @@ fn not_applicable(variant: &Variant, target: &Target, event: &Event) -> Option<S
     }
 }
 
+/// What was counted, and why it must not be, if so.
 async fn watch(
     place: Place,
     target: &Target,
     variant: &Variant,
     event: &Event,
     seed: u64,
-) -> Result<TimelineResult, String> {
+) -> Result<(TimelineResult, Option<String>), String> {
     let calls = event.calls();
     let issued = target.issue(calls.callers, None).await.map_err(|error| error.to_string())?;
     let draw = |number: usize, span: Duration, what: u64| {
@@ -138,8 +142,10 @@ async fn watch(
     let ((), happened) = join(async { drop(join_all(calling).await) }, happening).await;
     happened?;
     let ended = parties.iter().filter(|party| party.standing.get() != Standing::Good).count();
-    let dependency = target.dependency().map(|dependency| dependency.name.to_owned());
-    Ok(TimelineResult { dependency, ended, ..line.result(calls) })
+    let lateness = line.check_lateness().err();
+    let asked = target.dependency().filter(|_| matches!(event, Event::Outage(_)));
+    let dependency = asked.map(|dependency| dependency.name.to_owned());
+    Ok((TimelineResult { dependency, ended, ..line.result(calls) }, lateness))
 }
 
 /// A caller that is connected, and whose credential is accepted.
@@ -184,6 +190,7 @@ async fn call_on(
     let mut due = first;
     while due < end {
         sleep_until(due.into()).await;
+        line.called(Instant::now().saturating_duration_since(due));
         if old.is_none() && party.changes_over.is_some_and(|moment| Instant::now() >= moment) {
             let next = take_next(party, target, event).await;
             if let Some(next) = next.and_then(|next| self::caller(endpoint, &next).ok()) {

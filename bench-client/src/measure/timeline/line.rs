@@ -11,6 +11,10 @@ use crate::outcome::{Outcome, RejectReason};
 use crate::plan::{CallsPlan, Event};
 use crate::record::{EncodedHistogram, Happening, Moment, TimelineBin, TimelineResult, new_histogram};
 
+/// A caller that begins later than this was kept by the client. Timers count milliseconds; a call takes a few, an idle core
+/// as long to wake.
+const LATE: Duration = Duration::from_millis(50);
+
 /// How a credential stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
@@ -49,6 +53,9 @@ struct Seen {
     cut_off: BTreeSet<usize>,
     /// When the first and the last such call was due.
     harmed: Option<(Instant, Instant)>,
+    /// Calls that were begun, and how many of them late.
+    calls: u64,
+    late: u64,
 }
 
 impl Line {
@@ -63,8 +70,29 @@ impl Line {
             lived_on: None,
             cut_off: BTreeSet::new(),
             harmed: None,
+            calls: 0,
+            late: 0,
         };
         Self { begun, event: (begins, begins + event.lasts()), bin: calls.bin, seen: RefCell::new(seen) }
+    }
+
+    /// Notes how late a caller was who waited for nothing but the time.
+    pub(super) fn called(&self, late: Duration) {
+        let seen = &mut *self.seen.borrow_mut();
+        seen.calls += 1;
+        seen.late += u64::from(late > LATE);
+    }
+
+    /// Whether the client kept the callers' times.
+    ///
+    /// # Errors
+    /// How many calls were late: then what was held up may have been held up by the client.
+    pub(super) fn check_lateness(&self) -> Result<(), String> {
+        let seen = self.seen.borrow();
+        if seen.late * 100 <= seen.calls {
+            return Ok(());
+        }
+        Err(format!("the client was late: {} of {} calls by more than {LATE:?}", seen.late, seen.calls))
     }
 
     /// Counts a call of that caller. `standing`: of its credential when it was sent and when it was answered.
@@ -260,6 +288,17 @@ mod tests {
         assert_eq!(result.bins[1], expected);
         assert_eq!(result.lived_on_ns, Some(50_000_000));
         assert_eq!(result.cut_off, 1, "the thief's calls harm nobody");
+    }
+
+    #[test]
+    fn a_client_that_is_late_is_told_from_a_server_that_is_slow() {
+        let line = Line::new(Instant::now(), &event());
+        (0..100).for_each(|_| line.called(LATE));
+        line.called(LATE + MS);
+        assert_eq!(line.check_lateness(), Ok(()), "one of a hundred is nothing");
+        line.called(LATE + MS);
+        let said = line.check_lateness().expect_err("two are too many");
+        assert!(said.contains("2 of 102 calls"), "{said}");
     }
 
     #[test]
