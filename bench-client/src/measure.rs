@@ -6,6 +6,7 @@ mod load;
 mod pace;
 mod random;
 mod remaining;
+mod renewal;
 mod revocation;
 mod rules;
 #[cfg(test)]

@@ -21,6 +21,7 @@ use bench_server::contract::{AuthorizationServerConfig, HttpVersion, KeyExchange
 use serde::{Deserialize, Serialize};
 
 pub(crate) use bounds::NOT_AFTER;
+pub use bounds::RENEWED_BEFORE_END;
 pub use expected::{ExpectedStart, expected_filling};
 pub use external::{
     Accepted, Convention, CredentialSource, ExternalMethod, HeaderField, MethodWord, Revoke, RevokeRequest, TargetPlan,
@@ -142,6 +143,8 @@ pub enum RevokeBy {
     Subject,
     /// All tokens of the issuer, by the key that they are signed with: it is withdrawn, and the next one signs.
     Key,
+    /// The refresh token that the caller renews its access tokens with (RFC 7009 §2.1): the last of them works to its end.
+    Refresh,
 }
 
 impl RevokeBy {

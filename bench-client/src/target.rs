@@ -5,10 +5,12 @@ mod external;
 #[cfg(test)]
 mod fake;
 mod forwarder;
+mod grant;
 mod oauth;
 mod process;
 mod reference;
 mod stores;
+mod user_agent;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,6 +24,7 @@ use crate::plan::{Plan, Variant};
 
 use external::External;
 pub(crate) use forwarder::Passage;
+pub use grant::{Grant, Refreshed};
 pub(crate) use oauth::principal as principal_of_client;
 pub use process::Launcher;
 pub(crate) use reference::Dependency;
@@ -76,6 +79,9 @@ pub enum TargetError {
         message: String,
     },
 }
+
+/// What is said of a server of the user's.
+const NO_GRANTS: &str = "only the reference server has users who grant access";
 
 impl Target {
     /// Starts the variant's processes by executing this program's own `serve --supervised`, and waits until they are
@@ -202,6 +208,42 @@ impl Target {
             Server::External(_) => Err("only the reference server issues credentials".to_owned()),
         };
         renewed.map_err(|message| self.request(message))
+    }
+
+    /// Has a user grant access to a client of this run, by authorization code.
+    ///
+    /// # Errors
+    /// [`TargetError`].
+    pub async fn grant(&self) -> Result<Grant, TargetError> {
+        let granted = match &self.server {
+            Server::Reference(reference) => reference.grant().await,
+            Server::External(_) => Err(NO_GRANTS.to_owned()),
+        };
+        granted.map_err(|message| self.request(message))
+    }
+
+    /// Exchanges the refresh token of a grant for the next access token.
+    ///
+    /// # Errors
+    /// [`TargetError`] when there was no judgement.
+    pub async fn refresh(&self, grant: &Grant) -> Result<Refreshed, TargetError> {
+        let refreshed = match &self.server {
+            Server::Reference(reference) => reference.refresh(grant).await,
+            Server::External(_) => Err(NO_GRANTS.to_owned()),
+        };
+        refreshed.map_err(|message| self.request(message))
+    }
+
+    /// Revokes the refresh token of a grant at the revocation endpoint (RFC 7009). Returns with the acknowledgement.
+    ///
+    /// # Errors
+    /// [`TargetError`].
+    pub async fn revoke_grant(&self, grant: &Grant) -> Result<(), TargetError> {
+        let revoked = match &self.server {
+            Server::Reference(reference) => reference.revoke_grant(grant).await,
+            Server::External(_) => Err(NO_GRANTS.to_owned()),
+        };
+        revoked.map_err(|message| self.request(message))
     }
 
     /// Replaces the key that credentials are signed with; `None` where there is none that others have to learn of.

@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use bench_server::contract::{HttpVersion, Issued};
 
-use super::slot::{Slot, Wire};
+use super::request::Requests;
+use super::slot::{Slot, Wire, is_certificate};
 use super::{Endpoint, LoadError, PATIENCE};
 use crate::outcome::{Outcome, Transport};
 use crate::plan::ConnectionKind;
@@ -12,6 +13,7 @@ use crate::record::HandshakeCounts;
 
 /// One caller with one credential: what probes a revocation.
 pub struct Caller {
+    endpoint: Endpoint,
     wire: Wire,
     slot: Slot,
     kind: ConnectionKind,
@@ -38,7 +40,7 @@ impl Caller {
         let wire = Wire::new(&endpoint, std::slice::from_ref(credential))?;
         let shared = (endpoint.http == HttpVersion::Http2).then(Default::default);
         let slot = Slot::new(&wire, 0, credential, shared)?;
-        Ok(Self { wire, slot, kind, primings: HandshakeCounts::default() })
+        Ok(Self { endpoint, wire, slot, kind, primings: HandshakeCounts::default() })
     }
 
     /// TLS handshakes of the requests that are reported.
@@ -55,6 +57,22 @@ impl Caller {
         let totals = self.wire.connector.traffic.totals();
         let full = totals.full - totals.refused_late;
         HandshakeCounts { full, resumed: totals.resumed, refused: totals.refused }
+    }
+
+    /// From the next call on presents `credential`, over the connections that there are.
+    ///
+    /// # Errors
+    /// [`LoadError::Credential`] for one that requests do not carry, or that cannot stand in a request: what was presented
+    /// before stays.
+    pub fn present(&mut self, credential: &Issued) -> Result<(), LoadError> {
+        if is_certificate(credential) {
+            return Err(LoadError::Credential {
+                id: credential.id.clone(),
+                message: "connections present a client certificate, not requests; make another caller".to_owned(),
+            });
+        }
+        self.wire.requests = Requests::render(&self.endpoint, std::slice::from_ref(credential))?;
+        Ok(())
     }
 
     /// Sends one request and waits for its outcome, at most 10 s. Reconnects where the server closed the connection; a
@@ -118,6 +136,25 @@ mod tests {
             assert_eq!(answer.outcome, Outcome::Accepted);
             assert!(answer.sent <= answer.done);
             assert_eq!(caller.wire.connector.traffic.totals().opened, opened);
+        }
+    }
+
+    #[tokio::test]
+    async fn another_credential_travels_on_the_same_connection() {
+        let pki = Pki::new();
+        for http in [HttpVersion::Http1, HttpVersion::Http2] {
+            let endpoint = serve(tls(&pki, Carrier::Tls13, http), honest).await;
+            let keys = keys(2);
+            let mut caller = Caller::new(endpoint, &keys[0], ConnectionKind::Reused).unwrap();
+            for key in [&keys[0], &keys[1], &keys[0]] {
+                caller.present(key).unwrap();
+                // The answer must name the principal of the credential that was sent.
+                assert_eq!(caller.call().await.outcome, Outcome::Accepted);
+            }
+            assert_eq!(caller.wire.connector.traffic.totals().opened, 1, "{http:?}");
+            let refused = caller.present(&pki.client("app-0")).expect_err("a connection presents it");
+            assert!(refused.to_string().contains("another caller"), "{refused}");
+            assert_eq!(caller.call().await.outcome, Outcome::Accepted, "what was presented before stays");
         }
     }
 

@@ -5,6 +5,8 @@
 //! is sent one interval after the last, or when that was answered, whichever is later. Another credential of the same
 //! case, never revoked, is probed beside them: whatever refuses it is the revocations' blast radius. Every TLS handshake
 //! that all of them make is counted, and compared with what the server counted meanwhile.
+//!
+//! Where a refresh token is revoked, the probers of one credential share a renewer and present its newest access token.
 
 mod blast;
 
@@ -12,6 +14,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::random::{Purpose, derived_seed, duration_below};
+use super::renewal::Renewer;
 use super::watch::{self, Moments, stand_by, watch};
 use crate::cell::Cell;
 use crate::load::{Caller, Endpoint};
@@ -19,7 +22,7 @@ use crate::plan::{Case, ProbeKind, RevocationPlan, Variant};
 use crate::record::{
     HandshakeCounts, Measured, RECORD_VERSION, Record, RevocationHandshakes, RevocationResult, RevocationWindow,
 };
-use crate::target::{Target, TargetError};
+use crate::target::{Grant, Target, TargetError};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bench_server::contract::{ClientIdentity, HttpVersion, Issued, Material, MethodConfig, Transport};
@@ -48,12 +51,40 @@ pub(super) struct Place {
 /// What a case needs before it is measured.
 pub(super) struct Prepared {
     /// `None` when there is nothing to revoke.
-    bystander: Option<Issued>,
+    bystander: Option<Held>,
     /// Its own end: refusals after that are no blast.
     bystander_until: Option<Instant>,
     /// What credentials are asked for with; the method's own where absent.
     asked: Option<Duration>,
     lifetime: Option<Duration>,
+    /// Whether callers renew what they hold.
+    renews: bool,
+}
+
+/// What a caller holds.
+#[derive(Debug, Clone)]
+enum Held {
+    /// A credential, as it was issued.
+    Credential(Issued),
+    /// What a user granted: an access token, and what brings the next one.
+    Grant(Grant),
+}
+
+impl Held {
+    /// What is presented first.
+    fn credential(&self) -> &Issued {
+        match self {
+            Self::Credential(credential) => credential,
+            Self::Grant(grant) => &grant.access,
+        }
+    }
+
+    async fn obtain(target: &Target, renews: bool, lifetime: Option<Duration>) -> Result<Option<Self>, TargetError> {
+        if renews {
+            return target.grant().await.map(|grant| Some(Self::Grant(grant)));
+        }
+        Ok(target.issue(1, lifetime).await?.pop().map(Self::Credential))
+    }
 }
 
 /// Issues the bystander, like the credentials that will be revoked, so that it belongs to the same client, and a
@@ -64,14 +95,15 @@ pub(super) async fn prepare(
     settings: &RevocationPlan,
 ) -> Result<Prepared, TargetError> {
     if variant.method.is_none() {
-        return Ok(Prepared { bystander: None, bystander_until: None, asked: None, lifetime: None });
+        return Ok(Prepared { bystander: None, bystander_until: None, asked: None, lifetime: None, renews: false });
     }
     let own = own_lifetime(variant);
+    let renews = variant.renews();
     let asked = settings.lifetime.filter(|_| own.is_some());
     // `exp` counts whole seconds, so a token may end up to one earlier than its lifetime says.
     let bystander_until = asked.map(|lifetime| Instant::now() + lifetime.saturating_sub(Duration::from_secs(1)));
-    let bystander = target.issue(1, asked).await?.pop();
-    Ok(Prepared { bystander, bystander_until, asked, lifetime: asked.or(own) })
+    let bystander = Held::obtain(target, renews, asked).await?;
+    Ok(Prepared { bystander, bystander_until, asked, lifetime: asked.or(own), renews })
 }
 
 /// The lifetime of a variant's credentials when none is asked for; `None` for those whose end is not what takes them back:
@@ -228,7 +260,7 @@ async fn watch_all(
     place: Place,
     target: &Target,
     prepared: &Prepared,
-    bystander: &Issued,
+    bystander: &Held,
     settings: &RevocationPlan,
     seed: u64,
 ) -> Watched {
@@ -251,14 +283,19 @@ async fn watch_all(
         trials
     };
     let beside = async {
-        match caller(target.endpoint(), bystander, settings.probes[0]) {
-            Ok(mut caller) => {
-                let seen = stand_by(&mut caller, settings.probe_interval, &finished).await;
-                (seen, [caller.primings(), caller.handshakes()].into_iter().sum())
+        let interval = settings.probe_interval;
+        // Its text is that of the other credentials', which are reported.
+        let Ok(mut caller) = caller(target.endpoint(), bystander.credential(), settings.probes[0]) else {
+            return ((Vec::new(), 1), HandshakeCounts::default());
+        };
+        let seen = match bystander {
+            Held::Credential(_) => stand_by(&mut caller, interval, &finished).await,
+            Held::Grant(grant) => {
+                let renewer = Renewer::new(target, grant.clone());
+                renewer.during(stand_by(&mut renewer.prober(&mut caller), interval, &finished)).await
             }
-            // Its text is that of the other credentials', which are reported.
-            Err(_) => ((Vec::new(), 1), HandshakeCounts::default()),
-        }
+        };
+        (seen, [caller.primings(), caller.handshakes()].into_iter().sum())
     };
     let (trials, beside) = futures_util::future::join(trials, beside).await;
     let ((bystander_refused, bystander_unjudged), bystander_handshakes) = beside;
@@ -289,18 +326,28 @@ async fn watch_one(
     settings: &RevocationPlan,
 ) -> Result<Trial, String> {
     let issued_at = SystemTime::now();
-    let issued = target.issue(1, prepared.asked).await.map_err(|error| error.to_string())?;
-    let credential = issued.into_iter().next().ok_or("no credential was issued")?;
+    let held = Held::obtain(target, prepared.renews, prepared.asked).await.map_err(|error| error.to_string())?;
+    let held = held.ok_or("no credential was issued")?;
     let (mut places, mut callers) = (Vec::new(), Vec::new());
     for (endpoint, replica) in target.endpoints().iter().zip(0..) {
         for probe in &settings.probes {
             places.push(watch::Place { trial: number as u32, replica, probe: *probe });
-            callers.push(caller(endpoint, &credential, *probe)?);
+            callers.push(caller(endpoint, held.credential(), *probe)?);
         }
     }
-    let revoke = async { target.revoke(&credential).await.map_err(|error| error.to_string()) };
-    let seen = watch(&mut callers, revoke, moments, settings).await?;
-    let ends = end_of_life(&credential, issued_at, prepared.lifetime);
+    let (seen, last) = match held {
+        Held::Credential(credential) => {
+            let revoke = async { target.revoke(&credential).await.map_err(|error| error.to_string()) };
+            (watch(&mut callers, revoke, moments, settings).await?, credential)
+        }
+        Held::Grant(grant) => {
+            let renewer = Renewer::new(target, grant);
+            let mut probers: Vec<_> = callers.iter_mut().map(|caller| renewer.prober(caller)).collect();
+            let seen = renewer.during(watch(&mut probers, renewer.revoke(), moments, settings)).await?;
+            (seen, renewer.newest())
+        }
+    };
+    let ends = end_of_life(&last, issued_at, prepared.lifetime);
     let handshakes = places.iter().zip(&callers).map(|(place, caller)| (place.probe, caller.handshakes())).collect();
     let primings = callers.iter().map(Caller::primings).sum();
     Ok(Trial { seen: places.into_iter().zip(seen).collect(), handshakes, primings, ends })

@@ -29,6 +29,12 @@ impl Prober for Caller {
     }
 }
 
+impl<P: Prober> Prober for &mut P {
+    async fn call(&mut self) -> Answer {
+        P::call(self).await
+    }
+}
+
 /// What was probed, of which credential.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Place {

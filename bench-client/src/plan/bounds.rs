@@ -9,9 +9,20 @@ use super::{RevokeBy, Variant};
 /// A certificate lives through all of the second that `notAfter` names (RFC 5280 §4.1.2.5).
 pub(crate) const NOT_AFTER: Duration = Duration::from_secs(1);
 
+/// How long before the end of its access token a caller asks for the next one. `exp` counts whole seconds, so a token may
+/// end up to one earlier than its lifetime says; the rest is for the answer, and generous, because a caller that comes too
+/// late is refused although nobody revoked anything.
+pub const RENEWED_BEFORE_END: Duration = Duration::from_millis(1_500);
+
 impl Variant {
-    /// The time between two looks of the server at what was revoked: a cache's TTL or poll, a deny-list's poll, a CRL's
-    /// reload, the validity of an OCSP answer. `None` where the server looks on every request, is told, never looks, or is the user's and does not tell.
+    /// Whether callers renew their access tokens with a refresh token, and a revocation takes that from them.
+    pub fn renews(&self) -> bool {
+        self.revoke_by == RevokeBy::Refresh
+    }
+
+    /// The time between two looks at what was revoked: a cache's TTL or poll, a deny-list's poll, a fetch of keys, a CRL's
+    /// reload, the validity of an OCSP answer, the caller's next renewal. `None` where the server looks on every request, is told, never looks, or is the user's and
+    /// does not tell.
     pub fn revocation_interval(&self) -> Option<Duration> {
         let of_cache = |cache: CacheConfig| match cache.follow {
             None => Some(cache.ttl),
@@ -28,7 +39,11 @@ impl Variant {
             },
             MethodConfig::OAuth2(oauth2) => match &oauth2.validation {
                 TokenValidation::Opaque { cache } => cache.and_then(of_cache),
-                TokenValidation::Jwt { .. } => (self.revoke_by == RevokeBy::Key).then_some(oauth2.jwks.refresh),
+                TokenValidation::Jwt { .. } => match self.revoke_by {
+                    RevokeBy::Key => Some(oauth2.jwks.refresh),
+                    RevokeBy::Refresh => Some(self.credential_lifetime()?.saturating_sub(RENEWED_BEFORE_END)),
+                    RevokeBy::Token | RevokeBy::Subject => None,
+                },
             },
             // A certificate that is looked up and asked about is refused by whichever tells first.
             MethodConfig::Mtls(mtls) => {

@@ -280,7 +280,7 @@ pub(crate) fn describe(variant: &Variant) -> String {
             );
             let claims = config.claims_bytes.map_or_else(String::new, |bytes| format!(", {bytes} B of claims"));
             let by = match variant.revoke_by {
-                RevokeBy::Token => "",
+                RevokeBy::Token | RevokeBy::Refresh => "",
                 RevokeBy::Subject => ", revoked by subject",
                 RevokeBy::Key => ", revoked by key",
             };
@@ -297,7 +297,11 @@ pub(crate) fn describe(variant: &Variant) -> String {
                     usual if usual == JwksConfig::default() => String::new(),
                     jwks => format!(", keys fetched every {}", time(jwks.refresh)),
                 };
-                let by = if variant.revoke_by == RevokeBy::Key { ", revoked by key" } else { "" };
+                let by = match variant.revoke_by {
+                    RevokeBy::Token | RevokeBy::Subject => "",
+                    RevokeBy::Key => ", revoked by key",
+                    RevokeBy::Refresh => ", renewed by refresh token",
+                };
                 format!("RFC 9068 JWT ({}), checked locally{kept}{by}", algorithm(*name))
             }
         },

@@ -120,6 +120,11 @@ impl<'p> Section<'p> {
         self.optional(key, parse).unwrap_or(default)
     }
 
+    /// The value of a key that another one hangs on, before it is read: what is wrong with it is said then.
+    pub(super) fn peek<T>(&self, key: &str, parse: impl FnOnce(&Value) -> Result<T, String>) -> Option<T> {
+        self.table.get(key).and_then(|(_, item)| parse(&item.value).ok())
+    }
+
     /// A table within this one.
     pub(super) fn table(&mut self, key: &'static str) -> Option<Section<'p>> {
         let table = self.optional(key, |value| match value {

@@ -19,7 +19,7 @@ use super::value::show;
 use super::variant::WrittenVariant;
 use crate::plan::{
     BASELINE, ConnectionKind, CredentialSource, ExternalMethod, LatencyPlan, LoadRate, Measurement, MeasurementKind,
-    PRIVATE_STORE, ProbeKind, RevocationPlan, RevokeBy, SessionKind, Variant,
+    PRIVATE_STORE, ProbeKind, RENEWED_BEFORE_END, RevocationPlan, RevokeBy, SessionKind, Variant,
 };
 
 /// Checks the scenario as a whole.
@@ -316,6 +316,15 @@ fn check_revocation(
                 ),
             );
         }
+        if variant.renews() && plan.lifetime.is_some() {
+            problems.error(
+                written.places.of("lifetime"),
+                format!(
+                    "{place}: lifetime is for tokens that are issued once, and callers of variant \"{name}\" renew theirs, \
+                     which live as the variant says; remove it, or measure the variant in a [[measurement]] of its own"
+                ),
+            );
+        }
         let needed = variant.longest_window(plan.lifetime);
         if plan.watch < needed {
             problems.warn(
@@ -447,6 +456,22 @@ fn check_variant(written: &WrittenVariant, problems: &Problems) {
                 );
             }
         }
+        MethodConfig::OAuth2(_) if variant.renews() => {
+            // At least half of its life is for using a token.
+            let shortest = RENEWED_BEFORE_END * 2;
+            if let Some(lifetime) = variant.credential_lifetime().filter(|lifetime| *lifetime < shortest) {
+                problems.error(
+                    written.places.of("lifetime"),
+                    format!(
+                        "variant \"{name}\": lifetime is {}, but callers renew their tokens {} before the end, since exp \
+                         counts whole seconds; write \"{}\" at least",
+                        show(lifetime),
+                        show(RENEWED_BEFORE_END),
+                        show(shortest)
+                    ),
+                );
+            }
+        }
         _ => {}
     }
 }
@@ -458,6 +483,9 @@ const LONG_ISSUING: Duration = Duration::from_secs(30);
 pub(super) fn check_lifetimes(scenario: &Scenario, start: Duration, problems: &Problems) {
     for written in &scenario.variants {
         let Some(variant) = &written.variant else { continue };
+        if variant.renews() && !uses_a_pool(scenario, variant) {
+            continue;
+        }
         if let Some(lifetime) = variant.credential_lifetime().filter(|lifetime| *lifetime < start) {
             let key = if variant.method.is_mtls() { "certificate_lifetime" } else { "lifetime" };
             problems.warn(
@@ -472,6 +500,15 @@ pub(super) fn check_lifetimes(scenario: &Scenario, start: Duration, problems: &P
             );
         }
     }
+}
+
+/// Whether credentials of a variant are issued once for a measurement, and used until its end.
+fn uses_a_pool(scenario: &Scenario, variant: &Variant) -> bool {
+    scenario.measurements.iter().any(|written| {
+        let kind = written.measurement.as_ref().map(|measurement| &measurement.kind);
+        let renews = matches!(kind, None | Some(MeasurementKind::Revocation(_) | MeasurementKind::Setup(_)));
+        !renews && scenario.selected(written).any(|(_, selected)| selected == variant)
+    })
 }
 
 fn place(measurement: &WrittenMeasurement) -> String {

@@ -41,7 +41,8 @@ const METHODS: &[(&str, MethodWord)] = &[
 ];
 
 const REVOKE_BY_OF_JWT: &[(&str, RevokeBy)] = &[("token", RevokeBy::Token), ("subject", RevokeBy::Subject)];
-const REVOKE_BY_OF_OAUTH2: &[(&str, RevokeBy)] = &[("token", RevokeBy::Token), ("key", RevokeBy::Key)];
+const REVOKE_BY_OF_OAUTH2: &[(&str, RevokeBy)] =
+    &[("token", RevokeBy::Token), ("key", RevokeBy::Key), ("refresh", RevokeBy::Refresh)];
 
 const ALGORITHMS: &[(&str, Algorithm)] = &[
     ("HS256", Algorithm::HS256),
@@ -65,7 +66,7 @@ const BELONGS: &[(&str, &str)] = &[
     ("leeway", "method \"jwt\", and \"oauth2\" with token = \"jwt\""),
     ("max_lifetime", "method \"jwt\""),
     ("denylist", "method \"jwt\""),
-    ("revoke_by", "methods \"jwt\" and \"oauth2\""),
+    ("revoke_by", "method \"jwt\", and \"oauth2\" with token = \"jwt\""),
     ("claims_bytes", "method \"jwt\""),
     ("introspection_delay", "method \"oauth2\" with token = \"opaque\""),
     ("jwks", "method \"oauth2\" with token = \"jwt\""),
@@ -118,7 +119,9 @@ pub(super) fn read(
     let method = section.required("method", "\"api-key\"", one_of(METHODS));
     let revoke_by = match (method, target) {
         (Some(MethodWord::Jwt), None) => section.or("revoke_by", RevokeBy::default(), one_of(REVOKE_BY_OF_JWT)),
-        (Some(MethodWord::OAuth2), None) => section.or("revoke_by", RevokeBy::default(), one_of(REVOKE_BY_OF_OAUTH2)),
+        (Some(MethodWord::OAuth2), None) if section.peek("token", one_of(TOKENS)) == Some(Token::Jwt) => {
+            section.or("revoke_by", RevokeBy::default(), one_of(REVOKE_BY_OF_OAUTH2))
+        }
         _ => RevokeBy::default(),
     };
     let own_pool = section.has("pool");
@@ -127,7 +130,7 @@ pub(super) fn read(
     let pool = read_pool(section.table("pool"), pool);
     let options = match (method, target) {
         (Some(method), None) => {
-            let options = read_options(&mut section, method, revoke_by).map(|(method, server)| (method.into(), server));
+            let options = read_options(&mut section, method).map(|(method, server)| (method.into(), server));
             section.misplaced(target::KEYS, "the reference server");
             options
         }
@@ -154,13 +157,13 @@ pub(super) fn read(
 
 type Options = (MethodConfig, Option<AuthorizationServerConfig>);
 
-fn read_options(section: &mut Section<'_>, method: MethodWord, revoke_by: RevokeBy) -> Option<Options> {
+fn read_options(section: &mut Section<'_>, method: MethodWord) -> Option<Options> {
     let options = match method {
         MethodWord::None => Some((MethodConfig::None, None)),
         MethodWord::ApiKey => read_api_key(section),
         MethodWord::Basic => read_basic(section),
         MethodWord::Jwt => read_jwt(section),
-        MethodWord::OAuth2 => return read_oauth2(section, revoke_by),
+        MethodWord::OAuth2 => return read_oauth2(section),
         MethodWord::Mtls => read_mtls(section),
     };
     section.misplaced(BELONGS, &format!("method \"{}\"", method.name()));
@@ -280,14 +283,16 @@ fn read_jwt(section: &mut Section<'_>) -> Option<Options> {
     Some((MethodConfig::Jwt(jwt), None))
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 enum Token {
     Opaque,
     Jwt,
 }
 
-fn read_oauth2(section: &mut Section<'_>, revoke_by: RevokeBy) -> Option<Options> {
-    let token = section.required("token", "\"opaque\"", one_of(&[("opaque", Token::Opaque), ("jwt", Token::Jwt)]));
+const TOKENS: &[(&str, Token)] = &[("opaque", Token::Opaque), ("jwt", Token::Jwt)];
+
+fn read_oauth2(section: &mut Section<'_>) -> Option<Options> {
+    let token = section.required("token", "\"opaque\"", one_of(TOKENS));
     let standard = AuthorizationServerConfig::default();
     let access_token_lifetime = section.or("lifetime", standard.access_token_lifetime, token_lifetime);
     let mut rules = TokenRules::default();
@@ -296,12 +301,6 @@ fn read_oauth2(section: &mut Section<'_>, revoke_by: RevokeBy) -> Option<Options
     let (validation, access_token) = match token {
         Some(Token::Opaque) => {
             let cache = read_cache(section, DAY, None);
-            if revoke_by == RevokeBy::Key {
-                section.error(
-                    "revoke_by",
-                    "revoke_by is \"key\", but opaque tokens are not signed; write token = \"jwt\"",
-                );
-            }
             introspection_delay = section.or("introspection_delay", introspection_delay, delay);
             section.misplaced(BELONGS, "method \"oauth2\" with token = \"opaque\"");
             (TokenValidation::Opaque { cache }, AccessTokenFormat::Opaque)
@@ -322,7 +321,7 @@ fn read_oauth2(section: &mut Section<'_>, revoke_by: RevokeBy) -> Option<Options
             (TokenValidation::Jwt { algorithm }, AccessTokenFormat::Jwt { algorithm })
         }
         None => {
-            section.ignore(["cache", "algorithm", "leeway", "introspection_delay", "jwks"]);
+            section.ignore(["cache", "algorithm", "leeway", "introspection_delay", "jwks", "revoke_by"]);
             section.misplaced(BELONGS, "method \"oauth2\"");
             return None;
         }

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use bench_server::contract::{
-    ClientRegistration, IssueRequest, Issued, KeyRollover, RegisteredClient, ServerConfig, Telemetry,
+    ClientRegistration, IssueRequest, Issued, KeyRollover, RegisteredClient, ServerConfig, Telemetry, UserRegistration,
 };
-use reqwest::{Client, Method, RequestBuilder, Url};
+use reqwest::{Client, Method, RequestBuilder, StatusCode, Url};
 use serde::de::DeserializeOwned;
 
 /// A batch of the slowest password hash (scrypt with OWASP's parameters, 0.4 s each in a release build) stays within
@@ -51,6 +51,11 @@ impl Control {
     /// `POST /clients`.
     pub(super) async fn register(&self, client: &ClientRegistration) -> Result<RegisteredClient, String> {
         json("POST /clients", self.request(Method::POST, &["clients"]).json(client)).await
+    }
+
+    /// `POST /users`.
+    pub(super) async fn register_user(&self, user: &UserRegistration) -> Result<(), String> {
+        answer("POST /users", self.request(Method::POST, &["users"]).json(user)).await.map(drop)
     }
 
     /// `POST /profiles/{profile}/credentials`, in batches.
@@ -115,22 +120,39 @@ impl Control {
 /// # Errors
 /// What was asked, the status, and the begin of the answer: an error's body holds no secret, a success's might.
 pub(super) async fn answer(asked: &str, request: RequestBuilder) -> Result<Vec<u8>, String> {
+    let (status, body) = exchange(asked, request).await?;
+    if status.is_success() { Ok(body) } else { Err(unsuccessful(asked, status, &body)) }
+}
+
+/// Sends a request and reads its answer, whatever its status.
+///
+/// # Errors
+/// What was asked, and why there is no answer.
+pub(super) async fn exchange(asked: &str, request: RequestBuilder) -> Result<(StatusCode, Vec<u8>), String> {
     let failed = |error: reqwest::Error| format!("{asked} failed: {}", chain(&error.without_url()));
     let response = request.send().await.map_err(failed)?;
     let status = response.status();
-    let body = response.bytes().await.map_err(failed)?;
-    if !status.is_success() {
-        let text: String = String::from_utf8_lossy(&body).chars().take(QUOTED).collect();
-        return Err(format!("{asked} was answered {status}: {}", text.trim()));
-    }
-    Ok(body.into())
+    Ok((status, response.bytes().await.map_err(failed)?.into()))
+}
+
+/// What is said of an answer that is not 2xx.
+pub(super) fn unsuccessful(asked: &str, status: StatusCode, body: &[u8]) -> String {
+    let text: String = String::from_utf8_lossy(body).chars().take(QUOTED).collect();
+    format!("{asked} was answered {status}: {}", text.trim())
 }
 
 /// [`answer`], as JSON.
 pub(super) async fn json<T: DeserializeOwned>(asked: &str, request: RequestBuilder) -> Result<T, String> {
-    let body = answer(asked, request).await?;
+    parse(asked, &answer(asked, request).await?)
+}
+
+/// The JSON of an answer.
+///
+/// # Errors
+/// What was asked, and where the answer is not as agreed.
+pub(super) fn parse<T: DeserializeOwned>(asked: &str, body: &[u8]) -> Result<T, String> {
     // Only the place: serde's text may quote a value, and values may be secrets.
-    serde_json::from_slice(&body).map_err(|error| {
+    serde_json::from_slice(body).map_err(|error| {
         let (kind, line, column) = (error.classify(), error.line(), error.column());
         format!("{asked} was answered with other JSON than agreed ({kind:?} error at {line}:{column})")
     })

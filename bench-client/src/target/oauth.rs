@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bench_server::contract::{Issued, Material, RegisteredClient, Secret};
 use futures_util::{StreamExt, TryStreamExt, stream};
+use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, RequestBuilder, Url};
 use rustls_pki_types::CertificateDer;
 use serde::Deserialize;
@@ -19,19 +20,28 @@ pub(super) const CONCURRENCY: usize = 16;
 /// Longest wait for one answer; the server signs or stores one token for it.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
+/// What messages call it.
+pub(super) const TOKEN_ENDPOINT: &str = "the token endpoint";
+
+/// Kinds of tokens (RFC 7009 §2.1).
+pub(super) const ACCESS_TOKEN: &str = "access_token";
+pub(super) const REFRESH_TOKEN: &str = "refresh_token";
+
 /// An authorization server with the clients that tokens are asked for with.
 pub(super) struct Issuer {
-    http: Client,
-    metadata: Metadata,
+    pub(super) http: Client,
+    pub(super) metadata: Metadata,
     /// Numbers the tokens: an opaque token has no name, and a part of it would be a part of a secret.
     issued: AtomicU64,
 }
 
 /// What is used of the metadata (RFC 8414 §2).
 #[derive(Deserialize)]
-struct Metadata {
-    issuer: String,
-    token_endpoint: String,
+pub(super) struct Metadata {
+    pub(super) issuer: String,
+    /// Absent where no grant type uses it.
+    pub(super) authorization_endpoint: Option<String>,
+    pub(super) token_endpoint: String,
     revocation_endpoint: String,
 }
 
@@ -58,6 +68,8 @@ impl Issuer {
                     .tls_certs_only(roots)
                     .resolve(host, address) // without asking the resolver, which might prefer ::1
                     .no_proxy()
+                    // A browser's business: what a client sends to an endpoint is for that endpoint (RFC 9700 §4.12).
+                    .redirect(Policy::none())
                     .http1_only()
                     .pool_max_idle_per_host(CONCURRENCY)
                     .timeout(TIMEOUT)
@@ -75,7 +87,8 @@ impl Issuer {
             // RFC 8414 §3.3: the values must be identical, or the metadata must not be used.
             return Err(format!("the metadata of {identifier} name another issuer, {:?}", metadata.issuer));
         }
-        for endpoint in [&mut metadata.token_endpoint, &mut metadata.revocation_endpoint] {
+        let endpoints = [&mut metadata.token_endpoint, &mut metadata.revocation_endpoint];
+        for endpoint in endpoints.into_iter().chain(&mut metadata.authorization_endpoint) {
             let url = Url::parse(endpoint).map_err(|error| format!("endpoint {endpoint:?} is no URL: {error}"))?;
             *endpoint = direct(url).into();
         }
@@ -94,17 +107,24 @@ impl Issuer {
 
     async fn token(&self, client: &RegisteredClient, scope: &str) -> Result<Issued, String> {
         let request = token_request(&self.http, &self.metadata.token_endpoint, client, Some(scope));
-        let response: TokenResponse = json("the token endpoint", request).await?;
-        Ok(Issued {
-            id: format!("token-{}", self.issued.fetch_add(1, Ordering::Relaxed)),
-            principal: principal(client),
-            material: Material::Bearer { token: response.access_token },
-        })
+        let response: TokenResponse = json(TOKEN_ENDPOINT, request).await?;
+        Ok(self.bearer(principal(client), response.access_token))
     }
 
-    /// Revokes an access token; only the client that it was issued to may (RFC 7009 §2.1).
-    pub(super) async fn revoke(&self, client: &RegisteredClient, token: &Secret) -> Result<(), String> {
-        let form = [("token", token.expose()), ("token_type_hint", "access_token")];
+    /// An access token as a credential of that principal.
+    pub(super) fn bearer(&self, principal: String, token: Secret) -> Issued {
+        let id = format!("token-{}", self.issued.fetch_add(1, Ordering::Relaxed));
+        Issued { id, principal, material: Material::Bearer { token } }
+    }
+
+    /// Revokes an access or a refresh token; only the client that it was issued to may (RFC 7009 §2.1).
+    pub(super) async fn revoke(
+        &self,
+        client: &RegisteredClient,
+        token: &Secret,
+        token_type: &str,
+    ) -> Result<(), String> {
+        let form = [("token", token.expose()), ("token_type_hint", token_type)];
         let request = authenticated(&self.http, &self.metadata.revocation_endpoint, client).form(&form);
         answer("the revocation endpoint", request).await.map(drop)
     }
@@ -123,7 +143,7 @@ pub(super) fn token_request(
 }
 
 /// A request with the client's identifier and secret, form-encoded before Basic's own encoding (RFC 6749 §2.3.1).
-fn authenticated(http: &Client, endpoint: &str, client: &RegisteredClient) -> RequestBuilder {
+pub(super) fn authenticated(http: &Client, endpoint: &str, client: &RegisteredClient) -> RequestBuilder {
     let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
     let secret = client.client_secret.as_ref().map(|secret| encode(secret.expose()));
     http.post(endpoint).basic_auth(encode(&client.client_id), secret)
@@ -203,7 +223,7 @@ mod tests {
         let tokens = against(answer, async |issuer| {
             let issuer = issuer.expect("the metadata are right");
             let tokens = issuer.tokens(&client(), 40, "read").await.expect("all are issued");
-            issuer.revoke(&client(), &Secret::new("secret7")).await.expect("it is acknowledged");
+            issuer.revoke(&client(), &Secret::new("secret7"), ACCESS_TOKEN).await.expect("it is acknowledged");
             tokens
         })
         .await;

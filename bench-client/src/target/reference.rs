@@ -29,10 +29,12 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::sync::OnceCell;
 
 use super::control::Control;
 use super::forwarder::Forwarder;
-use super::oauth::{Issuer, principal};
+use super::grant::{Application, Grant, Refreshed};
+use super::oauth::{ACCESS_TOKEN, Issuer, principal};
 use super::process::{Launcher, Process};
 use super::stores::{Placed, Stores};
 use crate::load::Endpoint;
@@ -103,6 +105,8 @@ struct Authorization {
     signs: bool,
     /// One client per lifetime that tokens were asked for with; `None` is the server's own.
     clients: Mutex<Vec<(Option<Duration>, RegisteredClient)>>,
+    /// The client that acts for users, registered when a user is first to grant something.
+    application: OnceCell<Application>,
 }
 
 impl Reference {
@@ -232,6 +236,29 @@ impl Reference {
         }
     }
 
+    pub(super) async fn grant(&self) -> Result<Grant, String> {
+        let (issuer, application) = self.for_users().await?;
+        application.grant(issuer).await
+    }
+
+    pub(super) async fn refresh(&self, grant: &Grant) -> Result<Refreshed, String> {
+        let (issuer, application) = self.for_users().await?;
+        application.refresh(issuer, grant).await
+    }
+
+    pub(super) async fn revoke_grant(&self, grant: &Grant) -> Result<(), String> {
+        let (issuer, application) = self.for_users().await?;
+        application.revoke(issuer, grant).await
+    }
+
+    /// The authorization server, and the client that acts for its users.
+    async fn for_users(&self) -> Result<(&Issuer, &Application), String> {
+        let authorization = self.authorization.as_ref().ok_or("there is no authorization server")?;
+        let Authorization { issuer, server, application, .. } = authorization;
+        let application = application.get_or_try_init(|| Application::register(&server.control, issuer)).await?;
+        Ok((issuer, application))
+    }
+
     /// Whether tokens are signed with a key that resource servers fetch.
     pub(super) fn rolls_over_key(&self) -> bool {
         self.authorization.as_ref().is_some_and(|authorization| authorization.signs)
@@ -295,11 +322,12 @@ impl Reference {
             }
             (Some(authorization), Material::Bearer { token }) => {
                 let client = authorization.owner_of(credential)?;
-                authorization.issuer.revoke(&client, token).await
+                authorization.issuer.revoke(&client, token, ACCESS_TOKEN).await
             }
             _ => {
                 let named = match self.revoke_by {
-                    RevokeBy::Token | RevokeBy::Key => &credential.id,
+                    // Tokens that a refresh token brings are an authorization server's.
+                    RevokeBy::Token | RevokeBy::Key | RevokeBy::Refresh => &credential.id,
                     RevokeBy::Subject => &credential.principal,
                 };
                 self.administration().control.revoke(&self.profile, named).await
@@ -536,7 +564,15 @@ impl Authorization {
             convention: None,
         };
         let signs = matches!(settings.access_token, AccessTokenFormat::Jwt { .. });
-        Ok(Self { server, endpoint, identifier, issuer, signs, clients: Mutex::new(Vec::new()) })
+        Ok(Self {
+            server,
+            endpoint,
+            identifier,
+            issuer,
+            signs,
+            clients: Mutex::default(),
+            application: OnceCell::new(),
+        })
     }
 
     /// Registers the resource server as a client that may introspect, and says how it is to trust this issuer.

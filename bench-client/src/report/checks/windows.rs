@@ -50,7 +50,9 @@ pub(super) fn check<'a>(plan: &'a Plan, trials: &Trials<'a>, summary: &Summary, 
         // How soon within that is for the figures to say: it depends on the machine.
         Notice::Pushed { silence } => vec![within(name, &windows, silence)],
         Notice::FirstOf { period, .. } => vec![within(name, &windows, period)],
-        Notice::AtExpiry { what, leeway } => vec![at_expiry(name, &windows, (what, leeway), found.probe_interval_ns)],
+        Notice::AtExpiry { what, leeway } => {
+            vec![at_expiry(name, &windows, (what, leeway), found.lifetime_ns, found.probe_interval_ns)]
+        }
         Notice::Within { period, .. } => {
             let spread = format!("{}: windows spread over the period", variant.name);
             vec![within(name, &windows, period), spreads(spread, &windows, period, settings(plan, &found.measurement))]
@@ -175,11 +177,13 @@ fn uneven(span: f64, period: f64) -> f64 {
     rest * (period - rest) / (period * span)
 }
 
-/// A token or certificate that nobody asks about lives until its end, and no longer.
+/// A token or certificate that nobody asks about lives until its end, and no longer. None was issued after the acknowledgement, so none
+/// ends later than a lifetime after that: a caller whose refresh token was revoked and who goes on renewing is seen by it.
 fn at_expiry(
     name: String,
     windows: &[&RevocationWindow],
     (what, leeway): (&str, Duration),
+    lifetime_ns: Option<u64>,
     probe_interval_ns: u64,
 ) -> Check {
     let leeway_ns = nanoseconds(leeway) as f64;
@@ -189,6 +193,12 @@ fn at_expiry(
     let Some(ends) = ends else {
         return Check::not_tested(name, expected, format!("the records do not say when the {what}s end"));
     };
+    let latest = lifetime_ns.map(|ns| ns as f64 + leeway_ns + nanoseconds(CLOCK_DRIFT) as f64);
+    let renewed = ends.iter().filter(|end| latest.is_some_and(|latest| **end > latest)).count();
+    if renewed > 0 {
+        let found = format!("{renewed} of {} held a token that was issued after the revocation", windows.len());
+        return Check::judged(name, expected, found, false);
+    }
     let seen_to_the_end = windows.iter().zip(&ends).filter(|(window, end)| window.watched_ns as f64 > **end);
     let seen: Vec<(&&RevocationWindow, &f64)> = seen_to_the_end.collect();
     if seen.is_empty() {
@@ -294,15 +304,29 @@ mod tests {
 
     #[test]
     fn a_stateless_token_dies_at_its_end_neither_before_nor_after() {
-        let check =
-            |window: RevocationWindow| at_expiry(String::new(), &[&window], ("token", Duration::ZERO), 20_000_000);
+        let check = |window: RevocationWindow| {
+            at_expiry(String::new(), &[&window], ("token", Duration::ZERO), None, 20_000_000)
+        };
         assert!(passes(&check(window(8985, Some(9000)))));
         assert!(check(window(8900, Some(9000))).failed(), "died early");
         assert!(check(window(9030, Some(9000))).failed(), "lived on");
         assert!(matches!(check(window(8985, Some(13_000))).verdict, super::super::CheckVerdict::NotTested(_)));
         assert!(matches!(check(window(8985, None)).verdict, super::super::CheckVerdict::NotTested(_)));
         let second = Duration::from_secs(1);
-        let leeway = at_expiry(String::new(), &[&window(9985, Some(9000))], ("token", second), 20_000_000);
+        let leeway = at_expiry(String::new(), &[&window(9985, Some(9000))], ("token", second), None, 20_000_000);
         assert!(passes(&leeway));
+    }
+
+    #[test]
+    fn a_token_that_ends_later_than_any_that_was_there_was_issued_after_the_revocation() {
+        let lived = window(8985, Some(9000));
+        let check = |lifetime_ns: u64, leeway: Duration| {
+            at_expiry(String::new(), &[&lived], ("token", leeway), Some(lifetime_ns), 20_000_000)
+        };
+        assert!(passes(&check(9_000_000_000, Duration::ZERO)));
+        assert!(check(8_900_000_000, Duration::ZERO).failed(), "it was renewed");
+        let still_open = RevocationWindow { first_rejected_ns: None, ..window(11_990, Some(14_000)) };
+        let none = ("token", Duration::ZERO);
+        assert!(at_expiry(String::new(), &[&still_open], none, Some(4_000_000_000), 20_000_000).failed());
     }
 }
