@@ -282,6 +282,9 @@ fn options(variant: &Variant) -> String {
     {
         parts.push(format!("lifetime {}", humantime::format_duration(lifetime)));
     }
+    if !variant.revoke_by.is_default() {
+        parts.push(format!("revoke_by {}", word(&variant.revoke_by)));
+    }
     parts.join(", ")
 }
 

@@ -143,7 +143,8 @@ mod tests {
     async fn another_credential_travels_on_the_same_connection() {
         let pki = Pki::new();
         for http in [HttpVersion::Http1, HttpVersion::Http2] {
-            let endpoint = serve(tls(&pki, Carrier::Tls13, http), honest).await;
+            let setup = Setup { client_certificates: false, ..tls(&pki, Carrier::Tls13, http) };
+            let endpoint = serve(setup, honest).await;
             let keys = keys(2);
             let mut caller = Caller::new(endpoint, &keys[0], ConnectionKind::Reused).unwrap();
             for key in [&keys[0], &keys[1], &keys[0]] {

@@ -461,6 +461,73 @@ fn too_short_a_watch_is_advice() {
     assert!(!warnings.iter().any(|warning| warning.contains("\"jwt-es256-denylist\"")), "{warnings:?}");
 }
 
+const RENEWED: &str = r#"
+[[variant]]
+name = "renewed"
+method = "oauth2"
+token = "jwt"
+algorithm = "ES256"
+lifetime = "4s"
+revoke_by = "refresh"
+[[measurement]]
+kind = "revocation"
+variants = ["renewed"]
+trials = 1
+probe_interval = "10ms"
+phase = "2500ms"
+watch = "1m"
+"#;
+
+/// [`SMALL`], whose load is for the others.
+fn renewed(change: (&str, &str)) -> String {
+    let others = "kind = \"latency\"\nvariants = [\"jwt\"]";
+    format!("{}{}", SMALL.replace("kind = \"latency\"", others), RENEWED.replace(change.0, change.1))
+}
+
+#[test]
+fn a_refresh_token_is_revoked_where_short_tokens_are_renewed_by_one() {
+    let Resolved { plan, warnings, .. } = resolved(&renewed(("", "")));
+    assert_eq!(warnings.len(), 0, "{warnings:?}");
+    let variant = plan.variant("renewed").expect("given");
+    assert!(variant.renews() && !plan.variant("jwt").expect("given").renews());
+    assert_eq!(variant.revocation_interval(), Some(Duration::from_millis(2_500)));
+    // The last token may be as good as new.
+    assert_eq!(variant.longest_window(None), Duration::from_secs(34));
+    let one = |change, says: &[&str]| {
+        let found = problems(&renewed(change));
+        assert_eq!(found.len(), 1, "{found:#?}");
+        assert!(says.iter().all(|text| found[0].contains(text)), "{says:?} are not in {:?}", found[0]);
+    };
+    one(("\"4s\"", "\"2s\""), &["lifetime is 2s", "1s 500ms before the end", "write \"3s\" at least"]);
+    one(("\"refresh\"", "\"subject\""), &["revoke_by is \"subject\"", "\"token\", \"refresh\""]);
+    one(("watch =", "lifetime = \"10s\"\nwatch ="), &["lifetime is for tokens that are issued once", "remove it"]);
+    let opaque = ("token = \"jwt\"\nalgorithm = \"ES256\"", "token = \"opaque\"");
+    one(opaque, &["revoke_by goes with method \"jwt\", and \"oauth2\" with token = \"jwt\""]);
+    one(("token = \"jwt\"", "token = \"jtw\""), &["token is \"jtw\"", "did you mean \"jwt\"?"]);
+    let other = "[[variant]]\nname = \"key\"\nmethod = \"api-key\"\nstore = { kind = \"memory\" }\n";
+    one_problem(&format!("{other}revoke_by = \"refresh\""), &["revoke_by goes with", "not with method \"api-key\""]);
+}
+
+#[test]
+fn what_renews_its_tokens_need_not_outlive_a_start_unless_it_is_under_load() {
+    let alone = resolved(&renewed(("1m", "3m"))).warnings;
+    assert_eq!(alone.len(), 0, "{alone:?}");
+    let warned = resolved(&format!("{SMALL}{RENEWED}")).warnings;
+    assert_eq!(warned.len(), 1, "{warned:?}");
+    assert!(warned[0].message.contains("\"renewed\": lifetime is 4s, but a start takes"), "{warned:?}");
+}
+
+#[test]
+fn renewals_are_met_at_every_phase_or_that_is_said() {
+    let warned = resolved(&renewed(("2500ms", "1s"))).warnings;
+    assert_eq!(warned.len(), 1, "{warned:?}");
+    assert!(warned[0].message.contains("phase is 1s, but variant \"renewed\" looks every 2s 500ms"), "{warned:?}");
+    let text = renewed(("", ""));
+    let quick = try_resolve(&text, &Overrides { quick: true, ..Overrides::default() }).expect("fits").plan;
+    assert_eq!(revocation(&quick, "revocation").phase, Duration::from_millis(2_500));
+    assert_eq!(revocation(&quick, "revocation").watch, Duration::from_secs(35));
+}
+
 #[test]
 fn tokens_that_expire_within_a_start_are_noticed() {
     let text = SMALL.replace("leeway = \"0s\"", "leeway = \"0s\"\nlifetime = \"1s\"");
