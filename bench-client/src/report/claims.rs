@@ -156,7 +156,7 @@ fn identifies(method: &str, variants: &[&VariantSummary]) -> Answer {
     }
     let answers = fixed(answers as f64, 0);
     let (verdict, named) = match method {
-        "oauth2" => (ClaimVerdict::Qualified, "the token's subject; no user was asked for consent in this run"),
+        "oauth2" => (ClaimVerdict::Qualified, "the token's subject; no user was asked for consent under load"),
         "api-key" => (ClaimVerdict::Supported, "the application that the key was issued to"),
         "jwt" => (ClaimVerdict::Supported, "the subject of the presented token, whoever sent it"),
         "basic" => (ClaimVerdict::Supported, "the user whose password was sent"),
