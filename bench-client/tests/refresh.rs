@@ -147,7 +147,10 @@ fn windows_end_with_the_last_access_token_at_every_replica() {
     // All that present one credential hold the same last token.
     let ends: BTreeSet<_> = result.windows.iter().map(|window| (window.trial, window.expires_after_ns)).collect();
     assert_eq!(ends.len(), 4);
-    for (file, text) in [("summary.json", "renewed by refresh token"), ("report.md", "16 of 16 revoked tokens lived exactly until their end")] {
+    for (file, text) in [
+        ("summary.json", "renewed by refresh token"),
+        ("report.md", "16 of 16 revoked tokens lived exactly until their end"),
+    ] {
         let written = fs::read_to_string(path.join(file)).unwrap();
         assert!(written.contains(text), "{written}");
     }
