@@ -21,7 +21,7 @@ pub use self::timeline::{Happening, Moment, TimelineBin, TimelineResult};
 use crate::cell::Cell;
 use crate::machine::{TcpCounts, Usage};
 use crate::outcome::Outcomes;
-use crate::plan::ProbeKind;
+use crate::plan::{Case, ProbeKind};
 
 /// Version of the record's form; a reader refuses others.
 pub const RECORD_VERSION: u32 = 2;
@@ -194,7 +194,37 @@ pub struct CapacityTrial {
     pub kept: bool,
 }
 
+/// When a trial began, by both clocks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Begun {
+    at: jiff::Timestamp,
+    since: std::time::Instant,
+}
+
+impl Begun {
+    pub(crate) fn now() -> Self {
+        Self { at: jiff::Timestamp::now(), since: std::time::Instant::now() }
+    }
+}
+
 impl Record {
+    /// The record of a case's trial that ends now, in a round of a start, with nothing to say against it yet.
+    pub(crate) fn of(case: &Case, (start, round): (u32, u32), begun: Begun, measured: Measured) -> Self {
+        Self {
+            version: RECORD_VERSION,
+            case: case.id.clone(),
+            variant: case.variant.clone(),
+            measurement: case.measurement.clone(),
+            round,
+            start,
+            started_at: begun.at,
+            elapsed_ns: begun.since.elapsed().as_nanos() as u64,
+            measured,
+            invalid: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
     /// What a valid record says of its variant's capacity, in requests per second: the lower bound at the objective, or
     /// without one the saturation throughput.
     pub fn capacity_per_s(&self) -> Option<f64> {

@@ -20,7 +20,7 @@ use crate::cell::Cell;
 use crate::load::{Caller, Endpoint};
 use crate::plan::{Case, ProbeKind, RevocationPlan, Variant};
 use crate::record::{
-    HandshakeCounts, Measured, RECORD_VERSION, Record, RevocationHandshakes, RevocationResult, RevocationWindow,
+    Begun, HandshakeCounts, Measured, Record, RevocationHandshakes, RevocationResult, RevocationWindow,
 };
 use crate::target::{Grant, Target, TargetError};
 use base64::Engine as _;
@@ -126,21 +126,8 @@ pub(super) async fn measure(
     settings: &RevocationPlan,
     seed: u64,
 ) -> Record {
-    let started_at = jiff::Timestamp::now();
-    let started = Instant::now();
-    let mut record = Record {
-        version: RECORD_VERSION,
-        case: case.id.clone(),
-        variant: case.variant.clone(),
-        measurement: case.measurement.clone(),
-        round: place.round,
-        start: place.start,
-        started_at,
-        elapsed_ns: 0,
-        measured: Measured::Revocation(empty_result(settings, prepared.lifetime)),
-        invalid: Vec::new(),
-        warnings: Vec::new(),
-    };
+    let begun = Begun::now();
+    let (mut invalid, mut warnings) = (Vec::new(), Vec::new());
     let mut result = empty_result(settings, prepared.lifetime);
     match &prepared.bystander {
         None => result.not_applicable = Some("nothing to revoke".to_owned()),
@@ -158,7 +145,7 @@ pub(super) async fn measure(
                     Ok(trial) => {
                         for (probed, seen) in trial.seen {
                             if seen.unjudged > 0 {
-                                record.invalid.push(format!(
+                                invalid.push(format!(
                                     "trial {number}, replica {}, connection {}: {} probes brought no judgement",
                                     probed.replica,
                                     probed.probe.name(),
@@ -169,25 +156,24 @@ pub(super) async fn measure(
                             result.windows.push(seen.window(probed, refused, settings, trial.ends));
                         }
                     }
-                    Err(reason) => record.invalid.push(format!("trial {number}: {reason}")),
+                    Err(reason) => invalid.push(format!("trial {number}: {reason}")),
                 }
             }
             if watched.bystander_unjudged > 0 {
                 let n = watched.bystander_unjudged;
-                record.warnings.push(format!("{n} probes of the credential that was not revoked brought no judgement"));
+                warnings.push(format!("{n} probes of the credential that was not revoked brought no judgement"));
             }
-            record.warnings.extend(coarse(&result.windows, settings));
+            warnings.extend(coarse(&result.windows, settings));
             if settings.bystanders > 0 {
                 match blast::measure(target, variant, settings).await {
                     Ok(groups) => result.blast = groups,
-                    Err(reason) => record.invalid.push(format!("whom a revocation cuts off is not known: {reason}")),
+                    Err(reason) => invalid.push(format!("whom a revocation cuts off is not known: {reason}")),
                 }
             }
         }
     }
-    record.measured = Measured::Revocation(result);
-    record.elapsed_ns = started.elapsed().as_nanos() as u64;
-    record
+    let record = Record::of(case, (place.start, place.round), begun, Measured::Revocation(result));
+    Record { invalid, warnings, ..record }
 }
 
 fn empty_result(settings: &RevocationPlan, lifetime: Option<Duration>) -> RevocationResult {

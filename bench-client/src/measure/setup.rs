@@ -21,7 +21,7 @@ use super::{MeasureError, check_alive};
 use crate::load::{Endpoint, FirstCall, Taken};
 use crate::outcome::Outcome;
 use crate::plan::{Case, Plan, SetupPlan, Variant};
-use crate::record::{Channel, KeptSecret, Measured, RECORD_VERSION, Record, SetupResult, SetupStep, SetupTrial};
+use crate::record::{Begun, Channel, KeptSecret, Measured, Record, SetupResult, SetupStep, SetupTrial};
 use crate::target::{Target, principal_of_client};
 
 /// Longest that a trial may take: the slowest password hash is computed twice in it.
@@ -67,30 +67,21 @@ pub(super) async fn trials(
         }
         check_alive(servers)?;
     }
-    let records = cases.into_iter().map(|(case, variant, gathered)| Record {
-        version: RECORD_VERSION,
-        case: case.id.clone(),
-        variant: case.variant.clone(),
-        measurement: case.measurement.clone(),
-        round: place.round,
-        start: place.start,
-        started_at: gathered.started_at,
-        elapsed_ns: gathered.started.elapsed().as_nanos() as u64,
-        measured: Measured::Setup(SetupResult {
+    let records = cases.into_iter().map(|(case, variant, gathered)| {
+        let measured = Measured::Setup(SetupResult {
             trials: gathered.trials,
             secrets: gathered.secrets,
             moving_parts: plan.moving_parts(variant).into_iter().map(str::to_owned).collect(),
-        }),
-        invalid: gathered.invalid,
-        warnings: Vec::new(),
+        });
+        let record = Record::of(case, (place.start, place.round), gathered.begun, measured);
+        Record { invalid: gathered.invalid, ..record }
     });
     Ok(records.collect())
 }
 
 /// What was gathered of a case.
 struct Gathered {
-    started_at: jiff::Timestamp,
-    started: Instant,
+    begun: Begun,
     trials: Vec<SetupTrial>,
     secrets: Vec<KeptSecret>,
     invalid: Vec<String>,
@@ -98,13 +89,7 @@ struct Gathered {
 
 impl Gathered {
     fn new() -> Self {
-        Self {
-            started_at: jiff::Timestamp::now(),
-            started: Instant::now(),
-            trials: Vec::new(),
-            secrets: Vec::new(),
-            invalid: Vec::new(),
-        }
+        Self { begun: Begun::now(), trials: Vec::new(), secrets: Vec::new(), invalid: Vec::new() }
     }
 }
 

@@ -21,7 +21,7 @@ use super::revocation::Place;
 use crate::load::{Caller, Endpoint};
 use crate::outcome::Outcome;
 use crate::plan::{Case, Event, Fault, OutagePlan, RolloverOf, RolloverPlan, Variant};
-use crate::record::{Happening, Measured, RECORD_VERSION, Record, TimelineResult};
+use crate::record::{Begun, Happening, Measured, Record, TimelineResult};
 use crate::target::{Dependency, Passage, Target};
 
 /// Requests of the operator's at a time: renewals and revocations.
@@ -39,8 +39,7 @@ pub(super) async fn measure(
     event: &Event,
     seed: u64,
 ) -> Record {
-    let started_at = jiff::Timestamp::now();
-    let started = Instant::now();
+    let begun = Begun::now();
     let mut invalid = Vec::new();
     let result = match not_applicable(variant, target, event) {
         Some(reason) => TimelineResult { not_applicable: Some(reason), ..line::nothing(event.calls()) },
@@ -55,22 +54,11 @@ pub(super) async fn measure(
             }
         },
     };
-    Record {
-        version: RECORD_VERSION,
-        case: case.id.clone(),
-        variant: case.variant.clone(),
-        measurement: case.measurement.clone(),
-        round: place.round,
-        start: place.start,
-        started_at,
-        elapsed_ns: started.elapsed().as_nanos() as u64,
-        measured: match event {
-            Event::Rollover(_) => Measured::Rollover(result),
-            Event::Outage(_) => Measured::Outage(result),
-        },
-        invalid,
-        warnings: Vec::new(),
-    }
+    let measured = match event {
+        Event::Rollover(_) => Measured::Rollover(result),
+        Event::Outage(_) => Measured::Outage(result),
+    };
+    Record { invalid, ..Record::of(case, (place.start, place.round), begun, measured) }
 }
 
 /// Why nothing can happen to a variant.
