@@ -21,8 +21,8 @@ impl Variant {
     }
 
     /// The time between two looks at what was revoked: a cache's TTL or poll, a deny-list's poll, a fetch of keys, a CRL's
-    /// reload, the validity of an OCSP answer, the caller's next renewal. `None` where the server looks on every request, is told, never looks, or is the user's and
-    /// does not tell.
+    /// reload, the validity of an OCSP answer, the caller's next renewal. `None` where the server looks on every request, is
+    /// told, never looks, or is the user's and does not tell.
     pub fn revocation_interval(&self) -> Option<Duration> {
         let of_cache = |cache: CacheConfig| match cache.follow {
             None => Some(cache.ttl),

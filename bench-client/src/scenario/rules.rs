@@ -316,6 +316,16 @@ fn check_revocation(
                 ),
             );
         }
+        if variant.renews() && plan.bystanders > 0 {
+            problems.error(
+                written.places.of("bystanders"),
+                format!(
+                    "{place}: bystanders is {}, but they hold tokens that nobody renews, and those of variant \"{name}\" \
+                     are renewed; write bystanders = 0, or measure the variant in a [[measurement]] of its own",
+                    plan.bystanders
+                ),
+            );
+        }
         if variant.renews() && plan.lifetime.is_some() {
             problems.error(
                 written.places.of("lifetime"),

@@ -501,6 +501,7 @@ fn a_refresh_token_is_revoked_where_short_tokens_are_renewed_by_one() {
     one(("\"4s\"", "\"2s\""), &["lifetime is 2s", "1s 500ms before the end", "write \"3s\" at least"]);
     one(("\"refresh\"", "\"subject\""), &["revoke_by is \"subject\"", "\"token\", \"key\", \"refresh\""]);
     one(("watch =", "lifetime = \"10s\"\nwatch ="), &["lifetime is for tokens that are issued once", "remove it"]);
+    one(("watch =", "bystanders = 2\nwatch ="), &["bystanders is 2", "write bystanders = 0"]);
     let opaque = ("token = \"jwt\"\nalgorithm = \"ES256\"", "token = \"opaque\"");
     one(opaque, &["revoke_by goes with method \"jwt\", and \"oauth2\" with token = \"jwt\""]);
     one(("token = \"jwt\"", "token = \"jtw\""), &["token is \"jtw\"", "did you mean \"jwt\"?"]);

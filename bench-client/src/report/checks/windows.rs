@@ -177,8 +177,9 @@ fn uneven(span: f64, period: f64) -> f64 {
     rest * (period - rest) / (period * span)
 }
 
-/// A token or certificate that nobody asks about lives until its end, and no longer. None was issued after the acknowledgement, so none
-/// ends later than a lifetime after that: a caller whose refresh token was revoked and who goes on renewing is seen by it.
+/// A token or certificate that nobody asks about lives until its end, and no longer. None was issued after the
+/// acknowledgement, so none ends later than a lifetime after that: a caller whose refresh token was revoked and who goes on
+/// renewing is seen by it.
 fn at_expiry(
     name: String,
     windows: &[&RevocationWindow],
@@ -196,7 +197,7 @@ fn at_expiry(
     let latest = lifetime_ns.map(|ns| ns as f64 + leeway_ns + nanoseconds(CLOCK_DRIFT) as f64);
     let renewed = ends.iter().filter(|end| latest.is_some_and(|latest| **end > latest)).count();
     if renewed > 0 {
-        let found = format!("{renewed} of {} held a token that was issued after the revocation", windows.len());
+        let found = format!("{renewed} of {} held a {what} that was issued after the revocation", windows.len());
         return Check::judged(name, expected, found, false);
     }
     let seen_to_the_end = windows.iter().zip(&ends).filter(|(window, end)| window.watched_ns as f64 > **end);
