@@ -13,7 +13,7 @@ use rustls::server::danger::ClientCertVerifier;
 
 use crate::clock::{Clock, UnixTime};
 use crate::config::{MethodConfig, Profile};
-use crate::contract::{IssueRequest, Issued, Material};
+use crate::contract::{IssueRequest, Issued, KeyRollover, Material};
 use crate::credential::x509::ClientIdentity;
 use crate::issuer::authorization_server::AuthorizationServer;
 use crate::issuer::ca::{CaError, OcspResponder};
@@ -287,6 +287,21 @@ impl Method {
             Self::Jwt(method) => method.renew(principal, request).await,
             Self::OAuth2(_) => Err(AdminError::NotHere("ask the token endpoint (RFC 6749 §3.2)")),
             Self::Mtls(method) => method.renew(principal, request).await,
+        }
+    }
+
+    /// Replaces what the profile's credentials are signed with: the CA of client certificates. The key of OAuth 2.0 tokens is
+    /// their authorization server's.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub async fn roll_over(&self, rollover: &KeyRollover) -> Result<(), AdminError> {
+        match self {
+            Self::Mtls(method) => method.roll_over(rollover).await,
+            Self::OAuth2(_) => Err(AdminError::NotHere("ask for the authorization server's next key")),
+            Self::None | Self::ApiKey(_) | Self::Basic(_) | Self::Jwt(_) => {
+                Err(AdminError::NotHere("the profile has no key that others have to learn of"))
+            }
         }
     }
 

@@ -12,6 +12,7 @@
 //! | `POST /telemetry/take` | [`Telemetry`]; the validation histogram starts anew |
 //! | `POST /profiles/{name}/credentials` with [`IssueRequest`] | `[`[`Issued`]`]` |
 //! | `POST /profiles/{name}/principals/{principal}/credentials` with [`IssueRequest`] for 1 | `[`[`Issued`]`]`, for a principal that has one already |
+//! | `POST /profiles/{name}/signing-keys` with [`KeyRollover`] | 201; the next CA of client certificates |
 //! | `DELETE /profiles/{name}/credentials/{id}` | 204 once the revocation is recorded where it counts |
 //! | `DELETE /profiles/{name}/records` | 204 once what the profile kept in a server of its own is removed |
 //! | `POST /clients` with [`ClientRegistration`] | [`RegisteredClient`] |
@@ -213,11 +214,13 @@ pub struct UserRegistration {
     pub password: Secret,
 }
 
-/// A new signing key of the authorization server, and how long the two overlap.
+/// A new signing key of the authorization server, or a new CA of client certificates, and how long the two overlap. A CA is
+/// published when validators can read it, and withdrawn by the CRL of the CA above it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyRollover {
-    /// How long the new key is published before it signs; absent means for as long as the published keys may be kept.
+    /// How long the new key is published before it signs; absent means for as long as the published keys may be kept, or
+    /// until every validator has looked at the CRLs.
     #[serde(with = "humantime_serde", default, skip_serializing_if = "Option::is_none")]
     pub lead: Option<Duration>,
     /// How long the old key stays published after the new one has begun to sign; absent means until its last token has
@@ -225,7 +228,7 @@ pub struct KeyRollover {
     #[serde(with = "humantime_serde", default, skip_serializing_if = "Option::is_none")]
     pub overlap: Option<Duration>,
     /// Whether yet another key is published, which signs nothing before the next rollover: so that this one, without warning
-    /// and without lead, meets validators that know its key.
+    /// and without lead, meets validators that know its key. Not of CAs.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub standby: bool,
 }

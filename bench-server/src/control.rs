@@ -198,6 +198,11 @@ impl Administration {
                 self.authorization_server()?.rotate_signing_key(&rollover)?;
                 Ok(empty(StatusCode::CREATED))
             }
+            (["profiles", name, "signing-keys"], &Verb::POST) => {
+                let rollover: KeyRollover = parse(body)?;
+                self.method(name)?.roll_over(&rollover).await?;
+                Ok(empty(StatusCode::CREATED))
+            }
             (["users"], &Verb::POST) => {
                 let registration: UserRegistration = parse(body)?;
                 self.authorization_server()?.register_user(&registration)?;
@@ -213,7 +218,7 @@ impl Administration {
             (["health" | "counters" | "config"], _) => Ok(problem::method_not_allowed("GET")),
             (
                 ["telemetry", "take"]
-                | ["profiles", _, "credentials"]
+                | ["profiles", _, "credentials" | "signing-keys"]
                 | ["profiles", _, "principals", _, "credentials"]
                 | ["clients" | "users" | "signing-keys" | "clock"],
                 _,
@@ -334,6 +339,8 @@ mod tests {
         assert_eq!(ask(Verb::POST, another, r#"{"count": 1, "scopes": []}"#).await.0, 405);
         assert_eq!(ask(Verb::POST, another, r#"{"count": 2, "scopes": []}"#).await.0, 400);
         assert_eq!(ask(Verb::DELETE, &format!("{path}/none"), "").await.0, 405);
+        assert_eq!(ask(Verb::POST, "/profiles/the%20baseline/signing-keys", "{}").await.0, 405);
+        assert_eq!(ask(Verb::POST, "/profiles/x/signing-keys", "{}").await.0, 404);
     }
 
     #[tokio::test]
@@ -342,7 +349,8 @@ mod tests {
             assert!([400, 404].contains(&ask(Verb::GET, path, "").await.0), "{path}");
         }
         let posted = ["/telemetry/take", "/clients", "/clock", "/signing-keys", "/profiles/x/principals/y/credentials"];
-        for path in posted.into_iter().chain(["/profiles/x/credentials", "/profiles/x/credentials/y"]) {
+        let of_profiles = ["/profiles/x/credentials", "/profiles/x/signing-keys", "/profiles/x/credentials/y"];
+        for path in posted.into_iter().chain(of_profiles) {
             assert_eq!(ask(Verb::GET, path, "").await.0, 405, "{path}");
         }
         assert_eq!(ask(Verb::POST, "/counters", "").await.0, 405);

@@ -18,13 +18,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use self::ocsp::{Issuer, Ocsp};
+use self::ocsp::Ocsp;
 use self::revocation::Status;
 use self::verifier::Verifier;
 use crate::auth::{AdminError, BuildError, Cause, ClientCertificates, Environment, Principal, Rejection, Request};
 use crate::clock::UnixTime;
 use crate::config::{CertificateKey, MtlsConfig, OcspConfig, READ_SCOPE};
-use crate::contract::{IssueRequest, Issued, Material};
+use crate::contract::{IssueRequest, Issued, KeyRollover, Material};
 use crate::credential::x509::{self, ClientIdentity};
 use crate::issuer::ca::{CaError, CertificateAuthority, OcspResponder};
 use crate::store::file;
@@ -32,6 +32,9 @@ use crate::telemetry::Meter;
 
 /// Most certificates made by one request: more would fill the memory before the answer is sent.
 const MAX_COUNT: usize = 1_000_000;
+
+/// Pause after a CA could not be revoked, most likely because the disk is full.
+const END_PAUSE: Duration = Duration::from_secs(1);
 
 /// The method `mtls`: a profile's client CA and validator.
 pub struct Mtls {
@@ -67,8 +70,11 @@ impl Mtls {
         )
         .map_err(|error| state("client CA", error))?;
         authority.fill_crl(config.crl_population).map_err(|error| state("client CA", error))?;
-        let verifier = Verifier::new(&authority, environment.clock.clone(), config.crl_reload.is_some());
-        let (authority, verifier) = (Arc::new(authority), Arc::new(verifier.map_err(|error| state("CRLs", error))?));
+        let authority = Arc::new(authority);
+        let verifier = Verifier::new(authority.clone(), environment.clock.clone(), config.crl_reload.is_some());
+        let verifier = Arc::new(verifier.map_err(|error| state("CRLs", error))?);
+        // Of a rollover before this start.
+        tokio::spawn(end_overlaps(Arc::downgrade(&authority), Arc::downgrade(&verifier)));
         if let Some(interval) = config.crl_reload {
             tokio::spawn(follow_crls(Arc::downgrade(&authority), Arc::downgrade(&verifier), interval));
         }
@@ -201,6 +207,38 @@ impl Mtls {
         }
     }
 
+    /// Has the next CA sign certificates, as after the `lead` of a rollover, and those before it revoked when the `overlap`
+    /// is over; returns once it is published.
+    pub(crate) async fn roll_over(&self, rollover: &KeyRollover) -> Result<(), AdminError> {
+        let refused = |text: &str| Err(AdminError::BadRequest(text.to_owned()));
+        if rollover.standby {
+            return refused("a CA does not stand by; leave standby out, and publish the next one by lead");
+        }
+        if !self.authority.can_roll_over() {
+            return refused("the root signs certificates, and nobody revokes a root; use a chain_length of 2 or 3");
+        }
+        // Two looks, since one takes time too.
+        let lead = rollover.lead.unwrap_or_else(|| 2 * self.crl_reload.unwrap_or_default());
+        // Times in certificates count whole seconds.
+        let overlap = rollover.overlap.unwrap_or(self.lifetime + Duration::from_secs(1));
+        if lead.max(overlap) > *CertificateAuthority::LIFETIMES.end() {
+            let longest = CertificateAuthority::LIFETIMES.end();
+            return refused(&format!("a lead of {lead:?} and an overlap of {overlap:?}; at most {longest:?} is possible"));
+        }
+        let (authority, verifier) = (self.authority.clone(), self.verifier.clone());
+        let make = move || {
+            authority.roll_over(lead, overlap)?;
+            // This node knows at once, however rarely it looks.
+            verifier.reload().map(drop).map_err(|error| CaError(error.to_string()))
+        };
+        tokio::task::spawn_blocking(make)
+            .await
+            .map_err(|_| AdminError::Store("the thread that made a CA stopped".to_owned()))?
+            .map_err(|error| AdminError::Store(error.to_string()))?;
+        tokio::spawn(end_overlaps(Arc::downgrade(&self.authority), Arc::downgrade(&self.verifier)));
+        Ok(())
+    }
+
     /// Answers OCSP requests about this profile's certificates, where it is configured.
     pub(crate) fn ocsp_responder(&self) -> Option<Result<OcspResponder, CaError>> {
         self.ocsp_validity.map(|validity| OcspResponder::new(self.authority.clone(), validity))
@@ -212,11 +250,11 @@ impl Mtls {
     }
 }
 
-/// Asks the responder about leaves of the CA that signs them.
+/// Asks the responder about leaves of the CAs that sign them.
 fn asking(
     name: &str,
     config: &OcspConfig,
-    authority: &CertificateAuthority,
+    authority: &Arc<CertificateAuthority>,
     verifier: &Verifier,
     environment: &Environment,
 ) -> Result<Ocsp, BuildError> {
@@ -231,9 +269,8 @@ fn asking(
     if !url::Url::parse(url).is_ok_and(|url| url.scheme() == "http") {
         return Err(wrong(format!("url is {url:?}; OCSP goes over plain HTTP, like \"http://127.0.0.1:8080/\"")));
     }
-    let issuer = Issuer::new(authority.leaves_issuer().clone(), *verifier.algorithms());
-    let issuer = issuer.map_err(|error| state("the CA's certificate", error))?;
-    Ocsp::new(url, config, issuer, environment.clock.clone(), environment.meter.clone())
+    let process = (environment.clock.clone(), environment.meter.clone());
+    Ocsp::new(url, config, authority.clone(), *verifier.algorithms(), process)
 }
 
 /// Looks at the CRL files every `interval` from a random phase on, as independent validators would, and has those
@@ -259,6 +296,25 @@ async fn follow_crls(authority: Weak<CertificateAuthority>, verifier: Weak<Verif
                 None => tracing::info!("CRLs are good again"),
             }
             last_alarm = alarm;
+        }
+    }
+}
+
+/// Revokes each CA at the end of its overlap, not when its CRL is next looked at: nobody may look at any here.
+async fn end_overlaps(authority: Weak<CertificateAuthority>, verifier: Weak<Verifier>) {
+    loop {
+        let left = authority.upgrade().and_then(|authority| authority.next_end());
+        let Some(left) = left else { return };
+        tokio::time::sleep(left).await;
+        let (Some(authority), Some(verifier)) = (authority.upgrade(), verifier.upgrade()) else { return };
+        let end = tokio::task::spawn_blocking(move || {
+            authority.renew_crls().map_err(|error| error.to_string())?;
+            verifier.reload().map_err(|error| error.to_string())
+        });
+        let ended = end.await.unwrap_or_else(|_| Err("the thread that signed the CRL stopped".to_owned()));
+        if let Err(error) = ended {
+            tracing::error!(%error, "a CA is not revoked yet although its overlap is over; trying again");
+            tokio::time::sleep(END_PAUSE).await;
         }
     }
 }

@@ -14,9 +14,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use rand::RngExt as _;
+use rustls::crypto::WebPkiSupportedAlgorithms;
 use tokio::sync::OnceCell;
 use x509_cert::der::asn1::OctetString;
 use x509_cert::der::{self, Encode};
@@ -30,6 +32,7 @@ use crate::clock::{Clock, UnixTime};
 use crate::config::{CacheConfig, OcspConfig, OcspPolicy};
 use crate::credential::ocsp::{NONCE, NONCE_LENGTH, NotACertificate, REQUEST_TYPE, RESPONSE_TYPE};
 use crate::credential::x509::ClientIdentity;
+use crate::issuer::ca::{CaError, CertificateAuthority, LeavesCa};
 use crate::telemetry::Meter;
 
 /// When to try again after there was no answer.
@@ -51,15 +54,18 @@ enum NoAnswer {
 /// What everybody who waits for one question gets; `None` when there was no answer.
 type Answered = OnceCell<Option<Verdict>>;
 
-/// Asks about leaves of one CA.
+/// Asks about leaves of one authority.
 pub(super) struct Ocsp {
     url: String,
-    issuer: Issuer,
+    authority: Arc<CertificateAuthority>,
+    algorithms: WebPkiSupportedAlgorithms,
+    /// The CAs that sign leaves, as far as they are known here.
+    issuers: ArcSwap<Vec<Arc<Issuer>>>,
     policy: OcspPolicy,
     clock: Clock,
     http: Http,
     meter: Arc<Meter>,
-    /// Good and revoked leaves by serial number. One that the CA does not know yet may be known a moment later.
+    /// Good and revoked leaves by serial number, which the CAs of an authority draw at random, and none twice. One that the CA does not know yet may be known a moment later.
     cache: TtlCache,
     in_flight: Mutex<HashMap<Arc<str>, Arc<Answered>>>,
     /// The second in which trouble was last logged: an outage must not become a flood of lines.
@@ -73,13 +79,16 @@ impl Ocsp {
     pub(super) fn new(
         url: &str,
         config: &OcspConfig,
-        issuer: Issuer,
-        clock: Clock,
-        meter: Arc<Meter>,
+        authority: Arc<CertificateAuthority>,
+        algorithms: WebPkiSupportedAlgorithms,
+        (clock, meter): (Clock, Arc<Meter>),
     ) -> Result<Self, BuildError> {
+        let issuers = issuers(&authority, algorithms).map_err(|error| super::state("the CA's certificate", error))?;
         Ok(Self {
             url: url.to_owned(),
-            issuer,
+            authority,
+            algorithms,
+            issuers: ArcSwap::from_pointee(issuers),
             policy: config.policy,
             clock,
             http: Http::new(None)?,
@@ -116,10 +125,8 @@ impl Ocsp {
     }
 
     async fn verdict(&self, leaf: &ClientIdentity, now: UnixTime) -> Option<Verdict> {
-        // The responder speaks for one CA; of others it knows nothing.
-        if !self.issuer.has_issued(leaf) {
-            return None;
-        }
+        // The responder speaks for the CAs of one authority; of others it knows nothing.
+        let issuer = self.issuer_of(leaf).await?;
         loop {
             if let Some(verdict) = self.cache.get(&leaf.serial, now) {
                 self.meter.cache_hits.add();
@@ -129,7 +136,7 @@ impl Ocsp {
             let mut own = false;
             let answered = flight.answered.get_or_init(|| {
                 own = true;
-                self.load(&leaf.serial, now)
+                self.load(&issuer, &leaf.serial, now)
             });
             match *answered.await {
                 // Somebody else's question was under way before this request came, and the leaf may have been taken back
@@ -140,10 +147,26 @@ impl Ocsp {
         }
     }
 
+    /// The CA that signed a leaf. One that was made meanwhile is heard of by the first of its leaves.
+    async fn issuer_of(&self, leaf: &ClientIdentity) -> Option<Arc<Issuer>> {
+        let known = || self.issuers.load().iter().find(|issuer| issuer.has_issued(leaf)).cloned();
+        if let Some(issuer) = known() {
+            return Some(issuer);
+        }
+        let (authority, algorithms) = (self.authority.clone(), self.algorithms);
+        // Off the reactor: files are read.
+        match tokio::task::spawn_blocking(move || issuers(&authority, algorithms)).await {
+            Ok(Ok(issuers)) => self.issuers.store(Arc::new(issuers)),
+            Ok(Err(error)) => tracing::error!(%error, "the CAs that sign client certificates were not read"),
+            Err(_) => tracing::error!("the thread that read the CAs stopped"),
+        }
+        known()
+    }
+
     /// Asks, and keeps the answer.
-    async fn load(&self, serial: &Arc<str>, now: UnixTime) -> Option<Verdict> {
+    async fn load(&self, issuer: &Issuer, serial: &Arc<str>, now: UnixTime) -> Option<Verdict> {
         let load = self.cache.begin(serial.clone(), now);
-        let verdict = match self.ask(serial).await {
+        let verdict = match self.ask(issuer, serial).await {
             Ok((Verdict::Good, until)) => {
                 self.cache.insert(load.no_later_than(until), Verdict::Good);
                 Some(Verdict::Good)
@@ -170,10 +193,10 @@ impl Ocsp {
     }
 
     /// What the responder says of a leaf, and until when that holds.
-    async fn ask(&self, serial: &str) -> Result<(Verdict, UnixTime), NoAnswer> {
+    async fn ask(&self, issuer: &Issuer, serial: &str) -> Result<(Verdict, UnixTime), NoAnswer> {
         self.meter.store_lookups.add();
         self.meter.ocsp_questions.add();
-        let asked = self.issuer.certificate(serial)?;
+        let asked = issuer.certificate(serial)?;
         let nonce: [u8; NONCE_LENGTH] = rand::rng().random();
         let question = x509_ocsp::Request { req_cert: asked.clone(), single_request_extensions: None };
         let value = OctetString::new(OctetString::new(nonce)?.to_der()?)?;
@@ -188,7 +211,7 @@ impl Ocsp {
         let request = request.header(CONTENT_TYPE, HeaderValue::from_static(REQUEST_TYPE));
         let response = send_for(request, RESPONSE_TYPE).await?;
         // Judged by the moment at which it arrived: it may have been given after the request's own reading of the clock.
-        Ok(self.issuer.judge(&response, &asked, &nonce, self.clock.now())?)
+        Ok(issuer.judge(&response, &asked, &nonce, self.clock.now())?)
     }
 
     fn log(&self, reason: &NoAnswer, now: UnixTime) {
@@ -201,6 +224,18 @@ impl Ocsp {
         // Each change is one insertion or one removal.
         self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The CAs that sign leaves, as there are by now.
+fn issuers(
+    authority: &CertificateAuthority,
+    algorithms: WebPkiSupportedAlgorithms,
+) -> Result<Vec<Arc<Issuer>>, CaError> {
+    let issuer = |ca: LeavesCa| {
+        let issuer = Issuer::new(ca.certificate().clone(), algorithms);
+        issuer.map(Arc::new).map_err(|error| CaError(error.to_string()))
+    };
+    authority.leaves_cas()?.into_iter().map(issuer).collect()
 }
 
 /// A caller's part in a question under way: the first who polls it asks, and when that one goes away the next does.

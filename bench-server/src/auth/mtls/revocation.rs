@@ -155,12 +155,10 @@ pub(super) enum Status {
     Unknown,
 }
 
-/// The CRLs of all CAs of a chain, the root's first: a certificate's status is known only with all that are above it.
+/// The CRLs of all CAs below a root, its own first: a certificate's status is known only with all that are above it.
 #[derive(Debug)]
 pub(super) struct Revocations {
     lists: Vec<List>,
-    /// When all lists are in force: from the first time on and before the second.
-    in_force: (UnixTime, UnixTime),
 }
 
 #[derive(Debug)]
@@ -168,20 +166,24 @@ struct List {
     crl: Arc<VerifiedCrl>,
     /// Whether the CA whose list this is, or one above it, is revoked itself.
     ca_is_revoked: bool,
+    /// When it and all lists above it are in force: from the first time on and before the second.
+    in_force: (UnixTime, UnixTime),
 }
 
 impl Revocations {
-    /// Joins the CRLs of a chain, from the root down, each with the serial number of its CA in hexadecimal.
-    pub(super) fn new<'s>(chain: impl IntoIterator<Item = (Arc<VerifiedCrl>, &'s str)>) -> Self {
-        let (mut lists, mut in_force) = (Vec::<List>::new(), (UnixTime(Duration::ZERO), UnixTime(Duration::MAX)));
-        for (crl, ca) in chain {
+    /// Joins the CRLs of CAs, each after the one above it: with the serial number of its CA in hexadecimal, and the place
+    /// of the list above, which the root has none of.
+    pub(super) fn new<'s>(cas: impl IntoIterator<Item = (Arc<VerifiedCrl>, &'s str, Option<usize>)>) -> Self {
+        let mut lists = Vec::<List>::new();
+        for (crl, ca, above) in cas {
             // The root is in nobody's list.
-            let above = lists.last();
+            let above = above.map(|place| &lists[place]);
             let ca_is_revoked = above.is_some_and(|above| above.ca_is_revoked || above.crl.revoked.contains(ca));
-            in_force = (in_force.0.max(crl.this_update), in_force.1.min(crl.next_update));
-            lists.push(List { crl, ca_is_revoked });
+            let (from, until) = above.map_or((crl.this_update, crl.next_update), |above| above.in_force);
+            let in_force = (from.max(crl.this_update), until.min(crl.next_update));
+            lists.push(List { crl, ca_is_revoked, in_force });
         }
-        Self { lists, in_force }
+        Self { lists }
     }
 
     /// The CRLs, the root's first.
@@ -190,7 +192,7 @@ impl Revocations {
     }
 
     /// Looks up every certificate of a path in the list of the CA that signed it. The root is not looked up: nobody could
-    /// revoke it.
+    /// revoke it. Those of CAs come first: whatever the list of a revoked CA says, or ceased to say, its leaves are revoked.
     ///
     /// # Errors
     /// Those that webpki has for CRLs: revoked, expired list, unknown status.
@@ -198,8 +200,10 @@ impl Revocations {
         let certificates = iter::once(&**path.end_entity()).chain(path.intermediate_certificates());
         let by_ca = path.intermediate_certificates().map(|ca| self.crls().find(|crl| crl.is_of(ca)));
         // The path ends at the one root that is trusted.
-        for (certificate, signers) in certificates.zip(by_ca.chain([self.crls().next()])) {
-            signers.ok_or(webpki::Error::UnknownRevocationStatus)?.check(certificate.serial(), now)?;
+        let mut pairs: Vec<_> = certificates.zip(by_ca.chain([self.crls().next()])).collect();
+        pairs.reverse();
+        for (certificate, signer) in pairs {
+            signer.ok_or(webpki::Error::UnknownRevocationStatus)?.check(certificate.serial(), now)?;
         }
         Ok(())
     }
@@ -210,7 +214,7 @@ impl Revocations {
         let Some(list) = self.lists.iter().find(|list| *list.crl.issuer == *issuer) else { return Status::Unknown };
         if list.ca_is_revoked || list.crl.revoked.contains(serial) {
             Status::Revoked
-        } else if now < self.in_force.0 || now >= self.in_force.1 {
+        } else if now < list.in_force.0 || now >= list.in_force.1 {
             Status::Unknown
         } else {
             Status::Good

@@ -109,7 +109,8 @@ impl Fixture {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         params.subject_alt_names = vec![uri("spiffe://authbench.test/client/special")];
         change(&mut params);
-        let (certificate, key) = self.mtls.authority.sign(&params, CertificateKey::P256).unwrap();
+        let by = self.mtls.authority.leaves_ca().unwrap();
+        let (certificate, key) = self.mtls.authority.sign(&by, &params, CertificateKey::P256).unwrap();
         presents(vec![certificate.der().clone(), self.issuing().clone()], &key)
     }
 

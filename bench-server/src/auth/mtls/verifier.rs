@@ -4,9 +4,11 @@
 //! Paths are built by webpki, which rustls uses too. The CRLs are looked up here instead of there: webpki verifies the
 //! signature of a CRL in every handshake, whose cost then grows with the list. A reload takes effect with the next
 //! handshake: no listener is touched, and handshakes in flight keep the CRLs that they began with.
+//!
+//! A reload is also when a CA is heard of that was made meanwhile. Until then nothing is known of what it signed, and its
+//! leaves are refused; whoever publishes a CA for longer than a reload interval before it signs spares them that.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
@@ -24,7 +26,7 @@ use x509_parser::prelude::FromDer;
 use super::revocation::{CrlError, Revocations, VerifiedCrl};
 use crate::clock::Clock;
 use crate::credential::x509::{ClientIdentity, serial_hex};
-use crate::issuer::ca::CertificateAuthority;
+use crate::issuer::ca::{CaError, CertificateAuthority, PublishedCa};
 
 /// Why the CRLs on disk are not taken over.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +37,8 @@ pub(super) enum ReloadError {
     Crl { path: String, source: CrlError },
     #[error("the CA certificates or their CRLs: {0}")]
     Chain(String),
+    #[error(transparent)]
+    Authority(#[from] CaError),
 }
 
 /// Verifies client certificates against one root and, if there are any, the CRLs of the moment.
@@ -43,43 +47,30 @@ pub(super) struct Verifier {
     provider: Arc<CryptoProvider>,
     roots: RootCertStore,
     hints: Vec<DistinguishedName>,
-    /// From the root down.
-    chain: Vec<Source>,
+    authority: Arc<CertificateAuthority>,
     /// Absent where no CRL is looked at.
     current: Option<ArcSwap<Revocations>>,
 }
 
-/// A CA and where its CRL is.
-struct Source {
-    ca: CertificateDer<'static>,
-    serial: String,
-    file: PathBuf,
-}
-
 impl Verifier {
     /// Reads the CRLs for the first time, if they are looked at.
-    pub(super) fn new(authority: &CertificateAuthority, clock: Clock, crls: bool) -> Result<Self, ReloadError> {
+    pub(super) fn new(authority: Arc<CertificateAuthority>, clock: Clock, crls: bool) -> Result<Self, ReloadError> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut roots = RootCertStore::empty();
         roots.add(authority.root_certificate().clone()).map_err(|error| ReloadError::Chain(error.to_string()))?;
-        let chain = authority.chain().map(|(ca, file)| match X509Certificate::from_der(ca) {
-            Ok((_, parsed)) => Ok(Source { serial: serial_hex(parsed.raw_serial()), ca: ca.clone(), file }),
-            Err(error) => Err(ReloadError::Chain(error.to_string())),
-        });
-        let chain = chain.collect::<Result<Vec<_>, _>>()?;
         let first = || {
-            let first = read(&chain, &provider.signature_verification_algorithms, None)?;
+            let first = read(&authority.cas()?, &provider.signature_verification_algorithms, None)?;
             first.map(ArcSwap::from_pointee).ok_or_else(|| ReloadError::Chain("nothing was read".to_owned()))
         };
         let current = crls.then(first).transpose()?;
-        Ok(Self { clock, provider, hints: roots.subjects(), roots, chain, current })
+        Ok(Self { clock, provider, hints: roots.subjects(), roots, authority, current })
     }
 
     /// Takes the CRL files over if they are looked at and changed; tells whether they did. On an error all stays as it was.
     pub(super) fn reload(&self) -> Result<bool, ReloadError> {
         let Some(current) = &self.current else { return Ok(false) };
         let old = current.load_full();
-        let Some(new) = read(&self.chain, self.algorithms(), Some(&old))? else { return Ok(false) };
+        let Some(new) = read(&self.authority.cas()?, self.algorithms(), Some(&old))? else { return Ok(false) };
         current.store(Arc::new(new));
         Ok(true)
     }
@@ -113,30 +104,32 @@ impl Verifier {
     }
 }
 
-/// Reads the CRLs of a chain; `None` when they are those of `old`. What did not change is not verified again.
+/// Reads the CRLs of CAs; `None` when they are those of `old`. What did not change is not verified again.
 fn read(
-    chain: &[Source],
+    cas: &[PublishedCa],
     algorithms: &WebPkiSupportedAlgorithms,
     old: Option<&Revocations>,
 ) -> Result<Option<Revocations>, ReloadError> {
-    let mut old: Vec<_> = old.into_iter().flat_map(Revocations::crls).collect();
-    old.reverse();
-    let (mut crls, mut changed) = (Vec::with_capacity(chain.len()), false);
-    for Source { ca, serial, file } in chain {
+    // A CA keeps its place, and new ones come last.
+    let mut old = old.into_iter().flat_map(Revocations::crls);
+    let (mut crls, mut changed) = (Vec::with_capacity(cas.len()), false);
+    for PublishedCa { certificate, crl: file, above } in cas {
         let path = || file.display().to_string();
+        let (_, parsed) =
+            X509Certificate::from_der(certificate).map_err(|error| ReloadError::Chain(error.to_string()))?;
         let der = std::fs::read(file).map_err(|source| ReloadError::Read { path: path(), source })?;
-        let previous = old.pop();
+        let previous = old.next();
         let crl = match previous {
             Some(previous) if previous.is(&der) => previous.clone(),
             _ => {
                 changed = true;
-                let verified = VerifiedCrl::verify(der, ca, algorithms, previous.map(|crl| &**crl));
+                let verified = VerifiedCrl::verify(der, certificate, algorithms, previous.map(|crl| &**crl));
                 Arc::new(verified.map_err(|source| ReloadError::Crl { path: path(), source })?)
             }
         };
-        crls.push((crl, serial.as_str()));
+        crls.push((crl, serial_hex(parsed.raw_serial()), *above));
     }
-    Ok(changed.then(|| Revocations::new(crls)))
+    Ok(changed.then(|| Revocations::new(crls.iter().map(|(crl, ca, above)| (crl.clone(), ca.as_str(), *above)))))
 }
 
 /// The error of rustls that says the same, and so decides which alert the client receives (RFC 8446 §6.2).
@@ -209,7 +202,6 @@ impl ClientCertVerifier for Verifier {
 
 impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let files: Vec<_> = self.chain.iter().map(|source| &source.file).collect();
-        f.debug_struct("Verifier").field("crls", &files).finish_non_exhaustive()
+        f.debug_struct("Verifier").field("authority", &self.authority).finish_non_exhaustive()
     }
 }

@@ -1,6 +1,7 @@
 //! One certificate and key that sign others: a CA of the chain from the root down.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rcgen::{
@@ -33,11 +34,11 @@ fn stems(length: ChainLength) -> &'static [&'static str] {
 }
 
 /// Reads the CAs of a chain, and makes those that are not there.
-pub(super) fn open_chain(dir: &Path, now: UnixTime, length: ChainLength) -> Result<Vec<Authority>, CaError> {
+pub(super) fn open_chain(dir: &Path, now: UnixTime, length: ChainLength) -> Result<Vec<Arc<Authority>>, CaError> {
     let stems = stems(length);
-    let mut chain: Vec<Authority> = Vec::with_capacity(stems.len());
+    let mut chain: Vec<Arc<Authority>> = Vec::with_capacity(stems.len());
     for (place, stem) in stems.iter().enumerate() {
-        let (above, cas_below) = (chain.last(), stems.len() - 1 - place);
+        let (above, cas_below) = (chain.last().map(|above| &**above), stems.len() - 1 - place);
         let authority = match Authority::load(dir, stem)? {
             Some(authority) => authority,
             None => {
@@ -53,7 +54,7 @@ pub(super) fn open_chain(dir: &Path, now: UnixTime, length: ChainLength) -> Resu
                 dir.join(format!("{stem}.pem")).display()
             )));
         }
-        chain.push(authority);
+        chain.push(Arc::new(authority));
     }
     Ok(chain)
 }
@@ -61,7 +62,7 @@ pub(super) fn open_chain(dir: &Path, now: UnixTime, length: ChainLength) -> Resu
 /// A certificate and key that sign others.
 pub(super) struct Authority {
     /// Name of its files, without extension.
-    pub(super) stem: &'static str,
+    pub(super) stem: String,
     pub(super) certificate: CertificateDer<'static>,
     pub(super) pem: String,
     pub(super) issuer: Issuer<'static, KeyPair>,
@@ -69,7 +70,7 @@ pub(super) struct Authority {
 
 impl Authority {
     /// Reads `{stem}.pem` and `{stem}.key`; `None` when neither is there.
-    fn load(dir: &Path, stem: &'static str) -> Result<Option<Self>, CaError> {
+    pub(super) fn load(dir: &Path, stem: &str) -> Result<Option<Self>, CaError> {
         let (pem_file, key_file) = (dir.join(format!("{stem}.pem")), dir.join(format!("{stem}.key")));
         let place = |text: &dyn std::fmt::Display| CaError(format!("{}: {text}", key_file.display()));
         let key = file::read_private(&key_file).map_err(|error| place(&error))?.map(Zeroizing::new);
@@ -90,7 +91,7 @@ impl Authority {
     /// A new one: self-signed, or below another.
     fn new(
         dir: &Path,
-        stem: &'static str,
+        stem: &str,
         above: Option<&Self>,
         path_length: u8,
         now: UnixTime,
@@ -108,8 +109,22 @@ impl Authority {
         Self::store(dir, stem, signed.map_err(|error| failed("CA certificate", error))?.pem(), key)
     }
 
+    /// A new one that signs leaves below `above`, as the first one does: it ends as long before the CA above it.
+    pub(super) fn successor(dir: &Path, stem: &str, above: &Self, now: UnixTime) -> Result<Self, CaError> {
+        let end = parse(&above.certificate)?.validity().not_after.timestamp();
+        let end = Duration::from_secs(u64::try_from(end).unwrap_or(0)).saturating_sub(EARLIER);
+        let lifetime = end.saturating_sub(now.0);
+        if lifetime < *super::CertificateAuthority::LIFETIMES.end() {
+            return Err(CaError(format!(
+                "{}: ends too early for another CA below it; move the folder away to have a new chain made",
+                dir.join(format!("{}.pem", above.stem)).display()
+            )));
+        }
+        Self::new(dir, stem, Some(above), 0, now, lifetime)
+    }
+
     /// Whether this is a CA below `above` (or, without one, a root) that may have so many CAs below itself.
-    fn fits(&self, above: Option<&Self>, cas_below: usize) -> Result<bool, CaError> {
+    pub(super) fn fits(&self, above: Option<&Self>, cas_below: usize) -> Result<bool, CaError> {
         let own = parse(&self.certificate)?;
         let constraints = own.basic_constraints().ok().flatten().and_then(|found| found.value.path_len_constraint);
         let signer = parse(&above.unwrap_or(self).certificate)?;
@@ -117,7 +132,7 @@ impl Authority {
         Ok(signed && constraints.is_some_and(|most| most as usize >= cas_below))
     }
 
-    fn store(dir: &Path, stem: &'static str, pem: String, key: KeyPair) -> Result<Self, CaError> {
+    fn store(dir: &Path, stem: &str, pem: String, key: KeyPair) -> Result<Self, CaError> {
         let key_pem = Zeroizing::new(key.serialize_pem());
         for (extension, content, readers) in [("key", &*key_pem, Readers::Owner), ("pem", &pem, Readers::All)] {
             let path = dir.join(format!("{stem}.{extension}"));
@@ -127,14 +142,14 @@ impl Authority {
         Self::assemble(stem, pem, key)
     }
 
-    fn assemble(stem: &'static str, pem: String, key: KeyPair) -> Result<Self, CaError> {
+    fn assemble(stem: &str, pem: String, key: KeyPair) -> Result<Self, CaError> {
         let certificate =
             CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|_| CaError("no certificate in PEM".to_owned()))?;
         if parse(&certificate)?.public_key().raw != key.subject_public_key_info() {
             return Err(CaError("not the key of its certificate; move both away to have new ones made".to_owned()));
         }
         let issuer = Issuer::from_ca_cert_der(&certificate, key).map_err(|error| failed("issuer", error))?;
-        Ok(Self { stem, certificate, pem, issuer })
+        Ok(Self { stem: stem.to_owned(), certificate, pem, issuer })
     }
 }
 

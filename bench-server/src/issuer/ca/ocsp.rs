@@ -8,7 +8,7 @@
 //! Nothing is signed in advance, so an answer is never older than the question, and a nonce is echoed (RFC 9654).
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rcgen::{CustomExtension, ExtendedKeyUsagePurpose, KeyPair, SigningKey};
@@ -22,7 +22,7 @@ use x509_ocsp::{
     Version,
 };
 
-use super::{CaError, CertificateAuthority, CertificateStatus};
+use super::{CaError, CertificateAuthority, CertificateStatus, LeavesCa};
 use crate::clock::UnixTime;
 use crate::config::CertificateKey;
 use crate::credential::ocsp::{self, IssuerId, NONCE, NONCE_MAX};
@@ -37,12 +37,19 @@ const NULL: [u8; 2] = [5, 0];
 /// ecdsa-with-SHA256, without parameters (RFC 5758 §3.2).
 const ECDSA_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2");
 
-/// Answers for the CA that signs leaves.
+/// Answers for the CAs that sign leaves: for each in its own name, also when it is revoked, which its leaves are then too.
 pub struct OcspResponder {
     authority: Arc<CertificateAuthority>,
-    issuer: IssuerId,
     validity: Duration,
-    signer: Mutex<Option<Arc<Signer>>>,
+    /// In the order in which the CAs take over.
+    speakers: Mutex<Vec<Speaker>>,
+}
+
+/// Who answers for one CA.
+struct Speaker {
+    ca: LeavesCa,
+    issuer: IssuerId,
+    signer: Option<Arc<Signer>>,
 }
 
 /// What signs answers.
@@ -80,10 +87,11 @@ impl OcspResponder {
     /// Answers from `authority`'s records, each answer good for `validity`.
     ///
     /// # Errors
-    /// When the CA's certificate cannot be read.
+    /// When a CA's certificate cannot be read.
     pub fn new(authority: Arc<CertificateAuthority>, validity: Duration) -> Result<Self, CaError> {
-        let issuer = IssuerId::of(authority.leaves_issuer()).map_err(|error| CaError(error.to_string()))?;
-        Ok(Self { authority, issuer, validity, signer: Mutex::new(None) })
+        let responder = Self { authority, validity, speakers: Mutex::default() };
+        responder.catch_up(&mut responder.lock())?;
+        Ok(responder)
     }
 
     /// Answers an OCSPRequest in DER. Reads files if another process has changed them, and may have to wait while a CRL is
@@ -106,11 +114,13 @@ impl OcspResponder {
         let nonce = check(&question)?;
         let now = self.authority.clock.now();
         let (this_update, next_update) = (UnixTime(Duration::from_secs(now.as_secs())), self.next_update(now));
+        // One signature is one CA's word, so all that is asked about must be of the same (RFC 6960 §4.2.2.2).
+        let (ca, issuer) = self.asked_of(&question.request_list[0].req_cert)?;
         let single = |asked: x509_ocsp::Request| {
-            if !self.issuer.issued(&asked.req_cert) {
+            if !issuer.issued(&asked.req_cert) {
                 return Err(Refusal::OtherIssuer);
             }
-            let status = self.authority.status(&ocsp::serial_of(&asked.req_cert)).map_err(Refusal::Failed)?;
+            let status = self.authority.status(&ca, &ocsp::serial_of(&asked.req_cert)).map_err(Refusal::Failed)?;
             Ok(SingleResponse {
                 cert_id: asked.req_cert,
                 cert_status: match status {
@@ -129,7 +139,7 @@ impl OcspResponder {
         };
         let responses = question.request_list.into_iter().map(single).collect::<Result<_, _>>()?;
         let shared = nonce.is_none().then_some((this_update, next_update));
-        let der = self.sign(now, responses, nonce)?;
+        let der = self.sign(&ca, now, responses, nonce)?;
         Ok(OcspAnswer { der, shared })
     }
 
@@ -142,11 +152,12 @@ impl OcspResponder {
 
     fn sign(
         &self,
+        ca: &LeavesCa,
         now: UnixTime,
         responses: Vec<SingleResponse>,
         nonce: Option<Extension>,
     ) -> Result<Vec<u8>, Refusal> {
-        let signer = self.signer(now).map_err(Refusal::Failed)?;
+        let signer = self.signer(ca, now).map_err(Refusal::Failed)?;
         let tbs_response_data = ResponseData {
             version: Version::V1,
             responder_id: signer.id.clone(),
@@ -165,23 +176,44 @@ impl OcspResponder {
         Ok(OcspResponse::successful(signed)?.to_der()?)
     }
 
+    /// The CA that a question names.
+    fn asked_of(&self, asked: &x509_ocsp::CertId) -> Result<(LeavesCa, IssuerId), Refusal> {
+        let mut speakers = self.lock();
+        self.catch_up(&mut speakers).map_err(Refusal::Failed)?;
+        let named = speakers.iter().find(|speaker| speaker.issuer.issued(asked)).ok_or(Refusal::OtherIssuer)?;
+        Ok((named.ca.clone(), named.issuer.clone()))
+    }
+
+    /// Answers from now on for the CAs that have been made since.
+    fn catch_up(&self, speakers: &mut Vec<Speaker>) -> Result<(), CaError> {
+        for ca in self.authority.leaves_cas()?.into_iter().skip(speakers.len()) {
+            let issuer = IssuerId::of(ca.certificate()).map_err(|error| CaError(error.to_string()))?;
+            speakers.push(Speaker { ca, issuer, signer: None });
+        }
+        Ok(())
+    }
+
     /// The signer of the moment; made when it is first needed, and when the last one has had half of its time.
-    fn signer(&self, now: UnixTime) -> Result<Arc<Signer>, CaError> {
-        // Nothing but a whole signer is ever put there.
-        let mut current = self.signer.lock().unwrap_or_else(PoisonError::into_inner);
+    fn signer(&self, ca: &LeavesCa, now: UnixTime) -> Result<Arc<Signer>, CaError> {
+        let current = &mut self.lock()[ca.place].signer;
         if let Some(signer) = current.as_ref().filter(|signer| now < signer.ends) {
             return Ok(signer.clone());
         }
-        let signer = Arc::new(self.new_signer(now)?);
+        let signer = Arc::new(self.new_signer(ca, now)?);
         *current = Some(signer.clone());
         Ok(signer)
     }
 
-    fn new_signer(&self, now: UnixTime) -> Result<Signer, CaError> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Speaker>> {
+        // Nothing but a whole speaker is ever added, and nothing but a whole signer given to one.
+        self.speakers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn new_signer(&self, ca: &LeavesCa, now: UnixTime) -> Result<Signer, CaError> {
         let mut params = self.authority.leaf("authbench OCSP responder", SIGNER_LIFETIME)?;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::OcspSigning];
         params.custom_extensions = vec![CustomExtension::from_oid_content(&NO_CHECK, NULL.to_vec())];
-        let (certificate, key) = self.authority.sign(&params, CertificateKey::P256)?;
+        let (certificate, key) = self.authority.sign(ca, &params, CertificateKey::P256)?;
         let id = IssuerId::of(certificate.der()).map_err(|error| CaError(error.to_string()))?;
         let certificate = Certificate::from_der(certificate.der()).map_err(|error| super::failed("signer", error))?;
         let ends = UnixTime(now.0 + SIGNER_LIFETIME / 2);

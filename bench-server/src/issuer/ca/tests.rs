@@ -1,5 +1,6 @@
 //! The authority's files and what is in them.
 
+use std::collections::HashSet;
 use std::os::unix::fs::PermissionsExt;
 
 use rustls_pki_types::pem::PemObject;
@@ -149,7 +150,8 @@ fn the_status_follows_what_other_processes_issue_and_revoke() {
     let own = issue(&fixture.authority);
     let elsewhere = fixture.reopen().unwrap();
     let other = issue(&elsewhere);
-    let status = |serial: &str| fixture.authority.status(serial).unwrap();
+    let by = fixture.authority.leaves_ca().unwrap();
+    let status = |serial: &str| fixture.authority.status(&by, serial).unwrap();
     assert_eq!(status(&own), CertificateStatus::Good);
     assert_eq!(status(&other), CertificateStatus::Good);
     assert_eq!(status("7f00"), CertificateStatus::Unknown);
@@ -162,7 +164,7 @@ fn the_status_follows_what_other_processes_issue_and_revoke() {
     }
     // Without its records an authority says nothing, rather than that all is good.
     std::fs::remove_file(&fixture.crl_files()[1]).unwrap();
-    assert!(fixture.authority.status(&own).is_err());
+    assert!(fixture.authority.status(&by, &own).is_err());
 }
 
 #[test]

@@ -345,7 +345,8 @@ struct Signer {
 fn delegate(fixture: &Fixture, purpose: ExtendedKeyUsagePurpose) -> Signer {
     let mut params = fixture.mtls.authority.leaf("somebody", DAY).unwrap();
     params.extended_key_usages = vec![purpose];
-    let (certificate, key) = fixture.mtls.authority.sign(&params, CertificateKey::P256).unwrap();
+    let by = fixture.mtls.authority.leaves_ca().unwrap();
+    let (certificate, key) = fixture.mtls.authority.sign(&by, &params, CertificateKey::P256).unwrap();
     Signer { certificate: x509_cert::Certificate::from_der(certificate.der()).unwrap(), key }
 }
 
