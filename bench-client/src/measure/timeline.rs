@@ -180,7 +180,7 @@ async fn call_on(
         sleep_until(due.into()).await;
         line.called(Instant::now().saturating_duration_since(due));
         if old.is_none() && party.changes_over.is_some_and(|moment| Instant::now() >= moment) {
-            let next = take_next(party, target, event).await;
+            let next = take_next(party, target, event, line).await;
             if let Some(next) = next.and_then(|next| self::caller(endpoint, &next).ok()) {
                 old = Some(std::mem::replace(&mut caller, next));
             }
@@ -199,10 +199,17 @@ async fn call_on(
     }
 }
 
-/// The credential that a caller changes over to, if there is one yet. Tokens are asked for by who uses them.
-async fn take_next(party: &Party, target: &Target, event: &Event) -> Option<Issued> {
+/// The credential that a caller changes over to, if there is one yet. Tokens and certificates are asked for by who uses them,
+/// and not before the new key signs: one more of the old key would be nothing to change over to.
+async fn take_next(party: &Party, target: &Target, event: &Event, line: &Line) -> Option<Issued> {
     match event {
-        Event::Rollover(RolloverPlan { of: RolloverOf::Key, .. }) => target.renew(&party.credential).await.ok(),
+        Event::Rollover(RolloverPlan { of: RolloverOf::Key, .. }) => {
+            if line.has_happened(Happening::NewSigns) {
+                target.renew(&party.credential).await.ok()
+            } else {
+                None
+            }
+        }
         _ => party.next.borrow_mut().take(),
     }
 }
@@ -223,19 +230,30 @@ async fn roll_over(
 ) -> Result<(), String> {
     let begin = line.begun + settings.calls.before;
     sleep_until(begin.into()).await;
-    let taken_over = begin + settings.lead;
-    let ends = taken_over + settings.overlap;
+    let ends = begin + settings.lead + settings.overlap;
     match settings.of {
         RolloverOf::Key => {
             let rollover = KeyRollover { lead: Some(settings.lead), overlap: Some(settings.overlap), standby: false };
-            let rolled = target.roll_over_key(&rollover).await.ok_or("there is no key to replace")?;
-            rolled.map_err(|error| error.to_string())?;
-            line.happened(Happening::NewIsThere);
-            sleep_until(taken_over.into()).await;
-            line.happened(Happening::NewSigns);
-            sleep_until(ends.into()).await;
-            let now = Instant::now();
-            parties.iter().for_each(|party| party.standing.set(Standing::Ended(now)));
+            let stand = |standing: Standing| parties.iter().for_each(|party| party.standing.set(standing));
+            // The server counts from some moment between the request and its acknowledgement. From the one on the old key
+            // may have ended, from the other on it has.
+            let ending = async {
+                sleep_until(ends.into()).await;
+                stand(Standing::Ending);
+            };
+            let rolling = async {
+                let rolled = target.roll_over_key(&rollover).await.ok_or("there is no key to replace")?;
+                rolled.map_err(|error| error.to_string())?;
+                let signs = Instant::now() + settings.lead;
+                line.happened(Happening::NewIsThere);
+                sleep_until(signs.into()).await;
+                line.happened(Happening::NewSigns);
+                sleep_until((signs + settings.overlap).into()).await;
+                Ok::<_, String>(())
+            };
+            let ((), rolled) = join(ending, rolling).await;
+            rolled?;
+            stand(Standing::Ended(Instant::now()));
         }
         RolloverOf::Credential => {
             // A user has one password: with the new one the old one ends.

@@ -96,6 +96,12 @@ impl Control {
         answer("POST /signing-keys", request).await.map(drop)
     }
 
+    /// `POST /profiles/{profile}/signing-keys`.
+    pub(super) async fn roll_over_ca(&self, profile: &str, rollover: &KeyRollover) -> Result<(), String> {
+        let request = self.request(Method::POST, &["profiles", profile, "signing-keys"]).json(rollover);
+        answer("POST /profiles/…/signing-keys", request).await.map(drop)
+    }
+
     /// `DELETE /profiles/{profile}/credentials/{id}`.
     pub(super) async fn revoke(&self, profile: &str, id: &str) -> Result<(), String> {
         let request = self.request(Method::DELETE, &["profiles", profile, "credentials", id]);

@@ -20,8 +20,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bench_server::contract::{
-    AccessTokenFormat, AuthorizationServerConfig, ClientRegistration, ClockMode, Counters, HttpVersion, Issued,
-    KeyExchange, KeyRollover, ListenerConfig, Material, MethodConfig, OcspConfig, Profile, READ_SCOPE, Ready,
+    AccessTokenFormat, AuthorizationServerConfig, ChainLength, ClientRegistration, ClockMode, Counters, HttpVersion,
+    Issued, KeyExchange, KeyRollover, ListenerConfig, Material, MethodConfig, OcspConfig, Profile, READ_SCOPE, Ready,
     ReadyListener, RegisteredClient, Secret, ServerConfig, ServerKind, StoreConfig, Telemetry, Transport,
     TrustedIssuer,
 };
@@ -63,6 +63,8 @@ pub(super) struct Reference {
     pub(super) endpoints: Vec<Endpoint>,
     profile: String,
     revoke_by: RevokeBy,
+    /// Whether credentials are certificates of a CA with another above it, which can revoke it.
+    has_issuing_ca: bool,
     /// At least one.
     replicas: Vec<Server>,
     /// Where credentials are issued and revoked and OCSP requests are answered, unless the first replica does it or nobody.
@@ -156,6 +158,7 @@ impl Reference {
         let placed = stores.place(&mut method).await?;
         let shares_records = shares_records(&method);
         let direct = method.clone();
+        let has_issuing_ca = matches!(&method, MethodConfig::Mtls(mtls) if mtls.chain_length > ChainLength::One);
         if let (true, Placed::Private(kind)) = (plan.disturbs(variant), &placed) {
             dependency = Some(cut_off(&mut method, *kind, stores, &base.cpus)?);
         }
@@ -213,7 +216,18 @@ impl Reference {
         let endpoints = endpoints.collect::<Result<_, _>>()?;
         let (profile, revoke_by) = (variant.family().to_owned(), variant.revoke_by);
         let stores = stores.clone();
-        Ok(Self { endpoints, profile, revoke_by, replicas, control, placed, stores, authorization, dependency })
+        Ok(Self {
+            endpoints,
+            profile,
+            revoke_by,
+            has_issuing_ca,
+            replicas,
+            control,
+            placed,
+            stores,
+            authorization,
+            dependency,
+        })
     }
 
     /// What the resource servers ask, where that can be cut off.
@@ -259,13 +273,17 @@ impl Reference {
         Ok((issuer, application))
     }
 
-    /// Whether tokens are signed with a key that resource servers fetch.
+    /// Whether tokens are signed with a key that resource servers fetch, or certificates by a CA that they read.
     pub(super) fn rolls_over_key(&self) -> bool {
-        self.authorization.as_ref().is_some_and(|authorization| authorization.signs)
+        self.has_issuing_ca || self.authorization.as_ref().is_some_and(|authorization| authorization.signs)
     }
 
-    /// Replaces the key that tokens are signed with; `None` where there is none that others fetch.
+    /// Replaces the key that tokens are signed with, or the CA of certificates; `None` where there is none that others
+    /// have to learn of.
     pub(super) async fn roll_over_key(&self, rollover: &KeyRollover) -> Option<Result<(), String>> {
+        if self.has_issuing_ca {
+            return Some(self.administration().control.roll_over_ca(&self.profile, rollover).await);
+        }
         let authorization = self.authorization.as_ref().filter(|authorization| authorization.signs)?;
         Some(authorization.server.control.roll_over_key(rollover).await)
     }

@@ -223,11 +223,15 @@ impl Mtls {
         let overlap = rollover.overlap.unwrap_or(self.lifetime + Duration::from_secs(1));
         if lead.max(overlap) > *CertificateAuthority::LIFETIMES.end() {
             let longest = CertificateAuthority::LIFETIMES.end();
-            return refused(&format!("a lead of {lead:?} and an overlap of {overlap:?}; at most {longest:?} is possible"));
+            return refused(&format!(
+                "a lead of {lead:?} and an overlap of {overlap:?}; at most {longest:?} is possible"
+            ));
         }
         let (authority, verifier) = (self.authority.clone(), self.verifier.clone());
         let make = move || {
             authority.roll_over(lead, overlap)?;
+            // What ends at once has ended when this returns.
+            authority.renew_crls()?;
             // This node knows at once, however rarely it looks.
             verifier.reload().map(drop).map_err(|error| CaError(error.to_string()))
         };

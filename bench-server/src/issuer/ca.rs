@@ -309,7 +309,11 @@ impl CertificateAuthority {
         let mut ledger = self.lock();
         let Some(&place) = ledger.issued.get(serial) else { return Ok(false) };
         self.catch_up_with_generations(&mut ledger)?;
-        let Generation { ca, crl, .. } = &mut ledger.generations[place];
+        let by = ledger.generations.get_mut(place);
+        let Generation { ca, crl, .. } = by.ok_or_else(|| {
+            let file = self.dir.join(format!("issuing-{}.pem", place + 1));
+            CaError(format!("{} has signed {serial} and is not there; move it back, with its key", file.display()))
+        })?;
         crl.revoke(serial, ca, self.clock.now(), self.crl_validity)?;
         Ok(true)
     }

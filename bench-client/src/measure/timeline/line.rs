@@ -140,6 +140,11 @@ impl Line {
         self.seen.borrow_mut().moments.push(Moment { at_ns, what });
     }
 
+    /// Whether that was noted.
+    pub(super) fn has_happened(&self, what: Happening) -> bool {
+        self.seen.borrow().moments.iter().any(|moment| moment.what == what)
+    }
+
     /// All that was counted.
     pub(super) fn result(self, calls: &CallsPlan) -> TimelineResult {
         let mut seen = self.seen.into_inner();

@@ -30,6 +30,7 @@ use crate::credential::x509::ClientIdentity;
 mod asked;
 mod chains;
 mod lists;
+mod rollover;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);

@@ -303,3 +303,133 @@ fn replicas_do_not_undo_each_others_revocations() {
     other.renew_crls().unwrap();
     assert_eq!(read_crl(leaves).0, number, "it is fresh already");
 }
+
+/// A leaf's serial number, and the certificate of the CA that is sent with it.
+fn leaf(authority: &CertificateAuthority) -> (String, CertificateDer<'static>) {
+    let leaf = authority.client_certificate("spiffe://authbench.test/a", DAY, CertificateKey::P256).unwrap();
+    let sent: Vec<_> = CertificateDer::pem_slice_iter(leaf.chain_pem.as_bytes()).map(Result::unwrap).collect();
+    assert_eq!(ClientIdentity::from_der(&sent[0]).unwrap().serial.as_ref(), leaf.serial);
+    let (issuer, ca) = (X509Certificate::from_der(&sent[0]).unwrap().1, X509Certificate::from_der(&sent[1]).unwrap().1);
+    assert_eq!(issuer.issuer(), ca.subject(), "a leaf is sent with its own CA");
+    (leaf.serial, sent[1].clone())
+}
+
+fn serial(ca: &CertificateDer<'_>) -> String {
+    authority::serial_of(ca).unwrap()
+}
+
+#[test]
+fn the_next_ca_signs_after_the_lead_and_the_last_is_revoked_after_the_overlap() {
+    let fixture = fixture();
+    let elsewhere = fixture.reopen().unwrap();
+    let old = fixture.issuing().clone();
+    assert_eq!(fixture.authority.next_end(), None);
+    fixture.authority.roll_over(DAY / 8, DAY / 8).unwrap();
+    let revoked = || read_crl(fixture.crl_files()[0].clone()).2;
+    for authority in [&fixture.authority, &elsewhere] {
+        let cas = authority.cas().unwrap();
+        assert_eq!((cas.len(), cas[2].above), (3, Some(0)), "published at once, to all");
+        assert_eq!(leaf(authority).1, old, "the new one does not sign yet");
+    }
+    fixture.clock.advance(DAY / 8).unwrap();
+    let new = leaf(&fixture.authority).1;
+    assert_eq!((&leaf(&elsewhere).1, &new), (&fixture.authority.cas().unwrap()[2].certificate, &new));
+    assert_ne!(new, old);
+    fixture.authority.renew_crls().unwrap();
+    assert_eq!(revoked(), Vec::<String>::new(), "the overlap lasts");
+    assert!(fixture.authority.next_end().unwrap() <= DAY / 8);
+
+    fixture.clock.advance(DAY / 8).unwrap();
+    assert_eq!(fixture.authority.next_end(), Some(Duration::ZERO));
+    fixture.authority.renew_crls().unwrap();
+    elsewhere.renew_crls().unwrap();
+    assert_eq!((revoked(), fixture.authority.next_end()), (vec![serial(&old)], None));
+    assert_eq!(leaf(&fixture.reopen().unwrap()).1, new, "after a restart too");
+}
+
+#[test]
+fn a_restart_in_the_overlap_forgets_neither_the_new_ca_nor_the_end_of_the_old_one() {
+    let fixture = fixture();
+    fixture.authority.roll_over(Duration::ZERO, DAY / 8).unwrap();
+    let mode = std::fs::metadata(fixture.dir.path().join("ca/issuing-2.key")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let restarted = fixture.reopen().unwrap();
+    assert_eq!(restarted.cas().unwrap(), fixture.authority.cas().unwrap());
+    assert!(restarted.next_end().unwrap() > Duration::ZERO);
+    fixture.clock.advance(DAY / 8).unwrap();
+    restarted.renew_crls().unwrap();
+    assert_eq!(read_crl(fixture.crl_files()[0].clone()).2, [serial(fixture.issuing())]);
+}
+
+#[test]
+fn leaves_of_every_generation_are_revoked_in_the_list_of_their_own_ca() {
+    let fixture = fixture();
+    let first = leaf(&fixture.authority).0;
+    fixture.authority.roll_over(Duration::ZERO, DAY).unwrap();
+    let second = leaf(&fixture.authority).0;
+    // Whoever reads the records later knows whose they are.
+    let reopened = fixture.reopen().unwrap();
+    assert!(reopened.revoke(&first).unwrap() && reopened.revoke(&second).unwrap());
+    let cas = reopened.cas().unwrap();
+    let listed = |place: usize| read_crl(cas[place].crl.clone()).2;
+    assert_eq!((listed(1), listed(2)), (vec![first.clone()], vec![second.clone()]));
+    let [one, two] = reopened.leaves_cas().unwrap().try_into().ok().unwrap();
+    let status = |by: &LeavesCa, serial: &str| fixture.authority.status(by, serial).unwrap();
+    assert!(matches!(status(&one, &first), CertificateStatus::Revoked { .. }));
+    assert!(matches!(status(&two, &second), CertificateStatus::Revoked { .. }));
+    assert_eq!(status(&one, &second), CertificateStatus::Unknown, "a number is unique for its issuer only");
+}
+
+#[test]
+fn a_revoked_ca_has_no_good_leaves_and_its_list_is_left_to_end() {
+    let fixture = fixture();
+    let first = leaf(&fixture.authority).0;
+    fixture.authority.roll_over(Duration::ZERO, DAY / 8).unwrap();
+    let second = leaf(&fixture.authority).0;
+    let [one, two] = fixture.authority.leaves_cas().unwrap().try_into().ok().unwrap();
+    let elsewhere = fixture.reopen().unwrap();
+    let status = |by: &LeavesCa, serial: &str| elsewhere.status(by, serial).unwrap();
+    assert_eq!((status(&one, &first), status(&two, &second)), (CertificateStatus::Good, CertificateStatus::Good));
+    fixture.clock.advance(DAY / 8).unwrap();
+    fixture.authority.renew_crls().unwrap();
+    assert!(matches!(status(&one, &first), CertificateStatus::Revoked { .. }));
+    assert_eq!(status(&one, "7f00"), CertificateStatus::Unknown, "it was never one of its leaves");
+    assert_eq!(status(&two, &second), CertificateStatus::Good);
+
+    let cas = fixture.authority.cas().unwrap();
+    let numbers = || [&cas[0], &cas[1], &cas[2]].map(|ca| read_crl(ca.crl.clone()).0);
+    let before = numbers();
+    fixture.clock.advance(DAY).unwrap();
+    fixture.authority.renew_crls().unwrap();
+    assert_eq!(numbers(), [before[0] + 1, before[1], before[2] + 1]);
+}
+
+#[test]
+fn what_is_to_end_earlier_is_not_kept_longer_by_the_next_rollover() {
+    let fixture = fixture();
+    fixture.authority.roll_over(Duration::ZERO, DAY / 8).unwrap();
+    fixture.reopen().unwrap().roll_over(DAY / 16, DAY / 4).unwrap();
+    let cas = fixture.authority.cas().unwrap();
+    assert_eq!(cas.len(), 4, "one made elsewhere is not made again");
+    let revoked = || read_crl(cas[0].crl.clone()).2.into_iter().collect::<HashSet<_>>();
+    for (advance, over) in [(DAY / 8, 1), (DAY / 8, 1), (DAY / 16, 2), (DAY / 4, 2)] {
+        fixture.clock.advance(advance).unwrap();
+        fixture.authority.renew_crls().unwrap();
+        assert_eq!(revoked(), cas[1..=over].iter().map(|ca| serial(&ca.certificate)).collect());
+    }
+    assert_eq!(leaf(&fixture.authority).1, cas[3].certificate, "the last one stays");
+}
+
+#[test]
+fn a_root_that_signs_leaves_is_not_rolled_over_nor_a_ca_below_one_that_ends_soon() {
+    let (dir, clock) = (tempfile::tempdir().unwrap(), Clock::new(ClockMode::Controlled));
+    let root = CertificateAuthority::open(dir.path(), clock, DAY, ChainLength::One).unwrap();
+    assert!(!root.can_roll_over());
+    assert!(root.roll_over(DAY, DAY).unwrap_err().0.contains("use a longer chain"));
+
+    let fixture = fixture();
+    fixture.clock.advance(14 * 365 * DAY).unwrap();
+    let error = fixture.authority.roll_over(DAY, DAY).unwrap_err();
+    assert!(error.0.contains("root.pem: ends too early"), "{error}");
+    assert_eq!(fixture.authority.cas().unwrap().len(), 2);
+}

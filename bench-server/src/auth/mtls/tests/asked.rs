@@ -492,3 +492,26 @@ async fn an_answer_is_judged_by_whose_it_is_what_it_is_about_and_when() {
         assert!(reason.contains(expected), "{reason}");
     }
 }
+
+#[tokio::test]
+async fn leaves_of_a_new_ca_are_asked_about_and_those_of_the_old_one_end_with_it() {
+    let asking = asking(|_| ()).await;
+    let elsewhere = Mtls::build(
+        "mtls",
+        &MtlsConfig::by_ocsp(asked_at("http://127.0.0.1:1/", VALIDITY)),
+        &asking.fixture.environment,
+    );
+    let elsewhere = elsewhere.unwrap();
+    assert_eq!(asking.call().await, Ok(()));
+    let rollover = KeyRollover { lead: Some(Duration::ZERO), overlap: Some(HOUR), standby: false };
+    elsewhere.roll_over(&rollover).await.unwrap();
+    // The first leaf of the new CA tells of it.
+    let new = asking.fixture.issue(1).await.remove(0);
+    let new = asking.fixture.handshake(&rustls::version::TLS13, issued(&new)).unwrap();
+    assert_eq!((asking.call_on(&new).await, asking.responder.asked()), (Ok(()), 2));
+
+    asking.fixture.clock.advance(HOUR).unwrap();
+    elsewhere.authority.renew_crls().unwrap();
+    assert_eq!(asking.call().await, Err(Rejection::Invalid(Cause::Revoked)));
+    assert_eq!(asking.call_on(&new).await, Ok(()));
+}
