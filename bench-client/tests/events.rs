@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use bench_client::record::{Measured, Record, TimelineBin, TimelineResult};
 use bench_client::run::{LoadedRun, RunFolder};
@@ -153,8 +154,12 @@ overlap = "0s"
 after = "1s"
 "#;
 
+/// Times are judged, which a second run beside the first would stretch.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
 /// Runs a scenario; what it comes to, and its report.
 fn run(folder: &std::path::Path, scenario: &str) -> (LoadedRun, String) {
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     fs::write(folder.join("events.toml"), scenario).unwrap();
     let ran = Command::new(env!("CARGO_BIN_EXE_authbench"))
         .args(["run", "events.toml", "--out", "reports"])
@@ -261,6 +266,6 @@ fn a_new_ca_is_noticed_by_those_alone_who_were_not_given_the_time() {
     for case in ["overlap", "at-once"] {
         let held = format!("follows/{case}: what has ended is let in for a bounded time");
         let line = report.lines().find(|line| line.contains(&held)).unwrap_or_else(|| panic!("{report}"));
-        assert!(line.contains("at most 350 ms"), "{line}");
+        assert!(line.ends_with("| pass |"), "{line}");
     }
 }

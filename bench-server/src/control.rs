@@ -286,8 +286,9 @@ fn refuse(error: &AdminError) -> Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::ClockMode;
-    use crate::contract::{Counters, Issued};
+    use crate::auth::Environment;
+    use crate::config::{ClockMode, MethodConfig, MtlsConfig, Profile, READ_SCOPE};
+    use crate::contract::{Counters, Issued, Material};
 
     fn administration(clock: ClockMode) -> Administration {
         let config = toml::from_str("workers = 1\nstate_dir = \"state\"\nlisteners = []").unwrap();
@@ -341,6 +342,47 @@ mod tests {
         assert_eq!(ask(Verb::DELETE, &format!("{path}/none"), "").await.0, 405);
         assert_eq!(ask(Verb::POST, "/profiles/the%20baseline/signing-keys", "{}").await.0, 405);
         assert_eq!(ask(Verb::POST, "/profiles/x/signing-keys", "{}").await.0, 404);
+    }
+
+    #[tokio::test]
+    async fn the_ca_of_a_profile_is_rolled_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut administration = administration(ClockMode::System);
+        let environment = Environment {
+            shared_dir: folder.path().to_owned(),
+            clock: administration.clock.clone(),
+            meter: administration.meter.clone(),
+            authorization_server: None,
+            ca_file: folder.path().join("unused.pem"),
+        };
+        let config = MtlsConfig::new(Duration::from_secs(1));
+        let profile = Profile {
+            name: "m".into(),
+            path: "/".into(),
+            scope: READ_SCOPE.into(),
+            method: MethodConfig::Mtls(config),
+        };
+        let method = Method::build(&profile, &environment).await.unwrap();
+        administration.methods.insert("m".to_owned(), Arc::new(method));
+        let signer = async || {
+            let request = r#"{"count": 1, "scopes": ["read"]}"#;
+            let (_, body) = ask_with(&administration, Verb::POST, "/profiles/m/credentials", request).await;
+            let [issued] = serde_json::from_slice::<[Issued; 1]>(&body).unwrap();
+            let Material::Certificate { chain_pem, .. } = issued.material else { panic!("a certificate") };
+            chain_pem.rsplit_once("-----BEGIN").unwrap().1.to_owned()
+        };
+        let before = signer().await;
+        let path = "/profiles/m/signing-keys";
+        let now = r#"{"lead": "0s", "overlap": "1h"}"#;
+        let standing_by = r#"{"lead": "0s", "overlap": "1h", "standby": true}"#;
+        assert_eq!(ask_with(&administration, Verb::POST, path, standing_by).await.0, 400);
+        assert_eq!(signer().await, before);
+        assert_eq!(ask_with(&administration, Verb::POST, path, now).await.0, 201);
+        let after = signer().await;
+        assert_ne!(after, before);
+        // Published, and not to sign before every validator has looked.
+        assert_eq!(ask_with(&administration, Verb::POST, path, "{}").await.0, 201);
+        assert_eq!(signer().await, after);
     }
 
     #[tokio::test]

@@ -245,6 +245,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn keys_are_rolled_over_where_they_are() {
+        let mut lines = Vec::new();
+        let answer = |request: &Request| {
+            let asked: KeyRollover = serde_json::from_str(&request.body).expect("a rollover");
+            assert_eq!(asked, KeyRollover::AFTER_THEFT);
+            lines.push(request.line.clone());
+            (201, String::new())
+        };
+        let roll_over = async |control: &Control| {
+            control.roll_over_key(&KeyRollover::AFTER_THEFT).await?;
+            control.roll_over_ca("a b", &KeyRollover::AFTER_THEFT).await
+        };
+        assert_eq!(against(answer, roll_over).await, Ok(()));
+        assert_eq!(lines, ["POST /signing-keys", "POST /profiles/a%20b/signing-keys"]);
+    }
+
+    #[tokio::test]
     async fn an_answer_of_another_form_is_placed_but_not_quoted() {
         let issue = async |control: &Control| control.issue("a", 1, None, &[]).await;
         let answer = |_: &Request| (200, r#"[{"id": "hunter2"}]"#.to_owned());

@@ -8,6 +8,10 @@
 //! Instead of CRLs, or beside them, the CA can be asked by OCSP. That takes a network's time and must not hold up a
 //! handshake, so it is part of the authenticator call: in every request, or in a connection's first where the others do
 //! not check again. With neither, certificates are short-lived: a revocation is recorded, and nobody looks.
+//!
+//! The CA that signs certificates can be replaced by another below the same CA. A process hears of it when it looks at the
+//! CRL files; until then it refuses what the new one signed, since no list speaks for that. Where OCSP is asked instead, the
+//! first such certificate tells. The old one ends like a certificate: in a CRL, that of the CA above it.
 
 mod ocsp;
 mod revocation;

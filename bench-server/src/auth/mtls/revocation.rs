@@ -200,9 +200,8 @@ impl Revocations {
         let certificates = iter::once(&**path.end_entity()).chain(path.intermediate_certificates());
         let by_ca = path.intermediate_certificates().map(|ca| self.crls().find(|crl| crl.is_of(ca)));
         // The path ends at the one root that is trusted.
-        let mut pairs: Vec<_> = certificates.zip(by_ca.chain([self.crls().next()])).collect();
-        pairs.reverse();
-        for (certificate, signer) in pairs {
+        let pairs: Vec<_> = certificates.zip(by_ca.chain([self.crls().next()])).collect();
+        for (certificate, signer) in pairs.into_iter().rev() {
             signer.ok_or(webpki::Error::UnknownRevocationStatus)?.check(certificate.serial(), now)?;
         }
         Ok(())
