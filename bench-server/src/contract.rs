@@ -11,7 +11,7 @@
 //! | `GET /config` | the [`ServerConfig`] in force |
 //! | `POST /telemetry/take` | [`Telemetry`]; the validation histogram starts anew |
 //! | `POST /profiles/{name}/credentials` with [`IssueRequest`] | `[`[`Issued`]`]` |
-//! | `POST /profiles/{name}/principals/{principal}/credentials` with [`IssueRequest`] for 1 | `[`[`Issued`]`]`, for a principal that has one already |
+//! | `POST /profiles/{name}/principals/{principal}/credentials` with [`IssueRequest`] for 1 | `[`[`Issued`]`]`, another one for that principal |
 //! | `POST /profiles/{name}/signing-keys` with [`KeyRollover`] | 201; the next CA of client certificates |
 //! | `DELETE /profiles/{name}/credentials/{id}` | 204 once the revocation is recorded where it counts |
 //! | `DELETE /profiles/{name}/records` | 204 once what the profile kept in a server of its own is removed |

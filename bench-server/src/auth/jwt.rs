@@ -22,7 +22,7 @@ pub(crate) use self::validator::Validator;
 use crate::auth::kept::Kept;
 use crate::auth::{AdminError, BuildError, Cause, Environment, Principal, Rejection, Request, header};
 use crate::clock::{Clock, UnixTime};
-use crate::config::{AUDIENCE, DenyListConfig, Follow, JwtConfig, Push, StoreConfig, TokenRules};
+use crate::config::{AUDIENCE, DenyListConfig, Follow, JwtConfig, LONGEST_STALE, Push, StoreConfig, TokenRules};
 use crate::contract::{IssueRequest, Issued, Material, Secret};
 use crate::credential::digest::{Digest, DigestState};
 use crate::credential::jws::SigningKey;
@@ -329,6 +329,11 @@ fn check_config(name: &str, config: &JwtConfig) -> Result<(), BuildError> {
         format!("denylist: {problem}")
     } else if config.cache.is_some_and(|cache| cache.follow.is_some()) {
         "cache: a verified token is looked up in the deny-list at every hit; leave `poll` and `push` out".to_owned()
+    } else if config.cache.is_some_and(|cache| cache.stale_if_error.is_some()) {
+        "cache: nobody is asked about a verified token, which is good until it expires; leave `stale_if_error` out"
+            .to_owned()
+    } else if config.denylist.as_ref().and_then(|list| list.stale_if_error).is_some_and(|it| it > LONGEST_STALE) {
+        format!("denylist.stale_if_error is over {LONGEST_STALE:?}; whoever stops the store would win as much")
     } else if let Some(population) = too_many(config.denylist.as_ref()) {
         format!("denylist.population is {population}; at most {} is possible", DenyListConfig::MAX_POPULATION)
     } else if let Some(bytes) = config.claims_bytes.filter(|bytes| !JwtConfig::CLAIMS_BYTES.contains(bytes)) {

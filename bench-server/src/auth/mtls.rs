@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use self::ocsp::Ocsp;
+use self::ocsp::{Ground, Ocsp};
 use self::revocation::Status;
 use self::verifier::Verifier;
 use crate::auth::{AdminError, BuildError, Cause, ClientCertificates, Environment, Principal, Rejection, Request};
@@ -55,7 +55,7 @@ pub struct Mtls {
     /// Absent where no CRL is looked at.
     crl_reload: Option<Duration>,
     /// Absent where nobody is asked.
-    ocsp: Option<Ocsp>,
+    ocsp: Option<Arc<Ocsp>>,
     /// How long the answers of this CA are good for, where it has a responder.
     ocsp_validity: Option<Duration>,
     next_client: Arc<AtomicU64>,
@@ -77,13 +77,14 @@ impl Mtls {
         let authority = Arc::new(authority);
         let verifier = Verifier::new(authority.clone(), environment.clock.clone(), config.crl_reload.is_some());
         let verifier = Arc::new(verifier.map_err(|error| state("CRLs", error))?);
-        // Of a rollover before this start.
-        tokio::spawn(end_overlaps(Arc::downgrade(&authority), Arc::downgrade(&verifier)));
         if let Some(interval) = config.crl_reload {
             tokio::spawn(follow_crls(Arc::downgrade(&authority), Arc::downgrade(&verifier), interval));
         }
         let ocsp =
             config.ocsp.as_ref().map(|ocsp| asking(name, ocsp, &authority, &verifier, environment)).transpose()?;
+        let ocsp = ocsp.map(Arc::new);
+        // Of a rollover before this start.
+        tokio::spawn(end_overlaps(Arc::downgrade(&authority), Arc::downgrade(&verifier), asked_by(&ocsp)));
         Ok(Self {
             next_client: Arc::new(AtomicU64::new(authority.issued() as u64)),
             authority,
@@ -111,8 +112,9 @@ impl Mtls {
         if self.recheck {
             self.look_up(identity, request.now)?;
         }
-        if let Some(ocsp) = self.ocsp.as_ref().filter(|_| self.recheck || connection.asked.get().is_none()) {
-            ocsp.check(identity, request.now).await?;
+        if let Some(ocsp) = self.ocsp.as_ref().filter(|_| self.recheck || connection.asked.get().is_none())
+            && ocsp.check(identity, request.now).await? == Ground::Answer
+        {
             // Others on the same connection may have been accepted meanwhile.
             let _ = connection.asked.set(());
         }
@@ -145,7 +147,7 @@ impl Mtls {
     /// Another certificate for the same identity (X509-SVID §4); the one before ends when it ends.
     pub(crate) async fn renew(&self, identity: &str, request: &IssueRequest) -> Result<Issued, AdminError> {
         let unknown = || AdminError::NotFound(format!("identity {identity:?}"));
-        if !identity.starts_with(&self.identity_prefix) {
+        if !(identity.starts_with(&self.identity_prefix) && x509::is_spiffe_id(identity)) {
             return Err(unknown());
         }
         let wanted = identity.to_owned();
@@ -171,6 +173,11 @@ impl Mtls {
             let text = format!("lifetime is {lifetime:?}; {:?} is possible", CertificateAuthority::LIFETIMES);
             return Err(AdminError::BadRequest(text));
         }
+        if self.is_short_lived() && lifetime > MtlsConfig::LONGEST_UNREVOKED {
+            let longest = MtlsConfig::LONGEST_UNREVOKED;
+            let text = format!("lifetime is {lifetime:?}; at most {longest:?} of what nobody can take back");
+            return Err(AdminError::BadRequest(text));
+        }
         let (authority, count, key) = (self.authority.clone(), request.count, self.key);
         // Off the reactor: an RSA key takes about a tenth of a second.
         let made = tokio::task::spawn_blocking(move || {
@@ -191,21 +198,21 @@ impl Mtls {
     /// OCSP responder answers too.
     pub(crate) async fn revoke(&self, serial: &str) -> Result<(), AdminError> {
         let (authority, verifier, wanted) = (self.authority.clone(), self.verifier.clone(), serial.to_owned());
+        let ocsp = self.ocsp.clone();
         self.meter.store_writes.add();
+        // All of it in one go: who asked may hang up.
         let revoke = move || {
             let revoked = authority.revoke(&wanted)?;
-            // This node knows at once, however rarely it looks.
+            // This node knows at once, however rarely it looks or asks.
+            if let Some(ocsp) = ocsp.filter(|_| revoked) {
+                ocsp.revoke(&wanted);
+            }
             verifier.reload().map_err(|error| CaError(error.to_string()))?;
             Ok::<_, CaError>(revoked)
         };
         let revoked = tokio::task::spawn_blocking(revoke).await;
         match revoked.map_err(|_| AdminError::Store("the thread that signed the CRL stopped".to_owned()))? {
-            Ok(true) => {
-                if let Some(ocsp) = &self.ocsp {
-                    ocsp.forget(serial);
-                }
-                Ok(())
-            }
+            Ok(true) => Ok(()),
             Ok(false) => Err(AdminError::NotFound(format!("certificate {serial:?}"))),
             Err(error) => Err(AdminError::Store(error.to_string())),
         }
@@ -221,6 +228,9 @@ impl Mtls {
         if !self.authority.can_roll_over() {
             return refused("the root signs certificates, and nobody revokes a root; use a chain_length of 2 or 3");
         }
+        if self.is_short_lived() {
+            return refused("certificates that nobody looks up do not end with their CA; write crl_reload or ocsp");
+        }
         // Two looks, since one takes time too.
         let lead = rollover.lead.unwrap_or_else(|| 2 * self.crl_reload.unwrap_or_default());
         // Times in certificates count whole seconds.
@@ -231,20 +241,26 @@ impl Mtls {
                 "a lead of {lead:?} and an overlap of {overlap:?}; at most {longest:?} is possible"
             ));
         }
-        let (authority, verifier) = (self.authority.clone(), self.verifier.clone());
+        let (authority, verifier, ocsp) = (self.authority.clone(), self.verifier.clone(), self.ocsp.clone());
+        // All of it in one go: who asked may hang up.
         let make = move || {
             authority.roll_over(lead, overlap)?;
+            tokio::spawn(end_overlaps(Arc::downgrade(&authority), Arc::downgrade(&verifier), asked_by(&ocsp)));
             // What ends at once has ended when this returns.
             authority.renew_crls()?;
-            // This node knows at once, however rarely it looks.
+            // This node knows at once, however rarely it looks or asks.
+            ocsp.iter().for_each(|ocsp| ocsp.forget());
             verifier.reload().map(drop).map_err(|error| CaError(error.to_string()))
         };
         tokio::task::spawn_blocking(make)
             .await
             .map_err(|_| AdminError::Store("the thread that made a CA stopped".to_owned()))?
-            .map_err(|error| AdminError::Store(error.to_string()))?;
-        tokio::spawn(end_overlaps(Arc::downgrade(&self.authority), Arc::downgrade(&self.verifier)));
-        Ok(())
+            .map_err(|error| AdminError::Store(error.to_string()))
+    }
+
+    /// Whether nothing but its end takes a certificate back.
+    fn is_short_lived(&self) -> bool {
+        self.crl_reload.is_none() && self.ocsp.is_none()
     }
 
     /// Answers OCSP requests about this profile's certificates, where it is configured.
@@ -274,7 +290,8 @@ fn asking(
     let url = config.url.as_deref().ok_or_else(|| {
         wrong("url is missing, and no listener of this process answers OCSP requests about the profile".to_owned())
     })?;
-    if !url::Url::parse(url).is_ok_and(|url| url.scheme() == "http") {
+    let is_plain = |url: &url::Url| url.scheme() == "http" && url.username().is_empty() && url.password().is_none();
+    if !url::Url::parse(url).is_ok_and(|url| is_plain(&url)) {
         return Err(wrong(format!("url is {url:?}; OCSP goes over plain HTTP, like \"http://127.0.0.1:8080/\"")));
     }
     let process = (environment.clock.clone(), environment.meter.clone());
@@ -308,15 +325,22 @@ async fn follow_crls(authority: Weak<CertificateAuthority>, verifier: Weak<Verif
     }
 }
 
+/// Who asks, if anybody does, not kept alive.
+fn asked_by(ocsp: &Option<Arc<Ocsp>>) -> Weak<Ocsp> {
+    ocsp.as_ref().map_or_else(Weak::new, Arc::downgrade)
+}
+
 /// Revokes each CA at the end of its overlap, not when its CRL is next looked at: nobody may look at any here.
-async fn end_overlaps(authority: Weak<CertificateAuthority>, verifier: Weak<Verifier>) {
+async fn end_overlaps(authority: Weak<CertificateAuthority>, verifier: Weak<Verifier>, ocsp: Weak<Ocsp>) {
     loop {
         let left = authority.upgrade().and_then(|authority| authority.next_end());
         let Some(left) = left else { return };
         tokio::time::sleep(left).await;
         let (Some(authority), Some(verifier)) = (authority.upgrade(), verifier.upgrade()) else { return };
+        let ocsp = ocsp.upgrade();
         let end = tokio::task::spawn_blocking(move || {
             authority.renew_crls().map_err(|error| error.to_string())?;
+            ocsp.iter().for_each(|ocsp| ocsp.forget());
             verifier.reload().map_err(|error| error.to_string())
         });
         let ended = end.await.unwrap_or_else(|_| Err("the thread that signed the CRL stopped".to_owned()));

@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use super::jwt::Validator;
 use super::{BuildError, Environment, Principal, Rejection, Request, header};
-use crate::config::{AccessTokenFormat, Algorithm, CacheConfig, OAuth2Config, TokenValidation, TrustedIssuer};
+use crate::config::{
+    AccessTokenFormat, Algorithm, CacheConfig, JwksConfig, LONGEST_STALE, OAuth2Config, TokenValidation, TrustedIssuer,
+};
 use crate::contract::{ClientRegistration, Secret};
 use crate::issuer::authorization_server::AuthorizationServer;
 use crate::store::distance::Distance;
@@ -60,6 +62,7 @@ impl OAuth2 {
                 own_tokens: false,
             },
         };
+        check_jwks(&config.jwks)?;
         let discovery = Arc::new(Discovery::new(&trusted.issuer, trusted.http.clone())?);
         let meter = environment.meter.clone();
         let validation = match config.validation {
@@ -126,6 +129,22 @@ impl Trusted {
             own_tokens: server.access_token_format() == AccessTokenFormat::Opaque,
         })
     }
+}
+
+/// Refuses keys that would be kept for ever, or fetched for each token.
+fn check_jwks(jwks: &JwksConfig) -> Result<(), BuildError> {
+    let (least, day) = (Duration::from_secs(1), Duration::from_secs(86_400));
+    let wrong = |what: String| Err(BuildError::Config(format!("jwks.{what}")));
+    if !(least..=day).contains(&jwks.refresh) {
+        return wrong(format!("refresh is {:?}; {least:?} to {day:?} is possible", jwks.refresh));
+    }
+    if jwks.cooldown > day {
+        return wrong(format!("cooldown is {:?}; at most {day:?} is possible", jwks.cooldown));
+    }
+    if jwks.stale_if_error > LONGEST_STALE {
+        return wrong(format!("stale_if_error is {:?}; at most {LONGEST_STALE:?} is safe", jwks.stale_if_error));
+    }
+    Ok(())
 }
 
 /// Refuses a profile that could accept no token of the authorization server beside it.

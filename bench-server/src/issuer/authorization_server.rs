@@ -58,6 +58,12 @@ const LONGEST_CODE: Duration = Duration::from_secs(60);
 /// Where metadata stands, before the path of the issuer (RFC 8414 §3.1).
 pub(crate) const WELL_KNOWN: &str = "/.well-known/oauth-authorization-server";
 
+/// Longest lead and overlap of a rollover: a year.
+const LONGEST_ROLLOVER: Duration = Duration::from_secs(365 * 86_400);
+
+/// Most keys that are published at a time. Validators bound what they take, ours at a hundred.
+const MOST_KEYS: usize = 50;
+
 /// Password hashes computed at a time: each takes 19 MiB and a core.
 const HASHING: usize = 2;
 
@@ -251,12 +257,24 @@ impl AuthorizationServer {
     /// set can be without it, and the old one goes when its last token has expired.
     ///
     /// # Errors
-    /// [`AdminError::BadRequest`] when tokens are opaque; [`AdminError::Store`] when no key could be made.
+    /// [`AdminError::BadRequest`] when tokens are opaque, the rollover lasts too long or there are too many keys; [`AdminError::Store`] when no key could be made.
     pub fn rotate_signing_key(&self, rollover: &KeyRollover) -> Result<(), AdminError> {
         let keys = self.keys.as_ref();
         let keys = keys.ok_or_else(|| AdminError::BadRequest("opaque tokens have no signing key".to_owned()))?;
-        keys.rotate(rollover, self.clock.now())
-            .map_err(|error| AdminError::Store(format!("making a signing key: {error}")))
+        let longest = rollover.lead.max(rollover.overlap).unwrap_or_default();
+        if longest > LONGEST_ROLLOVER {
+            return Err(AdminError::BadRequest(format!(
+                "a lead or an overlap of {longest:?}; at most {LONGEST_ROLLOVER:?} is possible"
+            )));
+        }
+        let now = self.clock.now();
+        let published = keys.published(now);
+        if published >= MOST_KEYS {
+            return Err(AdminError::BadRequest(format!(
+                "{published} keys are published; wait until one has gone, or give a shorter overlap"
+            )));
+        }
+        keys.rotate(rollover, now).map_err(|error| AdminError::Store(format!("making a signing key: {error}")))
     }
 }
 

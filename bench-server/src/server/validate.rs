@@ -63,9 +63,15 @@ fn check_listener(listener: &ListenerConfig, errors: &mut Vec<String>) {
     }
     if let Some(public_url) = &listener.public_url {
         let parsed = url::Url::parse(public_url).ok();
-        if !parsed.is_some_and(|url| matches!(url.scheme(), "http" | "https") && url.query().is_none()) {
+        let is_base = |url: &url::Url| {
+            let bare = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
+            bare && matches!(url.scheme(), "http" | "https") && url.query().is_none()
+        };
+        if !parsed.as_ref().is_some_and(is_base) {
+            // Not shown where there may be a password in it.
+            let shown = if parsed.is_none() { format!("is {public_url:?}; write") } else { "must be".to_owned() };
             error(format!(
-                "public_url is {public_url:?}; write an http(s) URL without query, like \"https://api.test\""
+                "public_url {shown} an http(s) URL without user, query and fragment, like \"https://api.test\""
             ));
         }
     }

@@ -11,13 +11,12 @@ mod answer;
 use std::collections::HashMap;
 use std::hash::RandomState;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
-use rand::RngExt as _;
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use tokio::sync::OnceCell;
 use x509_cert::der::asn1::OctetString;
@@ -38,6 +37,18 @@ use crate::telemetry::Meter;
 /// When to try again after there was no answer.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// Known revocations after so many of which those that have ended go.
+const PRUNED_EVERY: usize = 256;
+
+/// What an acceptance rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ground {
+    /// An answer that says so.
+    Answer,
+    /// The policy, for want of one.
+    Policy,
+}
+
 /// Why nothing is known of a certificate. For the log.
 #[derive(Debug, thiserror::Error)]
 enum NoAnswer {
@@ -49,6 +60,8 @@ enum NoAnswer {
     Encoding(#[from] der::Error),
     #[error(transparent)]
     Unusable(#[from] Unusable),
+    #[error("the random source failed")]
+    NoRandom,
 }
 
 /// What everybody who waits for one question gets; `None` when there was no answer.
@@ -68,6 +81,9 @@ pub(super) struct Ocsp {
     /// Good and revoked leaves by serial number, which the CAs of an authority draw at random, and none twice. One that the CA does not know yet may be known a moment later.
     cache: TtlCache,
     in_flight: Mutex<HashMap<Arc<str>, Arc<Answered>>>,
+    /// Leaves that are known to be revoked, with the second after which they have ended by themselves: what was refused once
+    /// is refused for good, whoever keeps the responder from saying so again.
+    revoked: RwLock<HashMap<Arc<str>, u64>>,
     /// The second in which trouble was last logged: an outage must not become a flood of lines.
     logged: AtomicU64,
 }
@@ -95,27 +111,55 @@ impl Ocsp {
             meter,
             cache: TtlCache::new(&CacheConfig::new(config.validity), RandomState::new())?,
             in_flight: Mutex::default(),
+            revoked: RwLock::default(),
             logged: AtomicU64::new(0),
         })
     }
 
-    /// Whether a leaf is accepted by a request of that time.
-    pub(super) async fn check(&self, leaf: &ClientIdentity, now: UnixTime) -> Result<(), Rejection> {
+    /// Whether a leaf is accepted by a request of that time, and if so, on what that rests.
+    pub(super) async fn check(&self, leaf: &ClientIdentity, now: UnixTime) -> Result<Ground, Rejection> {
+        if self.known_revoked().contains_key(&leaf.serial) {
+            return Err(Rejection::Invalid(Cause::Revoked));
+        }
         match self.verdict(leaf, now).await {
-            Some(Verdict::Good) => Ok(()),
-            Some(Verdict::Revoked) => Err(Rejection::Invalid(Cause::Revoked)),
+            Some(Verdict::Good) => Ok(Ground::Answer),
+            Some(Verdict::Revoked) => {
+                self.remember_revoked(leaf.serial.clone(), leaf.not_after, now);
+                Err(Rejection::Invalid(Cause::Revoked))
+            }
             Some(Verdict::Unknown) => Err(Rejection::Invalid(Cause::Unknown)),
             None if self.policy == OcspPolicy::Soft => {
                 self.meter.ocsp_accepted_unanswered.add();
-                Ok(())
+                Ok(Ground::Policy)
             }
             None => Err(Rejection::Unavailable { dependency: "ocsp", retry_after: RETRY_AFTER }),
         }
     }
 
-    /// Drops what is kept of a leaf: it was taken back here.
-    pub(super) fn forget(&self, serial: &str) {
-        self.cache.refuse(&Arc::from(serial));
+    /// Remembers that a leaf was taken back here.
+    pub(super) fn revoke(&self, serial: &str) {
+        let (serial, now) = (Arc::<str>::from(serial), self.clock.now());
+        let last = UnixTime(now.0 + *CertificateAuthority::LIFETIMES.end());
+        self.remember_revoked(serial.clone(), last, now);
+        self.cache.refuse(&serial);
+    }
+
+    /// Drops every answer that is kept: a CA was taken back here.
+    pub(super) fn forget(&self) {
+        self.cache.forget();
+    }
+
+    fn remember_revoked(&self, serial: Arc<str>, not_after: UnixTime, now: UnixTime) {
+        let mut revoked = self.revoked.write().unwrap_or_else(PoisonError::into_inner);
+        // A leaf lives through all of the second that `notAfter` names.
+        revoked.insert(serial, not_after.as_secs() + 1);
+        if revoked.len().is_multiple_of(PRUNED_EVERY) {
+            revoked.retain(|_, ended| *ended >= now.as_secs());
+        }
+    }
+
+    fn known_revoked(&self) -> RwLockReadGuard<'_, HashMap<Arc<str>, u64>> {
+        self.revoked.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether no question is in flight: for tests.
@@ -197,7 +241,8 @@ impl Ocsp {
         self.meter.store_lookups.add();
         self.meter.ocsp_questions.add();
         let asked = issuer.certificate(serial)?;
-        let nonce: [u8; NONCE_LENGTH] = rand::rng().random();
+        let mut nonce = [0; NONCE_LENGTH];
+        aws_lc_rs::rand::fill(&mut nonce).map_err(|_| NoAnswer::NoRandom)?;
         let question = x509_ocsp::Request { req_cert: asked.clone(), single_request_extensions: None };
         let value = OctetString::new(OctetString::new(nonce)?.to_der()?)?;
         let question = TbsRequest {

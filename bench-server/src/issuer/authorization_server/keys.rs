@@ -1,6 +1,6 @@
 //! The server's signing keys and their rotation (RFC 7517 §5, RFC 8725 §3.5).
 
-use std::sync::RwLock;
+use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use serde_json::json;
@@ -41,6 +41,8 @@ pub(super) struct SigningKeys {
     max_age: Duration,
     longest_lifetime: Duration,
     keys: RwLock<Vec<Published>>,
+    /// Held by whoever rotates: keys are made while others sign.
+    rotating: Mutex<()>,
 }
 
 impl SigningKeys {
@@ -51,22 +53,27 @@ impl SigningKeys {
         now: UnixTime,
     ) -> Result<Self, KeyError> {
         let first = Published { key: SigningKey::generate(algorithm)?, terms: Terms { from: Some(now), until: None } };
-        Ok(Self { algorithm, max_age, longest_lifetime, keys: RwLock::new(vec![first]) })
+        let (keys, rotating) = (RwLock::new(vec![first]), Mutex::default());
+        Ok(Self { algorithm, max_age, longest_lifetime, keys, rotating })
     }
 
     /// Publishes a new key, or takes the one that stands by.
     pub(super) fn rotate(&self, rollover: &KeyRollover, now: UnixTime) -> Result<(), KeyError> {
-        let fresh =
-            || Ok(Published { key: SigningKey::generate(self.algorithm)?, terms: Terms { from: None, until: None } });
-        let mut keys = self.keys.write().expect("no holder panics");
-        keys.retain(|published| !published.terms.is_over(now));
-        let standing_by = keys.pop_if(|published| published.terms.from.is_none());
-        let mut next = standing_by.map_or_else(fresh, Ok)?;
-        let standby = rollover.standby.then(fresh).transpose()?;
         let from = UnixTime(now.0 + rollover.lead.unwrap_or(self.max_age));
         // With the second of grace that rounding up to whole seconds may give the last token.
         let expired = self.longest_lifetime + LEEWAY + Duration::from_secs(1);
         let until = UnixTime(from.0 + rollover.overlap.unwrap_or(expired));
+        let _turn = self.rotating.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh =
+            || Ok(Published { key: SigningKey::generate(self.algorithm)?, terms: Terms { from: None, until: None } });
+        let waits = self.keys.read().expect("no holder panics").iter().any(|published| published.terms.from.is_none());
+        // An RSA key takes a tenth of a second, in which others sign.
+        let next = if waits { None } else { Some(fresh()?) };
+        let standby = rollover.standby.then(fresh).transpose()?;
+        let mut keys = self.keys.write().expect("no holder panics");
+        keys.retain(|published| !published.terms.is_over(now));
+        let standing_by = keys.pop_if(|published| published.terms.from.is_none());
+        let mut next = standing_by.or(next).expect("one waited, or was made");
         for published in keys.iter_mut() {
             let earlier = published.terms.until.filter(|earlier| *earlier < until);
             published.terms.until = Some(earlier.unwrap_or(until));
@@ -75,6 +82,12 @@ impl SigningKeys {
         keys.push(next);
         keys.extend(standby);
         Ok(())
+    }
+
+    /// How many keys are published.
+    pub(super) fn published(&self, now: UnixTime) -> usize {
+        let keys = self.keys.read().expect("no holder panics");
+        keys.iter().filter(|published| !published.terms.is_over(now)).count()
     }
 
     /// Signs claims with the key whose turn it is.
@@ -106,7 +119,9 @@ mod tests {
     }
 
     fn published(keys: &SigningKeys, now: UnixTime) -> usize {
-        keys.jwks(now)["keys"].as_array().map_or(0, Vec::len)
+        let set = keys.jwks(now)["keys"].as_array().map_or(0, Vec::len);
+        assert_eq!(set, keys.published(now));
+        set
     }
 
     /// The key identifier of the token signed at that time.

@@ -134,9 +134,12 @@ impl Issuer {
         let signature = answer.signature.as_bytes().ok_or(Unusable::Malformed)?;
         let claimed = &answer.tbs_response_data.responder_id;
         let delegates = answer.certs.iter().flatten().filter_map(|certificate| certificate.to_der().ok());
-        let delegates = delegates.map(CertificateDer::from).filter(|delegate| self.may_sign(delegate, now));
-        let mut signers = std::iter::once(self.certificate.clone()).chain(delegates).filter(|it| is(claimed, it));
-        let signer = signers.next().ok_or(Unusable::Signer)?;
+        // The name first: only one that bears it is worth a signature check.
+        let delegates =
+            delegates.map(CertificateDer::from).filter(|delegate| is(claimed, delegate)).take(MOST_DELEGATES);
+        let own = std::iter::once(self.certificate.clone()).filter(|own| is(claimed, own));
+        let signer = own.chain(delegates.filter(|delegate| self.may_sign(delegate, now))).next();
+        let signer = signer.ok_or(Unusable::Signer)?;
         let signer = EndEntityCert::try_from(&signer).map_err(|_| Unusable::Signer)?;
         let verifies = |algorithm| signer.verify_signature(algorithm, &signed, signature).is_ok();
         if self.algorithms.all.iter().any(|algorithm| verifies(*algorithm)) {
@@ -158,6 +161,9 @@ impl Issuer {
         delegate.verify_for_usage(self.algorithms.all, &[anchor], &[], now, usage, None, None).is_ok()
     }
 }
+
+/// Certificates of an answer that are tried as its signer's.
+const MOST_DELEGATES: usize = 4;
 
 /// Whether a certificate is the one that a responder says to be (RFC 6960 §4.2.2.3).
 fn is(claimed: &ResponderId, certificate: &CertificateDer<'_>) -> bool {

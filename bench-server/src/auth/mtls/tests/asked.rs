@@ -234,6 +234,33 @@ async fn a_connection_that_is_not_checked_again_asks_once() {
     assert_eq!(asking.counted(), (2, 0, 0));
 }
 
+/// Whoever keeps the responder away gains a connection only for as long as it is away.
+#[tokio::test]
+async fn what_was_let_in_without_an_answer_is_asked_about_again() {
+    let asking = asking(|config| {
+        config.recheck = false;
+        config.ocsp.as_mut().unwrap().policy = OcspPolicy::Soft;
+    })
+    .await;
+    asking.revoke_elsewhere();
+    let genuine = asking.fixture.mtls.ocsp_responder().unwrap().unwrap();
+    asking.responder.says(|_| Vec::new());
+    assert_eq!(asking.call().await, Ok(()));
+    asking.responder.says(move |question| genuine.answer(question).der);
+    assert_eq!(asking.call().await, refused(Cause::Revoked));
+}
+
+#[tokio::test]
+async fn what_was_refused_once_is_refused_for_good_whatever_the_policy() {
+    let asking = asking(|config| config.ocsp.as_mut().unwrap().policy = OcspPolicy::Soft).await;
+    asking.revoke_elsewhere();
+    assert_eq!(asking.call().await, refused(Cause::Revoked));
+    asking.responder.says(|_| Vec::new());
+    asking.pass(VALIDITY);
+    assert_eq!(asking.call().await, refused(Cause::Revoked));
+    assert_eq!(asking.counted(), (1, 0, 0));
+}
+
 #[tokio::test]
 async fn many_who_wait_for_one_question_are_one_question() {
     let asking = asking(|_| ()).await;
