@@ -44,8 +44,8 @@ pub(super) async fn measure(
     let result = match not_applicable(variant, target, event) {
         Some(reason) => TimelineResult { not_applicable: Some(reason), ..line::nothing(event.calls()) },
         None => match watch(place, target, variant, event, seed).await {
-            Ok((result, lateness)) => {
-                invalid.extend(lateness);
+            Ok((result, against)) => {
+                invalid.extend(against);
                 result
             }
             Err(reason) => {
@@ -80,7 +80,7 @@ async fn watch(
     variant: &Variant,
     event: &Event,
     seed: u64,
-) -> Result<(TimelineResult, Option<String>), String> {
+) -> Result<(TimelineResult, Vec<String>), String> {
     let calls = event.calls();
     let issued = target.issue(calls.callers, None).await.map_err(|error| error.to_string())?;
     let draw = |number: usize, span: Duration, what: u64| {
@@ -103,6 +103,7 @@ async fn watch(
             credential: credential.clone(),
             standing: Cell::new(Standing::Good),
             next: RefCell::default(),
+            old: RefCell::default(),
             changes_over: match event {
                 Event::Rollover(settings) => {
                     Some(begun + calls.before + settings.lead + draw(number, settings.adoption, 1))
@@ -111,9 +112,11 @@ async fn watch(
             },
         })
         .collect();
+    let around = Around { target, event, line: &line };
     let calling = parties.iter().zip(opened).enumerate().map(|(number, (party, caller))| {
         let first = begun + draw(number, calls.interval, 0);
-        call_on(party, caller, first, target, number, event, &line)
+        // The thief, if there is one, in a rhythm of its own: it holds nobody up.
+        join(call_on(party, caller, first, number, &around), steal(party, first + calls.interval / 2, number, &around))
     });
     let happening = async {
         match event {
@@ -130,10 +133,10 @@ async fn watch(
     let ((), happened) = join(async { drop(join_all(calling).await) }, happening).await;
     happened?;
     let ended = parties.iter().filter(|party| party.standing.get() != Standing::Good).count();
-    let lateness = line.check_lateness().err();
+    let against = line.against();
     let asked = target.dependency().filter(|_| matches!(event, Event::Outage(_)));
     let dependency = asked.map(|dependency| dependency.name.to_owned());
-    Ok((TimelineResult { dependency, ended, ..line.result(calls) }, lateness))
+    Ok((TimelineResult { dependency, ended, ..line.result(calls) }, against))
 }
 
 /// A caller that is connected, and whose credential is accepted.
@@ -156,40 +159,51 @@ struct Party {
     standing: Cell<Standing>,
     /// The credential to change over to, once it is there.
     next: RefCell<Option<Issued>>,
+    /// Who goes on with the first credential, once the caller has changed over.
+    old: RefCell<Option<Caller>>,
     changes_over: Option<Instant>,
 }
 
+/// What all callers of a case have in common.
+struct Around<'a> {
+    target: &'a Target,
+    event: &'a Event,
+    line: &'a Line,
+}
+
+impl Around<'_> {
+    /// When calls end.
+    fn end(&self) -> Instant {
+        self.line.begun + self.event.length()
+    }
+}
+
 /// Calls in the caller's rhythm until the end of the line.
-async fn call_on(
-    party: &Party,
-    mut caller: Caller,
-    first: Instant,
-    target: &Target,
-    number: usize,
-    event: &Event,
-    line: &Line,
-) {
-    let (interval, end) = (event.calls().interval, line.begun + event.length());
+async fn call_on(party: &Party, mut caller: Caller, first: Instant, number: usize, around: &Around<'_>) {
+    let Around { target, event, line } = *around;
+    let (interval, end) = (event.calls().interval, around.end());
     // Whose credential is revoked in an outage is served no more, and goes on as the thief.
     let who = if matches!(event, Event::Outage(_)) { Who::Thief } else { Who::Customer };
     let endpoint = &target.endpoints()[number % target.endpoints().len()];
     let good = Cell::new(Standing::Good);
-    let mut old: Option<Caller> = None;
+    let mut changed_over = false;
     let mut due = first;
     while due < end {
         sleep_until(due.into()).await;
         line.called(Instant::now().saturating_duration_since(due));
-        if old.is_none() && party.changes_over.is_some_and(|moment| Instant::now() >= moment) {
-            let next = take_next(party, target, event, line).await;
-            if let Some(next) = next.and_then(|next| self::caller(endpoint, &next).ok()) {
-                old = Some(std::mem::replace(&mut caller, next));
+        if !changed_over && party.changes_over.is_some_and(|moment| Instant::now() >= moment) {
+            match take_next(party, around).await.map(|next| next.map(|next| self::caller(endpoint, &next)).transpose())
+            {
+                Ok(Ok(Some(next))) => {
+                    party.old.replace(Some(std::mem::replace(&mut caller, next)));
+                    changed_over = true;
+                }
+                Ok(Ok(None)) => {} // it is not there yet
+                Ok(Err(fault)) | Err(fault) => line.failed(fault),
             }
         }
-        let standing = if old.is_some() { &good } else { &party.standing };
+        let standing = if changed_over { &good } else { &party.standing };
         call(&mut caller, standing, (number, who), due, line).await;
-        if let (Some(old), Standing::Ended(_)) = (&mut old, party.standing.get()) {
-            call(old, &party.standing, (number, Who::Thief), due, line).await;
-        }
         let mut next = due + interval;
         while next < Instant::now() && next < end {
             line.held_up((number, who), next, standing.get());
@@ -199,18 +213,34 @@ async fn call_on(
     }
 }
 
+/// Goes on with the credential that its caller has laid aside, from when it has ended.
+async fn steal(party: &Party, first: Instant, number: usize, around: &Around<'_>) {
+    let mut due = first;
+    while due < around.end() {
+        sleep_until(due.into()).await;
+        let stolen = matches!(party.standing.get(), Standing::Ended(_)).then(|| party.old.take()).flatten();
+        if let Some(mut thief) = stolen {
+            call(&mut thief, &party.standing, (number, Who::Thief), due, around.line).await;
+            party.old.replace(Some(thief));
+        }
+        due = (due + around.event.calls().interval).max(Instant::now());
+    }
+}
+
 /// The credential that a caller changes over to, if there is one yet. Tokens and certificates are asked for by who uses them,
 /// and not before the new key signs: one more of the old key would be nothing to change over to.
-async fn take_next(party: &Party, target: &Target, event: &Event, line: &Line) -> Option<Issued> {
-    match event {
+///
+/// # Errors
+/// Why it cannot be had.
+async fn take_next(party: &Party, around: &Around<'_>) -> Result<Option<Issued>, String> {
+    match around.event {
         Event::Rollover(RolloverPlan { of: RolloverOf::Key, .. }) => {
-            if line.has_happened(Happening::NewSigns) {
-                target.renew(&party.credential).await.ok()
-            } else {
-                None
+            if !around.line.has_happened(Happening::NewSigns) {
+                return Ok(None);
             }
+            around.target.renew(&party.credential).await.map(Some).map_err(|error| error.to_string())
         }
-        _ => party.next.borrow_mut().take(),
+        _ => Ok(party.next.borrow_mut().take()),
     }
 }
 

@@ -28,9 +28,13 @@ pub struct TimelineResult {
     /// From a credential's end to the send of its last call that was still accepted, at most; absent if none was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lived_on_ns: Option<u64>,
+    /// Credentials that had ended and whose last call was accepted: they lived on for longer than that.
+    #[serde(default)]
+    pub still_accepted: usize,
     /// Callers of good standing of which at least one call was not served.
     pub cut_off: usize,
-    /// When the first and the last call of good standing were due that were not served, from the event's begin on.
+    /// When the first and the last call of good standing were due that were not served, counted from the event's begin, and
+    /// none of before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub harmed_ns: Option<(u64, u64)>,
     /// Why there is nothing to replace or to cut off; then nothing was called.

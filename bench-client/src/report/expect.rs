@@ -169,9 +169,13 @@ pub(crate) fn cache_lifetime(method: &Method) -> Option<Duration> {
 /// nobody is asked.
 pub(crate) fn longest_unnoticed(method: &Method) -> Option<Duration> {
     let cached = |cache: &CacheConfig| {
-        // A copy that hears of nothing steps aside when it is no longer trusted.
-        let kept = cache.follow.map_or(cache.ttl, |follow| follow.trust().min(cache.ttl));
-        kept + cache.stale_if_error.unwrap_or_default()
+        let stale = cache.stale_if_error.unwrap_or_default();
+        match cache.follow {
+            None => cache.ttl + stale,
+            // A copy that hears of nothing steps aside when it is no longer trusted, and both times count from when it was
+            // last current.
+            Some(follow) => follow.trust().max(stale).min(cache.ttl + stale),
+        }
     };
     let cache = |cache: &Option<CacheConfig>| cache.as_ref().map_or(Duration::ZERO, cached);
     match method.reference()? {
@@ -185,6 +189,8 @@ pub(crate) fn longest_unnoticed(method: &Method) -> Option<Duration> {
             TokenValidation::Opaque { cache: of } => Some(cache(of)),
             TokenValidation::Jwt { .. } => None,
         },
+        // A kept connection is not looked at again.
+        MethodConfig::Mtls(config) if !config.recheck => None,
         // A CRL is a file, which is there. A soft policy accepts for as long as there is no answer.
         MethodConfig::Mtls(config) => {
             let asked = config.ocsp.as_ref().filter(|ocsp| ocsp.policy == OcspPolicy::Hard).map(|ocsp| ocsp.validity);

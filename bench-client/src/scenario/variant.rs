@@ -272,6 +272,12 @@ fn read_jwt(section: &mut Section<'_>) -> Option<Options> {
         Some(DenyListConfig { store: store?, follow: follow?, population, stale_if_error })
     });
     let cache = read_cache(section, DAY, None);
+    if cache.is_some_and(|cache| cache.stale_if_error.is_some()) {
+        section.error(
+            "cache",
+            "cache of verified tokens asks nobody, and they are good until they expire; leave stale_if_error out",
+        );
+    }
     if cache.is_some_and(|cache| cache.follow.is_some()) {
         section
             .error("cache", "cache of verified tokens asks the deny-list at every hit; leave poll and push out of it");

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bench_server::contract::{Issued, MethodConfig};
 
 use super::super::watch::{Moments, Place as Prober, watch};
-use super::caller;
+use super::{caller, own_lifetime};
 use crate::plan::{ProbeKind, RevocationPlan, Variant};
 use crate::record::{BlastGroup, Bystander};
 use crate::target::{Target, TargetError};
@@ -17,6 +17,9 @@ use crate::target::{Target, TargetError};
 /// Time between two probes of a bystander, where those of the measurement are more frequent: whether one is cut off is
 /// asked, not when.
 const INTERVAL: Duration = Duration::from_millis(50);
+
+/// What issuing them and opening their connections may take.
+const ISSUING: Duration = Duration::from_secs(5);
 
 /// Revokes one credential in the midst of `settings.bystanders` callers of each kind.
 ///
@@ -27,6 +30,10 @@ pub(super) async fn measure(
     variant: &Variant,
     settings: &RevocationPlan,
 ) -> Result<Vec<BlastGroup>, String> {
+    let needed = settings.watch + ISSUING;
+    if let Some(lifetime) = own_lifetime(variant).filter(|lifetime| *lifetime < needed) {
+        return Err(format!("credentials that live for {lifetime:?} end within the {needed:?} that it takes"));
+    }
     let settings = RevocationPlan { probe_interval: settings.probe_interval.max(INTERVAL), ..settings.clone() };
     let said = |error: TargetError| error.to_string();
     let issued = target.issue(1, None).await.map_err(said)?;
@@ -50,8 +57,14 @@ pub(super) async fn measure(
     let moments = Moments { proofs: vec![Duration::ZERO; callers.len()], revocation: INTERVAL };
     let revoke = async { target.revoke(&revoked).await.map_err(said) };
     let watched = watch(&mut callers, revoke, &moments, &settings).await?;
-    let mut cut_off =
-        watched.iter().map(|trial| trial.window(Prober::default(), &[], &settings, None).first_rejected_ns.is_some());
+    if let Some(unjudged) = watched.iter().map(|trial| trial.unjudged).find(|unjudged| *unjudged > 0) {
+        return Err(format!("{unjudged} probes of one caller brought no judgement"));
+    }
+    let mut cut_off = watched.iter().map(|trial| {
+        let window = trial.window(Prober::default(), &[], &settings, None);
+        // For good: nothing was accepted after a refusal.
+        window.first_rejected_ns.is_some_and(|rejected| window.last_accepted_ns.is_none_or(|last| last < rejected))
+    });
     let counted = groups.iter().map(|(who, credentials): &(Bystander, Vec<Issued>)| BlastGroup {
         who: *who,
         callers: credentials.len(),

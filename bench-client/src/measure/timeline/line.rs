@@ -1,7 +1,7 @@
 //! The time line: what each call came to, counted by when it was due.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
@@ -51,8 +51,14 @@ struct Seen {
     lived_on: Option<Duration>,
     /// Callers that were not served.
     cut_off: BTreeSet<usize>,
-    /// When the first and the last such call was due.
+    /// When the first and the last such call was due, from the event's begin on.
     harmed: Option<(Instant, Instant)>,
+    /// Calls of good standing that were due before the event, and not served.
+    unserved_before: u64,
+    /// Callers whose credential had ended, and whether their last call was accepted.
+    last_accepted: BTreeMap<usize, bool>,
+    /// What kept a caller from what it had to do.
+    faults: Vec<String>,
     /// Calls that were begun, and how many of them late.
     calls: u64,
     late: u64,
@@ -70,6 +76,9 @@ impl Line {
             lived_on: None,
             cut_off: BTreeSet::new(),
             harmed: None,
+            unserved_before: 0,
+            last_accepted: BTreeMap::new(),
+            faults: Vec::new(),
             calls: 0,
             late: 0,
         };
@@ -83,16 +92,21 @@ impl Line {
         seen.late += u64::from(late > LATE);
     }
 
-    /// Whether the client kept the callers' times.
-    ///
-    /// # Errors
-    /// How many calls were late: then what was held up may have been held up by the client.
-    pub(super) fn check_lateness(&self) -> Result<(), String> {
+    /// Notes what kept a caller from what it had to do.
+    pub(super) fn failed(&self, fault: String) {
+        self.seen.borrow_mut().faults.push(fault);
+    }
+
+    /// Why it must not be counted, if so: the client was late, so that what was held up may have been held up by it; not all
+    /// were served before anything happened; or callers could not do their part.
+    pub(super) fn against(&self) -> Vec<String> {
         let seen = self.seen.borrow();
-        if seen.late * 100 <= seen.calls {
-            return Ok(());
-        }
-        Err(format!("the client was late: {} of {} calls by more than {LATE:?}", seen.late, seen.calls))
+        let late = (seen.late * 100 > seen.calls)
+            .then(|| format!("the client was late: {} of {} calls by more than {LATE:?}", seen.late, seen.calls));
+        let before = (seen.unserved_before > 0)
+            .then(|| format!("{} calls were not served before anything happened", seen.unserved_before));
+        let fault = seen.faults.first().map(|first| format!("{} callers failed: {first}", seen.faults.len()));
+        late.into_iter().chain(before).chain(fault).collect()
     }
 
     /// Counts a call of that caller. `standing`: of its credential when it was sent and when it was answered.
@@ -115,9 +129,17 @@ impl Line {
                 self.count(due, |bin| &mut bin.wrongly_accepted);
                 let seen = &mut *self.seen.borrow_mut();
                 seen.lived_on = seen.lived_on.max(Some(answer.sent.saturating_duration_since(since)));
+                seen.last_accepted.insert(number, true);
             }
-            (Standing::Ended(_), _) if who == Who::Customer => self.not_served(number, due, not_served(answer.outcome)),
-            (Standing::Ended(_), _) => self.count(due, |bin| &mut bin.rightly_refused),
+            (Standing::Ended(_), _) => {
+                self.seen.borrow_mut().last_accepted.insert(number, false);
+                match who {
+                    Who::Customer => self.not_served(number, due, not_served(answer.outcome)),
+                    Who::Thief => self.count(due, |bin| &mut bin.rightly_refused),
+                }
+            }
+            // Whoever is to be served was not, whichever way the credential stood.
+            _ if who == Who::Customer && !accepted => self.not_served(number, due, not_served(answer.outcome)),
             _ => self.count(due, |bin| &mut bin.undecided),
         }
     }
@@ -155,6 +177,7 @@ impl Line {
             bins: seen.bins,
             latency: seen.latency.each_ref().map(EncodedHistogram::encode),
             lived_on_ns: seen.lived_on.map(nanoseconds),
+            still_accepted: seen.last_accepted.values().filter(|accepted| **accepted).count(),
             cut_off: seen.cut_off.len(),
             harmed_ns: seen.harmed.map(|(first, last)| (since(first), since(last))),
             ..nothing(calls)
@@ -164,6 +187,10 @@ impl Line {
     fn not_served(&self, number: usize, due: Instant, kind: impl Fn(&mut TimelineBin) -> &mut u64) {
         self.count(due, kind);
         let seen = &mut *self.seen.borrow_mut();
+        if due < self.event.0 {
+            seen.unserved_before += 1;
+            return;
+        }
         seen.cut_off.insert(number);
         let (first, last) = seen.harmed.unwrap_or((due, due));
         seen.harmed = Some((first.min(due), last.max(due)));
@@ -198,6 +225,7 @@ pub(super) fn nothing(calls: &CallsPlan) -> TimelineResult {
         latency: [none(), none(), none()],
         ended: 0,
         lived_on_ns: None,
+        still_accepted: 0,
         cut_off: 0,
         harmed_ns: None,
         not_applicable: None,
@@ -282,16 +310,19 @@ mod tests {
             call(&line, thief, 160, standing, REFUSED);
         }
         line.held_up(thief, line.begun + 170 * MS, ended);
+        // A customer who is refused is not served, whichever way the credential stands.
+        call(&line, customer, 170, (Standing::Good, Standing::Ending), REFUSED);
+        call(&line, (2, Who::Thief), 180, (ended, ended), Outcome::Accepted);
         let result = line.result(event().calls());
         let expected = TimelineBin {
-            wrongly_accepted: 2,
+            wrongly_accepted: 3,
             rightly_refused: 2,
-            wrongly_refused: 1,
+            wrongly_refused: 2,
             undecided: 6,
             ..TimelineBin::default()
         };
         assert_eq!(result.bins[1], expected);
-        assert_eq!(result.lived_on_ns, Some(50_000_000));
+        assert_eq!((result.lived_on_ns, result.still_accepted), (Some(80_000_000), 1), "one was never refused");
         assert_eq!(result.cut_off, 1, "the thief's calls harm nobody");
     }
 
@@ -300,10 +331,19 @@ mod tests {
         let line = Line::new(Instant::now(), &event());
         (0..100).for_each(|_| line.called(LATE));
         line.called(LATE + MS);
-        assert_eq!(line.check_lateness(), Ok(()), "one of a hundred is nothing");
+        assert_eq!(line.against(), Vec::<String>::new(), "one of a hundred is nothing");
         line.called(LATE + MS);
-        let said = line.check_lateness().expect_err("two are too many");
-        assert!(said.contains("2 of 102 calls"), "{said}");
+        let said = line.against();
+        assert!(said.len() == 1 && said[0].contains("2 of 102 calls"), "{said:?}");
+        // What was not served before anything happened is no harm of the event.
+        call(&line, (0, Who::Customer), 50, GOOD, REFUSED);
+        line.failed("no token".to_owned());
+        let said = line.against();
+        assert!(
+            said.len() == 3 && said[1].starts_with("1 calls were not served before") && said[2].contains("no token")
+        );
+        let result = line.result(event().calls());
+        assert_eq!((result.cut_off, result.harmed_ns), (0, None));
     }
 
     #[test]

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use super::super::expect;
+use bench_server::contract::MethodConfig;
+
+use super::super::expect::{self, Notice};
 use super::super::format::duration;
 use super::super::summary::{EventCalls, EventKind, EventSummary, Summary};
 use super::Check;
-use crate::plan::{Event, Fault, OutagePlan, Plan, Variant};
+use crate::plan::{Event, Fault, OutagePlan, Plan, RolloverOf, Variant};
 
 /// Beside the bound: for an answer that was under way, and for timers, which count milliseconds.
 const GRACE: Duration = Duration::from_millis(50);
@@ -34,7 +36,11 @@ fn bounded(place: &str, variant: &Variant, planned: Option<&Event>, calls: &Even
         return None;
     }
     let name = format!("{place}: what has ended is let in for a bounded time");
-    let Some(bound) = expect::longest_unnoticed(&variant.method) else {
+    let bound = match planned {
+        Some(Event::Rollover(plan)) => after_rollover(variant, plan.of),
+        _ => expect::longest_unnoticed(&variant.method),
+    };
+    let Some(bound) = bound else {
         return Some(Check::not_tested(
             name,
             "until its own end",
@@ -52,6 +58,20 @@ fn bounded(place: &str, variant: &Variant, planned: Option<&Event>, calls: &Even
     };
     let holds = calls.lived_on_ns.is_none_or(|ns| u128::from(ns) <= limit.as_nanos());
     Some(Check::judged(name, format!("at most {}", duration(limit.as_nanos() as f64)), found, holds))
+}
+
+/// How long what a rollover has ended may get in while nothing else is wrong; `None` where nobody is asked about it. Keys are
+/// fetched by the first request after their time, and requests are steady here.
+fn after_rollover(variant: &Variant, of: RolloverOf) -> Option<Duration> {
+    if let (RolloverOf::Key, Some(MethodConfig::OAuth2(config))) = (of, variant.method.reference()) {
+        return Some(config.jwks.refresh);
+    }
+    match expect::notice(variant) {
+        Notice::Immediate => Some(Duration::ZERO),
+        Notice::Within { period, .. } | Notice::FirstOf { period, .. } => Some(period),
+        Notice::Pushed { silence } => Some(silence),
+        Notice::AtExpiry { .. } | Notice::NextHandshake { .. } | Notice::Nothing | Notice::Untold => None,
+    }
 }
 
 /// When the fault is over, everybody must be served again before the run looks away: in its last quarter at the latest.

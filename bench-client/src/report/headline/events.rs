@@ -29,12 +29,18 @@ fn sentence(event: &EventSummary) -> Option<String> {
             names => format!("{when}, every caller was served with {}; {least}", list(names)),
         }
     };
+    if known.iter().all(|(_, calls)| calls.ended == 0) {
+        return Some(text + ".");
+    }
+    let still: Vec<&str> =
+        known.iter().filter(|(_, calls)| calls.still_accepted > 0).map(|(case, _)| case.variant.as_str()).collect();
     let worst = known.iter().filter_map(|(case, calls)| Some((case, calls.lived_on_ns?))).max_by_key(|(_, ns)| *ns);
-    text += &match worst {
-        None => ". No credential was accepted after its end.".to_owned(),
-        Some((case, ns)) => {
+    text += &match (worst, still.as_slice()) {
+        (None, _) => ". No credential was accepted after its end.".to_owned(),
+        (Some((case, ns)), []) => {
             format!(". Credentials that had ended got in for longest with {} ({}).", case.variant, duration(ns as f64))
         }
+        (Some(_), still) => format!(". Credentials that had ended got in until the calls ended with {}.", list(still)),
     };
     Some(text)
 }

@@ -121,7 +121,8 @@ pub(super) fn has_data(summary: &Summary, cost: Cost) -> bool {
 /// Windows that the probes cannot tell apart count as equal.
 fn front<'s, 'a>(spots: &'s [Spot<'a>]) -> Vec<&'s Spot<'a>> {
     let mut front: Vec<&Spot<'_>> = Vec::new();
-    for spot in spots {
+    // What never closed beats nothing.
+    for spot in spots.iter().filter(|spot| !spot.open) {
         // Equal promises differ by the draw of the phases only.
         let shorter = |best: &&Spot<'_>| {
             spot.window_ns + spot.floor_ns <= best.window_ns

@@ -128,6 +128,7 @@ fn strip<DB: DrawingBackend>(
         calls.served_share().map_or_else(|| "nothing due".to_owned(), |share| format!("{} served", percent(share)));
     canvas.text(&share, (scale.to() + 10.0, middle - 7.0), SMALL, Align::Left, INK)?;
     let let_in = match calls.lived_on_ns {
+        Some(_) if calls.still_accepted > 0 => format!("{} let in, to the end", calls.total.wrongly_accepted),
         Some(ns) => format!("{} let in, up to {}", calls.total.wrongly_accepted, duration(ns as f64)),
         None if calls.ended > 0 => "nobody let in".to_owned(),
         None => String::new(),
@@ -149,17 +150,19 @@ pub(super) fn caption(event: &EventSummary) -> String {
     } else {
         format!("All callers were served with {}.", list(&untouched))
     };
-    text += &if let_in.is_empty() {
+    text += &if rows.iter().all(|(_, calls)| calls.ended == 0) {
+        String::new()
+    } else if let_in.is_empty() {
         " No credential was accepted after its end.".to_owned()
     } else {
         format!(" Credentials that had ended were still accepted with {}.", list(&let_in))
     };
     text += " The bars are the calls with a good credential that were due in each span, by what became of them; the bars above \
              them are calls with a credential that had ended and that were accepted all the same.";
-    let blank: Vec<&str> =
-        event.cases.iter().filter(|case| case.calls.known().is_none()).map(|case| case.variant.as_str()).collect();
-    if !blank.is_empty() {
-        text += &format!(" Not shown, because it does not apply: {}.", list(&blank));
+    for case in &event.cases {
+        if let Some(reason) = case.calls.reason() {
+            text += &format!(" Not shown: {} ({reason}).", case.variant);
+        }
     }
     text
 }

@@ -2,9 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use std::time::Duration;
+
 use super::super::cell::Cell;
+use super::super::format::duration;
 use super::trials::Trials;
-use crate::plan::{Event, Plan};
+use crate::plan::{Event, Fault, Plan};
 use crate::record::{Happening, Moment, TimelineBin, TimelineResult};
 use crate::stats::{Distribution, Pool};
 
@@ -77,9 +80,11 @@ pub struct EventCalls {
     pub ended: usize,
     /// From a credential's end to the send of its last call that was accepted, at most; absent if none was.
     pub lived_on_ns: Option<u64>,
-    /// 99th percentile of the latency of accepted calls, from when they were due: before the event, during it, after it. Absent
-    /// where there are fewer than a thousand.
-    pub latency_p99_ns: [Option<u64>; 3],
+    /// Credentials that had ended and were still accepted when the calls did: they lived on for longer than that.
+    pub still_accepted: usize,
+    /// 90th percentile of the latency of accepted calls, from when they were due: before the event, during it, after it. Absent
+    /// where there are fewer than a hundred.
+    pub latency_p90_ns: [Option<u64>; 3],
 }
 
 impl EventCalls {
@@ -143,12 +148,12 @@ fn add_up(results: &[&TimelineResult], event: &Event) -> Cell<EventCalls> {
     let harmed = || results.iter().filter_map(|result| result.harmed_ns);
     let harmed_ns = harmed().map(|(first, _)| first).min().zip(harmed().map(|(_, last)| last).max());
     let lasts = u64::try_from(event.lasts().as_nanos()).unwrap_or(u64::MAX);
-    let mut latency_p99_ns = [None; 3];
-    for (phase, p99) in latency_p99_ns.iter_mut().enumerate() {
+    let mut latency_p90_ns = [None; 3];
+    for (phase, p90) in latency_p90_ns.iter_mut().enumerate() {
         let decoded = results.iter().map(|result| result.latency[phase].decode());
         let decoded: Result<Vec<_>, _> = decoded.map(|it| it.map(|it| Distribution::from_histogram(&it))).collect();
         match decoded {
-            Ok(distributions) => *p99 = Pool::new(&distributions).percentiles(&[0.99])[0],
+            Ok(distributions) => *p90 = Pool::new(&distributions).percentiles(&[0.9])[0],
             Err(error) => return Cell::blank(format!("the latency histogram cannot be read: {error}")),
         }
     }
@@ -165,15 +170,23 @@ fn add_up(results: &[&TimelineResult], event: &Event) -> Cell<EventCalls> {
         served_again_after_ns: harmed_ns.and_then(|(_, last)| last.checked_sub(lasts)).filter(|after| *after > 0),
         ended: results.iter().map(|result| result.ended).sum(),
         lived_on_ns: results.iter().filter_map(|result| result.lived_on_ns).max(),
-        latency_p99_ns,
+        still_accepted: results.iter().map(|result| result.still_accepted).sum(),
+        latency_p90_ns,
     })
 }
 
 /// What happens, in words.
 fn describe(event: &Event) -> String {
-    let time = humantime::format_duration;
+    let time = |time: Duration| duration(time.as_nanos() as f64);
     match event {
-        Event::Outage(plan) => format!("{} for {}", plan.fault, time(plan.lasts)),
+        Event::Outage(plan) => {
+            let fault = match plan.fault {
+                Fault::Slow(by) => format!("{} slower", time(by)),
+                Fault::Down => "down".to_owned(),
+                Fault::Flapping(turn) => format!("down and up by turns of {}", time(turn)),
+            };
+            format!("{fault} for {}", time(plan.lasts))
+        }
         Event::Rollover(plan) => {
             let overlap = match plan.overlap {
                 none if none.is_zero() => "no overlap".to_owned(),

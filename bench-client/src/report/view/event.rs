@@ -29,7 +29,14 @@ pub(super) fn extras(summary: &Summary) -> impl Iterator<Item = Extra> {
 fn table(summary: &Summary, kind: EventKind, name: &'static str) -> Option<Table> {
     let of_kind = || summary.events.iter().filter(move |event| event.kind == kind);
     of_kind().next()?;
-    let columns = columns();
+    let mut columns = columns();
+    if kind == EventKind::Outage {
+        let asks: Cells = |calls| match &calls.dependency {
+            Some(dependency) => Entry::text(dependency.clone()),
+            None => Entry::blank("it asks nothing outside its own process, and was not disturbed"),
+        };
+        columns.insert(0, (text("dependency", "Asks"), asks));
+    }
     let rows = of_kind().flat_map(|event| {
         event.cases.iter().map(|case| {
             let cells = columns.iter().map(|(_, cells)| match &case.calls {
@@ -53,12 +60,8 @@ fn columns() -> Vec<(Column, Cells)> {
     fn milliseconds(ns: Option<u64>, why: &str) -> Entry {
         figure(&Cell::or_blank(ns.map(|ns| ns as f64), why), MILLISECOND)
     }
-    const FEW: &str = "fewer than a thousand accepted calls";
+    const FEW: &str = "fewer than a hundred accepted calls";
     vec![
-        (text("dependency", "Asks"), |calls| match &calls.dependency {
-            Some(dependency) => Entry::text(dependency.clone()),
-            None => Entry::blank("it asks nobody"),
-        }),
         (column("served", "Served", "% meanwhile"), |calls| {
             figure(&Cell::or_blank(calls.served_share(), "no call was due"), PERCENT)
         }),
@@ -72,9 +75,13 @@ fn columns() -> Vec<(Column, Cells)> {
         }),
         (column("wrongly_accepted", "Let in", "calls"), |calls| number(calls.total.wrongly_accepted)),
         (column("lived_on", "at the longest", "ms after its end"), |calls| {
-            milliseconds(calls.lived_on_ns, "nobody was let in")
+            let entry = milliseconds(calls.lived_on_ns, "nobody was let in");
+            match calls.still_accepted {
+                0 => entry,
+                still => Entry { detail: format!("{still} to the end of the calls"), ..entry },
+            }
         }),
-        (column("p99_before", "p99 before", "ms"), |calls| milliseconds(calls.latency_p99_ns[0], FEW)),
-        (column("p99_during", "p99 meanwhile", "ms"), |calls| milliseconds(calls.latency_p99_ns[1], FEW)),
+        (column("p90_before", "p90 before", "ms"), |calls| milliseconds(calls.latency_p90_ns[0], FEW)),
+        (column("p90_during", "p90 meanwhile", "ms"), |calls| milliseconds(calls.latency_p90_ns[1], FEW)),
     ]
 }
