@@ -124,7 +124,7 @@ impl Line {
                 self.seen.borrow_mut().latency[self.phase(due)].saturating_record(latency);
                 self.count(due, |bin| &mut bin.accepted);
             }
-            (Standing::Good, Standing::Good) => self.not_served(number, due, not_served(answer.outcome)),
+            (Standing::Good, Standing::Good) => self.not_served(number, (due, answer.done), not_served(answer.outcome)),
             (Standing::Ended(since), _) if accepted => {
                 self.count(due, |bin| &mut bin.wrongly_accepted);
                 let seen = &mut *self.seen.borrow_mut();
@@ -134,12 +134,14 @@ impl Line {
             (Standing::Ended(_), _) => {
                 self.seen.borrow_mut().last_accepted.insert(number, false);
                 match who {
-                    Who::Customer => self.not_served(number, due, not_served(answer.outcome)),
+                    Who::Customer => self.not_served(number, (due, answer.done), not_served(answer.outcome)),
                     Who::Thief => self.count(due, |bin| &mut bin.rightly_refused),
                 }
             }
             // Whoever is to be served was not, whichever way the credential stood.
-            _ if who == Who::Customer && !accepted => self.not_served(number, due, not_served(answer.outcome)),
+            _ if who == Who::Customer && !accepted => {
+                self.not_served(number, (due, answer.done), not_served(answer.outcome));
+            }
             _ => self.count(due, |bin| &mut bin.undecided),
         }
     }
@@ -147,7 +149,7 @@ impl Line {
     /// Counts a call that was due while the caller still waited for its last answer.
     pub(super) fn held_up(&self, (number, who): (usize, Who), due: Instant, standing: Standing) {
         if standing == Standing::Good || who == Who::Customer {
-            self.not_served(number, due, |bin| &mut bin.held_up);
+            self.not_served(number, (due, due.max(Instant::now())), |bin| &mut bin.held_up);
         }
     }
 
@@ -184,16 +186,18 @@ impl Line {
         }
     }
 
-    fn not_served(&self, number: usize, due: Instant, kind: impl Fn(&mut TimelineBin) -> &mut u64) {
+    /// `known`: when that was clear. A call that was under way when the event began may have been caught by it.
+    fn not_served(&self, number: usize, (due, known): (Instant, Instant), kind: impl Fn(&mut TimelineBin) -> &mut u64) {
         self.count(due, kind);
         let seen = &mut *self.seen.borrow_mut();
-        if due < self.event.0 {
+        if known < self.event.0 {
             seen.unserved_before += 1;
             return;
         }
+        let harmed = due.max(self.event.0);
         seen.cut_off.insert(number);
-        let (first, last) = seen.harmed.unwrap_or((due, due));
-        seen.harmed = Some((first.min(due), last.max(due)));
+        let (first, last) = seen.harmed.unwrap_or((harmed, harmed));
+        seen.harmed = Some((first.min(harmed), last.max(harmed)));
     }
 
     fn count(&self, due: Instant, kind: impl Fn(&mut TimelineBin) -> &mut u64) {
@@ -344,6 +348,15 @@ mod tests {
         );
         let result = line.result(event().calls());
         assert_eq!((result.cut_off, result.harmed_ns), (0, None));
+    }
+
+    #[test]
+    fn a_call_that_was_under_way_when_the_event_began_was_caught_by_it() {
+        let line = Line::new(Instant::now(), &event());
+        call(&line, (0, Who::Customer), 97, GOOD, Outcome::Rejected(RejectReason::Unavailable));
+        assert_eq!(line.against(), Vec::<String>::new());
+        let result = line.result(event().calls());
+        assert_eq!((result.cut_off, result.harmed_ns), (1, Some((0, 0))));
     }
 
     #[test]
