@@ -157,7 +157,8 @@ fn files_needed(plan: &Plan) -> usize {
             MeasurementKind::Revocation(settings) => {
                 let cases = plan.cases.iter().filter(|case| case.measurement == measurement.name).count();
                 let probers = settings.at_a_time * settings.probes.len() * plan.replicas.get() as usize;
-                Some(cases * (probers + 1)) // and a bystander each
+                // And a bystander each; whom a revocation cuts off is seen after that.
+                Some(cases * (probers + 1).max(3 * settings.bystanders))
             }
             kind => {
                 let cases = plan.cases_of(measurement).count();

@@ -482,6 +482,11 @@ impl RevocationPlan {
     pub fn latest_revocation(&self, replicas: NonZeroU32) -> Duration {
         if self.probes_several(replicas) { self.phase * 2 } else { self.phase }
     }
+
+    /// How long it takes to see whom a revocation cuts off: callers that are not are watched to the end.
+    pub fn blast_lasts(&self) -> Duration {
+        if self.bystanders > 0 { self.watch } else { Duration::ZERO }
+    }
 }
 
 /// One cell: a variant under a measurement.

@@ -155,8 +155,14 @@ impl<'p> Start<'p> {
             .flat_map(|round| &round.groups)
             .filter_map(|group| Some(group.settings.objective?.search() * group.cases.len() as u32))
             .sum();
-        let revocation: Duration =
-            self.revocations.iter().map(|group| group.settings.phase + group.settings.watch).sum();
+        let revocation: Duration = self
+            .revocations
+            .iter()
+            .map(|group| {
+                let settings = &group.settings;
+                settings.phase + settings.watch + settings.blast_lasts()
+            })
+            .sum();
         let events: Duration = self.events.iter().map(|group| group.settings.length()).sum();
         preparation + load + searches + revocation + events
     }

@@ -48,6 +48,13 @@ pub(super) struct Place {
     pub(super) case: usize,
 }
 
+impl Place {
+    /// What the choices of one of the case's trials or callers are drawn by.
+    pub(super) fn of(self, number: usize) -> [u64; 4] {
+        [self.planned_start as usize, self.measurement, self.case, number].map(|number| number as u64)
+    }
+}
+
 /// What a case needs before it is measured.
 pub(super) struct Prepared {
     /// `None` when there is nothing to revoke.
@@ -110,10 +117,8 @@ pub(super) async fn prepare(
 /// all but tokens and short-lived certificates.
 pub(super) fn own_lifetime(variant: &Variant) -> Option<Duration> {
     match variant.method.reference()? {
-        MethodConfig::Jwt(config) => Some(config.lifetime),
-        MethodConfig::OAuth2(_) => variant.authorization_server.as_ref().map(|server| server.access_token_lifetime),
-        MethodConfig::Mtls(config) => config.is_short_lived().then(|| config.lifetime()),
-        MethodConfig::None | MethodConfig::ApiKey(_) | MethodConfig::Basic(_) => None,
+        MethodConfig::Mtls(config) if !config.is_short_lived() => None,
+        _ => variant.credential_lifetime(),
     }
 }
 
@@ -251,7 +256,7 @@ async fn watch_all(
     seed: u64,
 ) -> Watched {
     let one = async |number: usize| {
-        let here = [place.planned_start as usize, place.measurement, place.case, number].map(|n| n as u64);
+        let here = place.of(number);
         let moments = moments(target.endpoints().len() * settings.probes.len(), settings, seed, &here);
         (number, watch_one(number, target, prepared, &moments, settings).await)
     };
@@ -339,7 +344,7 @@ async fn watch_one(
     Ok(Trial { seen: places.into_iter().zip(seen).collect(), handshakes, primings, ends })
 }
 
-fn caller(endpoint: &Endpoint, credential: &Issued, probe: ProbeKind) -> Result<Caller, String> {
+pub(super) fn caller(endpoint: &Endpoint, credential: &Issued, probe: ProbeKind) -> Result<Caller, String> {
     let http = if probe == ProbeKind::H2 { HttpVersion::Http2 } else { endpoint.http };
     let endpoint = Endpoint { http, ..endpoint.clone() };
     Caller::new(endpoint, credential, probe.connection()).map_err(|error| error.to_string())

@@ -220,7 +220,8 @@ async fn revocations(
         });
         Ok::<_, TargetError>(all(running).await)
     };
-    let records = pace.during(settings.latest_revocation(plan.replicas) + settings.watch, work).await?;
+    let records =
+        pace.during(settings.latest_revocation(plan.replicas) + settings.watch + settings.blast_lasts(), work).await?;
     keep(records, servers, folder)
 }
 

@@ -17,10 +17,10 @@ use tokio::time::sleep_until;
 
 use self::line::{Line, Standing, Who};
 use super::random::{Purpose, derived_seed, duration_below, shuffled};
-use super::revocation::Place;
+use super::revocation::{Place, caller};
 use crate::load::{Caller, Endpoint};
 use crate::outcome::Outcome;
-use crate::plan::{Case, Event, Fault, OutagePlan, RolloverOf, RolloverPlan, Variant};
+use crate::plan::{Case, Event, Fault, OutagePlan, ProbeKind, RolloverOf, RolloverPlan, Variant};
 use crate::record::{Begun, Happening, Measured, Record, TimelineResult};
 use crate::target::{Dependency, Passage, Target};
 
@@ -84,8 +84,7 @@ async fn watch(
     let calls = event.calls();
     let issued = target.issue(calls.callers, None).await.map_err(|error| error.to_string())?;
     let draw = |number: usize, span: Duration, what: u64| {
-        let here = [place.planned_start as usize, place.measurement, place.case, number].map(|n| n as u64);
-        let here: Vec<u64> = here.into_iter().chain([what]).collect();
+        let here: Vec<u64> = place.of(number).into_iter().chain([what]).collect();
         duration_below(span, derived_seed(seed, Purpose::Phase, &here))
     };
     let endpoints = target.endpoints().iter().cycle();
@@ -112,7 +111,7 @@ async fn watch(
             },
         })
         .collect();
-    let around = Around { target, event, line: &line };
+    let around = Around { target, event, line: &line, to_change_over: Cell::new(parties.len()) };
     let calling = parties.iter().zip(opened).enumerate().map(|(number, (party, caller))| {
         let first = begun + draw(number, calls.interval, 0);
         // The thief, if there is one, in a rhythm of its own: it holds nobody up.
@@ -122,7 +121,7 @@ async fn watch(
         match event {
             Event::Rollover(settings) => roll_over(target, variant, settings, &parties, &line).await,
             Event::Outage(settings) => {
-                let order = shuffled(parties.len(), derived_seed(seed, Purpose::Order, &[place.case as u64]));
+                let order = shuffled(parties.len(), derived_seed(seed, Purpose::Order, &place.of(0)));
                 let robbed = order.into_iter().take(settings.revoked);
                 let span = settings.lasts.mul_f64(1.0 - 2.0 * MARGIN);
                 let robbed = robbed.map(|number| (&parties[number], draw(number, span, 2))).collect();
@@ -141,16 +140,11 @@ async fn watch(
 
 /// A caller that is connected, and whose credential is accepted.
 async fn open(endpoint: &Endpoint, credential: &Issued) -> Result<Caller, String> {
-    let mut caller = caller(endpoint, credential)?;
+    let mut caller = caller(endpoint, credential, ProbeKind::Reused)?;
     match caller.call().await.outcome {
         Outcome::Accepted => Ok(caller),
         other => Err(format!("a credential was not accepted before anything happened: {other:?}")),
     }
-}
-
-fn caller(endpoint: &Endpoint, credential: &Issued) -> Result<Caller, String> {
-    let kind = crate::plan::ConnectionKind::Reused;
-    Caller::new(endpoint.clone(), credential, kind).map_err(|error| error.to_string())
 }
 
 /// One caller: its first credential, and what becomes of it.
@@ -169,9 +163,18 @@ struct Around<'a> {
     target: &'a Target,
     event: &'a Event,
     line: &'a Line,
+    /// Callers that have not changed over yet.
+    to_change_over: Cell<usize>,
 }
 
 impl Around<'_> {
+    fn changed_over(&self) {
+        self.to_change_over.update(|left| left - 1);
+        if self.to_change_over.get() == 0 {
+            self.line.happened(Happening::AllChangedOver);
+        }
+    }
+
     /// When calls end.
     fn end(&self) -> Instant {
         self.line.begun + self.event.length()
@@ -180,7 +183,7 @@ impl Around<'_> {
 
 /// Calls in the caller's rhythm until the end of the line.
 async fn call_on(party: &Party, mut caller: Caller, first: Instant, number: usize, around: &Around<'_>) {
-    let Around { target, event, line } = *around;
+    let Around { target, event, line, .. } = *around;
     let (interval, end) = (event.calls().interval, around.end());
     // Whose credential is revoked in an outage is served no more, and goes on as the thief.
     let who = if matches!(event, Event::Outage(_)) { Who::Thief } else { Who::Customer };
@@ -192,14 +195,14 @@ async fn call_on(party: &Party, mut caller: Caller, first: Instant, number: usiz
         sleep_until(due.into()).await;
         line.called(Instant::now().saturating_duration_since(due));
         if !changed_over && party.changes_over.is_some_and(|moment| Instant::now() >= moment) {
-            match take_next(party, around).await.map(|next| next.map(|next| self::caller(endpoint, &next)).transpose())
-            {
-                Ok(Ok(Some(next))) => {
+            match take_next(party, endpoint, around).await {
+                Ok(Some(next)) => {
                     party.old.replace(Some(std::mem::replace(&mut caller, next)));
                     changed_over = true;
+                    around.changed_over();
                 }
-                Ok(Ok(None)) => {} // it is not there yet
-                Ok(Err(fault)) | Err(fault) => line.failed(fault),
+                Ok(None) => {} // it is not there yet
+                Err(fault) => line.failed(fault),
             }
         }
         let standing = if changed_over { &good } else { &party.standing };
@@ -215,6 +218,9 @@ async fn call_on(party: &Party, mut caller: Caller, first: Instant, number: usiz
 
 /// Goes on with the credential that its caller has laid aside, from when it has ended.
 async fn steal(party: &Party, first: Instant, number: usize, around: &Around<'_>) {
+    if party.changes_over.is_none() {
+        return; // nothing is ever laid aside
+    }
     let mut due = first;
     while due < around.end() {
         sleep_until(due.into()).await;
@@ -227,21 +233,22 @@ async fn steal(party: &Party, first: Instant, number: usize, around: &Around<'_>
     }
 }
 
-/// The credential that a caller changes over to, if there is one yet. Tokens and certificates are asked for by who uses them,
+/// A caller with the credential to change over to, if there is one yet. Tokens and certificates are asked for by who uses them,
 /// and not before the new key signs: one more of the old key would be nothing to change over to.
 ///
 /// # Errors
 /// Why it cannot be had.
-async fn take_next(party: &Party, around: &Around<'_>) -> Result<Option<Issued>, String> {
-    match around.event {
+async fn take_next(party: &Party, endpoint: &Endpoint, around: &Around<'_>) -> Result<Option<Caller>, String> {
+    let next = match around.event {
         Event::Rollover(RolloverPlan { of: RolloverOf::Key, .. }) => {
             if !around.line.has_happened(Happening::NewSigns) {
                 return Ok(None);
             }
-            around.target.renew(&party.credential).await.map(Some).map_err(|error| error.to_string())
+            Some(around.target.renew(&party.credential).await.map_err(|error| error.to_string())?)
         }
-        _ => Ok(party.next.borrow_mut().take()),
-    }
+        _ => party.next.borrow_mut().take(),
+    };
+    next.map(|next| caller(endpoint, &next, ProbeKind::Reused)).transpose()
 }
 
 async fn call(caller: &mut Caller, standing: &Cell<Standing>, who: (usize, Who), due: Instant, line: &Line) {
@@ -310,10 +317,6 @@ async fn roll_over(
         }
     }
     line.happened(Happening::OldEnds);
-    let last = parties.iter().filter_map(|party| party.changes_over).max();
-    if let Some(last) = last {
-        line.happens(last, Happening::AllChangedOver);
-    }
     Ok(())
 }
 

@@ -73,12 +73,10 @@ impl Plan {
                     continue;
                 }
                 MeasurementKind::Rollover(_) | MeasurementKind::Outage(_) => {
-                    let event = Event::of(&measurement.kind);
-                    let length = event.map(|event| event.length() + SETTING_UP * cases).unwrap_or_default();
-                    let callers = self.cases_of(measurement).filter_map(|case| self.variant(&case.variant));
-                    let issuing: Duration = callers.map(Variant::expected_issuing_of_one).sum();
-                    let count = Event::of(&measurement.kind).map_or(0, |event| event.calls().callers);
-                    expected.events += length + times(issuing, count);
+                    let Some(event) = Event::of(&measurement.kind) else { continue };
+                    let variants = self.cases_of(measurement).filter_map(|case| self.variant(&case.variant));
+                    let issuing: Duration = variants.map(Variant::expected_issuing_of_one).sum();
+                    expected.events += event.length() + SETTING_UP * cases + times(issuing, event.calls().callers);
                     continue;
                 }
                 MeasurementKind::Revocation(plan) => {
@@ -90,7 +88,7 @@ impl Plan {
                     let latest = plan.latest_revocation(self.replicas);
                     let first = latest + plan.watch;
                     let later = latest - plan.phase / 2 + window.min(plan.watch) / 2 + plan.probe_interval * 3;
-                    expected.revocation += SETTING_UP * cases + first + later * (batches - 1);
+                    expected.revocation += SETTING_UP * cases + first + later * (batches - 1) + plan.blast_lasts();
                     continue;
                 }
             };

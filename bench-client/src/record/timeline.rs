@@ -29,7 +29,6 @@ pub struct TimelineResult {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lived_on_ns: Option<u64>,
     /// Credentials that had ended and whose last call was accepted: they lived on for longer than that.
-    #[serde(default)]
     pub still_accepted: usize,
     /// Callers of good standing of which at least one call was not served.
     pub cut_off: usize,

@@ -34,6 +34,8 @@ pub(crate) enum Notice {
         period: Duration,
         /// What has that period.
         what: &'static str,
+        /// Whether it begins for each credential at each replica when it is first presented there, and not for all by a clock.
+        own: bool,
     },
     /// The same, by whichever of two looks first; their periods run independently of each other.
     FirstOf {
@@ -97,8 +99,8 @@ pub(crate) fn notice(variant: &Variant) -> Notice {
     let cache = |cache: &Option<CacheConfig>| {
         cache.map_or(Notice::Immediate, |cache| match cache.follow {
             Some(follow @ Follow::Push(_)) => Notice::Pushed { silence: follow.bound() },
-            Some(Follow::Poll(_)) => Notice::Within { period: cache.bound(), what: "cache poll" },
-            None => Notice::Within { period: cache.ttl, what: "cache lifetime" },
+            Some(Follow::Poll(_)) => Notice::Within { period: cache.bound(), what: "cache poll", own: false },
+            None => Notice::Within { period: cache.ttl, what: "cache lifetime", own: true },
         })
     };
     match method {
@@ -107,7 +109,7 @@ pub(crate) fn notice(variant: &Variant) -> Notice {
         MethodConfig::Basic(config) => cache(&config.cache),
         MethodConfig::Jwt(config) => match &config.denylist {
             Some(list) => match list.follow {
-                Follow::Poll(period) => Notice::Within { period, what: "deny-list poll" },
+                Follow::Poll(period) => Notice::Within { period, what: "deny-list poll", own: false },
                 Follow::Push(_) => Notice::Pushed { silence: list.follow.bound() },
             },
             None => Notice::AtExpiry { what: "token", leeway: config.rules.leeway },
@@ -115,7 +117,7 @@ pub(crate) fn notice(variant: &Variant) -> Notice {
         MethodConfig::OAuth2(config) => match &config.validation {
             TokenValidation::Opaque { cache: kept } => cache(kept),
             TokenValidation::Jwt { .. } if variant.revoke_by == RevokeBy::Key => {
-                Notice::Within { period: config.jwks.refresh, what: "fetch of the keys" }
+                Notice::Within { period: config.jwks.refresh, what: "fetch of the keys", own: false }
             }
             TokenValidation::Jwt { .. } => Notice::AtExpiry { what: "token", leeway: config.rules.leeway },
         },
@@ -135,7 +137,7 @@ fn certificate_notice(config: &MtlsConfig) -> Notice {
     match (config.recheck, config.crl_reload.and(validity)) {
         (false, _) => Notice::NextHandshake { period, what },
         (true, Some(_)) => Notice::FirstOf { period, what },
-        (true, None) => Notice::Within { period, what },
+        (true, None) => Notice::Within { period, what, own: validity.is_some() },
     }
 }
 
@@ -386,7 +388,7 @@ mod tests {
     fn a_certificate_is_noticed_by_what_looks_at_it() {
         let ocsp = || OcspConfig::new(2 * SECOND);
         let (asked, counted, words) = described(MtlsConfig::by_ocsp(ocsp()));
-        assert_eq!(asked, Notice::Within { period: 2 * SECOND, what: "OCSP answer" });
+        assert_eq!(asked, Notice::Within { period: 2 * SECOND, what: "OCSP answer", own: true });
         assert_eq!(counted, Lookups::CacheOrOne);
         assert_eq!(words, "client certificate, OCSP answers kept for 2 s");
 

@@ -14,7 +14,7 @@ use crate::stats::{BreakEven, Grouping, median};
 pub(crate) fn sentences(summary: &Summary) -> Vec<String> {
     let mut sentences = super::sweep::sentences(summary);
     sentences.extend(amortised(summary).into_iter().chain(set_up(summary)).chain(events::sentences(summary)));
-    sentences.extend([validation(summary), throughput(summary), revocation(summary)]);
+    sentences.extend([validation(summary), throughput(summary), revocation(summary)].into_iter().flatten());
     sentences
 }
 
@@ -70,28 +70,26 @@ fn set_up(summary: &Summary) -> Option<String> {
     ))
 }
 
-fn validation(summary: &Summary) -> String {
+fn validation(summary: &Summary) -> Option<String> {
     let ranking =
         Ranking::new(summary, 0.0, |variant| Some((*variant.latency.known()?.validation_ns.p50.known()?, None)));
-    let (Some(cheap), Some(dear)) = (ranking.first(), ranking.last()) else {
-        return "No validation time was measured.".to_owned();
-    };
+    let (cheap, dear) = (ranking.first()?, ranking.last()?);
     if ranking.entries.len() == 1 {
-        return format!(
+        return Some(format!(
             "Validating one request takes {} at the median with {}.",
             duration(cheap.value),
             cheap.names[0]
-        );
+        ));
     }
     let ratio = times_as_much(&cheap, &dear);
-    format!(
+    Some(format!(
         "Validating one request is cheapest with {} ({} at the median) and dearest with {} ({}{ratio}).{}",
         cheap.named(),
         duration(cheap.value),
         dear.named(),
         duration(dear.value),
         handshake_aside(summary, &cheap.names),
-    )
+    ))
 }
 
 /// `, 3 times as much`, where there is one at either end.
@@ -103,15 +101,12 @@ pub(crate) fn times_as_much(low: &Group<'_>, high: &Group<'_>) -> String {
     }
 }
 
-fn throughput(summary: &Summary) -> String {
+fn throughput(summary: &Summary) -> Option<String> {
     let ranking = Ranking::new(summary, 1.0, |variant| {
         let found = variant.throughput.known()?;
         Some((found.per_s, found.ratio_to_baseline.known().copied()))
     });
-    let (Some(high), Some(low)) = (ranking.last(), ranking.first()) else {
-        return "No throughput was measured.".to_owned();
-    };
-    let best = ranking.entries.last().expect("there is a group").variant;
+    let (high, low, best) = (ranking.last()?, ranking.first()?, ranking.entries.last()?.variant);
     let ratio = best.throughput.known().and_then(|throughput| throughput.ratio_to_baseline.known());
     let of_baseline = match ratio {
         Some(ratio) => {
@@ -124,12 +119,12 @@ fn throughput(summary: &Summary) -> String {
     } else {
         String::new()
     };
-    format!(
+    Some(format!(
         "The highest throughput is {} requests per second with {}{of_baseline}{lowest}.{}",
         fixed(high.value, 0),
         high.named(),
         handshake_aside(summary, &high.names),
-    )
+    ))
 }
 
 /// What has to be said when mTLS is named as cheap.
@@ -202,25 +197,23 @@ fn aged(summary: &Summary) -> Option<String> {
     })
 }
 
-fn revocation(summary: &Summary) -> String {
+fn revocation(summary: &Summary) -> Option<String> {
     let mut measured: Vec<_> =
         summary.compared().filter_map(|variant| Some((variant, variant.revocation.known()?))).collect();
     measured.sort_by(|a, b| longest(a.1).total_cmp(&longest(b.1)));
-    let (Some((_, short)), Some((_, long))) = (measured.first(), measured.last()) else {
-        return "No credential was revoked.".to_owned();
-    };
+    let ((_, short), (_, long)) = (measured.first()?, measured.last()?);
     let (soonest, latest) = (alike(&measured, short), alike(&measured, long));
     let open = match long.still_accepted {
         0 => String::new(),
         open => format!(", {open} of {} still accepted when the watch ended", long.revoked),
     };
-    format!(
+    Some(format!(
         "A revoked credential is refused soonest with {} (longest window {}); it lives on longest with {} ({}{open}).",
         named(&soonest),
         bracket(&widest(&soonest).max),
         named(&latest),
         bracket(&long.max),
-    )
+    ))
 }
 
 /// A variant and its windows.

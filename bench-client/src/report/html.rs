@@ -31,12 +31,12 @@ struct Page<'a> {
     words: [(&'static str, &'static str); headline::WORDS.len()],
     guide: Vec<GuideRow<'a>>,
     guide_methods: [(&'static str, &'static str); 5],
-    comparison: Sortable,
+    comparison: Option<Sortable>,
     extras: Vec<Extra>,
-    latency: Sortable,
-    operations: Sortable,
-    resources: Sortable,
-    revocation: Sortable,
+    latency: Option<Sortable>,
+    operations: Option<Sortable>,
+    resources: Option<Sortable>,
+    revocation: Option<Sortable>,
     figures: Vec<Figure>,
     checks: Vec<CheckRow<'a>>,
     checks_failed: usize,
@@ -142,12 +142,12 @@ pub(crate) fn render(run: &LoadedRun, report: &Report) -> Result<String, ReportE
         words: headline::WORDS,
         guide: guide(report),
         guide_methods: super::claims::METHODS,
-        comparison: sortable(&view::comparison(summary)),
+        comparison: view::comparison(summary).as_ref().map(sortable),
         extras: view::extras(summary).into_iter().map(extra).collect(),
-        latency: sortable(&view::latency(summary)),
-        operations: sortable(&view::operations(summary)),
-        resources: sortable(&view::resources(summary)),
-        revocation: sortable(&view::revocation(summary)),
+        latency: view::latency(summary).as_ref().map(sortable),
+        operations: view::operations(summary).as_ref().map(sortable),
+        resources: view::resources(summary).as_ref().map(sortable),
+        revocation: view::revocation(summary).as_ref().map(sortable),
         figures,
         checks: checks(report),
         checks_failed: failed,
@@ -227,8 +227,12 @@ fn sortable(table: &Table) -> Sortable {
     Sortable { name: table.name, columns: table.columns.clone(), rows, notes }
 }
 
+/// No row where the run says nothing about it.
 fn guide(report: &Report) -> Vec<GuideRow<'_>> {
     let mut rows: Vec<GuideRow<'_>> = Vec::new();
+    if !view::has_guide(&report.claims) {
+        return rows;
+    }
     for claim in &report.claims {
         if rows.last().is_none_or(|row| row.aspect != claim.aspect) {
             rows.push(GuideRow { aspect: &claim.aspect, cells: Vec::new() });

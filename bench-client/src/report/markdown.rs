@@ -24,9 +24,7 @@ pub(crate) fn render(run: &LoadedRun, report: &Report) -> String {
     out.push('\n');
 
     let captions = headline::captions(summary);
-    section(&mut out, "## Comparison");
-    section(&mut out, &escape(&captions.comparison));
-    table(&mut out, &view::comparison(summary));
+    part(&mut out, "Comparison", &captions.comparison, view::comparison(summary));
     for note in headline::comparison_notes(summary) {
         section(&mut out, &escape(&note));
     }
@@ -35,29 +33,18 @@ pub(crate) fn render(run: &LoadedRun, report: &Report) -> String {
         section(&mut out, &escape(&sentence));
     }
     for extra in view::extras(summary) {
-        section(&mut out, &format!("## {}", extra.title));
-        section(&mut out, &escape(&extra.caption));
-        table(&mut out, &extra.table);
+        part(&mut out, extra.title, &extra.caption, Some(extra.table));
     }
     for plot in plot::all(report) {
         section(&mut out, &format!("### {}", plot.title()));
         section(&mut out, &format!("![{}](plots/{}.svg)", plot.title(), plot.name()));
         section(&mut out, &escape(&plot.caption()));
     }
-    section(&mut out, "## The guide's table, measured");
-    table(&mut out, &view::guide(&report.claims));
-    section(&mut out, "## Latency");
-    section(&mut out, &escape(captions.latency));
-    table(&mut out, &view::latency(summary));
-    section(&mut out, "## Operations and bytes per request");
-    section(&mut out, &escape(captions.operations));
-    table(&mut out, &view::operations(summary));
-    section(&mut out, "## Resources per request");
-    section(&mut out, &escape(captions.resources));
-    table(&mut out, &view::resources(summary));
-    section(&mut out, "## Revocation");
-    section(&mut out, &escape(captions.revocation));
-    table(&mut out, &view::revocation(summary));
+    part(&mut out, "The guide's table, measured", "", view::guide(&report.claims));
+    part(&mut out, "Latency", captions.latency, view::latency(summary));
+    part(&mut out, "Operations and bytes per request", captions.operations, view::operations(summary));
+    part(&mut out, "Resources per request", captions.resources, view::resources(summary));
+    part(&mut out, "Revocation", captions.revocation, view::revocation(summary));
     section(&mut out, "## Checks");
     table(&mut out, &view::checks(&report.checks));
 
@@ -92,6 +79,16 @@ pub(crate) fn render(run: &LoadedRun, report: &Report) -> String {
 
 fn section(out: &mut String, text: &str) {
     writeln!(out, "{text}\n").expect(INTO_STRING);
+}
+
+/// A table with its heading, where the run has it.
+fn part(out: &mut String, title: &str, caption: &str, content: Option<Table>) {
+    let Some(content) = content else { return };
+    section(out, &format!("## {title}"));
+    if !caption.is_empty() {
+        section(out, &escape(caption));
+    }
+    table(out, &content);
 }
 
 fn table(out: &mut String, table: &Table) {

@@ -45,6 +45,9 @@ pub const SUMMARY_VERSION: u32 = 1;
 /// Why what only the reference server counts is blank for another.
 pub(crate) const NOT_TOLD: &str = "not told by a foreign server";
 
+/// Why a figure is missing that the scenario does not ask for.
+pub(crate) const NOT_MEASURED: &str = "not measured by this scenario";
+
 /// The run in figures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
@@ -334,7 +337,7 @@ fn speaker<'a, S>(
     // Stable: among equals the scenario's order decides.
     candidates.sort_by_key(|(name, _)| std::cmp::Reverse(cases_of(name).count()));
     match candidates.first() {
-        None => Cell::blank("not measured by this scenario"),
+        None => Cell::blank(NOT_MEASURED),
         Some(&(name, settings)) => trials.state(variant, name).map(|()| (name, settings)),
     }
 }

@@ -25,8 +25,21 @@ const COLUMNS: [(&str, &str); 8] = [
     ("revocation_max", "longest revo-\ncation window"),
 ];
 
-/// The tables of new connections and setups: their columns that fit.
-const CONNECTIONS: [(&str, &[(&str, &str)]); 3] = [
+/// The columns of an outage and of a rollover that fit.
+const EVENT: [(&str, &str); 9] = [
+    ("event", "event"),
+    ("served", "served, %\nmeanwhile"),
+    ("unavailable", "503"),
+    ("wrongly_refused", "wrongly\nrefused"),
+    ("failed", "failed"),
+    ("held_up", "held\nup"),
+    ("cut_off", "cut off,\ncallers"),
+    ("wrongly_accepted", "let\nin"),
+    ("lived_on", "at the long-\nest, ms"),
+];
+
+/// The tables that only some runs have: their columns that fit.
+const EXTRAS: [(&str, &[(&str, &str)]); 5] = [
     (
         "handshakes",
         &[
@@ -61,6 +74,8 @@ const CONNECTIONS: [(&str, &[(&str, &str)]); 3] = [
             ("moving_parts", "moving\nparts"),
         ],
     ),
+    ("outages", &EVENT),
+    ("rollovers", &EVENT),
 ];
 
 /// One rule below the head and none elsewhere: copies well, and reads well without colour.
@@ -91,13 +106,15 @@ pub(crate) fn terminal(report: &Report) -> String {
         summary.seed
     );
     writeln!(out, "{}\n", wrap(&format!("{title}; {}", summary.machine.keep_awake.words()))).expect(INTO_STRING);
-    writeln!(out, "{}\n", comparison(report, &mut notes)).expect(INTO_STRING);
-    for (mark, reason) in notes.list() {
-        writeln!(out, "  {mark}  {reason}").expect(INTO_STRING);
+    if let Some(comparison) = comparison(report, &mut notes) {
+        writeln!(out, "{comparison}\n").expect(INTO_STRING);
+        for (mark, reason) in notes.list() {
+            writeln!(out, "  {mark}  {reason}").expect(INTO_STRING);
+        }
+        out.push('\n');
     }
-    out.push('\n');
     cost(report, &mut out);
-    connections(report, &mut out);
+    extras(report, &mut out);
     for note in headline::comparison_notes(summary) {
         writeln!(out, "{}", wrap(&note)).expect(INTO_STRING);
     }
@@ -131,12 +148,11 @@ fn cost(report: &Report, out: &mut String) {
     out.push('\n');
 }
 
-/// New connections, their break-evens and setups, where the run has any.
-fn connections(report: &Report, out: &mut String) {
-    for (name, columns) in CONNECTIONS {
-        let Some(extra) = view::extras(&report.summary).into_iter().find(|extra| extra.table.name == name) else {
-            continue;
-        };
+/// New connections, their break-evens, setups and events, where the run has any.
+fn extras(report: &Report, out: &mut String) {
+    let found = view::extras(&report.summary);
+    for (name, columns) in EXTRAS {
+        let Some(extra) = found.iter().find(|extra| extra.table.name == name) else { continue };
         let mut notes = Footnotes::default();
         let text = drawn(&extra.table, columns, &mut notes, 1, &["total"], &[]);
         writeln!(out, "{}:\n\n{text}\n", extra.title).expect(INTO_STRING);
@@ -148,8 +164,8 @@ fn connections(report: &Report, out: &mut String) {
 }
 
 /// The first step that fits; the last one if none does.
-fn comparison(report: &Report, notes: &mut Footnotes) -> String {
-    let data = view::comparison(&report.summary);
+fn comparison(report: &Report, notes: &mut Footnotes) -> Option<String> {
+    let data = view::comparison(&report.summary)?;
     let mut text = String::new();
     for (space, uncertain, omitted) in STEPS {
         *notes = Footnotes::default();
@@ -158,7 +174,7 @@ fn comparison(report: &Report, notes: &mut Footnotes) -> String {
             break;
         }
     }
-    text
+    Some(text)
 }
 
 fn drawn(

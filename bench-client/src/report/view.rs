@@ -10,9 +10,9 @@ pub(crate) use self::handshake::sessions;
 use super::Report;
 use super::cell::{Cell, Estimate};
 use super::checks::{Check, CheckVerdict};
-use super::claims::{Claim, METHODS};
+use super::claims::{Claim, ClaimVerdict, METHODS};
 use super::format;
-use super::summary::{Bracket, LatencySummary, Resources, Side, Summary, TcpPerRequest, VariantSummary};
+use super::summary::{Bracket, LatencySummary, NOT_MEASURED, Resources, Side, Summary, TcpPerRequest, VariantSummary};
 use super::sweep::{self, Extra};
 
 /// A table.
@@ -156,8 +156,14 @@ fn build(name: &'static str, summary: &Summary, columns: Vec<(Column, Cells)>) -
     Table { name, columns: columns.into_iter().map(|(column, _)| column).collect(), rows }
 }
 
+/// The table, unless the scenario asks for none of its figures. One whose figures are missing for other reasons says why.
+fn measured(table: Table) -> Option<Table> {
+    let asked_for = |entry: &Entry| entry.blank.as_deref() != Some(NOT_MEASURED);
+    table.rows.iter().flat_map(|row| &row.cells).any(asked_for).then_some(table)
+}
+
 /// Costs side by side: the table that most readers came for.
-pub(crate) fn comparison(summary: &Summary) -> Table {
+pub(crate) fn comparison(summary: &Summary) -> Option<Table> {
     let columns: Vec<(Column, Cells)> = vec![
         (column("validation_p50", "Validation p50", "µs"), |v| of_latency(v, |l| l.validation_ns.p50.clone())),
         (column("added_p50", "Added p50", "µs"), |v| of_latency(v, |l| l.latency_added_ns.p50.clone())),
@@ -177,11 +183,11 @@ pub(crate) fn comparison(summary: &Summary) -> Table {
         }),
         (column("revocation_max", "Longest revocation window", ""), |v| bracket(&v.revocation.map(|r| r.max))),
     ];
-    build("comparison", summary, columns)
+    measured(build("comparison", summary, columns))
 }
 
 /// Latency as the caller sees it, with the rates that it was measured at.
-pub(crate) fn latency(summary: &Summary) -> Table {
+pub(crate) fn latency(summary: &Summary) -> Option<Table> {
     let columns: Vec<(Column, Cells)> = vec![
         (Column { numeric: false, ..column("measurement", "Measurement", "") }, |v| match &v.latency {
             Cell::Known(latency) => Entry::text(latency.measurement.clone()),
@@ -211,7 +217,7 @@ pub(crate) fn latency(summary: &Summary) -> Table {
             entry
         }),
     ];
-    build("latency", summary, columns)
+    measured(build("latency", summary, columns))
 }
 
 fn count(cell: &Cell<u64>) -> Entry {
@@ -222,7 +228,7 @@ fn count(cell: &Cell<u64>) -> Entry {
 }
 
 /// What a request costs the store, the processor's cryptography and the wire.
-pub(crate) fn operations(summary: &Summary) -> Table {
+pub(crate) fn operations(summary: &Summary) -> Option<Table> {
     fn operation(v: &VariantSummary, of: fn(&super::summary::Operations) -> f64) -> Entry {
         figure(&v.latency.and_then(|l| l.operations_per_request.map(of)), 1.0)
     }
@@ -243,11 +249,11 @@ pub(crate) fn operations(summary: &Summary) -> Table {
         (column("bytes_sent", "Sent", "bytes/request"), |v| wire(v, |w| w.sent)),
         (column("bytes_received", "Received", "bytes/request"), |v| wire(v, |w| w.received)),
     ];
-    build("operations", summary, columns)
+    measured(build("operations", summary, columns))
 }
 
 /// What a request takes of processors, memory and wire on both sides.
-pub(crate) fn resources(summary: &Summary) -> Table {
+pub(crate) fn resources(summary: &Summary) -> Option<Table> {
     fn server(v: &VariantSummary, scale: f64, of: fn(&Side) -> &Cell<Estimate>) -> Entry {
         estimate(&v.resources().and_then(|(_, resources)| of(&resources.server).clone()), scale)
     }
@@ -291,11 +297,11 @@ pub(crate) fn resources(summary: &Summary) -> Table {
         (column("peak_rss", "Server peak memory", "MiB"), |v| peak(v, |r| &r.server)),
         (column("client_peak_rss", "Client peak memory", "MiB"), |v| peak(v, |r| &r.client)),
     ];
-    build("resources", summary, columns)
+    measured(build("resources", summary, columns))
 }
 
 /// How long revoked credentials lived on.
-pub(crate) fn revocation(summary: &Summary) -> Table {
+pub(crate) fn revocation(summary: &Summary) -> Option<Table> {
     let columns: Vec<(Column, Cells)> = vec![
         (text("promise", "Bounded by"), |v| match &v.revocation {
             Cell::Known(found) => Entry::text(found.promise.clone()),
@@ -316,11 +322,16 @@ pub(crate) fn revocation(summary: &Summary) -> Table {
             count(&v.revocation.map(|r| r.still_accepted as u64))
         }),
     ];
-    build("revocation", summary, columns)
+    measured(build("revocation", summary, columns))
+}
+
+/// Whether a run says anything about the guide's table.
+pub(crate) fn has_guide(claims: &[Claim]) -> bool {
+    claims.iter().any(|claim| claim.verdict != ClaimVerdict::NotMeasured)
 }
 
 /// The guide's table, one row per cell.
-pub(crate) fn guide(claims: &[Claim]) -> Table {
+pub(crate) fn guide(claims: &[Claim]) -> Option<Table> {
     let text = |key, title| Column { numeric: false, ..column(key, title, "") };
     let rows = claims
         .iter()
@@ -336,7 +347,7 @@ pub(crate) fn guide(claims: &[Claim]) -> Table {
             ],
         })
         .collect();
-    Table {
+    let table = Table {
         name: "guide",
         columns: vec![
             text("aspect", "Aspect"),
@@ -345,7 +356,8 @@ pub(crate) fn guide(claims: &[Claim]) -> Table {
             text("measured", "This run measured"),
         ],
         rows,
-    }
+    };
+    has_guide(claims).then_some(table)
 }
 
 /// The checks, one row each.
@@ -392,15 +404,15 @@ pub(crate) fn extras(summary: &Summary) -> Vec<Extra> {
 /// All tables that the run has rows for.
 pub(crate) fn all(report: &Report) -> Vec<Table> {
     let summary = &report.summary;
-    let mut tables = vec![
+    let optional = [
         guide(&report.claims),
         comparison(summary),
         latency(summary),
         operations(summary),
         resources(summary),
         revocation(summary),
-        checks(&report.checks),
     ];
+    let mut tables: Vec<Table> = optional.into_iter().flatten().chain([checks(&report.checks)]).collect();
     tables.extend(extras(summary).into_iter().map(|extra| extra.table));
     tables
 }

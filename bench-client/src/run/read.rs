@@ -104,13 +104,5 @@ fn missing(plan: &Plan, records: &[Record]) -> usize {
 
 /// Records that a whole run has of each case.
 fn trials(plan: &Plan, kind: &MeasurementKind) -> usize {
-    match kind {
-        MeasurementKind::Latency(_) | MeasurementKind::Throughput(_) | MeasurementKind::Handshake(_) => {
-            plan.rounds as usize
-        }
-        MeasurementKind::Revocation(_)
-        | MeasurementKind::Setup(_)
-        | MeasurementKind::Rollover(_)
-        | MeasurementKind::Outage(_) => plan.starts as usize,
-    }
+    if kind.is_load() { plan.rounds as usize } else { plan.starts as usize }
 }

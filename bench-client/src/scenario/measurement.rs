@@ -77,7 +77,7 @@ const CONNECTIONS: &[(&str, ConnectionKind)] =
     &[("reused", ConnectionKind::Reused), ("fresh", ConnectionKind::Fresh), ("resumed", ConnectionKind::Resumed)];
 
 /// Keys of one kind or another, which cannot be judged while the kind is not known.
-const KEYS_OF_KINDS: [&str; 26] = [
+const KEYS_OF_KINDS: [&str; 28] = [
     "load",
     "objective",
     "connections",
@@ -88,6 +88,7 @@ const KEYS_OF_KINDS: [&str; 26] = [
     "measure",
     "slice",
     "trials",
+    "at_a_time",
     "probe_interval",
     "phase",
     "watch",
@@ -98,6 +99,7 @@ const KEYS_OF_KINDS: [&str; 26] = [
     "after",
     "bin",
     "of",
+    "lead",
     "adoption",
     "overlap",
     "fault",

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use bench_server::contract::{Algorithm, CertificateKey, MethodConfig};
 
-use crate::plan::{CallsPlan, MeasurementKind, Plan, RevocationPlan, Variant};
+use crate::plan::{CallsPlan, MeasurementKind, Plan, RevocationPlan, RevokeBy, Variant};
 
 /// The fewest that an interval can be taken over. Starts would be better, but revocations take most of a quick run, and
 /// each start repeats them.
@@ -66,7 +66,6 @@ pub(super) fn shorten(plan: &mut Plan) {
                 MeasurementKind::Setup(setup) => setup.trials = setup.trials.min(TRIALS),
                 MeasurementKind::Rollover(rollover) => {
                     shorten_calls(&mut rollover.calls);
-                    rollover.lead /= SHARE;
                     rollover.adoption /= SHARE;
                     rollover.overlap /= SHARE;
                 }
@@ -107,7 +106,11 @@ fn pool_limit(variant: &Variant) -> usize {
 fn shorten_revocation(plan: &mut RevocationPlan, replicas: NonZeroU32, variants: &[&Variant]) {
     let interval = variants.iter().filter_map(|variant| variant.revocation_interval()).max().unwrap_or_default();
     plan.trials = plan.trials.min(TRIALS);
-    plan.at_a_time = plan.trials;
+    // A withdrawn key ends every token.
+    let by_key = variants.iter().any(|variant| variant.revoke_by == RevokeBy::Key);
+    plan.at_a_time = if by_key { 1 } else { plan.trials };
+    // Whom it cuts off takes a whole watch more.
+    plan.bystanders = 0;
     if variants.iter().any(|variant| variant.method.external().is_some()) {
         return;
     }

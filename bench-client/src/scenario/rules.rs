@@ -19,7 +19,7 @@ use super::value::show;
 use super::variant::WrittenVariant;
 use crate::plan::{
     BASELINE, ConnectionKind, CredentialSource, ExternalMethod, LatencyPlan, LoadRate, Measurement, MeasurementKind,
-    PRIVATE_STORE, ProbeKind, RENEWED_BEFORE_END, RevocationPlan, RevokeBy, SessionKind, Variant,
+    PRIVATE_STORE, ProbeKind, RENEWED_BEFORE_END, RevocationPlan, RevokeBy, RolloverOf, SessionKind, Variant,
 };
 
 /// Checks the scenario as a whole.
@@ -229,7 +229,7 @@ fn check_measurement(scenario: &Scenario, written: &WrittenMeasurement, problems
                     ),
                 );
             }
-            check_event(&measurement.kind, written, &variants, problems);
+            check_event(scenario, &measurement.kind, written, &variants, problems);
             return;
         }
     };
@@ -316,6 +316,19 @@ fn check_revocation(
                 ),
             );
         }
+        let needed = plan.blast_lasts() + ISSUING;
+        let short = |lifetime: &Duration| plan.bystanders > 0 && !variant.renews() && *lifetime < needed;
+        if let Some(lifetime) = variant.credential_lifetime().filter(short) {
+            problems.error(
+                written.places.of("bystanders"),
+                format!(
+                    "{place}: credentials of variant \"{name}\" live for {}, and it takes {} to see whom a revocation cuts \
+                     off; lengthen its lifetime, shorten watch, or write bystanders = 0",
+                    show(lifetime),
+                    show(needed)
+                ),
+            );
+        }
         if variant.renews() && plan.bystanders > 0 {
             problems.error(
                 written.places.of("bystanders"),
@@ -386,6 +399,16 @@ fn check_external(
             ),
         );
     }
+    if plan.bystanders > 0 {
+        problems.error(
+            written.places.of("bystanders"),
+            format!(
+                "{place}: bystanders is {}, but a run cannot issue credentials of variant \"{name}\" by principal; remove it, \
+                 {leave_out}",
+                plan.bystanders
+            ),
+        );
+    }
     if plan.lifetime.is_some() {
         problems.error(
             written.places.of("lifetime"),
@@ -397,10 +420,42 @@ fn check_external(
 }
 
 /// What a rollover or an outage asks of the variants that it is about.
-fn check_event(kind: &MeasurementKind, written: &WrittenMeasurement, variants: &[&Variant], problems: &Problems) {
+fn check_event(
+    scenario: &Scenario,
+    kind: &MeasurementKind,
+    written: &WrittenMeasurement,
+    variants: &[&Variant],
+    problems: &Problems,
+) {
     let place = place(written);
+    // What ends with one caller's credential must be that credential alone.
+    let ends_more: &[RevokeBy] = match kind {
+        MeasurementKind::Outage(plan) if plan.revoked > 0 => &[RevokeBy::Key],
+        MeasurementKind::Rollover(plan) if plan.of == RolloverOf::Credential => &[RevokeBy::Key, RevokeBy::Subject],
+        _ => &[],
+    };
+    for variant in variants.iter().filter(|variant| ends_more.contains(&variant.revoke_by)) {
+        let name = &variant.name;
+        problems.error(
+            written.places.of("kind"),
+            format!(
+                "{place}: what variant \"{name}\" revokes by ends more than one caller's old credential; leave its revoke_by \
+                 out, or the variant: variants = {{ except = [\"{name}\"] }}"
+            ),
+        );
+    }
     match kind {
         MeasurementKind::Outage(_) => {
+            for variant in variants.iter().filter(|variant| is_also_timed(scenario, variant)) {
+                problems.warn(
+                    written.places.of("kind"),
+                    format!(
+                        "{place}: what variant \"{}\" asks is reached through a forwarder in all its measurements, which adds to \
+                         its times and CPU; write the outage into a scenario of its own",
+                        variant.name
+                    ),
+                );
+            }
             let cut = |variant: &&&Variant| {
                 let store = variant.method.reference().and_then(MethodConfig::store);
                 store.and_then(StoreConfig::remote).is_some_and(|remote| remote.url.to_string() != PRIVATE_STORE)
@@ -433,6 +488,21 @@ fn check_event(kind: &MeasurementKind, written: &WrittenMeasurement, variants: &
         }
         _ => {}
     }
+}
+
+/// Whether the times of a variant that asks somebody are measured.
+fn is_also_timed(scenario: &Scenario, variant: &Variant) -> bool {
+    let asks = match variant.method.reference() {
+        Some(MethodConfig::OAuth2(_)) => true,
+        Some(MethodConfig::Mtls(mtls)) => mtls.ocsp.is_some(),
+        method => method.and_then(MethodConfig::store).and_then(StoreConfig::remote).is_some(),
+    };
+    let timed = |written: &WrittenMeasurement| {
+        let kind = written.measurement.as_ref().map(|measurement| &measurement.kind);
+        let timed = kind.is_some_and(|kind| kind.is_load() || matches!(kind, MeasurementKind::Revocation(_)));
+        timed && scenario.selected(written).any(|(_, selected)| selected == variant)
+    };
+    asks && scenario.measurements.iter().any(timed)
 }
 
 /// Options that a variant may have, but that will not do what they are for.
@@ -485,6 +555,9 @@ fn check_variant(written: &WrittenVariant, problems: &Problems) {
         _ => {}
     }
 }
+
+/// What issuing bystanders' credentials and opening their connections may take.
+const ISSUING: Duration = Duration::from_secs(5);
 
 /// Whoever waits longer than this for credentials should know why.
 const LONG_ISSUING: Duration = Duration::from_secs(30);

@@ -88,7 +88,7 @@ pub(super) fn read_follow(section: &mut Section<'_>, store: Option<&StoreConfig>
     }
     let follow = push.or(poll)?;
     if let Some(Err(problem)) = store.map(|store| follow.check(store)) {
-        section.error(key, problem);
+        section.error(key, format!("{key}: {problem}"));
     }
     Some(follow)
 }

@@ -741,7 +741,7 @@ fn moving_parts_follow_from_the_configuration() {
     let plaintext = Plan { transport: Transport::Plaintext, ..plan.clone() };
     assert!(plaintext.moving_parts(plan.variant("none").expect("shipped")).is_empty());
 }
-/// The plan of [`SMALL`] with that `load` in its first measurement, or the messages.
+
 /// An outage and a rollover, with more lines.
 fn events(outage: &str, rollover: &str) -> String {
     format!(
@@ -816,7 +816,7 @@ fn a_key_ends_every_token_so_one_is_revoked_at_a_time() {
     let with = |variant: &str, measurement: &str| {
         format!(
             "\n[[variant]]\nname = \"keyed\"\nmethod = \"oauth2\"\n{variant}\nrevoke_by = \"key\"\n[[measurement]]\nkind = \
-             \"revocation\"\ntrials = 3\nprobe_interval = \"20ms\"\nphase = \"10m\"\nwatch = \"20m\"\n{measurement}"
+             \"revocation\"\ntrials = 3\nprobe_interval = \"20ms\"\nphase = \"10m\"\nwatch = \"10m\"\n{measurement}"
         )
     };
     let jwt = "token = \"jwt\"\nalgorithm = \"ES256\"";
@@ -824,10 +824,43 @@ fn a_key_ends_every_token_so_one_is_revoked_at_a_time() {
     let planned = plan(&format!("{SMALL}{}", with(jwt, "at_a_time = 1\nbystanders = 2")));
     assert_eq!(variant(&planned).revoke_by, RevokeBy::Key);
     assert_eq!(variant(&planned).longest_window(None), Duration::from_secs(300), "until the keys are fetched");
+    let text = format!("{SMALL}{}", with(jwt, "at_a_time = 1\nbystanders = 2"));
+    let quick = try_resolve(&text, &Overrides { quick: true, ..Overrides::default() }).expect("fits").plan;
+    let quick = revocation(&quick, "revocation");
+    assert_eq!((quick.at_a_time, quick.bystanders), (1, 0));
     one_problem(&with(jwt, ""), &["at_a_time is 3", "write at_a_time = 1"]);
     one_problem(&with("token = \"opaque\"", "at_a_time = 1"), &["revoke_by", "token = \"jwt\""]);
+    let short = format!("{jwt}\nlifetime = \"10m\"");
+    one_problem(
+        &with(&short, "at_a_time = 1\nbystanders = 2"),
+        &["variant \"keyed\" live for 10m, and it takes 10m 5s to see whom", "bystanders = 0"],
+    );
 }
 
+/// What would be revoked beside it, or timed through the forwarder.
+#[test]
+fn an_event_is_about_single_credentials_and_its_store_is_timed_elsewhere() {
+    let variant = |revoke_by: &str| {
+        format!(
+            "[[variant]]\nname = \"keyed\"\nmethod = \"oauth2\"\ntoken = \"jwt\"\nalgorithm = \"ES256\"\nrevoke_by = \
+             \"{revoke_by}\"\n"
+        )
+    };
+    let key = events("fault = \"down\"\nrevoked = 1", "of = \"credential\"\noverlap = \"1s\"");
+    let found = problems(&format!("{SMALL}{}{key}", variant("key")));
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(found.iter().all(|found| found.contains("\"keyed\" revokes by ends more than one")), "{found:#?}");
+    let fine = events("fault = \"down\"\nrevoked = 0", "of = \"key\"\noverlap = \"1s\"");
+    let warnings = resolved(&format!("{SMALL}{}{fine}", variant("key"))).warnings;
+    let forwarded = warnings.iter().filter(|warning| warning.to_string().contains("reached through a forwarder"));
+    assert_eq!(forwarded.count(), 1, "{warnings:#?}");
+    let subject = "[[variant]]\nname = \"s\"\nmethod = \"jwt\"\nalgorithm = \"ES256\"\nrevoke_by = \"subject\"\ndenylist = \
+                   { store = { kind = \"redis\" }, push = \"pubsub\" }\n";
+    let found = problems(&format!("{SMALL}{subject}{key}"));
+    assert_eq!(found.len(), 1, "{found:#?}");
+}
+
+/// The plan of [`SMALL`] with that `load` in its first measurement, or the messages.
 fn with_load(load: &str) -> Result<LoadRate, Vec<String>> {
     let line = SMALL.lines().find(|line| line.starts_with("load = ")).expect("it has one");
     let text = SMALL.replace(line, &format!("load = {{ {load}, connections = 2, warmup = \"0s\", measure = \"1s\" }}"));

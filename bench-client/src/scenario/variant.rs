@@ -307,6 +307,12 @@ fn read_oauth2(section: &mut Section<'_>) -> Option<Options> {
     let (validation, access_token) = match token {
         Some(Token::Opaque) => {
             let cache = read_cache(section, DAY, None);
+            if cache.is_some_and(|cache| cache.follow.is_some()) {
+                section.error(
+                    "cache",
+                    "cache: an introspection endpoint tells nobody of revocations; leave poll and push out of it",
+                );
+            }
             introspection_delay = section.or("introspection_delay", introspection_delay, delay);
             section.misplaced(BELONGS, "method \"oauth2\" with token = \"opaque\"");
             (TokenValidation::Opaque { cache }, AccessTokenFormat::Opaque)

@@ -158,7 +158,10 @@ impl Reference {
         let placed = stores.place(&mut method).await?;
         let shares_records = shares_records(&method);
         let direct = method.clone();
-        let has_issuing_ca = matches!(&method, MethodConfig::Mtls(mtls) if mtls.chain_length > ChainLength::One);
+        // Certificates that nobody looks up do not end with their CA.
+        let has_issuing_ca = matches!(
+            &method, MethodConfig::Mtls(mtls) if mtls.chain_length > ChainLength::One && !mtls.is_short_lived()
+        );
         if let (true, Placed::Private(kind)) = (plan.disturbs(variant), &placed) {
             dependency = Some(cut_off(&mut method, *kind, stores, &base.cpus)?);
         }

@@ -105,7 +105,7 @@ impl Line {
             .then(|| format!("the client was late: {} of {} calls by more than {LATE:?}", seen.late, seen.calls));
         let before = (seen.unserved_before > 0)
             .then(|| format!("{} calls were not served before anything happened", seen.unserved_before));
-        let fault = seen.faults.first().map(|first| format!("{} callers failed: {first}", seen.faults.len()));
+        let fault = seen.faults.first().map(|first| format!("callers failed {} times: {first}", seen.faults.len()));
         late.into_iter().chain(before).chain(fault).collect()
     }
 
@@ -155,12 +155,7 @@ impl Line {
 
     /// Notes what happens now.
     pub(super) fn happened(&self, what: Happening) {
-        self.happens(Instant::now(), what);
-    }
-
-    /// Notes what happens at some time.
-    pub(super) fn happens(&self, at: Instant, what: Happening) {
-        let at_ns = nanoseconds(at.saturating_duration_since(self.begun));
+        let at_ns = nanoseconds(self.begun.elapsed());
         self.seen.borrow_mut().moments.push(Moment { at_ns, what });
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::expect::{self, Notice};
 use super::super::format::{duration, number};
-use super::super::summary::{Summary, Trials};
+use super::super::summary::{NOT_MEASURED, Summary, Trials};
 use super::Check;
 use crate::plan::{MeasurementKind, Plan, RevocationPlan, Variant};
 use crate::record::RevocationWindow;
@@ -34,7 +34,7 @@ pub(super) fn check<'a>(plan: &'a Plan, trials: &Trials<'a>, summary: &Summary, 
     }
     let cell = summary.variant(&variant.name).map(|variant| &variant.revocation);
     let Some(found) = cell.and_then(|cell| cell.known()) else {
-        let reason = cell.and_then(|cell| cell.reason()).unwrap_or("not measured by this scenario");
+        let reason = cell.and_then(|cell| cell.reason()).unwrap_or(NOT_MEASURED);
         return vec![Check::not_tested(format!("{}: {}", variant.name, title(notice)), expectation(notice), reason)];
     };
     let windows: Vec<&RevocationWindow> = trials
@@ -75,7 +75,7 @@ fn title(notice: Notice) -> Cow<'static, str> {
 fn expectation(notice: Notice) -> String {
     match notice {
         Notice::Immediate => format!("under {PROBES} probe intervals"),
-        Notice::Within { period, what } | Notice::FirstOf { period, what } => {
+        Notice::Within { period, what, .. } | Notice::FirstOf { period, what } => {
             format!("0 to {} ({what})", duration(period.as_nanos() as f64))
         }
         Notice::NextHandshake { period, .. } => format!("{} in new handshakes", duration(period.as_nanos() as f64)),

@@ -64,7 +64,7 @@ pub struct EventCalls {
     pub dependency: Option<String>,
     /// All calls.
     pub total: TimelineBin,
-    /// Calls that were due while the event lasted.
+    /// Calls that were due in the spans that lie within the event as a whole.
     pub during: TimelineBin,
     /// Calls by their time.
     pub bins: Vec<TimelineBin>,
@@ -142,9 +142,7 @@ fn add_up(results: &[&TimelineResult], event: &Event) -> Cell<EventCalls> {
         }
     }
     let all = |bins: &[TimelineBin]| bins.iter().fold(TimelineBin::default(), |sum, bin| sum.plus(bin));
-    let span = |time: std::time::Duration| (time.as_nanos() / u128::from(first.bin_ns.max(1))) as usize;
-    let (begin, end) = (span(event.calls().before), span(event.calls().before + event.lasts()));
-    let during = all(&bins[begin.min(bins.len())..end.min(bins.len())]);
+    let during = all(within(&bins, first.bin_ns, event));
     let harmed = || results.iter().filter_map(|result| result.harmed_ns);
     let harmed_ns = harmed().map(|(first, _)| first).min().zip(harmed().map(|(_, last)| last).max());
     let lasts = u64::try_from(event.lasts().as_nanos()).unwrap_or(u64::MAX);
@@ -173,6 +171,16 @@ fn add_up(results: &[&TimelineResult], event: &Event) -> Cell<EventCalls> {
         still_accepted: results.iter().map(|result| result.still_accepted).sum(),
         latency_p90_ns,
     })
+}
+
+/// The spans that lie within the event from their begin to their end.
+fn within<'b>(bins: &'b [TimelineBin], bin_ns: u64, event: &Event) -> &'b [TimelineBin] {
+    let bin = u128::from(bin_ns.max(1));
+    let begins = event.calls().before;
+    let end = ((begins + event.lasts()).as_nanos() / bin) as usize;
+    let begin = begins.as_nanos().div_ceil(bin) as usize;
+    let end = end.min(bins.len());
+    &bins[begin.min(end)..end]
 }
 
 /// What happens, in words.
@@ -205,5 +213,26 @@ impl EventCalls {
     /// The moment at which something happened.
     pub(crate) fn moment(&self, what: Happening) -> Option<u64> {
         self.moments.iter().find(|moment| moment.what == what).map(|moment| moment.at_ns)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{CallsPlan, OutagePlan};
+
+    #[test]
+    fn spans_that_the_event_only_touches_do_not_count_as_within() {
+        const MS: Duration = Duration::from_millis(1);
+        let within = |before: u32, lasts: u32| {
+            let calls = CallsPlan { callers: 1, interval: MS, before: MS * before, after: 100 * MS, bin: 100 * MS };
+            let event = Event::Outage(OutagePlan { calls, fault: Fault::Down, lasts: MS * lasts, revoked: 0 });
+            let bins: Vec<_> = (0..6).map(|n| TimelineBin { accepted: n, ..TimelineBin::default() }).collect();
+            super::within(&bins, 100_000_000, &event).iter().map(|bin| bin.accepted).collect::<Vec<_>>()
+        };
+        assert_eq!(within(200, 200), [2, 3]);
+        assert_eq!(within(150, 200), [2], "half of the first and of the last span lie outside");
+        assert_eq!(within(110, 50), Vec::<u64>::new());
+        assert_eq!(within(300, 9_000), [3, 4, 5], "a line that was cut short");
     }
 }

@@ -193,7 +193,7 @@ impl WindowView {
 /// Adds the revocation trials of a variant up: of the first measurement of that kind that revoked any of its
 /// credentials.
 pub(super) fn summarise<'a>(plan: &'a Plan, trials: &Trials<'a>, variant: &'a Variant) -> Cell<RevocationSummary> {
-    let mut found = Cell::blank("not measured by this scenario");
+    let mut found = Cell::blank(super::NOT_MEASURED);
     for measurement in &plan.measurements {
         let MeasurementKind::Revocation(settings) = &measurement.kind else { continue };
         let name = measurement.name.as_str();
@@ -350,12 +350,8 @@ const LAW_ALPHA: f64 = 0.05;
 
 fn law(variant: &Variant, views: &[WindowView], replicas: usize) -> Option<Law> {
     match expect::notice(variant) {
-        Notice::Within { period, .. } => {
-            // Entries of caches are filled when the replica is first asked; polls have phases of their own that stay.
-            let independent = expect::cache_lifetime(&variant.method) == Some(period);
-            uniform(period, views, replicas, independent)
-        }
-        Notice::AtExpiry { leeway, .. } => own_end(leeway, views),
+        Notice::Within { period, own, .. } => uniform(period, views, replicas, own),
+        Notice::AtExpiry { what, leeway } => own_end(what, leeway, views),
         Notice::FirstOf { .. }
         | Notice::Immediate
         | Notice::Pushed { .. }
@@ -383,9 +379,9 @@ fn uniform(period: Duration, views: &[WindowView], replicas: usize, independent:
     })
 }
 
-/// A token that nobody asks about ends when it says so itself: its windows are as long as it had left, as far as the probes
+/// What nobody asks about ends when it says so itself: its windows are as long as it had left, as far as the probes
 /// can tell. Those that were still open when the watch ended say nothing about it.
-fn own_end(leeway: Duration, views: &[WindowView]) -> Option<Law> {
+fn own_end(what: &str, leeway: Duration, views: &[WindowView]) -> Option<Law> {
     let leeway_ns = u64::try_from(leeway.as_nanos()).ok()?;
     let seen: Vec<(f64, f64)> = views
         .iter()
@@ -393,7 +389,7 @@ fn own_end(leeway: Duration, views: &[WindowView]) -> Option<Law> {
         .collect();
     let (ends, own): (Vec<f64>, Vec<f64>) = seen.into_iter().unzip();
     Some(Law {
-        name: "each token's own end".to_owned(),
+        name: format!("each {what}'s own end"),
         form: LawForm::OwnEnd { leeway_ns },
         distance: kolmogorov_distance_between(&ends, &own)?,
         chance: None,
@@ -406,7 +402,7 @@ fn own_end(leeway: Duration, views: &[WindowView]) -> Option<Law> {
 fn promise(notice: Notice, lifetime_ns: Option<u64>) -> String {
     match notice {
         Notice::Immediate => "next request".to_owned(),
-        Notice::Within { period, what } | Notice::FirstOf { period, what } => {
+        Notice::Within { period, what, .. } | Notice::FirstOf { period, what } => {
             format!("{what} {}", duration(period.as_nanos() as f64))
         }
         Notice::AtExpiry { what, leeway } => {

@@ -11,7 +11,7 @@ const OUTAGES: &str = "What became of calls while what the server asks was slow 
     accepted all the same, with the longest time after its revocation.";
 
 const ROLLOVERS: &str = "What became of calls while a credential, or the key that it is signed with, was replaced. Cut off: \
-    callers that were refused at least once although all they did was to change over a little later. Let in: calls with the \
+    callers that were not served at least once although all they did was to change over a little later. Let in: calls with the \
     old one that were accepted after it had ended.";
 
 type Cells = fn(&EventCalls) -> Entry;
