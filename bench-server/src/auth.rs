@@ -21,12 +21,14 @@ use crate::telemetry::Meter;
 
 pub mod api_key;
 pub mod basic;
+mod flights;
 pub(crate) mod grant;
 pub mod header;
 pub mod jwt;
 mod kept;
 pub mod mtls;
 pub mod oauth2;
+mod outbound;
 
 /// What an authenticator looks at.
 #[derive(Debug, Clone, Copy)]
@@ -75,7 +77,7 @@ impl Principal {
     }
 }
 
-/// Why a request was not accepted. The status policy is AUTH-ACCEPTANCE §0, applied in `net::problem`.
+/// Why a request was not accepted. The status policy is docs/methods.md, Status policy, applied in `net::problem`.
 ///
 /// A rejection carries two texts: what the caller may know (status, challenge) and what the counters and the log may
 /// know ([`Rejection::reason`]).

@@ -433,12 +433,17 @@ impl JwtConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TokenRules {
-    /// Clock difference tolerated at every edge, at most 60 s.
+    /// Clock difference tolerated at every edge, at most [`Self::MAX_LEEWAY`].
     #[serde(with = "humantime_serde")]
     pub leeway: Duration,
     /// Longest accepted `exp − iat`.
     #[serde(with = "humantime_serde")]
     pub max_lifetime: Duration,
+}
+
+impl TokenRules {
+    /// Largest leeway: it is added to the life of every dead token.
+    pub const MAX_LEEWAY: Duration = Duration::from_secs(60);
 }
 
 impl Default for TokenRules {

@@ -5,9 +5,10 @@
 //! * a third ([`SHARE`]) of the slices and of the warm-up; the length of a slice, the rate and the connections stay;
 //! * of every sweep its ends and its middle;
 //! * pools of at most 1 000 credentials, fewer where issuing is slow;
-//! * a third of the times of a rollover and of an outage, whose callers stay;
-//! * at most [`TRIALS`] trials of a setup, and as many revocations per case, over a phase, lifetime and watch that are as short as the variants' own
-//!   TTLs and intervals let them be; for a server of the user's, which does not tell them, as written.
+//! * a third of the times of a rollover and of an outage, whose callers and lead stay;
+//! * at most [`TRIALS`] trials of a setup, and as many revocations per case, over a phase, lifetime and watch that are as
+//!   short as the variants' own TTLs and intervals let them be; for a server of the user's, which does not tell them, as
+//!   written. Whom a revocation cuts off is not looked at.
 
 use std::num::NonZeroU32;
 use std::time::Duration;

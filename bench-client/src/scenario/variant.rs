@@ -84,8 +84,6 @@ const BELONGS: &[(&str, &str)] = &[
 
 /// A verified password is remembered no longer than this, whatever revokes it.
 const BASIC_CACHE_MAX: Duration = Duration::from_secs(60);
-/// More tolerance than this makes an expiry meaningless.
-const LEEWAY_MAX: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
 /// Whoever fetches keys more often asks the issuer about each token.
 const JWKS_REFRESH_MIN: Duration = Duration::from_secs(1);
@@ -259,7 +257,7 @@ fn read_jwt(section: &mut Section<'_>) -> Option<Options> {
             format!("lifetime is {lifetime}, but max_lifetime is {max}: every token would be refused; make them agree"),
         );
     }
-    let leeway = section.or("leeway", rules.leeway, duration_in(Duration::ZERO..=LEEWAY_MAX));
+    let leeway = section.or("leeway", rules.leeway, duration_in(Duration::ZERO..=TokenRules::MAX_LEEWAY));
     let denylist = section.table("denylist").and_then(|mut denylist| {
         let store = read_store_or(&mut denylist, DenyListConfig::default_store());
         let follow = read_follow(&mut denylist, store.as_ref());
@@ -318,7 +316,7 @@ fn read_oauth2(section: &mut Section<'_>) -> Option<Options> {
             (TokenValidation::Opaque { cache }, AccessTokenFormat::Opaque)
         }
         Some(Token::Jwt) => {
-            rules.leeway = section.or("leeway", rules.leeway, duration_in(Duration::ZERO..=LEEWAY_MAX));
+            rules.leeway = section.or("leeway", rules.leeway, duration_in(Duration::ZERO..=TokenRules::MAX_LEEWAY));
             jwks = section.table("jwks").map_or(jwks, read_jwks);
             let algorithm = section.required("algorithm", "\"ES256\"", one_of(ALGORITHMS));
             section.misplaced(BELONGS, "method \"oauth2\" with token = \"jwt\"");

@@ -174,7 +174,7 @@ impl Basic {
         password: Zeroizing<String>,
         Loading { cache, mac, load }: Loading<'_>,
     ) -> Result<Arc<User>, Rejection> {
-        let joined = cache.join(mac);
+        let joined = cache.flights.join(mac);
         let verify = async || {
             let verified = self.verify(user, password).await;
             match (&verified, load) {
@@ -188,7 +188,7 @@ impl Basic {
             }
             verified
         };
-        joined.verdict.get_or_init(verify).await.clone()
+        joined.answer.get_or_init(verify).await.clone()
     }
 
     /// One hash, whether the user exists or not.

@@ -33,9 +33,6 @@ use crate::store::record::Revocation;
 use crate::store::{Store, file};
 use crate::telemetry::Meter;
 
-/// Largest leeway: it is added to the life of every dead token.
-const MAX_LEEWAY: Duration = Duration::from_secs(60);
-
 /// How long entries of a deny-list outlast what they name, in case clocks differ: forgetting one early would make a revoked
 /// token good again.
 const MAX_SKEW: Duration = Duration::from_secs(120);
@@ -319,8 +316,8 @@ fn is_jti(text: &str) -> bool {
 
 fn check_config(name: &str, config: &JwtConfig) -> Result<(), BuildError> {
     let TokenRules { leeway, max_lifetime } = config.rules;
-    let problem = if leeway > MAX_LEEWAY {
-        format!("leeway is {leeway:?}; at most {MAX_LEEWAY:?} is safe")
+    let problem = if leeway > TokenRules::MAX_LEEWAY {
+        format!("leeway is {leeway:?}; at most {:?} is safe", TokenRules::MAX_LEEWAY)
     } else if config.lifetime < Duration::from_secs(1) {
         format!("lifetime is {:?}; tokens count whole seconds, so give at least 1s", config.lifetime)
     } else if config.lifetime > max_lifetime {

@@ -27,7 +27,7 @@ use self::revocation::Status;
 use self::verifier::Verifier;
 use crate::auth::{AdminError, BuildError, Cause, ClientCertificates, Environment, Principal, Rejection, Request};
 use crate::clock::UnixTime;
-use crate::config::{CertificateKey, MtlsConfig, OcspConfig, READ_SCOPE};
+use crate::config::{MtlsConfig, OcspConfig, READ_SCOPE};
 use crate::contract::{IssueRequest, Issued, KeyRollover, Material};
 use crate::credential::x509::{self, ClientIdentity};
 use crate::issuer::ca::{CaError, CertificateAuthority, OcspResponder};
@@ -48,16 +48,9 @@ pub struct Mtls {
     identity_prefix: String,
     /// Certificates carry no scopes; whoever belongs to the trust domain may read.
     scopes: Arc<str>,
-    lifetime: Duration,
-    key: CertificateKey,
-    recheck: bool,
-    resumption: bool,
-    /// Absent where no CRL is looked at.
-    crl_reload: Option<Duration>,
+    config: MtlsConfig,
     /// Absent where nobody is asked.
     ocsp: Option<Arc<Ocsp>>,
-    /// How long the answers of this CA are good for, where it has a responder.
-    ocsp_validity: Option<Duration>,
     next_client: Arc<AtomicU64>,
     meter: Arc<Meter>,
 }
@@ -91,13 +84,8 @@ impl Mtls {
             verifier,
             identity_prefix: format!("spiffe://{}/", config.trust_domain),
             scopes: READ_SCOPE.into(),
-            lifetime: config.lifetime(),
-            key: config.key,
-            recheck: config.recheck,
-            resumption: config.resumption,
-            crl_reload: config.crl_reload,
+            config: config.clone(),
             ocsp,
-            ocsp_validity: config.ocsp.as_ref().map(|ocsp| ocsp.validity),
             meter: environment.meter.clone(),
         })
     }
@@ -109,10 +97,10 @@ impl Mtls {
         if request.now.as_secs() > identity.not_after.as_secs() {
             return Err(Rejection::Invalid(Cause::Expired));
         }
-        if self.recheck {
+        if self.config.recheck {
             self.look_up(identity, request.now)?;
         }
-        if let Some(ocsp) = self.ocsp.as_ref().filter(|_| self.recheck || connection.asked.get().is_none())
+        if let Some(ocsp) = self.ocsp.as_ref().filter(|_| self.config.recheck || connection.asked.get().is_none())
             && ocsp.check(identity, request.now).await? == Ground::Answer
         {
             // Others on the same connection may have been accepted meanwhile.
@@ -131,7 +119,7 @@ impl Mtls {
     /// Looks a certificate up in the CRLs of the moment. Not counted as a store lookup: the revoked serials came with the
     /// CRL, nothing is read for this request.
     fn look_up(&self, identity: &ClientIdentity, now: UnixTime) -> Result<(), Rejection> {
-        let (Some(current), Some(reload)) = (self.verifier.current(), self.crl_reload) else { return Ok(()) };
+        let (Some(current), Some(reload)) = (self.verifier.current(), self.config.crl_reload) else { return Ok(()) };
         match current.status(&identity.issuer, &identity.serial, now) {
             Status::Good => Ok(()),
             Status::Revoked => Err(Rejection::Invalid(Cause::Revoked)),
@@ -168,17 +156,17 @@ impl Mtls {
                 format!("certificates carry no scopes; every client may {READ_SCOPE:?}, so ask for exactly that");
             return Err(AdminError::BadRequest(text));
         }
-        let lifetime = request.lifetime.unwrap_or(self.lifetime);
+        let lifetime = request.lifetime.unwrap_or(self.config.lifetime());
         if !CertificateAuthority::LIFETIMES.contains(&lifetime) {
             let text = format!("lifetime is {lifetime:?}; {:?} is possible", CertificateAuthority::LIFETIMES);
             return Err(AdminError::BadRequest(text));
         }
-        if self.is_short_lived() && lifetime > MtlsConfig::LONGEST_UNREVOKED {
+        if self.config.is_short_lived() && lifetime > MtlsConfig::LONGEST_UNREVOKED {
             let longest = MtlsConfig::LONGEST_UNREVOKED;
             let text = format!("lifetime is {lifetime:?}; at most {longest:?} of what nobody can take back");
             return Err(AdminError::BadRequest(text));
         }
-        let (authority, count, key) = (self.authority.clone(), request.count, self.key);
+        let (authority, count, key) = (self.authority.clone(), request.count, self.config.key);
         // Off the reactor: an RSA key takes about a tenth of a second.
         let made = tokio::task::spawn_blocking(move || {
             let one = || {
@@ -228,13 +216,13 @@ impl Mtls {
         if !self.authority.can_roll_over() {
             return refused("the root signs certificates, and nobody revokes a root; use a chain_length of 2 or 3");
         }
-        if self.is_short_lived() {
+        if self.config.is_short_lived() {
             return refused("certificates that nobody looks up do not end with their CA; write crl_reload or ocsp");
         }
         // Two looks, since one takes time too.
-        let lead = rollover.lead.unwrap_or_else(|| 2 * self.crl_reload.unwrap_or_default());
+        let lead = rollover.lead.unwrap_or_else(|| 2 * self.config.crl_reload.unwrap_or_default());
         // Times in certificates count whole seconds.
-        let overlap = rollover.overlap.unwrap_or(self.lifetime + Duration::from_secs(1));
+        let overlap = rollover.overlap.unwrap_or(self.config.lifetime() + Duration::from_secs(1));
         if lead.max(overlap) > *CertificateAuthority::LIFETIMES.end() {
             let longest = CertificateAuthority::LIFETIMES.end();
             return refused(&format!(
@@ -248,7 +236,7 @@ impl Mtls {
             tokio::spawn(end_overlaps(Arc::downgrade(&authority), Arc::downgrade(&verifier), asked_by(&ocsp)));
             // What ends at once has ended when this returns.
             authority.renew_crls()?;
-            // This node knows at once, however rarely it looks or asks.
+            // This node looks and asks at once, however rarely it does otherwise.
             ocsp.iter().for_each(|ocsp| ocsp.forget());
             verifier.reload().map(drop).map_err(|error| CaError(error.to_string()))
         };
@@ -258,19 +246,14 @@ impl Mtls {
             .map_err(|error| AdminError::Store(error.to_string()))
     }
 
-    /// Whether nothing but its end takes a certificate back.
-    fn is_short_lived(&self) -> bool {
-        self.crl_reload.is_none() && self.ocsp.is_none()
-    }
-
     /// Answers OCSP requests about this profile's certificates, where it is configured.
     pub(crate) fn ocsp_responder(&self) -> Option<Result<OcspResponder, CaError>> {
-        self.ocsp_validity.map(|validity| OcspResponder::new(self.authority.clone(), validity))
+        self.config.ocsp.as_ref().map(|ocsp| OcspResponder::new(self.authority.clone(), ocsp.validity))
     }
 
     /// How this profile's listener asks for certificates; the verifier follows the CRL files by itself.
     pub(crate) fn client_certificates(&self) -> ClientCertificates {
-        ClientCertificates { verifier: self.verifier.clone(), resumption: self.resumption }
+        ClientCertificates { verifier: self.verifier.clone(), resumption: self.config.resumption }
     }
 }
 

@@ -20,17 +20,16 @@ use crate::issuer::authorization_server::AuthorizationServer;
 use crate::store::distance::Distance;
 
 mod discovery;
-pub(super) mod http;
-mod introspection;
+pub(super) mod introspection;
 mod keys;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)] // in a test a panic is the report
 mod tests;
 
 use self::discovery::Discovery;
-use self::http::Http;
 use self::introspection::Introspection;
 use self::keys::Keys;
+use super::outbound::Http;
 
 /// The resource server's side of OAuth 2.0.
 pub struct OAuth2(Validation);

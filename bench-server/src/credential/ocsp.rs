@@ -16,7 +16,7 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
 use crate::clock::UnixTime;
-use crate::credential::x509::serial_hex;
+use crate::credential::x509::{serial_bytes, serial_hex};
 
 /// The media types of the messages (RFC 6960 §A.1, §A.2).
 pub(crate) const REQUEST_TYPE: &str = "application/ocsp-request";
@@ -71,7 +71,8 @@ impl IssuerId {
             hash_algorithm: AlgorithmIdentifierOwned { oid: SHA256_OID, parameters: Some(Null.into()) },
             issuer_name_hash: hash(&self.name),
             issuer_key_hash: hash(&self.key),
-            serial_number: SerialNumber::new(&bytes(serial).ok_or(NotACertificate)?).map_err(|_| NotACertificate)?,
+            serial_number: SerialNumber::new(&serial_bytes(serial).ok_or(NotACertificate)?)
+                .map_err(|_| NotACertificate)?,
         })
     }
 
@@ -126,11 +127,6 @@ pub(crate) fn time(time: OcspGeneralizedTime) -> UnixTime {
 
 fn octets(bytes: &[u8]) -> OctetString {
     OctetString::new(bytes).expect("a digest is short")
-}
-
-fn bytes(hex: &str) -> Option<Vec<u8>> {
-    let digits = hex.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
-    digits.collect()
 }
 
 #[cfg(test)]

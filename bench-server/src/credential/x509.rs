@@ -80,6 +80,12 @@ pub(crate) fn serial_hex(raw: &[u8]) -> String {
     })
 }
 
+/// The bytes of a serial number in hexadecimal; `None` when it is none.
+pub(crate) fn serial_bytes(hex: &str) -> Option<Vec<u8>> {
+    let digits = hex.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
+    digits.collect()
+}
+
 /// Whether a text is the SPIFFE ID of a workload (SPIFFE-ID §2): `spiffe://`, a lower-case trust domain without port
 /// or user, and a path of plain segments; no query, no fragment, no `.` or `..`.
 pub(crate) fn is_spiffe_id(text: &str) -> bool {

@@ -257,7 +257,8 @@ impl AuthorizationServer {
     /// set can be without it, and the old one goes when its last token has expired.
     ///
     /// # Errors
-    /// [`AdminError::BadRequest`] when tokens are opaque, the rollover lasts too long or there are too many keys; [`AdminError::Store`] when no key could be made.
+    /// [`AdminError::BadRequest`] when tokens are opaque, the rollover lasts too long or there are too many keys;
+    /// [`AdminError::Store`] when no key could be made.
     pub fn rotate_signing_key(&self, rollover: &KeyRollover) -> Result<(), AdminError> {
         let keys = self.keys.as_ref();
         let keys = keys.ok_or_else(|| AdminError::BadRequest("opaque tokens have no signing key".to_owned()))?;

@@ -174,7 +174,8 @@ impl CertificateAuthority {
 
     /// The CAs from the root down to the first that signs leaves: certificate, and DER file with its CRL, which says what
     /// of it is revoked.
-    pub fn chain(&self) -> impl Iterator<Item = (&CertificateDer<'static>, PathBuf)> {
+    #[cfg(test)]
+    pub(crate) fn chain(&self) -> impl Iterator<Item = (&CertificateDer<'static>, PathBuf)> {
         self.chain.iter().map(|ca| (&ca.certificate, crl_file(&self.dir, ca)))
     }
 
@@ -306,9 +307,13 @@ impl CertificateAuthority {
     /// # Errors
     /// When the CRL cannot be signed or written; the leaf then counts as not revoked.
     pub fn revoke(&self, serial: &str) -> Result<bool, CaError> {
-        let mut ledger = self.lock();
+        let ledger = &mut *self.lock();
+        // Another process may have issued it.
+        if !ledger.issued.contains_key(serial) {
+            self.catch_up_with_issued(ledger)?;
+        }
         let Some(&place) = ledger.issued.get(serial) else { return Ok(false) };
-        self.catch_up_with_generations(&mut ledger)?;
+        self.catch_up_with_generations(ledger)?;
         let by = ledger.generations.get_mut(place);
         let Generation { ca, crl, .. } = by.ok_or_else(|| {
             let file = self.dir.join(format!("issuing-{}.pem", place + 1));
@@ -381,7 +386,8 @@ impl CertificateAuthority {
     ///
     /// # Errors
     /// As [`Self::revoke`], and when there is no CA at that place below another.
-    pub fn revoke_ca(&self, place: usize) -> Result<(), CaError> {
+    #[cfg(test)]
+    pub(crate) fn revoke_ca(&self, place: usize) -> Result<(), CaError> {
         let pair = place.checked_sub(1).and_then(|above| Some((above, self.chain.get(place)?)));
         let (above, ca) = pair.ok_or_else(|| CaError(format!("no CA at place {place} of the chain can be revoked")))?;
         let serial = authority::serial_of(&ca.certificate)?;

@@ -312,7 +312,8 @@ impl fmt::Display for Told {
 
 impl std::error::Error for Told {}
 
-/// Adds entries, tells of them, and forgets those that are of no use at `now` any more. Waits until no other transaction does the same: its entries come before.
+/// Adds entries, tells of them, and forgets those that are of no use at `now` any more. Waits until no other transaction
+/// does the same: its entries come before.
 async fn append(
     transaction: &Transaction<'_>,
     schema: &str,

@@ -22,8 +22,8 @@ pub(super) fn extras(summary: &Summary) -> impl Iterator<Item = Extra> {
 
 const LAWS: &str = "What the settings say how long a revoked credential lives on, as a distribution, and how far the windows \
     of this run are from it. The distance is Kolmogorov's, from 0 to 1; chance alone exceeds the figure beside it in one of \
-    twenty runs, and has no part in when a token ends by itself. With several replicas whose caches are filled independently, the last of k refuses after k/(k+1) of the \
-    lifetime in the mean.";
+    twenty runs, and has no part in when a token ends by itself. With several replicas whose caches are filled \
+    independently, the last of k refuses after k/(k+1) of the lifetime in the mean.";
 
 const SURVIVORS: &str = "The longest window of each method over each kind of connection: what was open before the revocation \
     and is kept, a stream on a kept HTTP/2 connection, a new connection that resumes a TLS session from before, and a new one \

@@ -1,18 +1,17 @@
 //! The cache of verified credentials: an HMAC in the place of a password hash, and one hash where many ask for the same.
 
-use std::collections::HashMap;
 use std::hash::RandomState;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
 use rand::TryRng;
 use rand::rngs::SysRng;
 use sha2::Sha256;
-use tokio::sync::OnceCell;
 use zeroize::Zeroizing;
 
 use super::credentials::Credentials;
+use crate::auth::flights::Flights;
 use crate::auth::{BuildError, Rejection};
 use crate::config::CacheConfig;
 use crate::credential::digest::{Digest, DigestState};
@@ -28,7 +27,11 @@ pub(super) struct VerifiedCache {
     pub(super) entries: TtlCache<Arc<str>, Verified, RandomState>,
     /// Keyed once; a copy of it saves hashing the key for every request.
     mac: Hmac<Sha256>,
-    flights: Mutex<HashMap<Digest, Verdict, DigestState>>,
+    /// Verifications under way, by MAC. When an entry ends, everybody who uses it misses at once; without this each of them
+    /// would queue a hash of the same password.
+    ///
+    /// Whoever joins takes a verdict that began at most one hash before the request: within the bound that the TTL sets.
+    pub(super) flights: Flights<Digest, Result<Arc<User>, Rejection>, DigestState>,
 }
 
 /// What was verified.
@@ -44,38 +47,13 @@ impl LocalCopy for VerifiedCache {
         if let Revocation::Password(name) = revocation {
             self.entries.refuse(&Arc::from(&**name));
             // Who comes from now on joins no verification that began before.
-            self.flights().clear();
+            self.flights.end_all();
         }
     }
 
     fn forget(&self) {
         self.entries.forget();
-        self.flights().clear();
-    }
-}
-
-/// A verification under way, by one of those who joined it. When an entry ends, everybody who uses it misses at once;
-/// without this each of them would queue a hash of the same password. If the caller who hashes goes away, the next in line
-/// takes over.
-///
-/// Whoever joins takes a verdict that began at most one hash before the request: within the bound that the TTL sets.
-pub(super) struct Joined<'a> {
-    cache: &'a VerifiedCache,
-    mac: Digest,
-    pub(super) verdict: Verdict,
-}
-
-type Verdict = Arc<OnceCell<Result<Arc<User>, Rejection>>>;
-
-impl Drop for Joined<'_> {
-    /// Over when there is a verdict, or when the last who waited for one is gone: whoever misses then begins another.
-    fn drop(&mut self) {
-        let mut flights = self.cache.flights();
-        let current = flights.get(&self.mac).is_some_and(|current| Arc::ptr_eq(current, &self.verdict));
-        let alone = Arc::strong_count(&self.verdict) == 2; // this one and the map's
-        if current && (self.verdict.initialized() || alone) {
-            flights.remove(&self.mac);
-        }
+        self.flights.end_all();
     }
 }
 
@@ -94,18 +72,7 @@ impl VerifiedCache {
             source: error.into(),
         })?;
         let mac = Hmac::new_from_slice(&*key).expect("HMAC takes keys of any length (RFC 2104 §2)");
-        Ok(Self { entries: TtlCache::new(config, RandomState::new())?, mac, flights: Mutex::default() })
-    }
-
-    /// The verification of these credentials that is under way, or a new one.
-    pub(super) fn join(&self, mac: Digest) -> Joined<'_> {
-        let verdict = self.flights().entry(mac).or_default().clone();
-        Joined { cache: self, mac, verdict }
-    }
-
-    /// Nothing that could panic runs under the lock.
-    fn flights(&self) -> MutexGuard<'_, HashMap<Digest, Verdict, DigestState>> {
-        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
+        Ok(Self { entries: TtlCache::new(config, RandomState::new())?, mac, flights: Flights::default() })
     }
 
     /// A zero byte stands between the two: neither can hold one, so no two pairs give the same text.

@@ -10,28 +10,28 @@ mod answer;
 
 use std::collections::HashMap;
 use std::hash::RandomState;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use rustls::crypto::WebPkiSupportedAlgorithms;
-use tokio::sync::OnceCell;
 use x509_cert::der::asn1::OctetString;
 use x509_cert::der::{self, Encode};
 use x509_cert::ext::Extension;
 use x509_ocsp::{OcspRequest, TbsRequest, Version};
 
 pub(super) use self::answer::{Issuer, Unusable, Verdict};
-use crate::auth::oauth2::http::{Http, Trouble, send_for};
+use crate::auth::flights::Flights;
+use crate::auth::outbound::{Http, OncePerSecond, Trouble, send_for};
 use crate::auth::{BuildError, Cause, Rejection};
 use crate::clock::{Clock, UnixTime};
 use crate::config::{CacheConfig, OcspConfig, OcspPolicy};
 use crate::credential::ocsp::{NONCE, NONCE_LENGTH, NotACertificate, REQUEST_TYPE, RESPONSE_TYPE};
 use crate::credential::x509::ClientIdentity;
 use crate::issuer::ca::{CaError, CertificateAuthority, LeavesCa};
+use crate::store::cache::TtlCache;
 use crate::telemetry::Meter;
 
 /// When to try again after there was no answer.
@@ -64,9 +64,6 @@ enum NoAnswer {
     NoRandom,
 }
 
-/// What everybody who waits for one question gets; `None` when there was no answer.
-type Answered = OnceCell<Option<Verdict>>;
-
 /// Asks about leaves of one authority.
 pub(super) struct Ocsp {
     url: String,
@@ -78,17 +75,16 @@ pub(super) struct Ocsp {
     clock: Clock,
     http: Http,
     meter: Arc<Meter>,
-    /// Good and revoked leaves by serial number, which the CAs of an authority draw at random, and none twice. One that the CA does not know yet may be known a moment later.
-    cache: TtlCache,
-    in_flight: Mutex<HashMap<Arc<str>, Arc<Answered>>>,
+    /// Good leaves by serial number, which the CAs of an authority draw at random, and none twice. One that the CA does not
+    /// know yet may be known a moment later.
+    cache: TtlCache<Arc<str>, (), RandomState>,
+    /// Questions under way; `None` when there was no answer.
+    flights: Flights<Arc<str>, Option<Verdict>>,
     /// Leaves that are known to be revoked, with the second after which they have ended by themselves: what was refused once
     /// is refused for good, whoever keeps the responder from saying so again.
     revoked: RwLock<HashMap<Arc<str>, u64>>,
-    /// The second in which trouble was last logged: an outage must not become a flood of lines.
-    logged: AtomicU64,
+    logged: OncePerSecond,
 }
-
-type TtlCache = crate::store::cache::TtlCache<Arc<str>, Verdict, RandomState>;
 
 impl Ocsp {
     /// Asks the responder at `url`.
@@ -110,9 +106,9 @@ impl Ocsp {
             http: Http::new(None)?,
             meter,
             cache: TtlCache::new(&CacheConfig::new(config.validity), RandomState::new())?,
-            in_flight: Mutex::default(),
+            flights: Flights::default(),
             revoked: RwLock::default(),
-            logged: AtomicU64::new(0),
+            logged: OncePerSecond::default(),
         })
     }
 
@@ -165,27 +161,27 @@ impl Ocsp {
     /// Whether no question is in flight: for tests.
     #[cfg(test)]
     pub(super) fn is_idle(&self) -> bool {
-        self.lock().is_empty()
+        self.flights.is_empty()
     }
 
     async fn verdict(&self, leaf: &ClientIdentity, now: UnixTime) -> Option<Verdict> {
-        // The responder speaks for the CAs of one authority; of others it knows nothing.
-        let issuer = self.issuer_of(leaf).await?;
         loop {
-            if let Some(verdict) = self.cache.get(&leaf.serial, now) {
+            if self.cache.get(&leaf.serial, now).is_some() {
                 self.meter.cache_hits.add();
-                return Some(verdict);
+                return Some(Verdict::Good);
             }
-            let flight = Flight::join(self, &leaf.serial);
+            // The responder speaks for the CAs of one authority; of others it knows nothing.
+            let issuer = self.issuer_of(leaf).await?;
+            let flight = self.flights.join(leaf.serial.clone());
             let mut own = false;
-            let answered = flight.answered.get_or_init(|| {
+            let answered = flight.answer.get_or_init(|| {
                 own = true;
                 self.load(&issuer, &leaf.serial, now)
             });
             match *answered.await {
                 // Somebody else's question was under way before this request came, and the leaf may have been taken back
                 // in between. The cache keeps no such answer, so it is the cache that tells.
-                Some(Verdict::Good | Verdict::Revoked) if !own => {}
+                Some(Verdict::Good) if !own => {}
                 verdict => return verdict,
             }
         }
@@ -212,18 +208,13 @@ impl Ocsp {
         let load = self.cache.begin(serial.clone(), now);
         let verdict = match self.ask(issuer, serial).await {
             Ok((Verdict::Good, until)) => {
-                self.cache.insert(load.no_later_than(until), Verdict::Good);
+                self.cache.insert(load.no_later_than(until), ());
                 Some(Verdict::Good)
             }
-            Ok((Verdict::Revoked, until)) => {
+            Ok((verdict @ (Verdict::Revoked | Verdict::Unknown), _)) => {
                 // Whoever began to ask before must not bring it back.
                 self.cache.refuse(serial);
-                self.cache.insert(self.cache.begin(serial.clone(), now).no_later_than(until), Verdict::Revoked);
-                Some(Verdict::Revoked)
-            }
-            Ok((Verdict::Unknown, _)) => {
-                self.cache.refuse(serial);
-                Some(Verdict::Unknown)
+                Some(verdict)
             }
             Err(reason) => {
                 self.meter.ocsp_unanswered.add();
@@ -232,7 +223,7 @@ impl Ocsp {
             }
         };
         // Those who come from now on ask anew, or find it in the cache.
-        self.lock().remove(serial);
+        self.flights.end(serial);
         verdict
     }
 
@@ -260,14 +251,9 @@ impl Ocsp {
     }
 
     fn log(&self, reason: &NoAnswer, now: UnixTime) {
-        if self.logged.swap(now.as_secs(), Ordering::Relaxed) != now.as_secs() {
+        if self.logged.is_due(now) {
             tracing::warn!(url = self.url, policy = ?self.policy, %reason, "no OCSP answer");
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Arc<Answered>>> {
-        // Each change is one insertion or one removal.
-        self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -281,30 +267,4 @@ fn issuers(
         issuer.map(Arc::new).map_err(|error| CaError(error.to_string()))
     };
     authority.leaves_cas()?.into_iter().map(issuer).collect()
-}
-
-/// A caller's part in a question under way: the first who polls it asks, and when that one goes away the next does.
-struct Flight<'o> {
-    ocsp: &'o Ocsp,
-    serial: Arc<str>,
-    answered: Arc<Answered>,
-}
-
-impl<'o> Flight<'o> {
-    fn join(ocsp: &'o Ocsp, serial: &Arc<str>) -> Self {
-        let answered = ocsp.lock().entry(serial.clone()).or_default().clone();
-        Self { ocsp, serial: serial.clone(), answered }
-    }
-}
-
-impl Drop for Flight<'_> {
-    /// The last one to go, without an answer, takes the question along.
-    fn drop(&mut self) {
-        let mut in_flight = self.ocsp.lock();
-        let own = in_flight.get(&self.serial).is_some_and(|found| Arc::ptr_eq(found, &self.answered));
-        // Handed out under the lock only, so nobody joins meanwhile: one is in the map, one is here.
-        if own && Arc::strong_count(&self.answered) == 2 {
-            in_flight.remove(&self.serial);
-        }
-    }
 }

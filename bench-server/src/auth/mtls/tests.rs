@@ -24,7 +24,7 @@ use super::verifier::ReloadError;
 use super::*;
 use crate::auth::Connection;
 use crate::clock::{Clock, UnixTime};
-use crate::config::{ChainLength, ClockMode};
+use crate::config::{CertificateKey, ChainLength, ClockMode};
 use crate::credential::x509::ClientIdentity;
 
 mod asked;

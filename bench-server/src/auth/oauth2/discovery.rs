@@ -8,8 +8,8 @@ use serde::Deserialize;
 use tokio::sync::Mutex;
 use url::Url;
 
-use super::http::{Http, Trouble};
 use crate::auth::BuildError;
+use crate::auth::outbound::{Http, Trouble};
 use crate::clock::UnixTime;
 use crate::issuer::authorization_server::WELL_KNOWN;
 

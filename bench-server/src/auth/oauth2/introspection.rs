@@ -1,7 +1,6 @@
 //! Opaque tokens: the authorization server is asked what they mean (RFC 7662).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ::http::HeaderValue;
@@ -12,8 +11,8 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 use super::discovery::Discovery;
-use super::http::{self, Http, Trouble};
 use super::unavailable;
+use crate::auth::outbound::{self, Http, OncePerSecond, Trouble};
 use crate::auth::{BuildError, Cause, Principal, Rejection};
 use crate::clock::UnixTime;
 use crate::config::{AUDIENCE, CacheConfig};
@@ -71,8 +70,7 @@ pub(super) struct Introspection {
     authorization: HeaderValue,
     /// Positive answers by the token's SHA-256: nothing that could be presented (RFC 7662 §4).
     cache: Option<TtlCache<Digest, Principal, DigestState>>,
-    /// The second in which trouble was last logged: an outage must not become a flood of lines.
-    logged: AtomicU64,
+    logged: OncePerSecond,
 }
 
 impl Introspection {
@@ -94,7 +92,7 @@ impl Introspection {
             distance: Distance::NONE,
             authorization: client_secret_basic(client_id, client_secret),
             cache: cache.map(|cache| TtlCache::new(&cache, DigestState::default())).transpose()?,
-            logged: AtomicU64::new(0),
+            logged: OncePerSecond::default(),
         })
     }
 
@@ -161,7 +159,7 @@ impl Introspection {
         self.meter.store_lookups.add();
         self.meter.introspections.add();
         let request = self.http.client()?.post(endpoint).header(AUTHORIZATION, self.authorization.clone());
-        let body = http::send(request.form(&[("token", token), ("token_type_hint", "access_token")])).await?;
+        let body = outbound::send(request.form(&[("token", token), ("token_type_hint", "access_token")])).await?;
         self.distance.cross().await.map_err(|error| Trouble::Content(format!("it does not arrive: {error}")))?;
         serde_json::from_slice(&body).map_err(|error| Trouble::Content(error.to_string()))
     }
@@ -202,7 +200,7 @@ impl Introspection {
     }
 
     fn log(&self, trouble: &Trouble, now: UnixTime) {
-        if self.logged.swap(now.as_secs(), Ordering::Relaxed) != now.as_secs() {
+        if self.logged.is_due(now) {
             tracing::warn!(issuer = &*self.issuer, %trouble, "introspection failed");
         }
     }

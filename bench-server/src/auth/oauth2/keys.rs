@@ -7,9 +7,9 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::discovery::{Discovery, RETRY, is_recent};
-use super::http::{Http, Trouble};
 use super::unavailable;
 use crate::auth::jwt::{ClaimsRef, TrustedKeys, Validator};
+use crate::auth::outbound::{Http, Trouble};
 use crate::auth::{Cause, Principal, Rejection};
 use crate::clock::UnixTime;
 use crate::config::JwksConfig;

@@ -6,12 +6,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::clock::UnixTime;
-use crate::config::Algorithm;
+use crate::config::{Algorithm, TokenRules};
 use crate::contract::KeyRollover;
 use crate::credential::jws::{KeyError, SigningKey};
-
-/// The most leeway that any validator is allowed ([`crate::config::TokenRules::leeway`]).
-const LEEWAY: Duration = Duration::from_secs(60);
 
 struct Published {
     key: SigningKey,
@@ -19,7 +16,6 @@ struct Published {
 }
 
 /// When a key is used.
-#[derive(Debug, Clone, Copy)]
 struct Terms {
     /// When it starts to sign; absent where it stands by for the next rollover.
     from: Option<UnixTime>,
@@ -61,7 +57,7 @@ impl SigningKeys {
     pub(super) fn rotate(&self, rollover: &KeyRollover, now: UnixTime) -> Result<(), KeyError> {
         let from = UnixTime(now.0 + rollover.lead.unwrap_or(self.max_age));
         // With the second of grace that rounding up to whole seconds may give the last token.
-        let expired = self.longest_lifetime + LEEWAY + Duration::from_secs(1);
+        let expired = self.longest_lifetime + TokenRules::MAX_LEEWAY + Duration::from_secs(1);
         let until = UnixTime(from.0 + rollover.overlap.unwrap_or(expired));
         let _turn = self.rotating.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh =
@@ -93,8 +89,10 @@ impl SigningKeys {
     /// Signs claims with the key whose turn it is.
     pub(super) fn sign(&self, typ: &str, claims: &impl serde::Serialize, now: UnixTime) -> Result<String, KeyError> {
         let keys = self.keys.read().expect("no holder panics");
-        let terms: Vec<Terms> = keys.iter().map(|published| published.terms).collect();
-        keys[signer(&terms, now)].key.sign(typ, claims)
+        let begun = |published: &Published| published.terms.from.is_some_and(|from| from <= now);
+        // The latest whose time has come.
+        let place = keys.iter().rposition(begun).unwrap_or(0);
+        keys[place].key.sign(typ, claims)
     }
 
     /// The public keys as a JWK set.
@@ -103,11 +101,6 @@ impl SigningKeys {
         let current = keys.iter().filter(|published| !published.terms.is_over(now));
         json!({ "keys": current.filter_map(|published| published.key.jwk()).collect::<Vec<_>>() })
     }
-}
-
-/// Which key signs: the latest whose time has come.
-fn signer(terms: &[Terms], now: UnixTime) -> usize {
-    terms.iter().rposition(|terms| terms.from.is_some_and(|from| from <= now)).unwrap_or(0)
 }
 
 #[cfg(test)]

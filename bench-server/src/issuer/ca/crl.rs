@@ -16,7 +16,7 @@ use x509_parser::revocation_list::CertificateRevocationList;
 use super::authority::Authority;
 use super::{CaError, failed, random_serial};
 use crate::clock::UnixTime;
-use crate::credential::x509::serial_hex;
+use crate::credential::x509::{serial_bytes, serial_hex};
 use crate::store::file::{self, Readers};
 
 /// The current CRL of one authority.
@@ -178,12 +178,8 @@ impl PublishedCrl {
         let failed = |error: std::io::Error| CaError(format!("{}: {error}", path.display()));
         let lock = File::options().create(true).append(true).open(&path).map_err(failed)?;
         lock.lock().map_err(failed)?;
-        if let Ok(der) = std::fs::read(&self.file)
-            && let Some(published) = Self::read(&self.file, &der)
-            && published.number > self.number
-        {
-            *self = published;
-        }
+        // What cannot be read is published anew.
+        let _ = self.catch_up();
         Ok(lock)
     }
 
@@ -217,10 +213,5 @@ impl PublishedCrl {
 }
 
 fn serial_number(hex: &str) -> Result<SerialNumber, CaError> {
-    let digits = hex.as_bytes().chunks(2).map(|pair| {
-        let pair = std::str::from_utf8(pair).ok()?;
-        u8::from_str_radix(pair, 16).ok()
-    });
-    let bytes: Option<Vec<u8>> = digits.collect();
-    bytes.map(SerialNumber::from).ok_or_else(|| CaError(format!("{hex:?} is not a serial number")))
+    serial_bytes(hex).map(SerialNumber::from).ok_or_else(|| CaError(format!("{hex:?} is not a serial number")))
 }

@@ -162,6 +162,9 @@ fn the_status_follows_what_other_processes_issue_and_revoke() {
         let CertificateStatus::Revoked { since } = status(serial) else { panic!("{serial} was revoked") };
         assert!((before.as_secs()..=fixture.clock.now().as_secs()).contains(&since.as_secs()));
     }
+    let third = issue(&elsewhere);
+    assert!(fixture.authority.revoke(&third).unwrap(), "whoever issued it");
+    assert!(!fixture.authority.revoke("7f00").unwrap());
     // Without its records an authority says nothing, rather than that all is good.
     std::fs::remove_file(&fixture.crl_files()[1]).unwrap();
     assert!(fixture.authority.status(&by, &own).is_err());

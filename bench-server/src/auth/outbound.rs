@@ -1,8 +1,10 @@
-//! HTTP to who is asked about a credential, an authorization server or an OCSP responder: bounded in time and size, without redirects or proxies.
+//! HTTP to who is asked about a credential, an authorization server or an OCSP responder: bounded in time and size,
+//! without redirects or proxies.
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::RwLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
@@ -11,16 +13,17 @@ use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, RequestBuilder, StatusCode};
 
 use crate::auth::BuildError;
+use crate::clock::UnixTime;
 
 /// After this a request fails, and the caller is told to come back: waiting longer would only pile up callers.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Most that is read of an answer (AUTH-ACCEPTANCE JW-14).
+/// Most that is read of an answer.
 const MAX_BODY: usize = 256 * 1024;
 
 /// Why there was no usable answer. For the log.
 #[derive(Debug, thiserror::Error)]
-pub(in crate::auth) enum Trouble {
+pub(super) enum Trouble {
     #[error("no answer: {0}")]
     Transport(#[from] reqwest::Error),
     #[error("status {0}")]
@@ -33,7 +36,7 @@ pub(in crate::auth) enum Trouble {
 
 /// One client per thread: a pooled connection is served by the runtime that opened it, and each worker thread has its
 /// own runtime.
-pub(in crate::auth) struct Http {
+pub(super) struct Http {
     roots: Option<Vec<Certificate>>,
     clients: RwLock<HashMap<ThreadId, Client>>,
 }
@@ -43,7 +46,7 @@ impl Http {
     ///
     /// # Errors
     /// [`BuildError::State`] when the file cannot be read or used.
-    pub(in crate::auth) fn new(ca_file: Option<&Path>) -> Result<Self, BuildError> {
+    pub(super) fn new(ca_file: Option<&Path>) -> Result<Self, BuildError> {
         let roots = ca_file.map(read_roots).transpose()?;
         let http = Self { roots, clients: RwLock::default() };
         http.build().map_err(|source| BuildError::State {
@@ -63,7 +66,7 @@ impl Http {
     }
 
     /// The client of the calling thread.
-    pub(in crate::auth) fn client(&self) -> Result<Client, Trouble> {
+    pub(super) fn client(&self) -> Result<Client, Trouble> {
         let thread = thread::current().id();
         if let Some(client) = self.clients.read().expect("no holder panics").get(&thread) {
             return Ok(client.clone());
@@ -85,7 +88,7 @@ pub(super) async fn send(request: RequestBuilder) -> Result<Vec<u8>, Trouble> {
 }
 
 /// Sends a request for a document of that media type and reads the body of its 200.
-pub(in crate::auth) async fn send_for(request: RequestBuilder, media_type: &'static str) -> Result<Vec<u8>, Trouble> {
+pub(super) async fn send_for(request: RequestBuilder, media_type: &'static str) -> Result<Vec<u8>, Trouble> {
     let request = request.header(ACCEPT, HeaderValue::from_static(media_type));
     let mut response = request.send().await.map_err(reqwest::Error::without_url)?;
     if response.status() != StatusCode::OK {
@@ -99,6 +102,16 @@ pub(in crate::auth) async fn send_for(request: RequestBuilder, media_type: &'sta
         body.extend_from_slice(&chunk);
     }
     Ok(body)
+}
+
+/// Lets one line through per second: an outage must not become a flood of lines.
+#[derive(Debug, Default)]
+pub(super) struct OncePerSecond(AtomicU64);
+
+impl OncePerSecond {
+    pub(super) fn is_due(&self, now: UnixTime) -> bool {
+        self.0.swap(now.as_secs(), Ordering::Relaxed) != now.as_secs()
+    }
 }
 
 fn read_roots(file: &Path) -> Result<Vec<Certificate>, BuildError> {
