@@ -1,10 +1,13 @@
 //! The command line: one file per verb.
 //!
-//! Results go to stdout, progress, warnings and errors to stderr. Exit status: 0 fine, 2 the input was
-//! wrong, 3 the measurement could not be carried out, was interrupted, or is invalid.
+//! Results go to stdout, progress, warnings and errors to stderr. Exit status: 0 fine, 1 something
+//! regressed, 2 the input was wrong, 3 the measurement could not be carried out, was interrupted, or is invalid, 4 nobody
+//! can tell.
 
 mod check;
+mod compare;
 mod doctor;
+mod duet;
 mod interrupt;
 mod keep_awake;
 mod list;
@@ -35,6 +38,7 @@ enum Verb {
     Check(check::Args),
     Plan(plan::Args),
     Report(report::Args),
+    Compare(compare::Args),
     Serve(serve::Args),
     List(list::Args),
     Doctor(doctor::Args),
@@ -47,10 +51,14 @@ enum Verb {
 enum Exit {
     /// Everything went well.
     Fine = 0,
+    /// Something regressed.
+    Regressed = 1,
     /// The input was wrong. clap uses the same number for arguments that it refuses.
     Input = 2,
     /// The measurement could not be carried out, was interrupted, or is invalid.
     Measurement = 3,
+    /// Nobody can tell.
+    Inconclusive = 4,
 }
 
 impl From<Exit> for ExitCode {
@@ -66,6 +74,7 @@ pub fn main() -> ExitCode {
         Verb::Check(args) => check::check(&args),
         Verb::Plan(args) => plan::plan(&args),
         Verb::Report(args) => report::report(&args),
+        Verb::Compare(args) => compare::compare(&args),
         Verb::Serve(args) => return serve::serve(args),
         Verb::List(args) => list::list(&args),
         Verb::Doctor(args) => doctor::doctor(&args),

@@ -10,6 +10,7 @@
 
 pub mod cell;
 pub mod cli;
+pub mod compare;
 pub mod credential;
 pub mod doctor;
 pub mod load;

@@ -1,6 +1,7 @@
 //! Carries out a plan: starts, rounds, interleaved slices; one file per measurement under `measure/`.
 
 mod capacity;
+mod duet;
 mod handshake;
 mod load;
 mod pace;
@@ -26,6 +27,7 @@ use crate::progress::Progress;
 use crate::record::Record;
 use crate::run::{RunError, RunFolder};
 use crate::target::{Launcher, Stores, TargetError};
+pub use duet::{DuetSide, Stint, execute as execute_duet};
 use pace::Pace;
 use start::Server;
 
@@ -76,10 +78,7 @@ pub fn execute(
         return Ok(());
     }
     let _awake = prepare_machine(plan, machine)?; // until this returns
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| MeasureError::Machine(format!("the runtime of the load client does not start: {error}")))?;
+    let runtime = runtime()?;
     let expected = starts.iter().map(|start| start.expected(plan)).sum();
     let stores = Arc::new(Stores::default()); // until this returns
     let mut pace = Pace::begin(progress, interrupted, expected);
@@ -91,6 +90,14 @@ pub fn execute(
     });
     pace.end();
     result
+}
+
+/// The runtime of the load client: the calling thread.
+fn runtime() -> Result<tokio::runtime::Runtime, MeasureError> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| MeasureError::Machine(format!("the runtime of the load client does not start: {error}")))
 }
 
 /// Heads or tails, decided by the seed and the numbers that name the toss.
@@ -106,12 +113,17 @@ fn check_alive(servers: &mut [Server<'_>]) -> Result<(), TargetError> {
 /// Binds this thread and raises its limits; the server processes inherit the limits and bind themselves. Cores are kept
 /// awake as long as the result lives, if `machine` says so.
 pub(crate) fn prepare_machine(plan: &Plan, machine: &Machine) -> Result<Option<Spinners>, MeasureError> {
+    prepare_machine_for(files_needed(plan), machine)
+}
+
+/// The same for so many open files.
+fn prepare_machine_for(files: usize, machine: &Machine) -> Result<Option<Spinners>, MeasureError> {
     if let Some(cpu) = machine.client_cpu {
         pin_current_thread(cpu).map_err(|error| MeasureError::Machine(format!("{error}; run with pin = false")))?;
     }
     let limit = raise_open_files_limit()
         .map_err(|error| MeasureError::Machine(format!("the limit of open files cannot be raised: {error}")))?;
-    enough_files(files_needed(plan), limit)?;
+    enough_files(files, limit)?;
     keep_awake(machine)
 }
 

@@ -4,6 +4,7 @@
 //! from there.
 
 mod bounds;
+mod compare;
 mod expected;
 mod external;
 mod handshake;
@@ -17,11 +18,12 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use bench_server::contract::{AuthorizationServerConfig, HttpVersion, KeyExchange, MethodConfig, Transport};
+use bench_server::contract::{AuthorizationServerConfig, HttpVersion, KeyExchange, MethodConfig, SlowDown, Transport};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use bounds::NOT_AFTER;
 pub use bounds::RENEWED_BEFORE_END;
+pub use compare::{ComparePlan, Quantity};
 pub use expected::{ExpectedStart, expected_filling};
 pub use external::{
     Accepted, Convention, CredentialSource, ExternalMethod, HeaderField, MethodWord, Revoke, RevokeRequest, TargetPlan,
@@ -87,6 +89,9 @@ pub struct Plan {
     /// What varies between the points of a family.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sweeps: Vec<Sweep>,
+    /// How two sides of a comparison are judged, where the scenario says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compare: Option<ComparePlan>,
     /// What an hour of one processor core costs, where the scenario says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price_per_core_hour: Option<Price>,
@@ -124,6 +129,9 @@ pub struct Variant {
     /// What a revocation names.
     #[serde(default, skip_serializing_if = "RevokeBy::is_default")]
     pub revoke_by: RevokeBy,
+    /// Extra work behind each validation, to try whether a regression of that size is noticed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slow_down: Option<SlowDown>,
     /// How its server is reached, where a sweep says so; otherwise as the plan says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<ServerPlan>,

@@ -138,6 +138,9 @@ pub struct LoadResult {
     /// Time inside the authenticator call, as the resource server recorded it; absent where the server does not tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation: Option<EncodedHistogram>,
+    /// The slices that the trial is made of, in order; empty in records from before they were kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub slices: Vec<SliceCost>,
     /// Open loop whose rate changes: its parts, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<SchedulePart>,
@@ -151,6 +154,29 @@ pub struct LoadResult {
     /// Share of the machine's processor time that the hypervisor took, from 0 to 1; absent where unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steal: Option<f64>,
+}
+
+/// What a slice came to. Costs are compared slice by slice, since neighbours share the machine's moods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SliceCost {
+    /// Its length, until its last request proper was answered.
+    pub measured_ns: u64,
+    /// Requests answered, those while it drained included.
+    pub answered: u64,
+    /// Processor time of all server processes of the variant; absent where the operating system does not account it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_cpu_ns: Option<u64>,
+}
+
+impl SliceCost {
+    /// The growth since an earlier sum.
+    pub(crate) fn since(self, earlier: Self) -> Self {
+        Self {
+            measured_ns: self.measured_ns - earlier.measured_ns,
+            answered: self.answered - earlier.answered,
+            server_cpu_ns: self.server_cpu_ns.zip(earlier.server_cpu_ns).map(|(now, before)| now - before),
+        }
+    }
 }
 
 /// A part of a schedule whose rate changes.

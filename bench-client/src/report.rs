@@ -11,7 +11,7 @@ mod checks;
 mod claims;
 mod csv;
 mod expect;
-mod format;
+pub(crate) mod format;
 mod headline;
 mod hgrm;
 mod html;
@@ -22,6 +22,9 @@ mod summary;
 mod sweep;
 mod table;
 mod view;
+
+pub(crate) use markdown::escape as escape_markdown;
+pub(crate) use table::ruled as ruled_table;
 
 pub use cell::{Cell, Estimate};
 pub use checks::{Check, CheckVerdict};

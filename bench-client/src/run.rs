@@ -43,8 +43,59 @@ pub struct Header {
     pub build: Build,
     /// Where it ran.
     pub machine: Machine,
+    /// Which side of a duet it is, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duet: Option<Duet>,
     /// Effective configuration of each server process of the first start, by variant and role.
     pub servers: std::collections::BTreeMap<String, ServerConfig>,
+}
+
+/// Which side of a duet a run is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Duet {
+    /// The same for all sides of a duet, and for no other.
+    pub id: String,
+    /// Which side.
+    pub side: Side,
+    /// What served.
+    pub program: Program,
+    /// What was changed on this side only, as the command line had it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<String>,
+}
+
+/// A side of a comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Side {
+    /// What is compared with.
+    Baseline,
+    /// What is judged.
+    Candidate,
+    /// The baseline's program once more: what a comparison sees in nothing.
+    Control,
+}
+
+impl Side {
+    /// Its word, and the name of its folder.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Baseline => "baseline",
+            Self::Candidate => "candidate",
+            Self::Control => "control",
+        }
+    }
+}
+
+/// A program that served.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Program {
+    /// Its name, without folders.
+    pub name: String,
+    /// What it says of itself when asked for its version.
+    pub version: String,
+    /// SHA-256 of the file, in hexadecimal.
+    pub sha256: String,
 }
 
 /// What was built.

@@ -4,6 +4,7 @@
 //! text → document (where is what) → sections (what is allowed) → rules (what fits together) → plan
 //! ```
 
+mod compare;
 mod document;
 mod handshake;
 mod measurement;
@@ -36,7 +37,7 @@ use self::target::Target;
 use self::value::{flag, one_of, price, text, whole};
 use self::variant::WrittenVariant;
 use crate::machine::KeepAwake;
-use crate::plan::{Case, ClientWait, Plan, PoolPlan, Price, ServerPlan, TargetPlan, Variant};
+use crate::plan::{Case, ClientWait, ComparePlan, Plan, PoolPlan, Price, ServerPlan, TargetPlan, Variant};
 
 /// A mistake in a scenario, or advice about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -175,6 +176,7 @@ struct Scenario {
     pin: bool,
     keep_awake: KeepAwake,
     client_wait: ClientWait,
+    compare: Option<ComparePlan>,
     price_per_core_hour: Option<Price>,
     sweeps: Sweeps,
     /// One for each point of a swept variant.
@@ -211,6 +213,7 @@ impl Scenario {
             None => read_server(&mut section),
         };
         let price_per_core_hour = section.optional("price_per_core_hour", price);
+        let compare = compare::read(section.table("compare"));
         let sweeps = Sweeps::read(section.tables("sweep"), &document, problems);
         // Read at every point of the sweeps.
         section.ignore(["pool", "variant", "measurement"]);
@@ -230,6 +233,7 @@ impl Scenario {
             pin,
             keep_awake,
             client_wait,
+            compare,
             price_per_core_hour,
             sweeps,
             variants,
@@ -296,6 +300,7 @@ impl Scenario {
                 .collect(),
             measurements,
             cases,
+            compare: self.compare.clone(),
             price_per_core_hour: self.price_per_core_hour.clone(),
             sweeps: sweeps.clone(),
         };

@@ -8,12 +8,16 @@ mod break_even;
 mod crossing;
 mod distribution;
 mod point;
+mod shift;
+mod student;
 
 pub use bootstrap::{Grouping, Interval, Resampler};
 pub use break_even::{BreakEven, break_even};
 pub use crossing::{Crossing, CrossingInterval, Crossings, Spacing, crossings, interpolate, sign_changes};
-pub use distribution::{Distribution, PERCENTILE_TAIL, Pool};
+pub use distribution::{Distribution, PERCENTILE_TAIL, Pool, middle_mean};
 pub use point::{
     detectable_change, kolmogorov_bound, kolmogorov_distance_between, kolmogorov_distance_from_uniform, median,
     ratio_of_pairs, weighted_median,
 };
+pub use shift::{Shift, hodges_lehmann, holm};
+pub use student::{student_quantile, student_two_sided};

@@ -142,9 +142,37 @@ pub struct Profile {
     pub path: String,
     /// Scope that the route asks for (RFC 6749 §3.3); the method `none` ignores it.
     pub scope: String,
+    /// Extra work behind each validation; absent, as a server should be, means none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slow_down: Option<SlowDown>,
     /// The method and its options.
     #[serde(flatten)]
     pub method: MethodConfig,
+}
+
+/// Extra work behind each validation, counted in with it: a regression of known size, to try whether a gate notices it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SlowDown {
+    /// This share of the validation's own time, waiting included: 0.02 is two per cent.
+    Share(f64),
+    /// This time, per validation.
+    Time(#[serde(with = "humantime_serde")] Duration),
+}
+
+impl SlowDown {
+    /// The longest time.
+    pub const MAX_TIME: Duration = Duration::from_secs(1);
+    /// The largest share: ten times as long.
+    pub const MAX_SHARE: f64 = 9.0;
+
+    /// Whether it is within its bounds.
+    pub fn is_sound(&self) -> bool {
+        match self {
+            Self::Share(share) => (0.0..=Self::MAX_SHARE).contains(share),
+            Self::Time(time) => *time <= Self::MAX_TIME,
+        }
+    }
 }
 
 /// An authentication method with its options.

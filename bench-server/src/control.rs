@@ -361,6 +361,7 @@ mod tests {
             path: "/".into(),
             scope: READ_SCOPE.into(),
             method: MethodConfig::Mtls(config),
+            slow_down: None,
         };
         let method = Method::build(&profile, &environment).await.unwrap();
         administration.methods.insert("m".to_owned(), Arc::new(method));

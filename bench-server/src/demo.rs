@@ -66,6 +66,7 @@ fn configuration(state_dir: PathBuf, port: u16, mtls_port: u16) -> ServerConfig 
         path: format!("/{}", method.name()),
         scope: READ_SCOPE.to_owned(),
         method,
+        slow_down: None,
     };
     let listener = |name: &str, port, profiles| ListenerConfig {
         name: name.to_owned(),

@@ -10,5 +10,6 @@ mod json;
 mod ocsp;
 pub(crate) mod problem;
 pub(crate) mod route;
+mod slow_down;
 mod socket;
 pub(crate) mod tls;

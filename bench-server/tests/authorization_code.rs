@@ -41,6 +41,7 @@ async fn start(state_dir: &Path, access_token: AccessTokenFormat, validation: To
         path: "/whoami".to_owned(),
         scope: READ_SCOPE.to_owned(),
         method: MethodConfig::OAuth2(oauth2),
+        slow_down: None,
     };
     let config = ServerConfig {
         listeners: vec![listener("issuer", Vec::new(), true), listener("api", vec![profile], false)],

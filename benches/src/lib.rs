@@ -132,7 +132,8 @@ async fn build(state_dir: &Path, method: MethodConfig, ca_file: Option<&Path>) -
         ca_file: ca_file.map_or_else(|| state_dir.join("no-ca.pem"), Path::to_owned),
     };
     std::fs::create_dir_all(state_dir)?;
-    let profile = Profile { name: PROFILE.into(), path: "/whoami".into(), scope: READ_SCOPE.into(), method };
+    let profile =
+        Profile { name: PROFILE.into(), path: "/whoami".into(), scope: READ_SCOPE.into(), method, slow_down: None };
     Ok((Method::build(&profile, &environment).await?, clock))
 }
 

@@ -69,6 +69,7 @@ fn begin(scenario: Ready, args: &Args, interrupted: &AtomicBool) -> Exit {
         started_at: jiff::Timestamp::now(),
         build: Build::current(),
         machine,
+        duet: None,
         servers: Default::default(),
     };
     match RunFolder::create_under(&args.out, &header) {
@@ -78,7 +79,7 @@ fn begin(scenario: Ready, args: &Args, interrupted: &AtomicBool) -> Exit {
 }
 
 /// This machine, with all that the plan leaves to it decided.
-fn machine_for(plan: &Plan) -> Machine {
+pub(super) fn machine_for(plan: &Plan) -> Machine {
     let mut machine = Machine::detect(plan.pin);
     if plan.target.is_some() {
         machine.server_cpus.clear(); // the processes of a server of the user's are not the run's to bind
@@ -176,6 +177,7 @@ mod tests {
             started_at: jiff::Timestamp::UNIX_EPOCH,
             build: Build::current(),
             machine,
+            duet: None,
             servers: Default::default(),
         }
     }

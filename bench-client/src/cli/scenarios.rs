@@ -42,6 +42,7 @@ pub(super) const SHIPPED: &[Shipped] = shipped! {
     "cost": "cost.toml",
     "wire-size": "wire-size.toml",
     "scale": "scale.toml",
+    "ci": "ci.toml",
     "haproxy": "gateways/haproxy.toml",
     "nginx": "gateways/nginx.toml",
 };
@@ -69,7 +70,7 @@ impl Changes {
     }
 }
 
-fn key_and_value(argument: &str) -> Result<(String, String), String> {
+pub(super) fn key_and_value(argument: &str) -> Result<(String, String), String> {
     match argument.split_once('=') {
         Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().to_owned(), value.to_owned())),
         _ => Err("write KEY=VALUE, like variant.jwt-es256.leeway=5s".to_owned()),
@@ -86,8 +87,15 @@ pub(super) struct Ready {
 
 /// Reads and resolves a scenario: a file, or the name of one that ships. Problems and warnings go to stderr.
 pub(super) fn prepare(scenario: &Path, changes: &Changes) -> Result<Ready, Exit> {
+    prepare_with(scenario, changes, &[])
+}
+
+/// The same with more values changed.
+pub(super) fn prepare_with(scenario: &Path, changes: &Changes, more: &[(String, String)]) -> Result<Ready, Exit> {
     let (file, text) = read(scenario).map_err(|message| fail(Exit::Input, message))?;
-    match scenario::resolve(&file, &text, &changes.overrides()) {
+    let mut overrides = changes.overrides();
+    overrides.set.extend(more.iter().cloned());
+    match scenario::resolve(&file, &text, &overrides) {
         Ok(Resolved { plan, warnings }) => {
             warnings.iter().for_each(|warning| remark(format_args!("warning: {warning}")));
             Ok(Ready { text, plan })

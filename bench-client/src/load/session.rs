@@ -8,6 +8,7 @@ mod connections;
 mod watch;
 
 use std::cell::RefCell;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -78,9 +79,19 @@ impl Session {
             let index = connection % pool.issued().len();
             slots.push(Slot::new(&wire, index, &pool.issued()[index], shared.get(connection).cloned())?);
         }
-        let failed = |message: String| LoadError::Connect { address: endpoint.address, message };
-        let mut opening = stream::iter(slots.iter_mut().map(|slot| tokio::time::timeout(PATIENCE, slot.open(&wire))))
-            .buffer_unordered(OPENING);
+        let mut session =
+            Self { wire, pool, slots, timer, seed, slices: 0, extension: EXTENSION_MAX, patience: PATIENCE, wait };
+        session.connect(endpoint.address).await?;
+        Ok(session)
+    }
+
+    /// Opens what is not open.
+    async fn connect(&mut self, address: SocketAddr) -> Result<(), LoadError> {
+        let failed = |message: String| LoadError::Connect { address, message };
+        let wire = &self.wire;
+        let mut opening =
+            stream::iter(self.slots.iter_mut().map(|slot| tokio::time::timeout(PATIENCE, slot.open(wire))))
+                .buffer_unordered(OPENING);
         while let Some(opened) = opening.next().await {
             match opened {
                 Ok(Ok(())) => {}
@@ -88,8 +99,19 @@ impl Session {
                 Err(_) => return Err(failed(format!("no connection within {} s", PATIENCE.as_secs()))),
             }
         }
-        drop(opening);
-        Ok(Self { wire, pool, slots, timer, seed, slices: 0, extension: EXTENSION_MAX, patience: PATIENCE, wait })
+        Ok(())
+    }
+
+    /// Puts new connections in the place of those that are kept (of HTTP/1.1): where the kernel has their buffers is part
+    /// of what makes one set of connections differ from another.
+    ///
+    /// # Errors
+    /// [`LoadError::Connect`].
+    pub async fn reconnect(&mut self, endpoint: &Endpoint) -> Result<(), LoadError> {
+        for slot in &mut self.slots {
+            slot.close_kept().await;
+        }
+        self.connect(endpoint.address).await
     }
 
     /// Whether the thread looks for answers rather than sleep. Connections of HTTP/2 are tasks of their own, of which

@@ -230,6 +230,15 @@ impl Slot {
         }
     }
 
+    /// Closes the kept connection, unless streams share it.
+    pub(super) async fn close_kept(&mut self) {
+        if self.shared.is_none()
+            && let Some(kept) = self.kept.take()
+        {
+            kept.close().await;
+        }
+    }
+
     /// Opens the kept connection where there is none.
     pub(super) async fn open(&mut self, wire: &Wire) -> Result<(), ConnectError> {
         if self.kept.is_none() {

@@ -16,7 +16,9 @@ use crate::cell::Cell;
 use crate::load::{OpenLoop, Profile, Session, Tally};
 use crate::machine::{Account, TcpCounts, TcpReading, Usage, steal_jiffies, steal_share};
 use crate::plan::{ArrivalModel, Case, ConnectionKind, LoadRate, MeasurementKind, Objective, Rate};
-use crate::record::{CLIENT_ROLE, EncodedHistogram, LoadResult, Measured, RECORD_VERSION, Record, SchedulePart};
+use crate::record::{
+    CLIENT_ROLE, EncodedHistogram, LoadResult, Measured, RECORD_VERSION, Record, SchedulePart, SliceCost,
+};
 use crate::target::TargetError;
 
 /// Settings of a measurement under load, whichever its loop.
@@ -198,35 +200,59 @@ pub(super) struct Place {
     pub(super) first: bool,
 }
 
-/// One trial of each case of the group, interleaved: in every pass each case has one slice, in an order of its own.
+/// A case and the index of the server that it is measured on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seat<'p> {
+    pub(super) case: &'p Case,
+    pub(super) server: usize,
+}
+
+/// Each case of the group by itself, on the server of its variant.
+pub(super) fn singly<'p>(group: &Group<'p, Load>, servers: &[Server<'_>]) -> Vec<Vec<Seat<'p>>> {
+    let seat = |case: &'p Case| {
+        let server = servers.iter().position(|server| server.variant.name == case.variant);
+        vec![Seat { case, server: server.expect("a start has a server for each of its cases") }]
+    };
+    group.cases.iter().copied().map(seat).collect()
+}
+
+/// One trial of each seat, interleaved: in every pass each has one slice, in an order of its own. Seats of one set have
+/// theirs right after each other, also in an order of its own. The records come in the order of the seats.
+///
 /// Nothing is kept of trials that do not come to their end. `capacities` holds what variants carried in this start; it
-/// is read by loads that are a share of it, and added to.
+/// is read by loads that are a share of it, and added to, by the first of a set.
 pub(super) async fn trials(
     group: &Group<'_, Load>,
+    sets: &[Vec<Seat<'_>>],
     place: &Place,
     capacities: &mut BTreeMap<String, f64>,
     servers: &mut [Server<'_>],
     pace: &mut Pace<'_>,
 ) -> Result<Vec<Record>, MeasureError> {
     let settings = &group.settings;
-    let mut trials = Vec::with_capacity(group.cases.len());
-    for &case in &group.cases {
-        let server = servers
-            .iter()
-            .position(|server| server.variant.name == case.variant)
-            .expect("a start has a server for each of its cases");
-        settings.prime(servers[server].session.as_mut().expect(HAS_SESSION)).await;
-        let offered =
-            Offered::of(&settings.arrivals, settings.slice * settings.slices, capacities.get(&case.variant).copied());
-        trials.push(Trial::begin(case, server, settings, offered, servers).await?);
+    let mut trials = Vec::new();
+    let mut places_of_sets = Vec::with_capacity(sets.len());
+    for set in sets {
+        let first = trials.len();
+        for seat in set {
+            settings.prime(servers[seat.server].session.as_mut().expect(HAS_SESSION)).await;
+            let capacity = capacities.get(&seat.case.variant).copied();
+            let offered = Offered::of(&settings.arrivals, settings.slice * settings.slices, capacity);
+            trials.push(Trial::begin(seat.case, seat.server, settings, offered, servers).await?);
+        }
+        places_of_sets.push(first..trials.len());
     }
-    let name = |pass: u32| [u64::from(place.round), group.index as u64, u64::from(pass)];
+    let order = |count: usize, name: &[u64]| shuffled(count, derived_seed(place.seed, Purpose::Order, name));
     for pass in 0..settings.slices {
-        for index in shuffled(trials.len(), derived_seed(place.seed, Purpose::Order, &name(pass))) {
-            pace.check()?;
-            let trial = &mut trials[index];
-            trial.slice(settings, pass, &mut servers[trial.server]).await;
-            pace.spent(settings.slice);
+        let name = [u64::from(place.round), group.index as u64, u64::from(pass)];
+        for set in order(sets.len(), &name) {
+            let places = &places_of_sets[set];
+            for index in order(places.len(), &[name.as_slice(), &[set as u64]].concat()) {
+                pace.check()?;
+                let trial = &mut trials[places.start + index];
+                trial.slice(settings, pass, &mut servers[trial.server]).await;
+                pace.spent(settings.slice);
+            }
         }
         check_alive(servers)?;
     }
@@ -248,7 +274,7 @@ pub(super) async fn trials(
             }
         }
     }
-    for record in &records {
+    for record in places_of_sets.into_iter().map(|places| &records[places.start]) {
         // Later rounds of a start search no more: what was found stands.
         if let Some(found) = record.capacity_per_s().filter(|_| place.first || settings.objective.is_none()) {
             capacities.insert(record.variant.clone(), found);
@@ -273,6 +299,8 @@ struct Trial<'p> {
     counters: Option<Counters>,
     /// One for each part of the schedule, at least one.
     parts: Vec<Tally>,
+    /// What each slice came to.
+    slices: Vec<SliceCost>,
     /// The load client's account, and those of the server's processes by role.
     client: Account,
     servers: BTreeMap<String, Account>,
@@ -302,6 +330,7 @@ impl<'p> Trial<'p> {
             started: Instant::now(),
             counters: telemetry.map(|telemetry| telemetry.counters),
             parts: (0..load.parts()).map(|_| Tally::new()).collect(),
+            slices: Vec::with_capacity(load.slices as usize),
             client: Account::of_calling_thread(),
             servers: accounts.collect(),
             tcp: session.as_ref().expect(HAS_SESSION).tcp(),
@@ -318,11 +347,22 @@ impl<'p> Trial<'p> {
         let session = server.session.as_mut().expect(HAS_SESSION);
         let part = (pass as usize * self.parts.len()) / load.slices as usize;
         let offset = load.slice * pass;
+        let before = self.spent();
         self.servers.values_mut().for_each(Account::begin_slice);
         self.client.begin_slice(); // last, and ended first: looking at the servers is not its work
         load.drive(session, self.offered.as_ref(), offset, load.slice, &mut self.parts[part]).await;
         self.client.end_slice();
         self.servers.values_mut().for_each(Account::end_slice);
+        self.slices.push(self.spent().since(before));
+    }
+
+    /// What all slices so far came to.
+    fn spent(&self) -> SliceCost {
+        SliceCost {
+            measured_ns: self.parts.iter().map(|tally| tally.measured.as_nanos() as u64).sum(),
+            answered: self.parts.iter().map(|tally| tally.answered).sum(),
+            server_cpu_ns: cpu_by_role(&self.servers).map(|roles| roles.values().sum()),
+        }
     }
 
     /// The trial's record.
@@ -365,6 +405,7 @@ impl<'p> Trial<'p> {
             server_cpu_ns,
             server: telemetry.as_ref().zip(self.counters.as_ref()).map(|(end, begin)| end.counters.since(begin)),
             validation: telemetry.map(|telemetry| EncodedHistogram::from_text(telemetry.validation)),
+            slices: self.slices,
             parts,
             capacity: None,
             usage,

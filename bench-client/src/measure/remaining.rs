@@ -111,6 +111,31 @@ pub(super) fn starts<'p>(plan: &'p Plan, done: &[Record]) -> Vec<Start<'p>> {
 }
 
 impl<'p> Start<'p> {
+    /// The start of that number with all of its rounds, and of its cases those under load that are wanted. Capacities are
+    /// not searched.
+    pub(super) fn under_load(plan: &'p Plan, number: u32, wanted: impl Fn(&Case) -> bool) -> Self {
+        let of_measurement = |(index, measurement): (usize, &'p Measurement)| {
+            let settings = Load { objective: None, ..Load::of(&measurement.kind)? };
+            let cases: Vec<&Case> = plan.cases_of(measurement).filter(|case| wanted(case)).collect();
+            (!cases.is_empty()).then_some(Group { index, measurement, settings, cases })
+        };
+        let round = |number| {
+            let mut groups: Vec<_> = plan.measurements.iter().enumerate().filter_map(of_measurement).collect();
+            groups.sort_by_key(|group| group.settings.needs_capacity());
+            Round { number, groups }
+        };
+        let first = number * plan.rounds_per_start();
+        Self {
+            number,
+            planned: number,
+            capacities: BTreeMap::new(),
+            rounds: (first..first + plan.rounds_per_start()).map(round).collect(),
+            revocations: Vec::new(),
+            setups: Vec::new(),
+            events: Vec::new(),
+        }
+    }
+
     /// The variants that this start needs, in the plan's order.
     pub(super) fn variants(&self, plan: &'p Plan) -> Vec<&'p Variant> {
         let load = self.rounds.iter().flat_map(|round| &round.groups).flat_map(|group| &group.cases);

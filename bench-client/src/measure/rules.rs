@@ -207,6 +207,7 @@ mod tests {
             client_polled_ns: 0,
             server_cpu_ns: None,
             server: Some(Counters { requests: 1000, accepted: 1000, ..Counters::default() }),
+            slices: Vec::new(),
             parts: Vec::new(),
             capacity: None,
             validation: Some(empty),

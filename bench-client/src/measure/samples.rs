@@ -15,6 +15,7 @@ use crate::record::{Measured, RECORD_VERSION, Record, RevocationResult};
 pub(super) fn plan() -> Plan {
     let variant = |name: &str, method: MethodConfig| Variant {
         revoke_by: crate::plan::RevokeBy::default(),
+        slow_down: None,
         name: name.to_owned(),
         method: method.into(),
         authorization_server: None,
@@ -88,6 +89,7 @@ pub(super) fn plan() -> Plan {
             case("a", "revocation"),
         ],
         sweeps: Vec::new(),
+        compare: None,
         price_per_core_hour: None,
     }
 }

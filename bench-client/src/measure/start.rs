@@ -23,7 +23,7 @@ use crate::run::RunFolder;
 use crate::target::{Stores, Target, TargetError};
 
 /// Servers started at the same time. They share processors, so more would only make their time limit tighter.
-const STARTED_TOGETHER: usize = 4;
+pub(super) const STARTED_TOGETHER: usize = 4;
 
 /// A connection reset is seen a moment before its process has ended: so long is waited to tell the two apart.
 const DEATH_THROES: Duration = Duration::from_millis(200);
@@ -52,6 +52,15 @@ pub(super) async fn carry_out(
     let launched = launch(plan, machine, stores, &variants);
     let mut servers = pace.during(Duration::ZERO, launched).await?;
     let measured = measure(plan, start, &label, &mut servers, folder, pace).await;
+    end(measured, servers, pace).await
+}
+
+/// Ends the servers of a start, and says what there is behind an error that it ended with.
+pub(super) async fn end(
+    measured: Result<(), MeasureError>,
+    mut servers: Vec<Server<'_>>,
+    pace: &mut Pace<'_>,
+) -> Result<(), MeasureError> {
     let result = match measured {
         Err(error) => Err(explain(error, &mut servers).await),
         Ok(()) => Ok(()),
@@ -91,7 +100,7 @@ async fn measure(
     pace: &mut Pace<'_>,
 ) -> Result<(), MeasureError> {
     if start.number == 0 {
-        folder.set_servers(configurations(servers).await?)?;
+        folder.set_servers(configurations(&*servers).await?)?;
     }
     for server in servers.iter_mut() {
         prepare(plan, start, label, server, pace).await?;
@@ -107,7 +116,8 @@ async fn measure(
         for group in &round.groups {
             let name = &group.measurement.name;
             pace.stage(&format!("{label}: {name}, round {} of {}", round.number + 1, plan.rounds));
-            for record in load::trials(group, &place, &mut capacities, servers, pace).await? {
+            let sets = load::singly(group, servers);
+            for record in load::trials(group, &sets, &place, &mut capacities, servers, pace).await? {
                 folder.append(&record)?;
             }
         }
@@ -131,8 +141,8 @@ async fn measure(
 }
 
 /// What the servers say they are, by variant and role.
-async fn configurations(
-    servers: &[Server<'_>],
+pub(super) async fn configurations<'s>(
+    servers: impl IntoIterator<Item = &'s Server<'s>>,
 ) -> Result<BTreeMap<String, bench_server::contract::ServerConfig>, TargetError> {
     let mut configurations = BTreeMap::new();
     for server in servers {
@@ -144,7 +154,7 @@ async fn configurations(
 }
 
 /// Issues a variant's pool, opens its connections and warms it up, as far as it is measured under load in this start.
-async fn prepare(
+pub(super) async fn prepare(
     plan: &Plan,
     start: &Start<'_>,
     label: &str,

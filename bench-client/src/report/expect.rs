@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bench_server::contract::{
     AccessTokenFormat, Algorithm, CacheConfig, CertificateKey, ChainLength, Follow, JwksConfig, MethodConfig,
-    MtlsConfig, OcspPolicy, PasswordHash, Push, StoreConfig, TokenValidation,
+    MtlsConfig, OcspPolicy, PasswordHash, Push, SlowDown, StoreConfig, TokenValidation,
 };
 
 use super::format;
@@ -224,6 +224,19 @@ pub(crate) fn verifies_each(method: &Method) -> bool {
 
 /// The variant's options in words, for tables.
 pub(crate) fn describe(variant: &Variant) -> String {
+    let slowed = match variant.slow_down {
+        None => String::new(),
+        Some(SlowDown::Share(share)) => {
+            format!(", slowed down on purpose by {} of its validation", format::percent(share))
+        }
+        Some(SlowDown::Time(time)) => {
+            format!(", slowed down on purpose by {}", format::duration(time.as_nanos() as f64))
+        }
+    };
+    describe_method(variant) + &slowed
+}
+
+fn describe_method(variant: &Variant) -> String {
     let time = |duration: Duration| format::duration(duration.as_nanos() as f64);
     let cached = |cache: &Option<CacheConfig>| {
         let kept = |cache: CacheConfig| {
@@ -377,6 +390,7 @@ mod tests {
             authorization_server: None,
             pool: crate::plan::PoolPlan { count: 1, zipf_exponent: 1.0 },
             revoke_by: RevokeBy::default(),
+            slow_down: None,
             server: None,
             point: None,
             method,

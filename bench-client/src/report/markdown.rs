@@ -127,7 +127,7 @@ fn cell(entry: &Entry, notes: &mut Footnotes) -> String {
 }
 
 /// Text that Markdown and the HTML inside it must take literally.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

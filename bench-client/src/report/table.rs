@@ -163,6 +163,13 @@ fn extras(report: &Report, out: &mut String) {
     }
 }
 
+/// A table with a line below its head and no other, as wide as it has to be.
+pub(crate) fn ruled() -> TerminalTable {
+    let mut table = TerminalTable::new();
+    table.load_style(RULED_HEAD).set_content_arrangement(ContentArrangement::Disabled);
+    table
+}
+
 /// The first step that fits; the last one if none does.
 fn comparison(report: &Report, notes: &mut Footnotes) -> Option<String> {
     let data = view::comparison(&report.summary)?;
@@ -193,8 +200,7 @@ fn drawn(
             Some((position, &data.columns[position], *head))
         })
         .collect();
-    let mut table = TerminalTable::new();
-    table.load_style(RULED_HEAD).set_content_arrangement(ContentArrangement::Disabled);
+    let mut table = ruled();
     let heads = picked.iter().map(|(_, _, head)| TerminalCell::new(head).set_alignment(CellAlignment::Right));
     table.set_header(std::iter::once(TerminalCell::new("variant")).chain(heads));
     for row in &data.rows {

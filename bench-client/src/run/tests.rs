@@ -27,6 +27,7 @@ fn plan() -> Plan {
         quick: false,
         variants: vec![Variant {
             revoke_by: crate::plan::RevokeBy::default(),
+            slow_down: None,
             name: "none".to_owned(),
             method: MethodConfig::None.into(),
             authorization_server: None,
@@ -54,6 +55,7 @@ fn plan() -> Plan {
             measurement: "revocation".to_owned(),
         }],
         sweeps: Vec::new(),
+        compare: None,
         price_per_core_hour: None,
     }
 }
@@ -77,6 +79,7 @@ fn header() -> Header {
             client_cpu: None,
             keep_awake: KeptAwake::off("not asked for"),
         },
+        duet: None,
         servers: Default::default(),
     }
 }

@@ -4,6 +4,8 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use bench_server::contract::SlowDown;
+
 use super::document::{Item, Value};
 use super::suggest;
 use crate::plan::Price;
@@ -144,6 +146,28 @@ pub(super) fn price(value: &Value) -> Result<Price, String> {
     text(value)?.parse().map_err(|error: crate::plan::NotAPrice| error.to_string())
 }
 
+/// A part of something, as per cent: `"2%"` is 0.02.
+pub(super) fn percentage(range: RangeInclusive<f64>) -> impl Fn(&Value) -> Result<f64, String> {
+    move |value| {
+        let share = text(value).ok().and_then(|text| text.trim().strip_suffix('%')?.trim().parse::<f64>().ok());
+        share.map(|percent| percent / 100.0).filter(|share| range.contains(share)).ok_or_else(|| {
+            format!("write a percentage from \"{}%\" to \"{}%\"", range.start() * 100.0, range.end() * 100.0)
+        })
+    }
+}
+
+/// What is added to each validation: a share of it or a time.
+pub(super) fn slow_down(value: &Value) -> Result<SlowDown, String> {
+    let share = percentage(0.0..=SlowDown::MAX_SHARE)(value).map(SlowDown::Share);
+    share.or_else(|_| duration_in(Duration::ZERO..=SlowDown::MAX_TIME)(value).map(SlowDown::Time)).map_err(|_| {
+        format!(
+            "write a share of the validation time, like \"2%\" (up to {}%), or a time, like \"150ns\" (up to {})",
+            SlowDown::MAX_SHARE * 100.0,
+            show(SlowDown::MAX_TIME)
+        )
+    })
+}
+
 /// A list of strings with their places.
 pub(super) fn names(value: &Value) -> Result<Vec<(super::document::At, String)>, String> {
     const REMEDY: &str = "write a list of variants' names, like [\"none\", \"jwt-es256\"]";
@@ -217,6 +241,21 @@ mod tests {
         assert!(token_lifetime(&string("15m")).is_ok());
         for wrong in ["901s", "0s", "1500ms"] {
             assert!(token_lifetime(&string(wrong)).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn shares_are_per_cent_and_what_slows_down_is_a_share_or_a_time() {
+        let share = percentage(0.0..=1.0);
+        assert_eq!(share(&string("2.5%")), Ok(0.025));
+        assert_eq!(share(&string("100 %")), Ok(1.0));
+        for wrong in ["2", "101%", "-1%", "%", "NaN%"] {
+            assert!(share(&string(wrong)).is_err(), "{wrong}");
+        }
+        assert_eq!(slow_down(&string("2%")), Ok(SlowDown::Share(0.02)));
+        assert_eq!(slow_down(&string("150ns")), Ok(SlowDown::Time(Duration::from_nanos(150))));
+        for wrong in [string("901%"), string("2s"), string("fast"), Value::Integer(2)] {
+            assert!(slow_down(&wrong).is_err_and(|remedy| remedy.contains("150ns")), "{wrong}");
         }
     }
 

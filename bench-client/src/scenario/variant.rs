@@ -14,7 +14,7 @@ use super::reader::{Places, Problems, Section};
 use super::store::{read_cache, read_follow, read_stale_if_error, read_store, read_store_or};
 use super::sweep::Steps;
 use super::target::{self, Target};
-use super::value::{duration_in, flag, name, number, one_of, positive, show, text, token_lifetime, whole};
+use super::value::{duration_in, flag, name, number, one_of, positive, show, slow_down, text, token_lifetime, whole};
 use crate::plan::{CredentialSource, ExternalMethod, Method, MethodWord, PoolPlan, RevokeBy, ServerPlan, Variant};
 
 /// A variant as it was written.
@@ -122,6 +122,13 @@ pub(super) fn read(
         }
         _ => RevokeBy::default(),
     };
+    let slow_down = match target {
+        None => section.optional("slow_down", slow_down),
+        Some(_) => {
+            section.misplaced(&[("slow_down", "the reference server")], "[target]");
+            None
+        }
+    };
     let own_pool = section.has("pool");
     // Nobody authenticates against the baseline, so it needs no more than one caller unless told.
     let pool = if method == Some(MethodWord::None) { PoolPlan { count: 1, ..pool } } else { pool };
@@ -148,7 +155,7 @@ pub(super) fn read(
         let single = |external: &ExternalMethod| external.credentials.as_ref().is_some_and(CredentialSource::is_single);
         let single = method.external().is_some_and(single) && !own_pool;
         let pool = if single { PoolPlan { count: 1, ..pool } } else { pool };
-        Variant { name, method, authorization_server, pool, revoke_by, server: None, point: None }
+        Variant { name, method, authorization_server, pool, revoke_by, slow_down, server: None, point: None }
     });
     WrittenVariant { name, places, steps: Steps::new(), server, variant }
 }

@@ -6,6 +6,21 @@ use hdrhistogram::Histogram;
 /// of requests.
 pub const PERCENTILE_TAIL: f64 = 10.0;
 
+/// The mean of the middle half of the samples (the interquartile mean): as steady against outliers as a median, and
+/// unlike it not bound to the grain of the clock that the samples were read from. `None` without samples.
+pub fn middle_mean(histogram: &Histogram<u64>) -> Option<f64> {
+    let total = histogram.len() as f64;
+    let (from, to) = (total / 4.0, total * 3.0 / 4.0);
+    let (mut before, mut sum) = (0.0, 0.0);
+    for step in histogram.iter_recorded() {
+        let count = step.count_since_last_iteration() as f64;
+        let inside = (f64::min(before + count, to) - f64::max(before, from)).max(0.0);
+        sum += inside * histogram.median_equivalent(step.value_iterated_to()) as f64;
+        before += count;
+    }
+    (total > 0.0).then(|| sum / (to - from))
+}
+
 /// What a histogram holds, as `(value, count)` in ascending order of the values: far fewer entries than the buckets of
 /// the histogram it came from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -153,6 +168,21 @@ mod tests {
         assert_eq!(before, [Some(50), Some(90)]);
         values[0] = 1_000_000_000;
         assert_eq!(Pool::new([&distribution(&values)]).percentiles(&[0.5, 0.9]), before);
+    }
+
+    #[test]
+    fn the_middle_half_has_a_mean_between_the_steps_of_the_clock() {
+        let of = |values: &[u64]| {
+            let mut histogram = crate::record::new_histogram();
+            values.iter().for_each(|value| histogram.record(*value).expect("in range"));
+            middle_mean(&histogram)
+        };
+        assert_eq!(of(&[]), None);
+        assert_eq!(of(&[7]), Some(7.0));
+        assert_eq!(of(&[1, 100, 110, 1_000_000]), Some(105.0));
+        // Six samples: the middle three are half of 10, 20, 20 and half of 30.
+        assert_eq!(of(&[10, 10, 20, 20, 30, 30]), Some(20.0));
+        assert_eq!(of(&[10, 10, 10, 20, 20, 20, 20, 20]), Some(17.5));
     }
 
     #[test]

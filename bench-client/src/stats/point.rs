@@ -1,5 +1,7 @@
 //! Single figures from a handful of values.
 
+use super::student_quantile;
+
 /// The median: the middle value, or the mean of the two middle ones. `None` without values; those that are not numbers
 /// are ignored.
 pub fn median(values: &[f64]) -> Option<f64> {
@@ -51,18 +53,8 @@ pub fn detectable_change(half_width: f64, clusters: usize) -> Option<f64> {
         return None;
     }
     let n = clusters as f64;
-    let widened = half_width * student_975(clusters - 1) / ALARM_Z * (n / (n - 1.0)).sqrt();
+    let widened = half_width * student_quantile(0.025, n - 1.0) / ALARM_Z * (n / (n - 1.0)).sqrt();
     Some((ALARM_Z + POWER_Z) * std::f64::consts::SQRT_2 * widened / ALARM_Z)
-}
-
-/// Student's t quantile at 0.975 for the degrees of freedom, at least 1. Above 30 the value for 30 is used, which is at
-/// most 4.2 % too large. NIST/SEMATECH e-Handbook of Statistical Methods, §1.3.6.7.2.
-fn student_975(degrees: usize) -> f64 {
-    const T: [f64; 30] = [
-        12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
-        2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
-    ];
-    T[degrees.clamp(1, T.len()) - 1]
 }
 
 /// Kolmogorov's distance between the values and the uniform distribution on `[0, length]`, from 0 to 1. `None` without

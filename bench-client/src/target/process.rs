@@ -260,7 +260,13 @@ mod tests {
         let timeout = |store_population| {
             let full = ApiKeyConfig { store_population, ..ApiKeyConfig::new(StoreConfig::Sqlite) };
             let method = MethodConfig::ApiKey(full);
-            let profile = Profile { name: "p".to_owned(), path: "/".to_owned(), scope: "read".to_owned(), method };
+            let profile = Profile {
+                name: "p".to_owned(),
+                path: "/".to_owned(),
+                scope: "read".to_owned(),
+                method,
+                slow_down: None,
+            };
             let listener = ListenerConfig {
                 name: "l".to_owned(),
                 bind: ([127, 0, 0, 1], 0).into(),

@@ -177,6 +177,7 @@ impl Reference {
                 name: variant.family().to_owned(),
                 path: PATH.to_owned(),
                 scope: READ_SCOPE.to_owned(),
+                slow_down: variant.slow_down,
                 method,
             }],
             authorization_server: false,

@@ -138,6 +138,7 @@ fn handshakes(variant: &str, settings: &HandshakePlan, start: u32, round: u32) -
             }),
             validation: Some(histogram(1_000, 100.0, 0.1)),
             in_flight_ns: 0,
+            slices: Vec::new(),
             parts: Vec::new(),
             capacity: None,
             usage: BTreeMap::new(),

@@ -245,6 +245,7 @@ fn load(cost: &Cost, measurement: &Measurement, start: u32, round: u32) -> LoadR
     LoadResult {
         measured_ns: measured.as_nanos() as u64,
         in_flight_ns: (in_flight * measured.as_nanos() as f64) as u64,
+        slices: Vec::new(),
         parts: Vec::new(),
         capacity: None,
         requested_rate_per_s: requested,
@@ -344,6 +345,7 @@ fn make() -> LoadedRun {
         .iter()
         .map(|cost| Variant {
             revoke_by: bench_client::plan::RevokeBy::default(),
+            slow_down: None,
             name: cost.name.to_owned(),
             method: cost.method.clone().into(),
             authorization_server: match &cost.method {
@@ -400,6 +402,7 @@ fn make() -> LoadedRun {
         measurements,
         cases,
         sweeps: Vec::new(),
+        compare: None,
         price_per_core_hour: None,
     };
     loaded(plan, records)
@@ -480,6 +483,7 @@ fn loaded(plan: Plan, records: Vec<Record>) -> LoadedRun {
                 client_cpu: Some(1),
                 keep_awake: KeptAwake::On,
             },
+            duet: None,
             servers: BTreeMap::new(),
         },
         records,

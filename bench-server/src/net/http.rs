@@ -223,8 +223,13 @@ mod tests {
     }
 
     fn served(version: HttpVersion) -> Served {
-        let profile =
-            Profile { name: "p".into(), path: "/whoami".into(), scope: String::new(), method: MethodConfig::None };
+        let profile = Profile {
+            name: "p".into(),
+            path: "/whoami".into(),
+            scope: String::new(),
+            method: MethodConfig::None,
+            slow_down: None,
+        };
         let site = Site {
             routes: vec![Route::new(&profile, Arc::new(Method::None))],
             authorization_server: None,

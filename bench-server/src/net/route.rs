@@ -18,6 +18,7 @@ use hyper::body::Body;
 use super::json;
 use super::ocsp;
 use super::problem::{self, Answer};
+use super::slow_down::Extra;
 use crate::auth::{self, Method, Principal, Rejection, Scheme};
 use crate::clock::Clock;
 use crate::config::Profile;
@@ -58,6 +59,7 @@ pub(crate) struct Route {
     vary: Option<HeaderValue>,
     scheme: Option<Scheme>,
     method: Arc<Method>,
+    extra: Option<Extra>,
 }
 
 /// One established connection.
@@ -79,6 +81,7 @@ impl Route {
             vary: method.vary().map(HeaderValue::from_static),
             scheme: method.scheme(),
             method,
+            extra: profile.slow_down.map(Extra::new),
         }
     }
 
@@ -172,7 +175,14 @@ impl Site {
         self.meter.requests.add();
         let begun = Instant::now();
         let verdict = route.method.authenticate(&request).await;
-        self.meter.record_validation(begun.elapsed());
+        if let Some(extra) = &route.extra {
+            extra.work();
+        }
+        let took = begun.elapsed();
+        self.meter.record_validation(took);
+        if let Some(extra) = &route.extra {
+            extra.took(took);
+        }
         let verdict = verdict.and_then(|principal| {
             self.meter.accepted.add();
             route.authorise(principal)
@@ -260,6 +270,7 @@ mod tests {
             path: path.to_owned(),
             scope: "read".to_owned(),
             method: MethodConfig::None,
+            slow_down: None,
         };
         Site {
             routes: vec![Route::new(&profile("/whoami"), Arc::new(Method::None))],

@@ -114,6 +114,9 @@ fn check_profile(profile: &Profile, errors: &mut Vec<String>) {
     if !is_path {
         error(format!("\"{}\" is not a path; it starts with '/' and has neither query nor fragment", profile.path));
     }
+    if profile.slow_down.is_some_and(|slow_down| !slow_down.is_sound()) {
+        error("slow_down is out of range; write a share from 0 to 9, or a time up to 1s".to_owned());
+    }
     // One scope-token (RFC 6749 §3.3): these characters also need no escaping in a challenge.
     let is_scope = |scope: &str| {
         !scope.is_empty() && scope.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\')

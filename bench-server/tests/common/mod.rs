@@ -39,7 +39,7 @@ pub fn listener(transport: Transport, http: HttpVersion) -> ListenerConfig {
 
 /// The profile called `subject`.
 pub fn profile(method: MethodConfig) -> Profile {
-    Profile { name: "subject".into(), path: "/whoami".into(), scope: READ_SCOPE.into(), method }
+    Profile { name: "subject".into(), path: "/whoami".into(), scope: READ_SCOPE.into(), method, slow_down: None }
 }
 
 impl Server {

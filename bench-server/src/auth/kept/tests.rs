@@ -88,8 +88,13 @@ impl Nodes {
 
     /// A node with a clock of its own.
     async fn start_on(&self, method: &MethodConfig, clock: Clock) -> Node {
-        let profile =
-            Profile { name: "test".to_owned(), path: "/".to_owned(), scope: "read".to_owned(), method: method.clone() };
+        let profile = Profile {
+            name: "test".to_owned(),
+            path: "/".to_owned(),
+            scope: "read".to_owned(),
+            method: method.clone(),
+            slow_down: None,
+        };
         let environment = Environment { clock: clock.clone(), ..self.environment.clone() };
         let method = Method::build(&profile, &environment).await.unwrap_or_else(|error| panic!("{error}"));
         Node { method, clock }

@@ -1,0 +1,182 @@
+//! From records to figures: what each start of a comparison says about each quantity of each case.
+//!
+//! A figure is a natural logarithm of a ratio, so that twice and half are equally far from nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hdrhistogram::Histogram;
+
+use crate::plan::{Case, Plan, Quantity};
+use crate::record::{EncodedHistogram, LoadResult, Measured, Record, SliceCost, new_histogram};
+use crate::run::LoadedRun;
+use crate::stats::{PERCENTILE_TAIL, hodges_lehmann, middle_mean};
+
+/// The valid trials of a run under load, by case, start and round.
+pub(super) struct Trials<'a> {
+    by_case: BTreeMap<&'a str, Starts<'a>>,
+    /// Trials that are not counted, by case, with the first reason given.
+    invalid: BTreeMap<&'a str, (usize, &'a str)>,
+}
+
+type Starts<'a> = BTreeMap<u32, BTreeMap<u32, &'a Record>>;
+
+impl<'a> Trials<'a> {
+    pub(super) fn of(run: &'a LoadedRun) -> Self {
+        let mut trials = Self { by_case: BTreeMap::new(), invalid: BTreeMap::new() };
+        for record in run.records.iter().filter(|record| record.measured.load().is_some()) {
+            match record.invalid.first() {
+                None => {
+                    let starts = trials.by_case.entry(&record.case).or_default();
+                    starts.entry(record.start).or_default().insert(record.round, record);
+                }
+                Some(reason) => trials.invalid.entry(&record.case).or_insert((0, reason)).0 += 1,
+            }
+        }
+        trials
+    }
+
+    /// How many trials of a case are not counted, and the first reason.
+    pub(super) fn invalid(&self, case: &str) -> Option<(usize, &'a str)> {
+        self.invalid.get(case).copied()
+    }
+
+    /// How many trials of a case count.
+    pub(super) fn valid(&self, case: &str) -> usize {
+        self.by_case.get(case).map_or(0, |starts| starts.values().map(BTreeMap::len).sum())
+    }
+
+    fn starts(&self, case: &str) -> impl Iterator<Item = (u32, &BTreeMap<u32, &'a Record>)> {
+        self.by_case.get(case).into_iter().flatten().map(|(start, rounds)| (*start, rounds))
+    }
+}
+
+/// The quantities that a measurement under load tells.
+pub(super) fn quantities(measured: &Measured) -> &'static [Quantity] {
+    match measured {
+        Measured::Throughput(_) => &[Quantity::ServerCpu, Quantity::Validation, Quantity::Throughput],
+        Measured::Latency(_) => {
+            &[Quantity::ServerCpu, Quantity::Validation, Quantity::LatencyP50, Quantity::LatencyP99]
+        }
+        Measured::Handshake(_) => &[Quantity::ServerCpu, Quantity::Validation],
+        Measured::Revocation(_) | Measured::Setup(_) | Measured::Rollover(_) | Measured::Outage(_) => &[],
+    }
+}
+
+/// The quantities that a case has on a side, in their order.
+pub(super) fn quantities_of(trials: &Trials<'_>, case: &Case) -> BTreeSet<Quantity> {
+    let record = trials.starts(&case.id).flat_map(|(_, rounds)| rounds.values()).next();
+    record.map_or_else(BTreeSet::new, |record| quantities(&record.measured).iter().copied().collect())
+}
+
+/// How the two sides of a duet differ in each start that both have: the candidate's logarithm beyond the baseline's.
+///
+/// Slices are paired with their neighbours, and a start's figure is the Hodges–Lehmann estimate of its pairs. Where only a
+/// trial as a whole tells (histograms), the trials of a start are merged and one ratio is taken.
+pub(super) fn paired(
+    (baseline, candidate): (&Trials<'_>, &Trials<'_>),
+    case: &str,
+    quantity: Quantity,
+) -> BTreeMap<u32, f64> {
+    let theirs: BTreeMap<u32, _> = candidate.starts(case).collect();
+    let figure = |(start, ours): (u32, &BTreeMap<u32, &Record>)| {
+        // A trial whose partner does not count has no pair.
+        let both = ours.iter().filter_map(|(round, own)| Some((own.measured.load()?, theirs.get(&start)?.get(round)?)));
+        let both: Vec<(&LoadResult, &LoadResult)> =
+            both.filter_map(|(own, other)| Some((own, other.measured.load()?))).collect();
+        let figure = match quantity {
+            Quantity::ServerCpu | Quantity::Throughput => {
+                let slices = both.iter().flat_map(|(own, other)| own.slices.iter().zip(&other.slices));
+                let of_slice = |slice: &SliceCost| of_slice(quantity, slice);
+                hodges_lehmann(
+                    &slices.filter_map(|(own, other)| Some(of_slice(other)? - of_slice(own)?)).collect::<Vec<_>>(),
+                )
+            }
+            Quantity::Validation | Quantity::LatencyP50 | Quantity::LatencyP99 => {
+                let (own, other): (Vec<_>, Vec<_>) = both.into_iter().unzip();
+                of_trials(quantity, &other).zip(of_trials(quantity, &own)).map(|(other, own)| other - own)
+            }
+        };
+        Some((start, figure.filter(|figure| figure.is_finite())?))
+    };
+    baseline.starts(case).filter_map(figure).collect()
+}
+
+/// What each start of a run by itself says of a case, relative to the run's own baseline variant under the same
+/// measurement: machines and hours differ, and the two variants differ with them.
+pub(super) fn relative(trials: &Trials<'_>, case: &str, yardstick: &str, quantity: Quantity) -> BTreeMap<u32, f64> {
+    let yardsticks: BTreeMap<u32, _> = trials.starts(yardstick).collect();
+    let figure = |(start, own): (u32, &BTreeMap<u32, &Record>)| {
+        let (own, base) = (loads(own), loads(yardsticks.get(&start)?));
+        // The baseline variant validates nothing, in a time that is the clock's grain; how fast the machine is its
+        // processor time tells.
+        let base_quantity = if quantity == Quantity::Validation { Quantity::ServerCpu } else { quantity };
+        let figure = of_trials(quantity, &own)? - of_trials(base_quantity, &base)?;
+        Some((start, Some(figure).filter(|figure| figure.is_finite())?))
+    };
+    trials.starts(case).filter_map(figure).collect()
+}
+
+/// What trials measured under load.
+fn loads<'a>(rounds: &BTreeMap<u32, &'a Record>) -> Vec<&'a LoadResult> {
+    rounds.values().filter_map(|record| record.measured.load()).collect()
+}
+
+/// The figure itself, from all trials that count: nanoseconds, or requests per second.
+pub(super) fn value(trials: &Trials<'_>, case: &str, quantity: Quantity) -> Option<f64> {
+    let all: Vec<&LoadResult> = trials.starts(case).flat_map(|(_, rounds)| loads(rounds)).collect();
+    of_trials(quantity, &all).map(f64::exp)
+}
+
+/// Logarithm of a slice's processor time per request in nanoseconds, or of its requests per second.
+fn of_slice(quantity: Quantity, slice: &SliceCost) -> Option<f64> {
+    let (above, below) = match quantity {
+        Quantity::Throughput => (slice.answered as f64 * 1e9, slice.measured_ns as f64),
+        _ => (slice.server_cpu_ns? as f64, slice.answered as f64),
+    };
+    (above > 0.0 && below > 0.0).then(|| (above / below).ln())
+}
+
+/// Logarithm of a quantity of some trials together.
+fn of_trials(quantity: Quantity, trials: &[&LoadResult]) -> Option<f64> {
+    match quantity {
+        Quantity::ServerCpu => {
+            let cpu_ns = trials.iter().map(|load| Some(load.server_cpu_ns.as_ref()?.values().sum::<u64>()));
+            let answered: u64 = trials.iter().map(|load| load.answered).sum();
+            let cpu_ns: u64 = cpu_ns.sum::<Option<u64>>()?;
+            (answered > 0 && cpu_ns > 0).then(|| (cpu_ns as f64 / answered as f64).ln())
+        }
+        Quantity::Throughput => {
+            let accepted: u64 = trials.iter().map(|load| load.outcomes.accepted).sum();
+            let ns: u64 = trials.iter().map(|load| load.measured_ns).sum();
+            (accepted > 0 && ns > 0).then(|| (accepted as f64 * 1e9 / ns as f64).ln())
+        }
+        Quantity::Validation => {
+            let merged = merged(trials.iter().map(|load| load.validation.as_ref()))?;
+            middle_mean(&merged).map(f64::ln)
+        }
+        Quantity::LatencyP50 => percentile(trials, 0.5),
+        Quantity::LatencyP99 => percentile(trials, 0.99),
+    }
+}
+
+fn percentile(trials: &[&LoadResult], quantile: f64) -> Option<f64> {
+    let merged = merged(trials.iter().map(|load| Some(&load.latency)))?;
+    let supported = (1.0 - quantile) * merged.len() as f64 >= PERCENTILE_TAIL;
+    supported.then(|| (merged.value_at_quantile(quantile) as f64).ln())
+}
+
+/// All of the histograms in one; `None` if one is missing or cannot be read.
+fn merged<'h>(histograms: impl Iterator<Item = Option<&'h EncodedHistogram>>) -> Option<Histogram<u64>> {
+    let mut merged = new_histogram();
+    for histogram in histograms {
+        merged.add(histogram?.decode().ok()?).ok()?;
+    }
+    Some(merged)
+}
+
+/// The id of the case that is the yardstick of `case`: the baseline variant under the same measurement.
+pub(super) fn yardstick<'p>(plan: &'p Plan, case: &Case) -> Option<&'p str> {
+    let baseline = plan.variants.iter().find(|variant| variant.is_baseline())?;
+    let is = |other: &&Case| other.measurement == case.measurement && other.variant == baseline.name;
+    plan.cases.iter().find(is).map(|case| case.id.as_str())
+}
