@@ -11,18 +11,21 @@ mod figures;
 pub mod formats;
 mod verdict;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use self::figures::Trials;
-use self::verdict::{Evidence, STARTS_MIN, STARTS_TO_CONFIRM_MIN, Second};
+use self::verdict::{Evidence, STARTS_MIN, STARTS_TO_CONFIRM_MIN};
 pub use self::verdict::{POWER, Verdict};
 use crate::machine::Machine;
 use crate::measure::Stint;
 use crate::plan::{Case, ComparePlan, Plan, Quantity};
 use crate::run::{Duet, Header, LoadedRun, Side};
-use crate::stats::{Interval, Shift, holm};
+use crate::stats::{Interval, Shift, holm, two_looks};
 
 /// Version of the comparison's form in JSON.
 pub const COMPARISON_VERSION: u32 = 1;
@@ -195,7 +198,8 @@ pub fn suspects(sides: &Sides<'_>, options: &Options) -> Result<BTreeSet<String>
     let table = Table::new(sides, options)?;
     let suspected = table.figures.iter().filter(|figure| {
         let first = Shift::of_starts(&figure.first).filter(|_| figure.first.len() >= STARTS_MIN);
-        first.is_some_and(|first| table.evidence(figure, first, None).is_suspect())
+        first
+            .is_some_and(|first| table.evidence(figure, &Looks { first, second: None, p_value: 1.0 }, 1.0).is_suspect())
     });
     Ok(suspected.map(|figure| figure.case.id.clone()).collect())
 }
@@ -266,8 +270,8 @@ struct Table<'a> {
 struct Looks {
     first: Shift,
     second: Option<Shift>,
-    /// Across runs: whether each half of the starts shows it.
-    repeats: bool,
+    /// What they say together; 1 where there was no second, and across runs where not each half of the starts shows it.
+    p_value: f64,
 }
 
 /// What starts say of one quantity of one case, positive where the candidate is worse.
@@ -384,7 +388,7 @@ impl<'a> Table<'a> {
         of_quantity.map(|noise| noise.change.abs()).fold(self.settings.minimum(quantity), f64::max).ln_1p()
     }
 
-    fn evidence(&self, figures: &Figures<'_>, first: Shift, second: Option<Second>) -> Evidence {
+    fn evidence(&self, figures: &Figures<'_>, looks: &Looks, p_adjusted: f64) -> Evidence {
         let starts_to_confirm = match self.mode {
             Mode::Duet => {
                 let plan = &self.sides.candidate.header.plan;
@@ -392,7 +396,15 @@ impl<'a> Table<'a> {
             }
             Mode::AcrossRuns => figures.first.len(),
         };
-        Evidence { first, second, minimum: self.minimum(figures.quantity), starts_to_confirm }
+        Evidence {
+            first: looks.first,
+            second: looks.second,
+            p_adjusted,
+            figures: self.figures.len(),
+            asked: self.settings.minimum(figures.quantity).ln_1p(),
+            minimum: self.minimum(figures.quantity),
+            starts_to_confirm,
+        }
     }
 
     /// The rows; and figures that have too few starts for one.
@@ -412,14 +424,12 @@ impl<'a> Table<'a> {
                 }),
             }
         }
-        // Corrected for what was looked at again; across runs, for all that was looked at.
-        let p_value = |looks: &Looks| Some(if looks.repeats { looks.second?.p_value() } else { 1.0 });
-        let p_values: Vec<f64> = looked_at.iter().filter_map(|(_, looks)| p_value(looks)).collect();
-        let mut adjusted = holm(&p_values).into_iter();
-        let rows = looked_at.into_iter().map(|(figures, looks)| {
-            let second = looks.second.map(|shift| Second { shift, p_adjusted: adjusted.next().expect("one for each") });
-            self.row(figures, &self.evidence(figures, looks.first, second))
-        });
+        let p_values: Vec<f64> = looked_at.iter().map(|(_, looks)| looks.p_value).collect();
+        let adjusted = holm(&p_values);
+        let rows = looked_at
+            .into_iter()
+            .zip(adjusted)
+            .map(|((figures, looks), p_adjusted)| self.row(figures, &self.evidence(figures, &looks, p_adjusted)));
         (rows.collect(), missing)
     }
 
@@ -429,7 +439,7 @@ impl<'a> Table<'a> {
         let first = of(&figures.first)?;
         let Some(reference) = &figures.reference else {
             let second = Shift::of_starts(&figures.second).filter(|_| figures.second.len() >= STARTS_TO_CONFIRM_MIN);
-            return Ok(Looks { first, second, repeats: true });
+            return Ok(Looks { first, second, p_value: second.map_or(1.0, |second| two_looks(&first, &second)) });
         };
         // The starts of a run are lives of their own: one half has to show what the other does.
         let difference = first.beyond(&of(reference)?);
@@ -438,7 +448,8 @@ impl<'a> Table<'a> {
         let mean = |starts: &[f64]| starts.iter().sum::<f64>() / starts.len() as f64;
         let reference = mean(reference);
         let repeats = halves.iter().all(|half| (mean(half) - reference).signum() == difference.estimate.signum());
-        Ok(Looks { first: difference, second: Some(difference), repeats })
+        let p_value = if repeats { difference.p_value() } else { 1.0 };
+        Ok(Looks { first: difference, second: Some(difference), p_value })
     }
 
     fn row(&self, figures: &Figures<'_>, evidence: &Evidence) -> Row {

@@ -90,6 +90,13 @@ fn parties(
         .filter(|measurement| !measurement.kind.is_load())
         .map(|measurement| measurement.name.as_str())
         .collect();
+    if left_out.len() == plan.measurements.len() {
+        return Err(fail(
+            Exit::Input,
+            "there is nothing to compare: a comparison measures load; use a scenario with `throughput`, `latency` or \
+             `handshake`, like ci",
+        ));
+    }
     if !left_out.is_empty() {
         let names: Vec<&str> = left_out.into_iter().collect();
         remark(format_args!("note: a comparison measures load; left out: {}", names.join(", ")));

@@ -18,7 +18,8 @@ pub(super) struct Trials<'a> {
     invalid: BTreeMap<&'a str, (usize, &'a str)>,
 }
 
-type Starts<'a> = BTreeMap<u32, BTreeMap<u32, &'a Record>>;
+type Starts<'a> = BTreeMap<u32, Rounds<'a>>;
+type Rounds<'a> = BTreeMap<u32, &'a Record>;
 
 impl<'a> Trials<'a> {
     pub(super) fn of(run: &'a LoadedRun) -> Self {
@@ -45,7 +46,7 @@ impl<'a> Trials<'a> {
         self.by_case.get(case).map_or(0, |starts| starts.values().map(BTreeMap::len).sum())
     }
 
-    fn starts(&self, case: &str) -> impl Iterator<Item = (u32, &BTreeMap<u32, &'a Record>)> {
+    fn starts(&self, case: &str) -> impl Iterator<Item = (u32, &Rounds<'a>)> {
         self.by_case.get(case).into_iter().flatten().map(|(start, rounds)| (*start, rounds))
     }
 }
@@ -69,55 +70,64 @@ pub(super) fn quantities_of(trials: &Trials<'_>, case: &Case) -> BTreeSet<Quanti
 }
 
 /// How the two sides of a duet differ in each start that both have: the candidate's logarithm beyond the baseline's.
-///
-/// Slices are paired with their neighbours, and a start's figure is the Hodges–Lehmann estimate of its pairs. Where only a
-/// trial as a whole tells (histograms), the trials of a start are merged and one ratio is taken.
 pub(super) fn paired(
     (baseline, candidate): (&Trials<'_>, &Trials<'_>),
     case: &str,
     quantity: Quantity,
 ) -> BTreeMap<u32, f64> {
-    let theirs: BTreeMap<u32, _> = candidate.starts(case).collect();
-    let figure = |(start, ours): (u32, &BTreeMap<u32, &Record>)| {
-        // A trial whose partner does not count has no pair.
-        let both = ours.iter().filter_map(|(round, own)| Some((own.measured.load()?, theirs.get(&start)?.get(round)?)));
-        let both: Vec<(&LoadResult, &LoadResult)> =
-            both.filter_map(|(own, other)| Some((own, other.measured.load()?))).collect();
-        let figure = match quantity {
-            Quantity::ServerCpu | Quantity::Throughput => {
-                let slices = both.iter().flat_map(|(own, other)| own.slices.iter().zip(&other.slices));
-                let of_slice = |slice: &SliceCost| of_slice(quantity, slice);
-                hodges_lehmann(
-                    &slices.filter_map(|(own, other)| Some(of_slice(other)? - of_slice(own)?)).collect::<Vec<_>>(),
-                )
-            }
-            Quantity::Validation | Quantity::LatencyP50 | Quantity::LatencyP99 => {
-                let (own, other): (Vec<_>, Vec<_>) = both.into_iter().unzip();
-                of_trials(quantity, &other).zip(of_trials(quantity, &own)).map(|(other, own)| other - own)
-            }
-        };
-        Some((start, figure.filter(|figure| figure.is_finite())?))
-    };
-    baseline.starts(case).filter_map(figure).collect()
+    between((baseline, case), (candidate, case), quantity)
 }
 
 /// What each start of a run by itself says of a case, relative to the run's own baseline variant under the same
 /// measurement: machines and hours differ, and the two variants differ with them.
 pub(super) fn relative(trials: &Trials<'_>, case: &str, yardstick: &str, quantity: Quantity) -> BTreeMap<u32, f64> {
+    if quantity != Quantity::Validation {
+        return between((trials, yardstick), (trials, case), quantity);
+    }
+    // The baseline variant validates nothing, in a time that is the clock's grain; how fast the machine is its processor
+    // time tells.
     let yardsticks: BTreeMap<u32, _> = trials.starts(yardstick).collect();
-    let figure = |(start, own): (u32, &BTreeMap<u32, &Record>)| {
-        let (own, base) = (loads(own), loads(yardsticks.get(&start)?));
-        // The baseline variant validates nothing, in a time that is the clock's grain; how fast the machine is its
-        // processor time tells.
-        let base_quantity = if quantity == Quantity::Validation { Quantity::ServerCpu } else { quantity };
-        let figure = of_trials(quantity, &own)? - of_trials(base_quantity, &base)?;
+    let figure = |(start, own): (u32, &Rounds<'_>)| {
+        let speed = of_trials(Quantity::ServerCpu, &loads(yardsticks.get(&start)?))?;
+        let figure = of_trials(quantity, &loads(own))? - speed;
         Some((start, Some(figure).filter(|figure| figure.is_finite())?))
     };
     trials.starts(case).filter_map(figure).collect()
 }
 
+/// How a case differs from another in each start: its logarithm beyond the other's.
+///
+/// Slices are paired with their neighbours, and a start's figure is the Hodges–Lehmann estimate of its pairs. Where only a
+/// trial as a whole tells (histograms), the trials of a start are merged and one ratio is taken.
+fn between(
+    (of, reference): (&Trials<'_>, &str),
+    (trials, case): (&Trials<'_>, &str),
+    quantity: Quantity,
+) -> BTreeMap<u32, f64> {
+    let references: BTreeMap<u32, _> = of.starts(reference).collect();
+    let figure = |(start, own): (u32, &Rounds<'_>)| {
+        let reference = references.get(&start)?;
+        // A trial whose partner does not count has no pair.
+        let both = own.iter().filter_map(|(round, own)| Some((reference.get(round)?.measured.load()?, own)));
+        let (reference, own): (Vec<&LoadResult>, Vec<&LoadResult>) =
+            both.filter_map(|(reference, own)| Some((reference, own.measured.load()?))).unzip();
+        let figure = match quantity {
+            Quantity::ServerCpu | Quantity::Throughput => {
+                let pairs = reference.iter().zip(&own).flat_map(|(one, other)| one.slices.iter().zip(&other.slices));
+                let beyond = |(one, other)| Some(of_slice(quantity, other)? - of_slice(quantity, one)?);
+                hodges_lehmann(&pairs.filter_map(beyond).collect::<Vec<_>>())
+            }
+            Quantity::Validation | Quantity::LatencyP50 | Quantity::LatencyP99 => {
+                of_trials(quantity, &own).zip(of_trials(quantity, &reference)).map(|(own, reference)| own - reference)
+            }
+        };
+        Some((start, figure.filter(|figure| figure.is_finite())?))
+    };
+    trials.starts(case).filter_map(figure).collect()
+}
+
 /// What trials measured under load.
-fn loads<'a>(rounds: &BTreeMap<u32, &'a Record>) -> Vec<&'a LoadResult> {
+fn loads<'a>(rounds: &Rounds<'a>) -> Vec<&'a LoadResult> {
     rounds.values().filter_map(|record| record.measured.load()).collect()
 }
 

@@ -8,6 +8,9 @@ mod markdown;
 mod open_metrics;
 mod text;
 
+#[cfg(test)]
+mod tests;
+
 use super::{Comparison, Row, Verdict};
 use crate::plan::Quantity;
 use crate::report::format;

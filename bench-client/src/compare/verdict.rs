@@ -1,23 +1,21 @@
 //! From figures to a verdict. Pure.
 //!
-//! A change counts when it *shows* (the interval excludes nothing at all, at a level corrected for the size of the table),
-//! *matters* (it exceeds the smallest change that counts, and what two processes of one program seem to differ by), and
-//! *repeats* (in processes started for that purpose). The first look is generous, for all it does is to choose what is
-//! looked at again; the second is strict, and its data had no part in the choice. So the probability of a false alarm
-//! anywhere in the table is at most that of the second look.
+//! A change counts when it *shows* (both looks together, at a level corrected for the size of the table), *matters* (it
+//! exceeds the smallest change that counts, and what two processes of one program seem to differ by), and *repeats* (in
+//! processes started for that purpose, whose interval excludes nothing at all). The first look alone is never enough.
 
 use serde::{Deserialize, Serialize};
 
-use crate::stats::Shift;
+use crate::stats::{Shift, detectable_by_two_looks};
 
 /// The first look: a p-value below this is looked at again.
 const SUSPECT: f64 = 0.10;
 /// The first look: so much of the smallest change that counts is enough, since the estimate may err to either side.
 const SUSPECT_SHARE: f64 = 0.5;
-/// The second look: the probability that anything at all in a table of equal things is called changed.
+/// The probability that anything at all in a table of equal things is called changed: once in 500 comparisons.
 const ALARM: f64 = 0.002;
-/// A confirmation that is neither a finding nor, at this level, nothing is not clear.
-const UNCLEAR: f64 = 0.05;
+/// What the second look must show by itself.
+const REPEATS: f64 = 0.05;
 /// The probability with which a comparison finds what it says it would have seen.
 pub const POWER: f64 = 0.90;
 /// A comparison that would not even have seen so many times the smallest change that counts says nothing.
@@ -59,19 +57,17 @@ pub(super) struct Evidence {
     /// The first look.
     pub(super) first: Shift,
     /// The second, if there was reason for one.
-    pub(super) second: Option<Second>,
-    /// The smallest change that counts, as a logarithm.
+    pub(super) second: Option<Shift>,
+    /// What both say together, corrected for all figures of the table.
+    pub(super) p_adjusted: f64,
+    /// How many figures that are.
+    pub(super) figures: usize,
+    /// The smallest change that was asked to count, as a logarithm.
+    pub(super) asked: f64,
+    /// The smallest change that counts: at least that.
     pub(super) minimum: f64,
     /// How many starts a second look has, or would have had.
     pub(super) starts_to_confirm: usize,
-}
-
-/// The second look.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Second {
-    pub(super) shift: Shift,
-    /// Its p-value, corrected for all that was looked at again.
-    pub(super) p_adjusted: f64,
 }
 
 impl Evidence {
@@ -82,49 +78,44 @@ impl Evidence {
 
     /// The shift that is reported: the second look's where there is one, since what was chosen for its size is too large.
     pub(super) fn shift(&self) -> Shift {
-        self.second.map_or(self.first, |second| second.shift)
+        self.second.unwrap_or(self.first)
     }
 
-    /// The smallest true change that this comparison would have found with [`POWER`]: it has to pass both looks and to
-    /// exceed what counts, each nearly surely.
+    /// The smallest true change that this comparison would have found with [`POWER`]: it has to pass every condition, each
+    /// nearly surely.
     pub(super) fn detectable(&self) -> f64 {
         let each = 1.0 - (1.0 - POWER) / 2.0;
-        let second = self.second.map_or_else(|| self.first.from_as_many(self.starts_to_confirm), |second| second.shift);
+        let second = self.second.unwrap_or_else(|| self.first.from_as_many(self.starts_to_confirm));
+        let shows = detectable_by_two_looks(&self.first, &second, ALARM / self.figures as f64, each);
         let suspected = self.first.detectable(SUSPECT, each);
+        let repeats = second.detectable(REPEATS, each);
         // What counts is exceeded by the estimate: as a test with an even chance of an alarm at the limit.
-        let exceeds = self.minimum + second.detectable(1.0, each);
-        suspected.max(second.detectable(ALARM, each)).max(exceeds)
+        let matters = self.minimum + second.detectable(1.0, each);
+        suspected.max(shows).max(repeats).max(matters)
     }
 
     /// The verdict, and in words why it is not simply that nothing changed.
     pub(super) fn verdict(&self) -> (Verdict, Option<String>) {
         let percent = |log: f64| format!("{:.2} %", log.exp_m1() * 100.0);
-        if let Some(Second { shift, p_adjusted }) = self.second {
-            let matters = shift.estimate.abs() > self.minimum;
-            if matters && p_adjusted < ALARM {
-                let verdict = if shift.estimate > 0.0 { Verdict::Regressed } else { Verdict::Improved };
-                let same_sign = shift.estimate.signum() == self.first.estimate.signum();
-                return match same_sign {
-                    true => (verdict, None),
-                    false => (
-                        Verdict::Inconclusive,
-                        Some("the two looks found changes to opposite sides; compare again".to_owned()),
-                    ),
-                };
+        if let Some(second) = self.second {
+            let matters = second.estimate.abs() > self.minimum;
+            let repeats = second.p_value() < REPEATS;
+            if matters && repeats && self.p_adjusted < ALARM {
+                return (if second.estimate > 0.0 { Verdict::Regressed } else { Verdict::Improved }, None);
             }
-            if matters && p_adjusted < UNCLEAR {
-                let text =
-                    "a change was suspected, and neither confirmed nor ruled out; compare again with more starts";
+            if matters && repeats {
+                let text = "a change was suspected, and neither confirmed nor ruled out; compare again, with more starts \
+                            or on a quieter machine";
                 return (Verdict::Inconclusive, Some(text.to_owned()));
             }
         }
         let detectable = self.detectable();
-        if detectable > self.minimum * BLIND {
+        if detectable > self.asked * BLIND {
             let text = format!(
                 "a change below {} would not have been seen, and {} counts; compare on a quieter machine, or with more \
                  starts",
                 percent(detectable),
-                percent(self.minimum)
+                percent(self.asked)
             );
             return (Verdict::Inconclusive, Some(text));
         }
@@ -135,18 +126,27 @@ impl Evidence {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stats::two_looks;
 
     fn shift(estimate: f64, standard_error: f64) -> Shift {
         Shift { estimate, standard_error, degrees: 7.0 }
     }
 
     fn evidence(first: Shift) -> Evidence {
-        Evidence { first, second: None, minimum: 0.005, starts_to_confirm: 8 }
+        Evidence {
+            first,
+            second: None,
+            p_adjusted: 1.0,
+            figures: 12,
+            asked: 0.005,
+            minimum: 0.005,
+            starts_to_confirm: 8,
+        }
     }
 
     fn confirmed(first: Shift, second: Shift) -> Evidence {
-        let second = Second { shift: second, p_adjusted: second.p_value() };
-        Evidence { second: Some(second), ..evidence(first) }
+        let p_adjusted = (12.0 * two_looks(&first, &second)).min(1.0);
+        Evidence { second: Some(second), p_adjusted, ..evidence(first) }
     }
 
     #[test]
@@ -165,12 +165,11 @@ mod tests {
         assert_eq!(confirmed(shift(-0.02, 0.002), shift(-0.02, 0.002)).verdict(), (Verdict::Improved, None));
         assert_eq!(confirmed(first, shift(0.001, 0.002)).verdict().0, Verdict::Unchanged, "it did not repeat");
         assert_eq!(confirmed(first, shift(0.004, 0.0002)).verdict().0, Verdict::Unchanged, "it does not matter");
-        let (verdict, why) = confirmed(first, shift(-0.02, 0.002)).verdict();
-        assert_eq!(verdict, Verdict::Inconclusive);
-        assert!(why.is_some_and(|why| why.contains("opposite")));
-        let (verdict, why) = confirmed(first, shift(0.01, 0.003)).verdict();
-        assert_eq!(verdict, Verdict::Inconclusive);
-        assert!(why.is_some_and(|why| why.contains("neither confirmed nor ruled out")));
+        for second in [shift(-0.02, 0.002), shift(0.01, 0.004)] {
+            let (verdict, why) = confirmed(shift(0.01, 0.003), second).verdict();
+            assert_eq!(verdict, Verdict::Inconclusive);
+            assert!(why.is_some_and(|why| why.contains("neither confirmed nor ruled out")));
+        }
     }
 
     #[test]
@@ -186,6 +185,6 @@ mod tests {
         assert!(quiet.detectable() > quiet.minimum, "{}", quiet.detectable());
         assert!(quiet.detectable() < 1.2 * quiet.minimum, "{}", quiet.detectable());
         let noisy = evidence(shift(0.0, 0.002));
-        assert!(noisy.detectable() > noisy.first.detectable(ALARM, POWER) * 0.99);
+        assert!(noisy.detectable() > noisy.first.detectable(SUSPECT, POWER));
     }
 }

@@ -8,6 +8,8 @@
 //! well, would count their noise twice: it is in the starts' figures (Davison and Hinkley, "Bootstrap Methods and their
 //! Application", 1997, §3.8).
 
+use std::f64::consts::FRAC_1_SQRT_2;
+
 use super::{Interval, median, student_quantile, student_two_sided};
 
 /// The Hodges–Lehmann estimate of the values' centre: the median of the means of all pairs, each value paired with itself
@@ -74,6 +76,11 @@ impl Shift {
         }
     }
 
+    /// How many standard deviations of a normal distribution are as unlikely as this estimate, to one side.
+    fn score(&self) -> f64 {
+        student_quantile((self.p_value() / 2.0).max(f64::MIN_POSITIVE), NORMAL)
+    }
+
     /// The smallest true shift that such a comparison finds with probability `power` when it takes `p < alpha` as a
     /// finding. The standard error is itself an estimate, so this is a quantile of the noncentral t, by its normal
     /// approximation (Abramowitz and Stegun, "Handbook of Mathematical Functions", 1964, §26.7.10).
@@ -89,6 +96,50 @@ impl Shift {
         let had = self.degrees + 1.0;
         Self { standard_error: self.standard_error * (had / n as f64).sqrt(), degrees: n as f64 - 1.0, ..*self }
     }
+}
+
+/// The p-value of two independent looks at one thing together, both of which point to the same side: their normal scores,
+/// added with equal weight (the inverse normal method; Lehmacher and Wassmer, "Adaptive Sample Size Calculations in Group
+/// Sequential Trials", Biometrics 55, 1999). It stays valid when the first look decided whether there is a second (Bauer
+/// and Köhne, "Evaluation of Experiments with Adaptive Interim Analyses", Biometrics 50, 1994). 1 where they point to
+/// opposite sides.
+pub fn two_looks(first: &Shift, second: &Shift) -> f64 {
+    if first.estimate * second.estimate <= 0.0 {
+        return 1.0;
+    }
+    let together = (first.score() + second.score()) * FRAC_1_SQRT_2;
+    student_two_sided(together, NORMAL)
+}
+
+/// The smallest true shift for which [`two_looks`] of such precision gives `p < alpha` with probability `power`.
+pub fn detectable_by_two_looks(first: &Shift, second: &Shift, alpha: f64, power: f64) -> f64 {
+    let needed = student_quantile(alpha / 2.0, NORMAL);
+    let behind = student_quantile(1.0 - power, NORMAL);
+    // The score of a shift that is estimated as it is, and by how much an estimate's chance moves it.
+    let score = |look: &Shift, shift: f64| {
+        let at = |estimate: f64| Shift { estimate, ..*look }.score();
+        let ratio = shift / look.standard_error;
+        // A standard error is itself an estimate: the ratio of a noncentral t spreads so far.
+        let spread = (1.0 + ratio * ratio / (2.0 * look.degrees)).sqrt() * look.standard_error;
+        (at(shift), (at(shift + spread / 2.0) - at(shift - spread / 2.0)).abs())
+    };
+    let passes = |shift: f64| {
+        let ((one, one_sd), (other, other_sd)) = (score(first, shift), score(second, shift));
+        (one + other) * FRAC_1_SQRT_2 - behind * one_sd.hypot(other_sd) * FRAC_1_SQRT_2 >= needed
+    };
+    let scale = first.standard_error.max(second.standard_error);
+    if scale <= 0.0 {
+        return 0.0;
+    }
+    let (mut low, mut high) = (0.0, scale);
+    while !passes(high) && high < scale * 1e6 {
+        high *= 2.0;
+    }
+    for _ in 0..30 {
+        let middle = f64::midpoint(low, high);
+        if passes(middle) { high = middle } else { low = middle }
+    }
+    high
 }
 
 /// Holm's adjustment for looking at several comparisons at once: each p-value as it has to be judged so that, with no
@@ -183,10 +234,37 @@ mod tests {
     }
 
     #[test]
+    fn what_two_looks_can_detect_they_do() {
+        let mut rng = ChaCha8Rng::seed_from_u64(13);
+        let mut normal = || (0..12).map(|_| rng.random::<f64>()).sum::<f64>() - 6.0;
+        let of = |n: f64| Shift { estimate: 0.0, standard_error: 0.004 / n.sqrt(), degrees: n - 1.0 };
+        for (first, second) in [(8, 8), (6, 20), (20, 6)] {
+            let shift = detectable_by_two_looks(&of(f64::from(first)), &of(f64::from(second)), 1e-4, 0.9);
+            let mut look = |n: i32| {
+                let figures: Vec<f64> = (0..n).map(|_| shift + 0.004 * normal()).collect();
+                Shift::of_starts(&figures).expect("more than one")
+            };
+            let found = (0..2_000).filter(|_| two_looks(&look(first), &look(second)) < 1e-4).count();
+            assert!((1_730..=1_870).contains(&found), "{first} and {second}: {found} of 2 000, 1 800 promised");
+        }
+    }
+
+    #[test]
     fn more_starts_make_a_figure_surer() {
         let four = Shift { estimate: 1.0, standard_error: 0.2, degrees: 3.0 };
         let sixteen = four.from_as_many(16);
         assert_eq!((sixteen.standard_error, sixteen.degrees), (0.1, 15.0));
+    }
+
+    #[test]
+    fn two_looks_add_up_where_they_agree() {
+        let of = |estimate, standard_error| Shift { estimate, standard_error, degrees: 1e6 };
+        // 1.96 and 1.96 standard errors are 2.77 together.
+        let both = two_looks(&of(1.96, 1.0), &of(3.92, 2.0));
+        close(both, 0.005_58, 1e-4);
+        assert_eq!(two_looks(&of(1.96, 1.0), &of(-1.96, 1.0)), 1.0);
+        assert_eq!(two_looks(&of(1.96, 1.0), &of(0.0, 1.0)), 1.0);
+        assert!(two_looks(&of(1e9, 1.0), &of(1e9, 1.0)) < 1e-100);
     }
 
     #[test]
