@@ -1,7 +1,7 @@
 //! The command line: one file per verb.
 //!
 //! Results go to stdout, progress, warnings and errors to stderr. Exit status: 0 fine, 1 something
-//! regressed, 2 the input was wrong, 3 the measurement could not be carried out, was interrupted, or is invalid, 4 nobody
+//! regressed or a limit is exceeded, 2 the input was wrong, 3 the measurement could not be carried out, was interrupted, or is invalid, 4 nobody
 //! can tell.
 
 mod check;
@@ -47,11 +47,11 @@ enum Verb {
 }
 
 /// Exit status: an interface.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Exit {
     /// Everything went well.
     Fine = 0,
-    /// Something regressed.
+    /// Something regressed, or a limit is exceeded.
     Regressed = 1,
     /// The input was wrong. clap uses the same number for arguments that it refuses.
     Input = 2,
@@ -59,6 +59,21 @@ enum Exit {
     Measurement = 3,
     /// Nobody can tell.
     Inconclusive = 4,
+}
+
+impl Exit {
+    /// The one that a reader has to know of: what could not be done comes before what was found, and that before what
+    /// nobody can tell.
+    fn worse(self, other: Self) -> Self {
+        let gravity = |exit| match exit {
+            Self::Fine => 0,
+            Self::Inconclusive => 1,
+            Self::Regressed => 2,
+            Self::Input => 3,
+            Self::Measurement => 4,
+        };
+        if gravity(other) > gravity(self) { other } else { self }
+    }
 }
 
 impl From<Exit> for ExitCode {

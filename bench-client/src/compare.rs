@@ -1,15 +1,13 @@
 //! Two sides of a comparison, from their records to a verdict on every figure.
 //!
 //! ```text
-//! records → figures (one per start) → evidence → verdict → text, Markdown, JSON, JUnit, …
+//! records → figures (one per start) → evidence → verdict → report: text, Markdown, JSON, JUnit, …
 //! ```
 //!
 //! The sides are those of a duet, whose slices are paired with their neighbours, or two runs, each measured by its own
 //! baseline variant.
 
 mod figures;
-pub mod formats;
-mod verdict;
 
 #[cfg(test)]
 mod tests;
@@ -19,13 +17,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use self::figures::Trials;
-use self::verdict::{Evidence, STARTS_MIN, STARTS_TO_CONFIRM_MIN};
-pub use self::verdict::{POWER, Verdict};
 use crate::machine::Machine;
 use crate::measure::Stint;
 use crate::plan::{Case, ComparePlan, Plan, Quantity};
 use crate::run::{Duet, Header, LoadedRun, Side};
-use crate::stats::{Interval, Shift, holm, two_looks};
+use crate::stats::{Evidence, Interval, STARTS_MIN, STARTS_TO_CONFIRM_MIN, Shift, Verdict, holm, two_looks};
 
 /// Version of the comparison's form in JSON.
 pub const COMPARISON_VERSION: u32 = 1;

@@ -12,6 +12,7 @@ mod price;
 mod setup;
 mod sweep;
 mod template;
+mod threshold;
 mod timeline;
 
 use std::fmt;
@@ -34,6 +35,7 @@ pub use price::{NotAPrice, Price};
 pub use setup::SetupPlan;
 pub use sweep::{Coordinate, Metric, Point, ServerPlan, Sweep, SweptPath, SweptValue};
 pub use template::{Slot, Template};
+pub use threshold::{Limit, Threshold};
 pub use timeline::{CallsPlan, Event, Fault, OutagePlan, RolloverOf, RolloverPlan};
 
 use crate::machine::KeepAwake;
@@ -89,6 +91,9 @@ pub struct Plan {
     /// What varies between the points of a family.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sweeps: Vec<Sweep>,
+    /// Limits that a run must keep.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub thresholds: Vec<Threshold>,
     /// How two sides of a comparison are judged, where the scenario says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compare: Option<ComparePlan>,

@@ -169,6 +169,16 @@ pub struct SliceCost {
 }
 
 impl SliceCost {
+    /// Natural logarithm of the processor time per request in nanoseconds.
+    pub fn log_cpu_per_request(&self) -> Option<f64> {
+        log_of_ratio(self.server_cpu_ns? as f64, self.answered as f64)
+    }
+
+    /// Natural logarithm of the answered requests per second.
+    pub fn log_rate(&self) -> Option<f64> {
+        log_of_ratio(self.answered as f64 * 1e9, self.measured_ns as f64)
+    }
+
     /// The growth since an earlier sum.
     pub(crate) fn since(self, earlier: Self) -> Self {
         Self {
@@ -177,6 +187,11 @@ impl SliceCost {
             server_cpu_ns: self.server_cpu_ns.zip(earlier.server_cpu_ns).map(|(now, before)| now - before),
         }
     }
+}
+
+/// `None` unless both are over 0.
+fn log_of_ratio(above: f64, below: f64) -> Option<f64> {
+    (above > 0.0 && below > 0.0).then(|| (above / below).ln())
 }
 
 /// A part of a schedule whose rate changes.

@@ -9,6 +9,7 @@ use crate::run::LoadedRun;
 mod cell;
 mod checks;
 mod claims;
+pub mod comparison;
 mod csv;
 mod expect;
 pub(crate) mod format;
@@ -97,6 +98,24 @@ pub fn terminal(run: &LoadedRun) -> String {
 pub fn failed_checks(run: &LoadedRun) -> Vec<String> {
     let sentence = |check: &Check| format!("{}: expected {}, found {}", check.name, check.expected, check.found);
     Report::new(run).failed_checks().map(sentence).collect()
+}
+
+/// The limits of the scenario that are not kept, a sentence each.
+pub struct Limits {
+    /// Those that are exceeded.
+    pub broken: Vec<String>,
+    /// Those of which the run cannot tell.
+    pub unclear: Vec<String>,
+}
+
+/// What became of the scenario's limits.
+pub fn limits(run: &LoadedRun) -> Limits {
+    let report = Report::new(run);
+    let of = |wanted: ThresholdVerdict| {
+        let all = report.summary.thresholds.iter().filter(move |it| it.verdict == wanted);
+        all.map(view::limit_in_words).collect()
+    };
+    Limits { broken: of(ThresholdVerdict::Exceeded), unclear: of(ThresholdVerdict::Inconclusive) }
 }
 
 /// Writes the chosen formats into `out` and returns the files written.

@@ -16,6 +16,7 @@ mod store;
 mod suggest;
 mod sweep;
 mod target;
+mod threshold;
 mod timeline;
 mod value;
 mod variant;
@@ -34,6 +35,7 @@ use self::measurement::{Selection, WrittenMeasurement};
 use self::reader::{Found, Problems, Section};
 use self::sweep::Sweeps;
 use self::target::Target;
+use self::threshold::WrittenThreshold;
 use self::value::{flag, one_of, price, text, whole};
 use self::variant::WrittenVariant;
 use crate::machine::KeepAwake;
@@ -132,6 +134,10 @@ pub fn resolve(file: &Path, text: &str, overrides: &Overrides) -> Result<Resolve
     }
     let scenario = Scenario::read(document, &folder(file), &problems);
     rules::check(&scenario, &problems);
+    if !problems.has_errors() {
+        // Of the whole plan: --quick leaves cases out.
+        threshold::check(&scenario.thresholds, &scenario.plan("", false), &problems);
+    }
     if problems.has_errors() {
         return Err(located(problems.into_sorted().0));
     }
@@ -176,6 +182,7 @@ struct Scenario {
     pin: bool,
     keep_awake: KeepAwake,
     client_wait: ClientWait,
+    thresholds: Vec<WrittenThreshold>,
     compare: Option<ComparePlan>,
     price_per_core_hour: Option<Price>,
     sweeps: Sweeps,
@@ -213,6 +220,7 @@ impl Scenario {
             None => read_server(&mut section),
         };
         let price_per_core_hour = section.optional("price_per_core_hour", price);
+        let thresholds = threshold::read(section.tables("threshold"), problems);
         let compare = compare::read(section.table("compare"));
         let sweeps = Sweeps::read(section.tables("sweep"), &document, problems);
         // Read at every point of the sweeps.
@@ -233,6 +241,7 @@ impl Scenario {
             pin,
             keep_awake,
             client_wait,
+            thresholds,
             compare,
             price_per_core_hour,
             sweeps,
@@ -300,6 +309,7 @@ impl Scenario {
                 .collect(),
             measurements,
             cases,
+            thresholds: Vec::new(),
             compare: self.compare.clone(),
             price_per_core_hour: self.price_per_core_hour.clone(),
             sweeps: sweeps.clone(),
@@ -307,6 +317,7 @@ impl Scenario {
         if quick {
             quick::shorten(&mut plan);
         }
+        plan.thresholds = threshold::plan(&self.thresholds, &plan);
         plan
     }
 }

@@ -10,6 +10,7 @@ mod distribution;
 mod point;
 mod shift;
 mod student;
+mod verdict;
 
 pub use bootstrap::{Grouping, Interval, Resampler};
 pub use break_even::{BreakEven, break_even};
@@ -21,3 +22,5 @@ pub use point::{
 };
 pub use shift::{Shift, detectable_by_two_looks, hodges_lehmann, holm, two_looks};
 pub use student::{student_quantile, student_two_sided};
+pub use verdict::{Evidence, POWER, Verdict};
+pub(crate) use verdict::{STARTS_MIN, STARTS_TO_CONFIRM_MIN};

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, PoisonError};
 
-use bench_client::compare::{Comparison, Mode, Verdict};
+use bench_client::compare::{Comparison, Mode};
 use bench_client::plan::Quantity;
+use bench_client::stats::Verdict;
 
 /// Slices of 10 ms, four starts: seconds in all.
 const SCENARIO: &str = r#"

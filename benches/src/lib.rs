@@ -34,7 +34,7 @@ const PROFILE: &str = "bench";
 
 /// A validator with a credential that it accepts.
 pub struct Subject {
-    method: Method,
+    method: Arc<Method>,
     head: Parts,
     connection: Connection,
     clock: Clock,
@@ -49,7 +49,18 @@ impl Subject {
         let (method, clock) = build(state_dir, method, None).await?;
         let request = IssueRequest { count: population, lifetime: None, scopes: vec![READ_SCOPE.to_owned()] };
         let issued = method.issue(&request).await?.pop().context("nothing was issued")?;
-        Self::presenting(method, clock, &issued)
+        Self::presenting(Arc::new(method), clock, &issued)
+    }
+
+    /// The same, presenting each of them.
+    ///
+    /// # Errors
+    /// When the method cannot be built or does not issue.
+    pub async fn each_issued_here(state_dir: &Path, method: MethodConfig, count: usize) -> anyhow::Result<Vec<Self>> {
+        let (method, clock) = build(state_dir, method, None).await?;
+        let request = IssueRequest { count, lifetime: None, scopes: vec![READ_SCOPE.to_owned()] };
+        let (issued, method) = (method.issue(&request).await?, Arc::new(method));
+        issued.iter().map(|issued| Self::presenting(method.clone(), clock.clone(), issued)).collect()
     }
 
     /// Builds an `oauth2` method that trusts `issuer`, and presents a token from its token endpoint.
@@ -60,10 +71,10 @@ impl Subject {
         let (method, clock) = build(state_dir, method, Some(issuer.ca_file.as_path())).await?;
         let token = issuer.token().await?;
         let issued = Issued { id: String::new(), principal: String::new(), material: Material::Bearer { token } };
-        Self::presenting(method, clock, &issued)
+        Self::presenting(Arc::new(method), clock, &issued)
     }
 
-    fn presenting(method: Method, clock: Clock, issued: &Issued) -> anyhow::Result<Self> {
+    fn presenting(method: Arc<Method>, clock: Clock, issued: &Issued) -> anyhow::Result<Self> {
         let mut request = http::Request::builder().uri("/whoami");
         let mut client = None;
         match &issued.material {

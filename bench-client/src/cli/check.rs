@@ -23,7 +23,7 @@ pub(super) fn check(args: &Args) -> Exit {
                 let (variants, cases) = (ready.plan.variants.len(), ready.plan.cases.len());
                 print(format_args!("{}: no mistakes; {variants} variants, {cases} cases", scenario.display()));
             }
-            Err(worse) => exit = exit.max(worse),
+            Err(worse) => exit = exit.worse(worse),
         }
     }
     exit

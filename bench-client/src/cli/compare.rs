@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use super::duet;
 use super::scenarios::{Changes, key_and_value};
 use super::{Exit, fail, print, remark};
-use crate::compare::{self, Comparison, Incomparable, Options, Sides, Verdict, formats};
+use crate::compare::{self, Comparison, Incomparable, Options, Sides};
+use crate::report::comparison as formats;
 use crate::run::{LoadedRun, RunError, RunFolder, Side};
+use crate::stats::Verdict;
 
 /// Compare two builds of the server, or two runs
 #[derive(Debug, clap::Args)]

@@ -53,7 +53,7 @@ pub(super) fn report(args: &Args) -> Exit {
             }
             Err(error) => fail(Exit::Input, error),
         };
-        exit = exit.max(outcome);
+        exit = exit.worse(outcome);
     }
     exit
 }
@@ -93,5 +93,15 @@ fn present(run: &LoadedRun, out: &Path, formats: &[Format], json: bool) -> Exit 
     remark(format_args!("report: {}", page.map_or(out, |page| page).display()));
     let failed = report::failed_checks(run);
     failed.iter().for_each(|check| remark(format_args!("error: {check}")));
-    if failed.is_empty() { Exit::Fine } else { Exit::Measurement }
+    if !failed.is_empty() {
+        return Exit::Measurement;
+    }
+    let limits = report::limits(run);
+    limits.broken.iter().for_each(|limit| remark(format_args!("error: {limit}")));
+    limits.unclear.iter().for_each(|limit| remark(format_args!("warning: {limit}")));
+    match (limits.broken.is_empty(), limits.unclear.is_empty()) {
+        (false, _) => Exit::Regressed,
+        (true, false) => Exit::Inconclusive,
+        (true, true) => Exit::Fine,
+    }
 }

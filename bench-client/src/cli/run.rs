@@ -51,7 +51,7 @@ pub(super) fn run(args: &Args) -> Exit {
     }
     let mut exit = Exit::Fine;
     for scenario in ready {
-        exit = exit.max(begin(scenario, args, &interrupted));
+        exit = exit.worse(begin(scenario, args, &interrupted));
         if interrupted.load(std::sync::atomic::Ordering::Relaxed) {
             break;
         }

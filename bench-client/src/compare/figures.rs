@@ -114,7 +114,11 @@ fn between(
         let figure = match quantity {
             Quantity::ServerCpu | Quantity::Throughput => {
                 let pairs = reference.iter().zip(&own).flat_map(|(one, other)| one.slices.iter().zip(&other.slices));
-                let beyond = |(one, other)| Some(of_slice(quantity, other)? - of_slice(quantity, one)?);
+                let log = match quantity {
+                    Quantity::Throughput => SliceCost::log_rate,
+                    _ => SliceCost::log_cpu_per_request,
+                };
+                let beyond = |(one, other)| Some(log(other)? - log(one)?);
                 hodges_lehmann(&pairs.filter_map(beyond).collect::<Vec<_>>())
             }
             Quantity::Validation | Quantity::LatencyP50 | Quantity::LatencyP99 => {
@@ -135,15 +139,6 @@ fn loads<'a>(rounds: &Rounds<'a>) -> Vec<&'a LoadResult> {
 pub(super) fn value(trials: &Trials<'_>, case: &str, quantity: Quantity) -> Option<f64> {
     let all: Vec<&LoadResult> = trials.starts(case).flat_map(|(_, rounds)| loads(rounds)).collect();
     of_trials(quantity, &all).map(f64::exp)
-}
-
-/// Logarithm of a slice's processor time per request in nanoseconds, or of its requests per second.
-fn of_slice(quantity: Quantity, slice: &SliceCost) -> Option<f64> {
-    let (above, below) = match quantity {
-        Quantity::Throughput => (slice.answered as f64 * 1e9, slice.measured_ns as f64),
-        _ => (slice.server_cpu_ns? as f64, slice.answered as f64),
-    };
-    (above > 0.0 && below > 0.0).then(|| (above / below).ln())
 }
 
 /// Logarithm of a quantity of some trials together.

@@ -160,12 +160,7 @@ async fn measure(
     for round in &starts[0].rounds {
         let place = load::Place { round: round.number, start: starts[0].number, seed: plan.seed, first: false };
         if round.number > starts[0].rounds[0].number {
-            // As much of what makes two starts differ as can be had without starting again.
-            for server in servers.iter_mut() {
-                if let Some(session) = &mut server.session {
-                    session.reconnect(server.target.endpoint()).await?;
-                }
-            }
+            start::renew_connections(servers).await?;
         }
         for group in &round.groups {
             let name = &group.measurement.name;

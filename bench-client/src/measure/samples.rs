@@ -89,6 +89,7 @@ pub(super) fn plan() -> Plan {
             case("a", "revocation"),
         ],
         sweeps: Vec::new(),
+        thresholds: Vec::new(),
         compare: None,
         price_per_core_hour: None,
     }

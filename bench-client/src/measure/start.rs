@@ -107,6 +107,9 @@ async fn measure(
     }
     let mut capacities = start.capacities.clone();
     for round in &start.rounds {
+        if round.number > start.rounds[0].number {
+            renew_connections(servers).await?;
+        }
         let place = load::Place {
             round: round.number,
             start: start.number,
@@ -136,6 +139,17 @@ async fn measure(
     for group in &start.events {
         pace.stage(&format!("{label}: {}", group.measurement.name));
         events(plan, start, group, servers, folder, pace).await?;
+    }
+    Ok(())
+}
+
+/// Puts new connections in the place of those that are kept. Where the kernel has their buffers is half of what makes two
+/// starts of one program differ, and the only half that can be had without starting again.
+pub(super) async fn renew_connections(servers: &mut [Server<'_>]) -> Result<(), MeasureError> {
+    for server in servers {
+        if let Some(session) = &mut server.session {
+            session.reconnect(server.target.endpoint()).await?;
+        }
     }
     Ok(())
 }

@@ -275,8 +275,8 @@ pub(crate) fn smallest_regression(summary: &Summary) -> Vec<String> {
             };
             match &regression.change {
                 Cell::Known(change) => format!(
-                    "Between two runs like this one, a change of {metric} by {} would most likely show in the typical \
-                     variant, and by {} in the least steady one, {}.",
+                    "Comparing two runs like this one would show a change of {metric} by {} or more with 90 % power in the \
+                     typical variant, and by {} in the least steady one, {}; two builds side by side show less.",
                     percent(change.median),
                     percent(change.worst),
                     change.worst_variant,

@@ -11,6 +11,7 @@ mod resources;
 mod revocation;
 mod setup;
 mod sweep;
+mod threshold;
 mod throughput;
 mod trials;
 
@@ -26,6 +27,7 @@ pub(crate) use revocation::last_replicas;
 pub use revocation::{Bracket, ByConnection, HandshakesOfBoth, Law, LawForm, RevocationSummary, WindowView};
 pub use setup::{SetupStepSummary, SetupSummary};
 pub use sweep::{LineCrossings, Quantity, SweepLine, SweepPanel, SweepPoint, SweepSummary};
+pub use threshold::{ThresholdSummary, ThresholdVerdict};
 pub use throughput::ThroughputSummary;
 use trials::clusters;
 pub(crate) use trials::{Load, Trials};
@@ -99,6 +101,9 @@ pub struct Summary {
     /// Rollovers and outages, in the scenario's order; empty where that was not measured.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub events: Vec<EventSummary>,
+    /// The scenario's limits, and whether they are kept; empty where it has none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub thresholds: Vec<ThresholdSummary>,
     /// What an hour of one processor core costs, where the scenario says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price_per_core_hour: Option<Price>,
@@ -108,8 +113,8 @@ pub struct Summary {
     pub warnings: Vec<String>,
 }
 
-/// The smallest true change of a figure that two runs like this one would most likely show (80 % power at 5 %
-/// significance), relative to the figure, over the variants.
+/// Question 0: the smallest true change of a figure, as a multiple of the run's own baseline variant's, that comparing two
+/// runs like this one would show with 90 % power at 5 % significance, over the variants.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SmallestRegression {
     /// The figure: `server_cpu_ns_per_request_at_saturation` or `latency_ns_p50`.
@@ -260,6 +265,7 @@ impl Summary {
             amortisation: amortisation::summarise(plan, trials),
             sweeps: sweep::summarise(plan, trials),
             events: event::summarise(plan, trials),
+            thresholds: threshold::summarise(plan, trials),
             price_per_core_hour: plan.price_per_core_hour.clone(),
             invalid: trials.invalid().to_vec(),
             warnings: warnings(run),
@@ -351,11 +357,11 @@ fn smallest_regression<'a>(
     let metrics: [(&str, Figure); 2] = [
         ("server_cpu_ns_per_request_at_saturation", |variant| {
             let throughput = variant.throughput.known()?;
-            Some((&throughput.measurement, throughput.server_cpu_ns_per_request.known()?.total))
+            Some((&throughput.measurement, *throughput.server_cpu_ns_per_request.known()?.relative.known()?))
         }),
         ("latency_ns_p50", |variant| {
             let latency = variant.latency.known()?;
-            Some((&latency.measurement, *latency.latency_ns.p50.known()?))
+            Some((&latency.measurement, *latency.ratio_to_baseline_p50.known()?))
         }),
     ];
     metrics

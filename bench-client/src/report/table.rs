@@ -39,7 +39,8 @@ const EVENT: [(&str, &str); 9] = [
 ];
 
 /// The tables that only some runs have: their columns that fit.
-const EXTRAS: [(&str, &[(&str, &str)]); 5] = [
+const EXTRAS: [(&str, &[(&str, &str)]); 6] = [
+    ("thresholds", &[("metric", "figure"), ("limit", "limit"), ("measured", "measured"), ("verdict", "verdict")]),
     (
         "handshakes",
         &[

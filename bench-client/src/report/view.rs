@@ -3,6 +3,9 @@
 mod event;
 mod handshake;
 mod revocation;
+mod threshold;
+
+pub(crate) use threshold::in_words as limit_in_words;
 
 use serde::Serialize;
 
@@ -398,7 +401,13 @@ pub(crate) fn verdict(verdict: &CheckVerdict) -> &'static str {
 pub(crate) fn extras(summary: &Summary) -> Vec<Extra> {
     let of_handshakes = handshake::extras(summary);
     let of_sweeps = sweep::extras(summary).into_iter();
-    of_sweeps.chain(revocation::extras(summary)).chain(event::extras(summary)).chain(of_handshakes).collect()
+    let thresholds = threshold::extra(summary).into_iter();
+    thresholds
+        .chain(of_sweeps)
+        .chain(revocation::extras(summary))
+        .chain(event::extras(summary))
+        .chain(of_handshakes)
+        .collect()
 }
 
 /// All tables that the run has rows for.

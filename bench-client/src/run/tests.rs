@@ -55,6 +55,7 @@ fn plan() -> Plan {
             measurement: "revocation".to_owned(),
         }],
         sweeps: Vec::new(),
+        thresholds: Vec::new(),
         compare: None,
         price_per_core_hour: None,
     }

@@ -36,19 +36,19 @@ pub fn ratio_of_pairs(pairs: &[(f64, f64)], weights: &[u32]) -> Option<f64> {
     weighted_median(&logarithms, &weights).map(f64::exp)
 }
 
-/// The smallest true change between two runs like this one that would most likely be noticed: with probability 80 %, at
+/// The smallest true change between two runs like this one that would most likely be noticed: with probability 90 %, at
 /// a two-sided false-alarm rate of 5 %. `half_width` is that of the figure's 95 % bootstrap interval over `clusters`
 /// starts (or rounds); the result has its unit. `None` for fewer than three clusters: two cannot tell.
 ///
 /// A 95 % interval reaches 1.96 standard errors to each side and the difference of two such runs has √2 times the
-/// standard error, so the change must exceed (1.96 + 0.84) √2 standard errors (sample-size formula for two means, e.g.
+/// standard error, so the change must exceed (1.96 + 1.28) √2 standard errors (sample-size formula for two means, e.g.
 /// Chow, Shao and Wang, "Sample Size Calculations in Clinical Research", §3.2). A percentile bootstrap over few clusters
 /// is too narrow, because it divides by n where n − 1 is due and takes the normal quantile where Student's is due; both
 /// are put right first (Hesterberg, "What Teachers Should Know About the Bootstrap", The American Statistician 69, 2015,
 /// §3.2).
 pub fn detectable_change(half_width: f64, clusters: usize) -> Option<f64> {
     const ALARM_Z: f64 = 1.959_964;
-    const POWER_Z: f64 = 0.841_621;
+    const POWER_Z: f64 = 1.281_552;
     if clusters < 3 {
         return None;
     }
@@ -126,10 +126,10 @@ mod tests {
     fn detectable_change_is_two_standard_errors_of_a_difference_and_power() {
         // Half width 1.96 is a standard error of 1.
         let change = |half_width, clusters| detectable_change(half_width, clusters).expect("enough clusters");
-        // Thirty-one clusters: 3.962 × 2.042 / 1.96 × √(31 / 30).
-        assert!((change(1.959_964, 31) - 4.196).abs() < 0.001, "{}", change(1.959_964, 31));
-        // Three: 3.962 × 4.303 / 1.96 × √(3 / 2).
-        assert!((change(1.959_964, 3) - 10.653).abs() < 0.001, "{}", change(1.959_964, 3));
+        // Thirty-one clusters: 4.584 × 2.042 / 1.96 × √(31 / 30).
+        assert!((change(1.959_964, 31) - 4.855).abs() < 0.001, "{}", change(1.959_964, 31));
+        // Three: 4.584 × 4.303 / 1.96 × √(3 / 2).
+        assert!((change(1.959_964, 3) - 12.326).abs() < 0.001, "{}", change(1.959_964, 3));
         assert_eq!(detectable_change(1.0, 2), None);
         assert_eq!(change(0.0, 3), 0.0);
     }

@@ -402,6 +402,7 @@ fn make() -> LoadedRun {
         measurements,
         cases,
         sweeps: Vec::new(),
+        thresholds: Vec::new(),
         compare: None,
         price_per_core_hour: None,
     };

@@ -6,9 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use super::super::cell::{Cell, Estimate};
 use super::trials::{Load, Pairing};
-use crate::stats::Resampler;
+use crate::record::SliceCost;
+use crate::stats::{Interval, Resampler, hodges_lehmann};
 
 /// Processor time per answered request, user and system.
+///
+/// How fast the machine is changes by ten per cent while a run lasts, for all variants alike. So what is measured is the
+/// ratio to the baseline, slice by slice, and figures in nanoseconds are that ratio at the baseline's average over the run.
+/// The baseline's own interval shows the machine's changes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CpuPerRequest {
     /// All roles together.
@@ -17,6 +22,8 @@ pub struct CpuPerRequest {
     pub by_role: BTreeMap<String, f64>,
     /// Beyond the baseline's.
     pub added: Cell<Estimate>,
+    /// Times the baseline's.
+    pub relative: Cell<Estimate>,
 }
 
 /// What the resource server counted, divided by the requests that reached the authenticator.
@@ -51,7 +58,7 @@ pub(super) fn no_accounting(loads: &[Load<'_>]) -> &'static str {
     }
 }
 
-/// Processor time of a case and beyond its baseline.
+/// Processor time of a case, beside its baseline's where it has one.
 pub(super) fn cpu(
     loads: &[Load<'_>],
     draws: Option<&Resampler>,
@@ -60,7 +67,7 @@ pub(super) fn cpu(
     let Some(parts) = loads.iter().map(cpu_of).collect::<Option<Vec<_>>>() else {
         return Cell::blank(no_accounting(loads));
     };
-    let Some(total) = pooled_estimate(&parts, draws) else {
+    let Some(own) = pooled_estimate(&parts, draws) else {
         return Cell::blank("no request was answered");
     };
     let answered: f64 = parts.iter().map(|(_, answered)| answered).sum();
@@ -68,20 +75,55 @@ pub(super) fn cpu(
     for (role, ns) in loads.iter().filter_map(|load| load.result.server_cpu_ns.as_ref()).flatten() {
         *by_role.entry(role.clone()).or_default() += *ns as f64 / answered;
     }
-    let added = pairing.and_then(|pairing| {
-        let both = |(own, base): &(&Load<'_>, &Load<'_>)| Some((cpu_of(own)?, cpu_of(base)?));
-        let Some(sides) = pairing.pairs.iter().map(both).collect::<Option<Vec<_>>>() else {
-            return Cell::blank(no_accounting(loads));
-        };
-        let (own, baseline): (Vec<_>, Vec<_>) = sides.into_iter().unzip();
-        let difference = |weights: &[u32]| Some(pooled(&own, weights)? - pooled(&baseline, weights)?);
-        let estimate = difference(&vec![1; own.len()]).map(|value| Estimate {
-            value,
-            interval: pairing.draws.as_ref().and_then(|draws| draws.interval(difference)),
-        });
-        Cell::or_blank(estimate, "no request was answered")
+    let baseline = pairing.and_then(|pairing| {
+        let parts = pairing.pairs.iter().map(|(_, base)| cpu_of(base)).collect::<Option<Vec<_>>>();
+        let pooled = parts.and_then(|parts| pooled(&parts, &vec![1; parts.len()]));
+        Cell::or_blank(pooled, no_accounting(loads))
     });
-    Cell::Known(CpuPerRequest { total, by_role, added })
+    let relative = pairing.and_then(relative);
+    let of_baseline = |of_ratio: &dyn Fn(f64) -> f64| {
+        relative.and_then(|ratio| {
+            baseline.map(|baseline| Estimate {
+                value: baseline * of_ratio(ratio.value),
+                interval: ratio.interval.map(|Interval { low, high }| Interval {
+                    low: baseline * of_ratio(low),
+                    high: baseline * of_ratio(high),
+                }),
+            })
+        })
+    };
+    let total = of_baseline(&|ratio| ratio).known().copied().unwrap_or(own);
+    by_role.values_mut().for_each(|ns| *ns *= total.value / own.value);
+    Cell::Known(CpuPerRequest { total, by_role, added: of_baseline(&|ratio| ratio - 1.0), relative })
+}
+
+/// Typical ratio to the baseline's processor time per request: of each round the Hodges–Lehmann estimate of its pairs of
+/// slices, and the mean of the rounds' logarithms.
+fn relative(pairing: &Pairing<'_, '_>) -> Cell<Estimate> {
+    let rounds: Option<Vec<f64>> = pairing.pairs.iter().map(|(own, base)| beyond(own, base)).collect();
+    let Some(rounds) = rounds.filter(|rounds| !rounds.is_empty()) else {
+        return Cell::blank("the processor time of a round is not known");
+    };
+    let ratio = |weights: &[u32]| {
+        let sum: f64 = rounds.iter().zip(weights).map(|(round, weight)| round * f64::from(*weight)).sum();
+        let count: u32 = weights.iter().sum();
+        (count > 0).then(|| (sum / f64::from(count)).exp())
+    };
+    let value = ratio(&vec![1; rounds.len()]);
+    let interval = pairing.draws.as_ref().and_then(|draws| draws.interval(ratio));
+    Cell::or_blank(value.map(|value| Estimate { value, interval }), "no request was answered")
+}
+
+/// Logarithm of the ratio of two trials of a round: from their slices, or, in records from before slices were kept, as a
+/// whole.
+fn beyond(own: &Load<'_>, base: &Load<'_>) -> Option<f64> {
+    let slices = own.result.slices.iter().zip(&base.result.slices);
+    let beyond = |(own, base): (&SliceCost, &SliceCost)| Some(own.log_cpu_per_request()? - base.log_cpu_per_request()?);
+    let pairs: Vec<f64> = slices.filter_map(beyond).collect();
+    let whole = |load: &Load<'_>| {
+        cpu_of(load).and_then(|(cpu_ns, answered)| (cpu_ns > 0.0 && answered > 0.0).then(|| (cpu_ns / answered).ln()))
+    };
+    hodges_lehmann(&pairs).or_else(|| Some(whole(own)? - whole(base)?))
 }
 
 /// Processor time and answered requests of a trial; `None` where the platform does not account it.

@@ -44,6 +44,8 @@ pub struct LatencySummary {
     pub validation_ns: ValidationTime,
     /// Latency beyond the baseline's.
     pub latency_added_ns: AddedLatency,
+    /// The median as a multiple of the baseline's in the same rounds.
+    pub ratio_to_baseline_p50: Cell<Estimate>,
     /// The same at many percentiles, for the plot.
     pub latency_added_curve: Cell<Vec<CurvePoint>>,
     /// Processor time of the server processes per answered request.
@@ -152,6 +154,7 @@ pub(super) fn summarise<'a>(
             Cell::Known(pairing) => added(pairing),
             Cell::Blank { blank } => AddedLatency { p50: Cell::blank(blank), p99: Cell::blank(blank) },
         },
+        ratio_to_baseline_p50: pairing.and_then(ratio_of_medians),
         latency_added_curve: pairing.map(curve),
         server_cpu_ns_per_request: cpu(loads, draws.as_ref(), &pairing),
         operations_per_request: operations(loads),
@@ -217,6 +220,18 @@ fn added(pairing: &Pairing<'_, '_>) -> AddedLatency {
         Cell::or_blank(estimate, thin_tail(["p50", "p99"][i]))
     });
     AddedLatency { p50, p99 }
+}
+
+/// The median latency as a multiple of the baseline's in the same rounds.
+fn ratio_of_medians(pairing: &Pairing<'_, '_>) -> Cell<Estimate> {
+    let (own, baseline) = sides(pairing);
+    let ratio = |own: Option<u64>, baseline: Option<u64>| Some(own? as f64 / baseline.filter(|ns| *ns > 0)? as f64);
+    let value = ratio(own.percentiles(&[0.5])[0], baseline.percentiles(&[0.5])[0]);
+    let interval = pairing
+        .draws
+        .as_ref()
+        .and_then(|draws| draws.interval(|weights| ratio(own.weighted(0.5, weights), baseline.weighted(0.5, weights))));
+    Cell::or_blank(value.map(|value| Estimate { value, interval }), thin_tail("p50"))
 }
 
 /// Percentiles from the median to the thinnest tail that both sides support, ten to a decade.

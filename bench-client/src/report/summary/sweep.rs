@@ -14,7 +14,7 @@ use super::cost::{cpu_of, no_accounting, pooled};
 use super::latency::thin_tail;
 use super::throughput::accepted_in;
 use super::trials::{Load, Trials, pairing};
-use crate::plan::{Coordinate, Measurement, MeasurementKind, Metric, Plan, SweptValue, Variant};
+use crate::plan::{Coordinate, Measurement, Metric, Plan, SweptValue, Variant};
 use crate::stats::{Crossings, Pool, Resampler, Spacing, crossings, interpolate};
 
 /// One figure against one swept key.
@@ -199,7 +199,7 @@ pub(super) fn summarise<'a>(plan: &'a Plan, trials: &Trials<'a>) -> Vec<SweepSum
     for axis in axes(plan) {
         for metric in &axis.plot {
             let mut families: Vec<&str> = Vec::new();
-            for measurement in plan.measurements.iter().filter(|it| fits(*metric, &it.kind)) {
+            for measurement in plan.measurements.iter().filter(|it| metric.is_told_by(&it.kind)) {
                 if !families.contains(&measurement.family()) {
                     families.push(measurement.family());
                 }
@@ -223,13 +223,6 @@ pub(super) fn summarise<'a>(plan: &'a Plan, trials: &Trials<'a>) -> Vec<SweepSum
 }
 
 /// Whether a kind of measurement has the figure.
-fn fits(metric: Metric, kind: &MeasurementKind) -> bool {
-    match metric {
-        Metric::ServerCpu | Metric::Throughput => matches!(kind, MeasurementKind::Throughput(_)),
-        _ => matches!(kind, MeasurementKind::Latency(_)),
-    }
-}
-
 /// The panels in which some line has more than one known point.
 fn panels<'a>(plan: &'a Plan, trials: &Trials<'a>, axis: &Axis<'_>, metric: Metric, family: &str) -> Vec<SweepPanel> {
     let mut cases: Vec<(Vec<String>, Vec<Case<'a>>)> = Vec::new();
@@ -333,6 +326,18 @@ fn figure<'a>(trials: &Trials<'a>, metric: Metric, case: &Case<'a>) -> Cell<Figu
             ratio(|load| Some((load.result.bytes_received as f64, load.result.answered as f64)), "nothing was measured")
         }
     })
+}
+
+/// A figure of the case of that id, with its interval.
+pub(super) fn figure_of<'a>(plan: &'a Plan, trials: &Trials<'a>, case: &str, metric: Metric) -> Cell<Estimate> {
+    let Some(planned) = plan.cases.iter().find(|it| it.id == case) else { return Cell::blank("it was not planned") };
+    let (Some(variant), Some(measurement)) = (plan.variant(&planned.variant), plan.measurement(&planned.measurement))
+    else {
+        return Cell::blank("it was not planned");
+    };
+    let case = Case { id: &planned.id, variant, measurement };
+    let drawn = draw(vec![figure(trials, metric, &case)], plan.seed);
+    drawn.into_iter().next().map_or_else(|| Cell::blank("it was not measured"), |drawn| drawn.figure)
 }
 
 /// A case's figure and the same in every drawing.

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use super::super::{Comparison, Row, Verdict};
 use super::{cells, headline};
+use crate::compare::{Comparison, Row};
+use crate::stats::Verdict;
 
 /// Failed is what regressed, an error is what nobody can tell. Only figures of the gate can be either; what stands beside
 /// it passes, with its verdict in the output.

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use comfy_table::{Cell, CellAlignment};
 
-use super::super::Comparison;
 use super::{HEADS, cells, headline, noise, parties, question_0, reasons};
+use crate::compare::Comparison;
 
 /// A table and sentences, readable without colour.
 pub fn text(comparison: &Comparison) -> String {

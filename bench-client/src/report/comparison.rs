@@ -11,9 +11,10 @@ mod text;
 #[cfg(test)]
 mod tests;
 
-use super::{Comparison, Row, Verdict};
+use super::format;
+use crate::compare::{Comparison, Mode, Noise, Party, Row, Sensitivity};
 use crate::plan::Quantity;
-use crate::report::format;
+use crate::stats::Verdict;
 
 pub use bencher::bencher;
 pub use github::{annotations, benchmark_action};
@@ -80,7 +81,7 @@ fn headline(comparison: &Comparison) -> String {
 
 /// Question 0, a sentence for each quantity.
 fn question_0(comparison: &Comparison) -> Vec<String> {
-    let sentence = |it: &super::Sensitivity| {
+    let sentence = |it: &Sensitivity| {
         format!(
             "This run would have seen a change for the worse of ≥ {} in {} with 90 % power in the typical case, and of ≥ {} \
              in the least steady one, {}.",
@@ -95,7 +96,7 @@ fn question_0(comparison: &Comparison) -> Vec<String> {
 
 /// What two processes of one program seemed to differ by, a sentence for each quantity.
 fn noise(comparison: &Comparison) -> Vec<String> {
-    let sentence = |it: &super::Noise| {
+    let sentence = |it: &Noise| {
         format!(
             "Two processes of the baseline's program seemed to differ by {} ({} – {}) in {}, {}.",
             signed_percent(it.change),
@@ -120,19 +121,17 @@ fn reasons(comparison: &Comparison) -> Vec<String> {
 
 /// Which sides, and how they were measured.
 fn parties(comparison: &Comparison) -> Vec<String> {
-    let changed = |party: &super::Party| match party.changes.as_slice() {
+    let changed = |party: &Party| match party.changes.as_slice() {
         [] => String::new(),
         changes => format!(", with {}", changes.join(" ")),
     };
     let how = match comparison.mode {
-        super::Mode::Duet if comparison.starts_to_confirm > 0 => format!(
+        Mode::Duet if comparison.starts_to_confirm > 0 => format!(
             "measured side by side in {} starts, and what was suspected again in {} fresh ones",
             comparison.starts, comparison.starts_to_confirm
         ),
-        super::Mode::Duet => format!("measured side by side in {} starts; nothing was suspected", comparison.starts),
-        super::Mode::AcrossRuns => {
-            "measured one after the other, each against its own run's baseline variant".to_owned()
-        }
+        Mode::Duet => format!("measured side by side in {} starts; nothing was suspected", comparison.starts),
+        Mode::AcrossRuns => "measured one after the other, each against its own run's baseline variant".to_owned(),
     };
     vec![
         format!("Baseline: {}{}", comparison.baseline.program, changed(&comparison.baseline)),

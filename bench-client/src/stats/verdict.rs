@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::stats::{Shift, detectable_by_two_looks};
+use super::{Shift, detectable_by_two_looks};
 
 /// The first look: a p-value below this is looked at again.
 const SUSPECT: f64 = 0.10;
@@ -21,9 +21,9 @@ pub const POWER: f64 = 0.90;
 /// A comparison that would not even have seen so many times the smallest change that counts says nothing.
 const BLIND: f64 = 10.0;
 /// Starts below which there is no telling how much another one would differ.
-pub(super) const STARTS_MIN: usize = 4;
+pub(crate) const STARTS_MIN: usize = 4;
 /// The same for the second look.
-pub(super) const STARTS_TO_CONFIRM_MIN: usize = 3;
+pub(crate) const STARTS_TO_CONFIRM_MIN: usize = 3;
 
 /// What a comparison says of one figure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -53,37 +53,37 @@ impl Verdict {
 
 /// What is known of one figure: shifts are logarithms, positive where the candidate is worse.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Evidence {
+pub struct Evidence {
     /// The first look.
-    pub(super) first: Shift,
+    pub first: Shift,
     /// The second, if there was reason for one.
-    pub(super) second: Option<Shift>,
+    pub second: Option<Shift>,
     /// What both say together, corrected for all figures of the table.
-    pub(super) p_adjusted: f64,
+    pub p_adjusted: f64,
     /// How many figures that are.
-    pub(super) figures: usize,
+    pub figures: usize,
     /// The smallest change that was asked to count, as a logarithm.
-    pub(super) asked: f64,
+    pub asked: f64,
     /// The smallest change that counts: at least that.
-    pub(super) minimum: f64,
+    pub minimum: f64,
     /// How many starts a second look has, or would have had.
-    pub(super) starts_to_confirm: usize,
+    pub starts_to_confirm: usize,
 }
 
 impl Evidence {
     /// Whether the first look asks for a second.
-    pub(super) fn is_suspect(&self) -> bool {
+    pub fn is_suspect(&self) -> bool {
         self.first.p_value() < SUSPECT && self.first.estimate.abs() > self.minimum * SUSPECT_SHARE
     }
 
     /// The shift that is reported: the second look's where there is one, since what was chosen for its size is too large.
-    pub(super) fn shift(&self) -> Shift {
+    pub fn shift(&self) -> Shift {
         self.second.unwrap_or(self.first)
     }
 
     /// The smallest true change that this comparison would have found with [`POWER`]: it has to pass every condition, each
     /// nearly surely.
-    pub(super) fn detectable(&self) -> f64 {
+    pub fn detectable(&self) -> f64 {
         let each = 1.0 - (1.0 - POWER) / 2.0;
         let second = self.second.unwrap_or_else(|| self.first.from_as_many(self.starts_to_confirm));
         let shows = detectable_by_two_looks(&self.first, &second, ALARM / self.figures as f64, each);
@@ -95,7 +95,7 @@ impl Evidence {
     }
 
     /// The verdict, and in words why it is not simply that nothing changed.
-    pub(super) fn verdict(&self) -> (Verdict, Option<String>) {
+    pub fn verdict(&self) -> (Verdict, Option<String>) {
         let percent = |log: f64| format!("{:.2} %", log.exp_m1() * 100.0);
         if let Some(second) = self.second {
             let matters = second.estimate.abs() > self.minimum;

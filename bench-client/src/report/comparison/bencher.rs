@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::super::Comparison;
+use crate::compare::Comparison;
 
 #[derive(Serialize)]
 struct Metric {

@@ -3,7 +3,7 @@
 use quick_junit::{NonSuccessKind, Report, TestCaseStatus};
 
 use super::*;
-use crate::compare::{COMPARISON_VERSION, Missing, Mode, Noise, Party, Sensitivity};
+use crate::compare::{COMPARISON_VERSION, Missing};
 use crate::machine::Machine;
 use crate::run::Side;
 use crate::stats::Interval;

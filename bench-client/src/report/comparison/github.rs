@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::super::{Comparison, Row, Verdict};
 use super::{cells, headline};
+use crate::compare::{Comparison, Row};
 use crate::plan::Quantity;
+use crate::stats::Verdict;
 
 /// An error for each figure of the gate that regressed, a warning for each that nobody can tell, and the whole as a notice.
 pub fn annotations(comparison: &Comparison) -> String {

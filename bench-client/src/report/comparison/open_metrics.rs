@@ -3,8 +3,9 @@
 
 use std::fmt::Write as _;
 
-use super::super::{Comparison, Row, Verdict};
+use crate::compare::{Comparison, Row};
 use crate::plan::Quantity;
+use crate::stats::Verdict;
 
 /// A family of gauges.
 struct Family {

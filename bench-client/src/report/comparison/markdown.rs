@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::super::{Comparison, Row, Verdict};
 use super::{HEADS, cells, headline, noise, parties, question_0, reasons};
+use crate::compare::{Comparison, Row};
 use crate::report::escape_markdown as escape;
+use crate::stats::Verdict;
 
 /// A verdict first, the table of the gate, and what stands behind it.
 pub fn markdown(comparison: &Comparison) -> String {
