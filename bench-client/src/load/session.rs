@@ -103,7 +103,8 @@ impl Session {
     }
 
     /// Puts new connections in the place of those that are kept (of HTTP/1.1): where the kernel has their buffers is part
-    /// of what makes one set of connections differ from another.
+    /// of what makes one set of connections differ from another. Each carries a request that is not counted: with its
+    /// answer the session tickets are read that TLS 1.3 sends after the handshake.
     ///
     /// # Errors
     /// [`LoadError::Connect`].
@@ -111,7 +112,10 @@ impl Session {
         for slot in &mut self.slots {
             slot.close_kept().await;
         }
-        self.connect(endpoint.address).await
+        self.connect(endpoint.address).await?;
+        // Too short for a second request on any of them.
+        self.closed_loop(Duration::from_nanos(1), self.slots.len(), ConnectionKind::Reused, &mut Tally::new()).await;
+        Ok(())
     }
 
     /// Whether the thread looks for answers rather than sleep. Connections of HTTP/2 are tasks of their own, of which
