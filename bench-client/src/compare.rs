@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use self::figures::Trials;
 use crate::machine::Machine;
 use crate::measure::Stint;
-use crate::plan::{Case, ComparePlan, Plan, Quantity};
+use crate::plan::{Case, ComparePlan, Plan, Quantity, Variant};
 use crate::run::{Duet, Header, LoadedRun, Side};
 use crate::stats::{Evidence, Interval, STARTS_MIN, STARTS_TO_CONFIRM_MIN, Shift, Verdict, holm, two_looks};
 
@@ -302,6 +302,10 @@ impl<'a> Table<'a> {
             ));
         }
         if let Some(control) = sides.control {
+            let same = |(own, control): (&Duet, &Duet)| own.id == control.id && control.side == Side::Control;
+            if !baseline.duet.as_ref().zip(control.header.duet.as_ref()).is_some_and(same) {
+                return Err(Incomparable("the control is not this duet's; bring its own folder back".to_owned()));
+            }
             table.noise = noise(&table.trials[0], &Trials::of(control), &baseline.plan);
         }
         Ok(table)
@@ -325,12 +329,32 @@ impl<'a> Table<'a> {
             if baseline.header.plan.cases.iter().all(|other| other.id != case.id) {
                 continue;
             }
+            if self.mode == Mode::AcrossRuns {
+                match figures::yardstick(plan, case) {
+                    Some(yardstick) if yardstick == case.id => continue, // what the others are measured by
+                    Some(_) => {}
+                    None => {
+                        let reason =
+                            "its run has no baseline variant under this measurement, by which it could be measured";
+                        self.missing.push(Missing {
+                            case: case.id.clone(),
+                            side: Side::Candidate,
+                            reason: reason.to_owned(),
+                        });
+                        continue;
+                    }
+                }
+            }
             if let Some(missing) = self.unusable(case) {
                 self.missing.push(missing);
                 continue;
             }
             let both = figures::quantities_of(&self.trials[0], case);
-            for quantity in both.intersection(&figures::quantities_of(&self.trials[1], case)) {
+            let told = |quantity: &&Quantity| {
+                // The baseline variant validates nothing: two readings of the clock.
+                **quantity != Quantity::Validation || !is_of_baseline(plan, case)
+            };
+            for quantity in both.intersection(&figures::quantities_of(&self.trials[1], case)).filter(told) {
                 self.figures.extend(self.figures_of(case, *quantity));
             }
         }
@@ -338,10 +362,15 @@ impl<'a> Table<'a> {
 
     /// Why a case has too few trials that count, on which side.
     fn unusable(&self, case: &Case) -> Option<Missing> {
+        let planned = self.sides.baseline.header.plan.starts as usize;
         [Side::Baseline, Side::Candidate].into_iter().zip(&self.trials).find_map(|(side, trials)| {
             let valid = trials.valid(&case.id);
             let reason = match trials.invalid(&case.id) {
                 None if valid == 0 => "it was not measured; finish the run, or compare again".to_owned(),
+                _ if self.mode == Mode::Duet && trials.starts_of(&case.id) < planned => format!(
+                    "{} of {planned} starts were measured, for it was interrupted; compare again",
+                    trials.starts_of(&case.id)
+                ),
                 Some((invalid, reason)) if invalid as f64 > INVALID_MAX * (valid + invalid) as f64 => {
                     format!("{invalid} of {} trials are invalid: {reason}", valid + invalid)
                 }
@@ -359,7 +388,7 @@ impl<'a> Table<'a> {
         };
         match self.mode {
             Mode::Duet => {
-                let first_look = self.sides.candidate.header.plan.starts;
+                let first_look = self.sides.baseline.header.plan.starts;
                 let pairs = worse(figures::paired((baseline, candidate), &case.id, quantity));
                 let (first, second): (Vec<_>, Vec<_>) = pairs.partition(|(start, _)| *start < first_look);
                 let only = |figures: Vec<(u32, f64)>| figures.into_iter().map(|(_, figure)| figure).collect();
@@ -367,7 +396,7 @@ impl<'a> Table<'a> {
             }
             Mode::AcrossRuns => {
                 let plan = &self.sides.candidate.header.plan;
-                let yardstick = figures::yardstick(plan, case).filter(|yardstick| *yardstick != case.id)?;
+                let yardstick = figures::yardstick(plan, case)?;
                 let of = |trials| -> Vec<f64> {
                     worse(figures::relative(trials, &case.id, yardstick, quantity)).map(|(_, figure)| figure).collect()
                 };
@@ -387,7 +416,7 @@ impl<'a> Table<'a> {
     fn evidence(&self, figures: &Figures<'_>, looks: &Looks, p_adjusted: f64) -> Evidence {
         let starts_to_confirm = match self.mode {
             Mode::Duet => {
-                let plan = &self.sides.candidate.header.plan;
+                let plan = &self.sides.baseline.header.plan;
                 Stint::second_look(plan, BTreeSet::from([figures.case.id.clone()])).starts.len()
             }
             Mode::AcrossRuns => figures.first.len(),
@@ -396,6 +425,7 @@ impl<'a> Table<'a> {
             first: looks.first,
             second: looks.second,
             p_adjusted,
+            one_look: self.mode == Mode::AcrossRuns,
             figures: self.figures.len(),
             asked: self.settings.minimum(figures.quantity).ln_1p(),
             minimum: self.minimum(figures.quantity),
@@ -410,11 +440,14 @@ impl<'a> Table<'a> {
         for figures in &self.figures {
             match self.looks(figures) {
                 Ok(looks) => looked_at.push((figures, looks)),
-                Err(starts) => missing.push(Missing {
+                // What stands beside the gate is not missed, and once per case is enough.
+                Err(_) if !self.settings.gate.contains(&figures.quantity) => {}
+                Err(_) if missing.iter().any(|it: &Missing| it.case == figures.case.id) => {}
+                Err((side, starts)) => missing.push(Missing {
                     case: figures.case.id.clone(),
-                    side: Side::Candidate,
+                    side,
                     reason: format!(
-                        "{}: {starts} starts count on the side with fewer, and {STARTS_MIN} are needed; plan more starts",
+                        "{}: {starts} starts count, and {STARTS_MIN} are needed; plan more starts",
                         figures.quantity.title()
                     ),
                 }),
@@ -422,23 +455,32 @@ impl<'a> Table<'a> {
         }
         let p_values: Vec<f64> = looked_at.iter().map(|(_, looks)| looks.p_value).collect();
         let adjusted = holm(&p_values);
-        let rows = looked_at
-            .into_iter()
-            .zip(adjusted)
-            .map(|((figures, looks), p_adjusted)| self.row(figures, &self.evidence(figures, &looks, p_adjusted)));
-        (rows.collect(), missing)
+        let mut rows = Vec::new();
+        for ((figures, looks), p_adjusted) in looked_at.into_iter().zip(adjusted) {
+            match self.row(figures, &self.evidence(figures, &looks, p_adjusted)) {
+                Ok(row) => rows.push(row),
+                Err(side) => missing.push(Missing {
+                    case: figures.case.id.clone(),
+                    side,
+                    reason: format!("{}: a trial does not tell it; compare again", figures.quantity.title()),
+                }),
+            }
+        }
+        (rows, missing)
     }
 
-    /// Both looks at a figure; or how few starts there are.
-    fn looks(&self, figures: &Figures<'_>) -> Result<Looks, usize> {
-        let of = |starts: &[f64]| Shift::of_starts(starts).filter(|_| starts.len() >= STARTS_MIN).ok_or(starts.len());
-        let first = of(&figures.first)?;
+    /// Both looks at a figure; or which side has how few starts.
+    fn looks(&self, figures: &Figures<'_>) -> Result<Looks, (Side, usize)> {
+        let of = |side, starts: &[f64]| {
+            Shift::of_starts(starts).filter(|_| starts.len() >= STARTS_MIN).ok_or((side, starts.len()))
+        };
+        let first = of(Side::Candidate, &figures.first)?;
         let Some(reference) = &figures.reference else {
             let second = Shift::of_starts(&figures.second).filter(|_| figures.second.len() >= STARTS_TO_CONFIRM_MIN);
             return Ok(Looks { first, second, p_value: second.map_or(1.0, |second| two_looks(&first, &second)) });
         };
         // The starts of a run are lives of their own: one half has to show what the other does.
-        let difference = first.beyond(&of(reference)?);
+        let difference = first.beyond(&of(Side::Baseline, reference)?);
         let half = figures.first.len() / 2;
         let halves = [&figures.first[..half], &figures.first[half..]];
         let mean = |starts: &[f64]| starts.iter().sum::<f64>() / starts.len() as f64;
@@ -448,7 +490,8 @@ impl<'a> Table<'a> {
         Ok(Looks { first: difference, second: Some(difference), p_value })
     }
 
-    fn row(&self, figures: &Figures<'_>, evidence: &Evidence) -> Row {
+    /// The row; or the side of which a trial does not tell the figure.
+    fn row(&self, figures: &Figures<'_>, evidence: &Evidence) -> Result<Row, Side> {
         let (verdict, reason) = evidence.verdict();
         // From "worse" back to "more".
         let sign = if figures.quantity.more_is_better() { -1.0 } else { 1.0 };
@@ -456,15 +499,15 @@ impl<'a> Table<'a> {
         let shift = Shift { estimate: sign * evidence.shift().estimate, ..evidence.shift() };
         let Interval { low, high } = shift.interval(0.05);
         let Case { id, variant, measurement } = figures.case;
-        let value = |trials: &Trials<'_>| figures::value(trials, id, figures.quantity).unwrap_or(f64::NAN);
-        Row {
+        let value = |trials: &Trials<'_>, side| figures::value(trials, id, figures.quantity).ok_or(side);
+        Ok(Row {
             case: id.clone(),
             variant: variant.clone(),
             measurement: measurement.clone(),
             quantity: figures.quantity,
             gate: self.settings.gate.contains(&figures.quantity),
-            baseline: value(&self.trials[0]),
-            candidate: value(&self.trials[1]),
+            baseline: value(&self.trials[0], Side::Baseline)?,
+            candidate: value(&self.trials[1], Side::Candidate)?,
             change: share(shift.estimate),
             interval: Interval { low: share(low), high: share(high) },
             minimum: share(evidence.minimum),
@@ -472,7 +515,7 @@ impl<'a> Table<'a> {
             confirmed_anew: self.mode == Mode::Duet && evidence.second.is_some(),
             verdict,
             reason,
-        }
+        })
     }
 
     fn warnings(&self) -> Vec<String> {
@@ -532,23 +575,32 @@ fn differences(baseline: &Plan, candidate: &Plan) -> Vec<String> {
         _ => unreachable!("a plan is an object"),
     };
     let (own, other) = (json(baseline), json(candidate));
-    const MAY_DIFFER: [&str; 6] = ["seed", "starts", "rounds", "analysis", "compare", "price_per_core_hour"];
+    const MAY_DIFFER: [&str; 7] =
+        ["thresholds", "seed", "starts", "rounds", "analysis", "compare", "price_per_core_hour"];
     let keys: BTreeSet<&String> = own.keys().chain(other.keys()).collect();
     let differing =
         keys.into_iter().filter(|key| !MAY_DIFFER.contains(&key.as_str()) && own.get(*key) != other.get(*key));
     differing.cloned().collect()
 }
 
+fn is_of_baseline(plan: &Plan, case: &Case) -> bool {
+    plan.variant(&case.variant).is_some_and(Variant::is_baseline)
+}
+
 fn is_load(plan: &Plan, case: &Case) -> bool {
     plan.measurement(&case.measurement).is_some_and(|measurement| measurement.kind.is_load())
 }
 
-/// What the baseline and its control seemed to differ by, over all starts of both looks.
+/// What the baseline and its control seemed to differ by in the first look, which decides whether there is a second.
 fn noise(baseline: &Trials<'_>, control: &Trials<'_>, plan: &Plan) -> Vec<Noise> {
     let mut noise = Vec::new();
     for case in plan.cases.iter().filter(|case| control.valid(&case.id) > 0) {
         for quantity in figures::quantities_of(control, case) {
-            let starts: Vec<f64> = figures::paired((baseline, control), &case.id, quantity).into_values().collect();
+            if quantity == Quantity::Validation && is_of_baseline(plan, case) {
+                continue;
+            }
+            let starts = figures::paired((baseline, control), &case.id, quantity).into_iter();
+            let starts: Vec<f64> = starts.filter(|(start, _)| *start < plan.starts).map(|(_, figure)| figure).collect();
             let Some(shift) = Shift::of_starts(&starts).filter(|_| starts.len() >= CONTROL_STARTS_MIN) else {
                 continue;
             };

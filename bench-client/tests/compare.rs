@@ -117,6 +117,10 @@ fn a_candidate_that_is_slower_by_a_millisecond_regresses_and_its_records_say_so_
         let reported = authbench(&["report", &duet.join(side).display().to_string(), "--format", "md"]);
         assert_eq!(reported.status.code(), Some(0), "{side}: {}", stderr(&reported));
     }
+    let candidate = duet.join("candidate").display().to_string();
+    let resumed = authbench(&["run", "--resume", &candidate]);
+    assert_eq!(resumed.status.code(), Some(2), "one side by itself would be measured at another time");
+    assert!(stderr(&resumed).contains("compare again"), "{}", stderr(&resumed));
     // A record of another version is refused, never judged.
     let records = duet.join("candidate/records.jsonl");
     let newer = fs::read_to_string(&records).unwrap().replacen("\"version\":2", "\"version\":999", 1);
@@ -169,6 +173,25 @@ fn what_cannot_be_compared_is_refused_before_anything_is_measured() {
         (vec!["--server", AUTHBENCH, "--server", "/bin/true", &scenario], 3, "did not start"),
         (vec!["--server", AUTHBENCH, "--server", AUTHBENCH, "rollover"], 2, "nothing to compare"),
         (vec!["--server", AUTHBENCH, "--server", AUTHBENCH, "nginx"], 2, "server of yours"),
+        (vec!["--server", AUTHBENCH, "--server", AUTHBENCH, &scenario, "--quick"], 2, "starts is 1"),
+        (
+            vec!["--server", AUTHBENCH, "--server", AUTHBENCH, &scenario, "--candidate-set", "starts=8"],
+            2,
+            "starts is 8",
+        ),
+        (
+            vec![
+                "--server",
+                AUTHBENCH,
+                "--server",
+                AUTHBENCH,
+                &scenario,
+                "--candidate-set",
+                "measurement.throughput.connections=8",
+            ],
+            2,
+            "which both sides share",
+        ),
         (vec!["/nowhere/a", "/nowhere/b"], 2, "/nowhere/a"),
         (vec!["a", "b", "--max-regression", "5"], 2, "percentage"),
         (vec!["a", "b", "--format", "pdf"], 2, "junit"),

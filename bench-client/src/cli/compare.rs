@@ -79,7 +79,12 @@ pub(super) fn compare(args: &Args) -> Exit {
     let options = Options { other_machine: args.other_machine, max_regression: args.max_regression };
     match (args.server.as_slice(), args.operands.as_slice()) {
         ([], [duet]) => of_folder(duet, args, &options),
-        ([], [baseline, candidate]) => of_runs((baseline, candidate, None), args, &options),
+        ([], [baseline, candidate]) => {
+            // Two sides of one duet bring their control along.
+            let control = baseline.parent().map(|folder| folder.join(Side::Control.name()));
+            let control = control.filter(|control| control.is_dir() && baseline.parent() == candidate.parent());
+            of_runs((baseline, candidate, control.as_deref()), args, &options)
+        }
         ([baseline, candidate], [scenario]) => {
             let out = args.out.clone().unwrap_or_else(|| PathBuf::from("reports"));
             let sides = [baseline.as_path(), candidate.as_path()];

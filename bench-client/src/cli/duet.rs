@@ -19,6 +19,7 @@ use crate::measure::{self, DuetSide, MeasureError, Stint};
 use crate::plan::Plan;
 use crate::progress;
 use crate::run::{Build, Duet, Header, Program, RUN_VERSION, RunFolder, Side};
+use crate::stats::STARTS_MIN;
 use crate::target::Launcher;
 
 /// One side before it is measured.
@@ -105,6 +106,26 @@ fn parties(
         [] => prepare(scenario, changes)?,
         more => prepare_with(scenario, changes, more)?,
     };
+    if (plan.starts as usize) < STARTS_MIN {
+        return Err(fail(
+            Exit::Input,
+            format_args!(
+                "starts is {}, and a comparison needs {STARTS_MIN} or more; write them, or --set starts=8 --rounds 32 (--quick \
+                 has a single one)",
+                plan.starts
+            ),
+        ));
+    }
+    let other = &candidate_ready.plan;
+    let alike = (plan.starts, plan.rounds, plan.seed, plan.pin) == (other.starts, other.rounds, other.seed, other.pin)
+        && plan.measurements == other.measurements;
+    if !alike {
+        return Err(fail(
+            Exit::Input,
+            "--candidate-set changes how it is measured, which both sides share; change variant.NAME.KEY, pool.KEY or \
+             server.KEY there, and the rest with --set",
+        ));
+    }
     let control = Ready { text: ready.text.clone(), plan: control_of(plan) };
     let program = |path: &Path| {
         let path = path.canonicalize();

@@ -96,6 +96,16 @@ fn resume(path: &Path, json: bool, interrupted: &AtomicBool) -> Exit {
         Ok(opened) => opened,
         Err(error) => return fail(Exit::Input, error),
     };
+    if let Some(duet) = &run.header.duet {
+        return fail(
+            Exit::Input,
+            format_args!(
+                "{} is the {} of a comparison, whose sides are measured together; compare again",
+                path.display(),
+                duet.side.name()
+            ),
+        );
+    }
     run.warnings.iter().for_each(|warning| remark(format_args!("warning: {warning}")));
     let machine = machine_for(&run.header.plan);
     if let Err(message) = same_conditions(&run.header, &machine, &Build::current()) {

@@ -14,6 +14,7 @@ use crate::stats::{PERCENTILE_TAIL, hodges_lehmann, middle_mean};
 /// The valid trials of a run under load, by case, start and round.
 pub(super) struct Trials<'a> {
     by_case: BTreeMap<&'a str, Starts<'a>>,
+    recorded: BTreeMap<&'a str, BTreeSet<u32>>,
     /// Trials that are not counted, by case, with the first reason given.
     invalid: BTreeMap<&'a str, (usize, &'a str)>,
 }
@@ -23,8 +24,9 @@ type Rounds<'a> = BTreeMap<u32, &'a Record>;
 
 impl<'a> Trials<'a> {
     pub(super) fn of(run: &'a LoadedRun) -> Self {
-        let mut trials = Self { by_case: BTreeMap::new(), invalid: BTreeMap::new() };
+        let mut trials = Self { by_case: BTreeMap::new(), recorded: BTreeMap::new(), invalid: BTreeMap::new() };
         for record in run.records.iter().filter(|record| record.measured.load().is_some()) {
+            trials.recorded.entry(&record.case).or_default().insert(record.start);
             match record.invalid.first() {
                 None => {
                     let starts = trials.by_case.entry(&record.case).or_default();
@@ -39,6 +41,11 @@ impl<'a> Trials<'a> {
     /// How many trials of a case are not counted, and the first reason.
     pub(super) fn invalid(&self, case: &str) -> Option<(usize, &'a str)> {
         self.invalid.get(case).copied()
+    }
+
+    /// How many starts a case was measured in, whether its trials count or not.
+    pub(super) fn starts_of(&self, case: &str) -> usize {
+        self.recorded.get(case).map_or(0, BTreeSet::len)
     }
 
     /// How many trials of a case count.

@@ -22,7 +22,8 @@ pub(super) fn read(path: &Path) -> Result<(LoadedRun, u64), RunError> {
         ));
     }
     let missing = missing(&header.plan, &records);
-    if missing > 0 {
+    // What a side of a comparison lacks the comparison tells: it cannot be finished by itself.
+    if missing > 0 && header.duet.is_none() {
         warnings.push(format!(
             "{missing} of {} trials are missing: `authbench run --resume {}` measures them",
             planned(&header.plan),

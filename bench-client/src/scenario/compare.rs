@@ -16,7 +16,12 @@ pub(super) fn read(section: Option<Section<'_>>) -> Option<ComparePlan> {
     let quantities = Quantity::ALL.map(|quantity| (quantity.name(), quantity));
     let plan = ComparePlan {
         second_look: section.or("second_look", standard.second_look, positive),
-        gate: section.or("gate", standard.gate, words(&quantities)),
+        gate: section.or("gate", standard.gate, |value| match words(&quantities)(value)? {
+            none if none.is_empty() => {
+                Err("write at least one: a gate that looks at nothing lets everything pass".to_owned())
+            }
+            gate => Ok(gate),
+        }),
         minimum: section.table("minimum").map_or_else(BTreeMap::new, |mut minimum| {
             let read = quantities.iter().filter_map(|(name, quantity)| {
                 minimum.optional(name, percentage(MINIMUM)).map(|share| (*quantity, share))

@@ -20,6 +20,8 @@ const REPEATS: f64 = 0.05;
 pub const POWER: f64 = 0.90;
 /// A comparison that would not even have seen so many times the smallest change that counts says nothing.
 const BLIND: f64 = 10.0;
+/// Nor one that would not have seen this, whatever counts.
+const BLIND_AT: f64 = 0.25;
 /// Starts below which there is no telling how much another one would differ.
 pub(crate) const STARTS_MIN: usize = 4;
 /// The same for the second look.
@@ -60,6 +62,8 @@ pub struct Evidence {
     pub second: Option<Shift>,
     /// What both say together, corrected for all figures of the table.
     pub p_adjusted: f64,
+    /// Whether the second look is the first: of two runs there is no more than one.
+    pub one_look: bool,
     /// How many figures that are.
     pub figures: usize,
     /// The smallest change that was asked to count, as a logarithm.
@@ -86,7 +90,11 @@ impl Evidence {
     pub fn detectable(&self) -> f64 {
         let each = 1.0 - (1.0 - POWER) / 2.0;
         let second = self.second.unwrap_or_else(|| self.first.from_as_many(self.starts_to_confirm));
-        let shows = detectable_by_two_looks(&self.first, &second, ALARM / self.figures as f64, each);
+        let alarm = ALARM / self.figures as f64;
+        let shows = match self.one_look {
+            true => self.first.detectable(alarm, each),
+            false => detectable_by_two_looks(&self.first, &second, alarm, each),
+        };
         let suspected = self.first.detectable(SUSPECT, each);
         let repeats = second.detectable(REPEATS, each);
         // What counts is exceeded by the estimate: as a test with an even chance of an alarm at the limit.
@@ -103,14 +111,18 @@ impl Evidence {
             if matters && repeats && self.p_adjusted < ALARM {
                 return (if second.estimate > 0.0 { Verdict::Regressed } else { Verdict::Improved }, None);
             }
-            if matters && repeats {
+            if matters && (repeats || self.p_adjusted < ALARM) {
                 let text = "a change was suspected, and neither confirmed nor ruled out; compare again, with more starts \
                             or on a quieter machine";
                 return (Verdict::Inconclusive, Some(text.to_owned()));
             }
         }
+        if self.second.is_none() && self.is_suspect() {
+            let text = "a change was suspected, and not looked at again; compare again";
+            return (Verdict::Inconclusive, Some(text.to_owned()));
+        }
         let detectable = self.detectable();
-        if detectable > self.asked * BLIND {
+        if detectable > (self.asked * BLIND).min(BLIND_AT) {
             let text = format!(
                 "a change below {} would not have been seen, and {} counts; compare on a quieter machine, or with more \
                  starts",
@@ -138,6 +150,7 @@ mod tests {
             second: None,
             p_adjusted: 1.0,
             figures: 12,
+            one_look: false,
             asked: 0.005,
             minimum: 0.005,
             starts_to_confirm: 8,
@@ -160,7 +173,7 @@ mod tests {
     #[test]
     fn a_change_must_show_matter_and_repeat() {
         let first = shift(0.02, 0.002);
-        assert_eq!(evidence(first).verdict().0, Verdict::Unchanged, "not without a second look");
+        assert_eq!(evidence(first).verdict().0, Verdict::Inconclusive, "not without a second look");
         assert_eq!(confirmed(first, shift(0.02, 0.002)).verdict(), (Verdict::Regressed, None));
         assert_eq!(confirmed(shift(-0.02, 0.002), shift(-0.02, 0.002)).verdict(), (Verdict::Improved, None));
         assert_eq!(confirmed(first, shift(0.001, 0.002)).verdict().0, Verdict::Unchanged, "it did not repeat");

@@ -31,7 +31,8 @@ pub fn annotations(comparison: &Comparison) -> String {
         let message = format!("{}: {}", missing.side.name(), missing.reason);
         command("warning", &format!("cannot be compared: {}", missing.case), &message);
     }
-    command("notice", &format!("authbench compare {}", comparison.scenario), &headline(comparison));
+    let level = if comparison.verdict == Verdict::Inconclusive { "warning" } else { "notice" };
+    command(level, &format!("authbench compare {}", comparison.scenario), &headline(comparison));
     text
 }
 

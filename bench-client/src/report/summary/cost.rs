@@ -93,7 +93,9 @@ pub(super) fn cpu(
         })
     };
     let total = of_baseline(&|ratio| ratio).known().copied().unwrap_or(own);
-    by_role.values_mut().for_each(|ns| *ns *= total.value / own.value);
+    if own.value > 0.0 {
+        by_role.values_mut().for_each(|ns| *ns *= total.value / own.value);
+    }
     Cell::Known(CpuPerRequest { total, by_role, added: of_baseline(&|ratio| ratio - 1.0), relative })
 }
 

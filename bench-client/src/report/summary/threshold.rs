@@ -6,6 +6,7 @@ use super::super::cell::{Cell, Estimate};
 use super::sweep;
 use super::trials::Trials;
 use crate::plan::{Limit, Plan, Threshold};
+use crate::stats::Interval;
 
 /// A limit and what was measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,7 +42,8 @@ pub(super) fn summarise<'a>(plan: &'a Plan, trials: &Trials<'a>) -> Vec<Threshol
 }
 
 fn judge(limit: Limit, figure: &Estimate) -> ThresholdVerdict {
-    let (low, high) = figure.interval.map_or((figure.value, figure.value), |interval| (interval.low, interval.high));
+    // A single trial says nothing of another.
+    let Some(Interval { low, high }) = figure.interval else { return ThresholdVerdict::Inconclusive };
     let (kept, exceeded) = match limit {
         Limit::Max(limit) => (high <= limit, low > limit),
         Limit::Min(limit) => (low >= limit, high < limit),
@@ -56,7 +58,6 @@ fn judge(limit: Limit, figure: &Estimate) -> ThresholdVerdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::Interval;
 
     #[test]
     fn a_limit_is_exceeded_only_by_all_of_an_interval() {
@@ -69,7 +70,7 @@ mod tests {
             assert_eq!((judge(Limit::Max(5.0), &figure), judge(Limit::Min(5.0), &figure)), (max, min), "{figure:?}");
         }
         let single = Estimate { value: 5.0, interval: None };
-        assert_eq!(judge(Limit::Max(5.0), &single), ThresholdVerdict::Kept);
-        assert_eq!(judge(Limit::Max(4.9), &single), ThresholdVerdict::Exceeded);
+        assert_eq!(judge(Limit::Max(5.0), &single), ThresholdVerdict::Inconclusive, "one trial tells nothing");
+        assert_eq!(judge(Limit::Max(4.9), &single), ThresholdVerdict::Inconclusive);
     }
 }
