@@ -74,7 +74,7 @@ pub struct Comparison {
     pub candidate: Party,
     /// Starts of the first look, those that count.
     pub starts: usize,
-    /// Starts of the second look; 0 if nothing was suspected.
+    /// Starts of the second look; 0 if there was none.
     pub starts_to_confirm: usize,
     /// The verdict on the whole.
     pub verdict: Verdict,

@@ -2,7 +2,7 @@
 //! of a stolen credential.
 //!
 //! ```text
-//! scenario → plan → target + credentials → load → record → run (disk) → compare, report
+//! scenario → plan → target + credentials → load → record → run (disk) → summary, compare → report
 //! ```
 //!
 //! A module uses what stands left of it, never what stands right. The record is the hinge: everything after it works

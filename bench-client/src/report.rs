@@ -87,6 +87,21 @@ impl Report {
     pub fn failed_checks(&self) -> impl Iterator<Item = &Check> {
         self.checks.iter().filter(|check| check.failed())
     }
+
+    /// The same, a sentence each.
+    pub fn failures(&self) -> Vec<String> {
+        let sentence = |check: &Check| format!("{}: expected {}, found {}", check.name, check.expected, check.found);
+        self.failed_checks().map(sentence).collect()
+    }
+
+    /// What became of the scenario's limits.
+    pub fn limits(&self) -> Limits {
+        let of = |wanted: ThresholdVerdict| {
+            let all = self.summary.thresholds.iter().filter(move |it| it.verdict == wanted);
+            all.map(view::limit_in_words).collect()
+        };
+        Limits { broken: of(ThresholdVerdict::Exceeded), unclear: of(ThresholdVerdict::Inconclusive) }
+    }
 }
 
 /// The comparison table for a terminal, with the sanity checks below it.
@@ -96,8 +111,7 @@ pub fn terminal(run: &LoadedRun) -> String {
 
 /// Sanity checks that physics demands and that failed; a run with any is not to be believed.
 pub fn failed_checks(run: &LoadedRun) -> Vec<String> {
-    let sentence = |check: &Check| format!("{}: expected {}, found {}", check.name, check.expected, check.found);
-    Report::new(run).failed_checks().map(sentence).collect()
+    Report::new(run).failures()
 }
 
 /// The limits of the scenario that are not kept, a sentence each.
@@ -106,16 +120,6 @@ pub struct Limits {
     pub broken: Vec<String>,
     /// Those of which the run cannot tell.
     pub unclear: Vec<String>,
-}
-
-/// What became of the scenario's limits.
-pub fn limits(run: &LoadedRun) -> Limits {
-    let report = Report::new(run);
-    let of = |wanted: ThresholdVerdict| {
-        let all = report.summary.thresholds.iter().filter(move |it| it.verdict == wanted);
-        all.map(view::limit_in_words).collect()
-    };
-    Limits { broken: of(ThresholdVerdict::Exceeded), unclear: of(ThresholdVerdict::Inconclusive) }
 }
 
 /// Writes the chosen formats into `out` and returns the files written.

@@ -70,7 +70,7 @@ pub struct Peer {
 
 /// The claims that RFC 9068 §2.2 requires, and the scope.
 #[derive(serde::Deserialize)]
-#[allow(dead_code)] // what is measured is that they are read
+#[expect(dead_code, reason = "what is measured is that they are read")]
 struct Claims {
     iss: String,
     aud: String,

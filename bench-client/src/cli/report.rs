@@ -91,12 +91,13 @@ fn present(run: &LoadedRun, out: &Path, formats: &[Format], json: bool) -> Exit 
     }
     let page = written.iter().find(|path| path.file_name().is_some_and(|name| name == "report.html"));
     remark(format_args!("report: {}", page.map_or(out, |page| page).display()));
-    let failed = report::failed_checks(run);
+    let found = report::Report::new(run);
+    let failed = found.failures();
     failed.iter().for_each(|check| remark(format_args!("error: {check}")));
     if !failed.is_empty() {
         return Exit::Measurement;
     }
-    let limits = report::limits(run);
+    let limits = found.limits();
     limits.broken.iter().for_each(|limit| remark(format_args!("error: {limit}")));
     limits.unclear.iter().for_each(|limit| remark(format_args!("warning: {limit}")));
     match (limits.broken.is_empty(), limits.unclear.is_empty()) {

@@ -14,6 +14,7 @@ use crate::stats::{PERCENTILE_TAIL, hodges_lehmann, middle_mean};
 /// The valid trials of a run under load, by case, start and round.
 pub(super) struct Trials<'a> {
     by_case: BTreeMap<&'a str, Starts<'a>>,
+    /// The starts in which a case was measured, whether its trials count or not.
     recorded: BTreeMap<&'a str, BTreeSet<u32>>,
     /// Trials that are not counted, by case, with the first reason given.
     invalid: BTreeMap<&'a str, (usize, &'a str)>,

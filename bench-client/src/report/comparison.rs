@@ -130,7 +130,7 @@ fn parties(comparison: &Comparison) -> Vec<String> {
             "measured side by side in {} starts, and what was suspected again in {} fresh ones",
             comparison.starts, comparison.starts_to_confirm
         ),
-        Mode::Duet => format!("measured side by side in {} starts; nothing was suspected", comparison.starts),
+        Mode::Duet => format!("measured side by side in {} starts; nothing was looked at again", comparison.starts),
         Mode::AcrossRuns => "measured one after the other, each against its own run's baseline variant".to_owned(),
     };
     vec![

@@ -2,7 +2,7 @@
 //!
 //! A change counts when it *shows* (both looks together, at a level corrected for the size of the table), *matters* (it
 //! exceeds the smallest change that counts, and what two processes of one program seem to differ by), and *repeats* (in
-//! processes started for that purpose, whose interval excludes nothing at all). The first look alone is never enough.
+//! processes started for that purpose, by an interval of their own that does not hold zero). The first look alone is never enough.
 
 use serde::{Deserialize, Serialize};
 
@@ -62,10 +62,10 @@ pub struct Evidence {
     pub second: Option<Shift>,
     /// What both say together, corrected for all figures of the table.
     pub p_adjusted: f64,
-    /// Whether the second look is the first: of two runs there is no more than one.
-    pub one_look: bool,
     /// How many figures that are.
     pub figures: usize,
+    /// Whether the second look is the first: of two runs there is no more than one.
+    pub one_look: bool,
     /// The smallest change that was asked to count, as a logarithm.
     pub asked: f64,
     /// The smallest change that counts: at least that.
