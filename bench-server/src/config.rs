@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 mod mtls;
 mod store;
+mod validator;
 
 pub use mtls::{CertificateKey, ChainLength, MtlsConfig, OcspConfig, OcspPolicy};
 pub use store::{Follow, Push, RemoteStore, StoreConfig, StoreUrl};

@@ -98,7 +98,7 @@ struct Counts {
 
 /// A validator, over how many credentials it is counted, and how often each is validated within the count.
 struct Validator {
-    name: &'static str,
+    name: String,
     method: MethodConfig,
     credentials: usize,
     times: usize,
@@ -110,23 +110,23 @@ fn validators() -> Vec<Validator> {
     let denylist = Some(DenyListConfig::new(Duration::from_secs(3_600)));
     let argon2id = BasicConfig { cache: Some(CACHE), ..BasicConfig::new(PasswordHash::ARGON2ID) };
     // Few where making them is slow, and more often then: caches tidy up now and then.
-    let of = |name, method, credentials: usize| {
-        let times = (200 / credentials).max(1);
-        Validator { name, method, credentials, times }
+    let of = |method: MethodConfig, credentials: usize| {
+        let name = method.validator().expect("every validator here has a name");
+        Validator { name, method, credentials, times: (200 / credentials).max(1) }
     };
     vec![
-        of("none", MethodConfig::None, 1),
-        of("api-key/memory", api_key(StoreConfig::Memory, None), 1_000),
-        of("api-key/sqlite", api_key(StoreConfig::Sqlite, None), 10_000),
-        of("api-key/sqlite-cached", api_key(StoreConfig::Sqlite, Some(CACHE)), 1_000),
-        of("basic/argon2id-cached", MethodConfig::Basic(argon2id), 2),
-        of("jwt/HS256", jwt(Algorithm::HS256), 500),
-        of("jwt/RS256", jwt(Algorithm::RS256), 50),
-        of("jwt/PS256", jwt(Algorithm::PS256), 50),
-        of("jwt/ES256", jwt(Algorithm::ES256), 500),
-        of("jwt/EdDSA", jwt(Algorithm::EdDSA), 500),
-        of("jwt/ES256-denylist", MethodConfig::Jwt(JwtConfig { denylist, ..JwtConfig::new(Algorithm::ES256) }), 500),
-        of("mtls/kept-connection", MethodConfig::Mtls(MtlsConfig::new(Duration::from_secs(3_600))), 200),
+        of(MethodConfig::None, 1),
+        of(api_key(StoreConfig::Memory, None), 1_000),
+        of(api_key(StoreConfig::Sqlite, None), 10_000),
+        of(api_key(StoreConfig::Sqlite, Some(CACHE)), 1_000),
+        of(MethodConfig::Basic(argon2id), 2),
+        of(jwt(Algorithm::HS256), 500),
+        of(jwt(Algorithm::RS256), 50),
+        of(jwt(Algorithm::PS256), 50),
+        of(jwt(Algorithm::ES256), 500),
+        of(jwt(Algorithm::EdDSA), 500),
+        of(MethodConfig::Jwt(JwtConfig { denylist, ..JwtConfig::new(Algorithm::ES256) }), 500),
+        of(MethodConfig::Mtls(MtlsConfig::new(Duration::from_secs(3_600))), 200),
     ]
 }
 
@@ -278,10 +278,10 @@ fn count_all(extra: f64, of: Option<&Counts>) -> anyhow::Result<Counts> {
     for Validator { name, method, credentials, times } in validators() {
         let dir = tempfile::tempdir()?;
         // Keys are made at full speed, and read by the counted process.
-        drop(warm(dir.path(), method, 1).context(name)?);
-        let added = of.map_or(0.0, |of| of.instructions[name] * extra);
-        let counted = callgrind(name, dir.path(), (added / INSTRUCTIONS_PER_STEP).ceil() as u64)?;
-        instructions.insert(name.to_owned(), counted as f64 / (credentials * times) as f64);
+        drop(warm(dir.path(), method, 1).with_context(|| name.clone())?);
+        let added = of.map_or(0.0, |of| of.instructions[&name] * extra);
+        let counted = callgrind(&name, dir.path(), (added / INSTRUCTIONS_PER_STEP).ceil() as u64)?;
+        instructions.insert(name, counted as f64 / (credentials * times) as f64);
     }
     Ok(Counts {
         rustc: said("rustc", "--version")?,
