@@ -8,23 +8,23 @@
 //! baseline variant.
 
 mod figures;
+mod form;
+mod power;
 
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Serialize};
-
 use self::figures::Trials;
+pub use self::form::{COMPARISON_VERSION, Comparison, Missing, Mode, Noise, Party, Row, Sensitivity};
+pub(crate) use self::power::power_curves;
+pub use self::power::{PowerCurve, PowerPoint};
 use crate::machine::Machine;
 use crate::measure::Stint;
-use crate::plan::{Case, ComparePlan, Plan, Quantity, Variant};
+use crate::plan::{Case, ComparePlan, Plan, Quantity};
 use crate::run::{Duet, Header, LoadedRun, Side};
 use crate::stats::{Evidence, Interval, STARTS_MIN, STARTS_TO_CONFIRM_MIN, Shift, Verdict, holm, two_looks};
-
-/// Version of the comparison's form in JSON.
-pub const COMPARISON_VERSION: u32 = 1;
 
 /// Starts of the control below which its interval says nothing.
 const CONTROL_STARTS_MIN: usize = 3;
@@ -55,135 +55,6 @@ pub struct Options {
     pub other_machine: bool,
     /// The smallest change that counts for the quantities of the gate, as a share; absent means as the scenario has it.
     pub max_regression: Option<f64>,
-}
-
-/// A comparison. Shares are relative to the baseline: 0.02 is two per cent more.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Comparison {
-    /// [`COMPARISON_VERSION`].
-    pub version: u32,
-    /// How the sides were measured.
-    pub mode: Mode,
-    /// The scenario's name.
-    pub scenario: String,
-    /// Where it was measured; of two runs the candidate's machine.
-    pub machine: Machine,
-    /// What is compared with.
-    pub baseline: Party,
-    /// What is judged.
-    pub candidate: Party,
-    /// Starts of the first look, those that count.
-    pub starts: usize,
-    /// Starts of the second look; 0 if there was none.
-    pub starts_to_confirm: usize,
-    /// The verdict on the whole.
-    pub verdict: Verdict,
-    /// Every figure that both sides have.
-    pub rows: Vec<Row>,
-    /// Cases that one side lacks, or that cannot be compared.
-    pub missing: Vec<Missing>,
-    /// Question 0, by quantity of the gate and, behind them, the others.
-    pub sensitivity: Vec<Sensitivity>,
-    /// What two processes of the baseline's program seemed to differ by; empty without a control.
-    pub noise: Vec<Noise>,
-    /// What a reader should know.
-    pub warnings: Vec<String>,
-}
-
-/// How two sides were measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Mode {
-    /// Side by side.
-    Duet,
-    /// One after the other.
-    AcrossRuns,
-}
-
-/// One side.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Party {
-    /// What served, in words.
-    pub program: String,
-    /// When it was measured.
-    pub started_at: jiff::Timestamp,
-    /// The plan's hash.
-    pub plan_hash: String,
-    /// What was changed on this side only.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub changes: Vec<String>,
-}
-
-/// One figure of one case.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Row {
-    /// The case's id.
-    pub case: String,
-    /// The variant.
-    pub variant: String,
-    /// The measurement.
-    pub measurement: String,
-    /// What is compared.
-    pub quantity: Quantity,
-    /// Whether it decides the exit status.
-    pub gate: bool,
-    /// The baseline's figure, from all of its trials: nanoseconds, or requests per second. Not what the change is
-    /// computed from, which is pairs.
-    pub baseline: f64,
-    /// The candidate's figure.
-    pub candidate: f64,
-    /// The change, positive for a larger figure.
-    pub change: f64,
-    /// Its 95 % interval.
-    pub interval: Interval,
-    /// The smallest change that counts.
-    pub minimum: f64,
-    /// The smallest change for the worse that this comparison would have found with 90 % power.
-    pub detectable: f64,
-    /// Whether there was a second look, whose figures these then are.
-    pub confirmed_anew: bool,
-    /// The verdict.
-    pub verdict: Verdict,
-    /// Why, where it is not plain.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-}
-
-/// A case that is not compared.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Missing {
-    /// The case's id.
-    pub case: String,
-    /// The side that lacks it.
-    pub side: Side,
-    /// Why.
-    pub reason: String,
-}
-
-/// The smallest change of a quantity that a comparison would have found with 90 % power.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Sensitivity {
-    /// The quantity.
-    pub quantity: Quantity,
-    /// For the variant in the middle.
-    pub median: f64,
-    /// For the least steady case.
-    pub worst: f64,
-    /// Its id.
-    pub worst_case: String,
-}
-
-/// What two processes of one program seemed to differ by.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Noise {
-    /// The case.
-    pub case: String,
-    /// The quantity.
-    pub quantity: Quantity,
-    /// The change that is none.
-    pub change: f64,
-    /// Its 95 % interval.
-    pub interval: Interval,
 }
 
 /// The cases of a duet whose first look asks for a second.
@@ -235,20 +106,6 @@ pub fn compare(sides: &Sides<'_>, options: &Options) -> Result<Comparison, Incom
         missing,
         warnings: table.warnings(),
     })
-}
-
-impl Party {
-    fn of(header: &Header) -> Self {
-        let build = &header.build;
-        let dirty = if build.dirty { " with changes" } else { "" };
-        let (program, changes) = match &header.duet {
-            Some(Duet { program, changes, .. }) => {
-                (format!("{}, {}, SHA-256 {:.12}…", program.name, program.version, program.sha256), changes.clone())
-            }
-            None => (format!("authbench {}, revision {:.12}{dirty}", build.version, build.revision), Vec::new()),
-        };
-        Self { program, changes, started_at: header.started_at, plan_hash: header.plan_hash.clone() }
-    }
 }
 
 /// The figures of a comparison before they are judged.
@@ -349,13 +206,8 @@ impl<'a> Table<'a> {
                 self.missing.push(missing);
                 continue;
             }
-            let both = figures::quantities_of(&self.trials[0], case);
-            let told = |quantity: &&Quantity| {
-                // The baseline variant validates nothing: two readings of the clock.
-                **quantity != Quantity::Validation || !is_of_baseline(plan, case)
-            };
-            for quantity in both.intersection(&figures::quantities_of(&self.trials[1], case)).filter(told) {
-                self.figures.extend(self.figures_of(case, *quantity));
+            for quantity in figures::quantities(plan, case) {
+                self.figures.extend(self.figures_of(case, quantity));
             }
         }
     }
@@ -530,7 +382,14 @@ impl<'a> Table<'a> {
                 Some(format!("{}: {count} trials of {} do not count: {reason}", side.name(), case.id))
             })
         });
-        runs.into_iter().flat_map(of_run).chain(not_counted).collect()
+        // The yardstick is the candidate's own code: what all variants share is in it.
+        let shared = (self.mode == Mode::AcrossRuns).then(|| {
+            "each run is measured by its own baseline variant, so a change of what all variants share looks like one of the \
+             opposite sign in each of them, and is itself not seen; to be sure, compare the two builds side by side \
+             (--server, twice)"
+                .to_owned()
+        });
+        runs.into_iter().flat_map(of_run).chain(not_counted).chain(shared).collect()
     }
 }
 
@@ -583,10 +442,6 @@ fn differences(baseline: &Plan, candidate: &Plan) -> Vec<String> {
     differing.cloned().collect()
 }
 
-fn is_of_baseline(plan: &Plan, case: &Case) -> bool {
-    plan.variant(&case.variant).is_some_and(Variant::is_baseline)
-}
-
 fn is_load(plan: &Plan, case: &Case) -> bool {
     plan.measurement(&case.measurement).is_some_and(|measurement| measurement.kind.is_load())
 }
@@ -595,10 +450,7 @@ fn is_load(plan: &Plan, case: &Case) -> bool {
 fn noise(baseline: &Trials<'_>, control: &Trials<'_>, plan: &Plan) -> Vec<Noise> {
     let mut noise = Vec::new();
     for case in plan.cases.iter().filter(|case| control.valid(&case.id) > 0) {
-        for quantity in figures::quantities_of(control, case) {
-            if quantity == Quantity::Validation && is_of_baseline(plan, case) {
-                continue;
-            }
+        for quantity in figures::quantities(plan, case) {
             let starts = figures::paired((baseline, control), &case.id, quantity).into_iter();
             let starts: Vec<f64> = starts.filter(|(start, _)| *start < plan.starts).map(|(_, figure)| figure).collect();
             let Some(shift) = Shift::of_starts(&starts).filter(|_| starts.len() >= CONTROL_STARTS_MIN) else {

@@ -13,6 +13,7 @@ pub mod cli;
 pub mod compare;
 pub mod credential;
 pub mod doctor;
+pub mod in_process;
 pub mod load;
 pub mod machine;
 pub mod measure;

@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::run::LoadedRun;
 
-mod cell;
 mod checks;
 mod claims;
 pub mod comparison;
@@ -27,7 +26,7 @@ mod view;
 pub(crate) use markdown::escape as escape_markdown;
 pub(crate) use table::ruled as ruled_table;
 
-pub use cell::{Cell, Estimate};
+pub use crate::cell::{Cell, Estimate};
 pub use checks::{Check, CheckVerdict};
 pub use claims::{Claim, ClaimVerdict};
 pub use summary::*;
@@ -94,6 +93,53 @@ impl Report {
         self.failed_checks().map(sentence).collect()
     }
 
+    /// The comparison table for a terminal, with the sanity checks below it.
+    pub fn terminal(&self) -> String {
+        table::terminal(self)
+    }
+
+    /// Writes the chosen formats of `run`, which it must be of, into `out` and returns the files written.
+    ///
+    /// # Errors
+    /// [`ReportError`].
+    pub fn write(&self, run: &LoadedRun, out: &Path, formats: &[Format]) -> Result<Vec<PathBuf>, ReportError> {
+        let mut files = Files { out, written: Vec::new() };
+        for format in formats {
+            match format {
+                Format::Html => files.text("report.html", &html::render(run, self)?)?,
+                Format::Markdown => files.text("report.md", &markdown::render(run, self))?,
+                Format::Csv => {
+                    for (name, text) in csv::render(self)? {
+                        files.text(&format!("tables/{name}.csv"), &text)?;
+                    }
+                }
+                Format::Svg => {
+                    for plot in plot::all(self) {
+                        files.text(&format!("plots/{}.svg", plot.name()), &plot.svg(plot::Ink::OnPaper)?)?;
+                    }
+                }
+                Format::Png => {
+                    for plot in plot::all(self) {
+                        let path = files.place(&format!("plots/{}.png", plot.name()))?;
+                        plot.png(&path)?;
+                        files.written.push(path);
+                    }
+                }
+                Format::Json => {
+                    let text = serde_json::to_string_pretty(self)
+                        .map_err(|error| files.error("summary.json", error.to_string()))?;
+                    files.text("summary.json", &(text + "\n"))?;
+                }
+                Format::Hgrm => {
+                    for (name, text) in hgrm::render(run) {
+                        files.text(&format!("hgrm/{name}.hgrm"), &text)?;
+                    }
+                }
+            }
+        }
+        Ok(files.written)
+    }
+
     /// What became of the scenario's limits.
     pub fn limits(&self) -> Limits {
         let of = |wanted: ThresholdVerdict| {
@@ -104,65 +150,12 @@ impl Report {
     }
 }
 
-/// The comparison table for a terminal, with the sanity checks below it.
-pub fn terminal(run: &LoadedRun) -> String {
-    table::terminal(&Report::new(run))
-}
-
-/// Sanity checks that physics demands and that failed; a run with any is not to be believed.
-pub fn failed_checks(run: &LoadedRun) -> Vec<String> {
-    Report::new(run).failures()
-}
-
 /// The limits of the scenario that are not kept, a sentence each.
 pub struct Limits {
     /// Those that are exceeded.
     pub broken: Vec<String>,
     /// Those of which the run cannot tell.
     pub unclear: Vec<String>,
-}
-
-/// Writes the chosen formats into `out` and returns the files written.
-///
-/// # Errors
-/// [`ReportError`].
-pub fn write(run: &LoadedRun, out: &Path, formats: &[Format]) -> Result<Vec<PathBuf>, ReportError> {
-    let report = Report::new(run);
-    let mut files = Files { out, written: Vec::new() };
-    for format in formats {
-        match format {
-            Format::Html => files.text("report.html", &html::render(run, &report)?)?,
-            Format::Markdown => files.text("report.md", &markdown::render(run, &report))?,
-            Format::Csv => {
-                for (name, text) in csv::render(&report)? {
-                    files.text(&format!("tables/{name}.csv"), &text)?;
-                }
-            }
-            Format::Svg => {
-                for plot in plot::all(&report) {
-                    files.text(&format!("plots/{}.svg", plot.name()), &plot.svg(plot::Ink::OnPaper)?)?;
-                }
-            }
-            Format::Png => {
-                for plot in plot::all(&report) {
-                    let path = files.place(&format!("plots/{}.png", plot.name()))?;
-                    plot.png(&path)?;
-                    files.written.push(path);
-                }
-            }
-            Format::Json => {
-                let text = serde_json::to_string_pretty(&report)
-                    .map_err(|error| files.error("summary.json", error.to_string()))?;
-                files.text("summary.json", &(text + "\n"))?;
-            }
-            Format::Hgrm => {
-                for (name, text) in hgrm::render(run) {
-                    files.text(&format!("hgrm/{name}.hgrm"), &text)?;
-                }
-            }
-        }
-    }
-    Ok(files.written)
 }
 
 /// Where files go, and which went there.

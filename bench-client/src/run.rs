@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use bench_server::contract::ServerConfig;
 use serde::{Deserialize, Serialize};
 
+use crate::in_process::InProcess;
 use crate::machine::Machine;
 use crate::plan::Plan;
 use crate::record::Record;
@@ -46,6 +47,9 @@ pub struct Header {
     /// Which side of a duet it is, if it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duet: Option<Duet>,
+    /// What criterion found out about the validators, where the run was told of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_process: Option<InProcess>,
     /// Effective configuration of each server process of the first start, by variant and role.
     pub servers: std::collections::BTreeMap<String, ServerConfig>,
 }
@@ -187,20 +191,21 @@ impl RunFolder {
             fs::create_dir_all(parent).map_err(RunError::io(parent))?;
         }
         fs::create_dir(path).map_err(RunError::io(path))?;
-        let folder = Self::fill(path, header);
-        if folder.is_err() {
-            // A folder without `run.json` is no run. Should it stay, the user is told why anyway.
-            let _ = fs::remove_dir_all(path);
-        }
-        folder
+        Self::fill(path, header)
     }
 
     fn fill(path: &Path, header: &Header) -> Result<Self, RunError> {
-        let file = path.join(RECORDS_FILE);
-        let records = OpenOptions::new().create_new(true).append(true).open(&file).map_err(RunError::io(&file))?;
-        lock(&records, &file)?;
-        write_header(path, header)?;
-        Ok(Self { path: path.to_owned(), header: header.clone(), records, length: 0, round: None })
+        let begin = || {
+            let file = path.join(RECORDS_FILE);
+            let records = OpenOptions::new().create_new(true).append(true).open(&file).map_err(RunError::io(&file))?;
+            lock(&records, &file)?;
+            write_header(path, header)?;
+            Ok(Self { path: path.to_owned(), header: header.clone(), records, length: 0, round: None })
+        };
+        begin().inspect_err(|_| {
+            // A folder without `run.json` is no run. Should it stay, the user is told why anyway.
+            let _ = fs::remove_dir_all(path);
+        })
     }
 
     /// Makes a new folder `<scenario>-<UTC time>` under `out`; a number follows where that is taken.
@@ -208,15 +213,8 @@ impl RunFolder {
     /// # Errors
     /// [`RunError`] when `out` cannot be written.
     pub fn create_under(out: &Path, header: &Header) -> Result<Self, RunError> {
-        let name = format!("{}-{}", header.plan.scenario, header.started_at.strftime("%Y%m%dT%H%M%SZ"));
-        let numbered = (2_u32..).map(|number| format!("{name}-{number}"));
-        for name in std::iter::once(name.clone()).chain(numbered) {
-            match Self::create(&out.join(name), header) {
-                Err(RunError::Io { source, path }) if source.kind() == io::ErrorKind::AlreadyExists && path != out => {}
-                made => return made,
-            }
-        }
-        unreachable!("some number is free")
+        let folder = new_folder(out, &header.plan.scenario, header.started_at).map_err(RunError::io(out))?;
+        Self::fill(&folder, header)
     }
 
     /// Opens the folder of an interrupted run to append to: a torn last line is cut off.
@@ -276,6 +274,24 @@ impl RunFolder {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// Makes a new folder `<name>-<UTC time>` under `out`; a number follows where that is taken.
+///
+/// # Errors
+/// When `out` cannot be written.
+pub fn new_folder(out: &Path, name: &str, started_at: jiff::Timestamp) -> io::Result<PathBuf> {
+    fs::create_dir_all(out)?;
+    let name = format!("{name}-{}", started_at.strftime("%Y%m%dT%H%M%SZ"));
+    for number in 1_u32.. {
+        let folder = out.join(if number == 1 { name.clone() } else { format!("{name}-{number}") });
+        match fs::create_dir(&folder) {
+            Ok(()) => return Ok(folder),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    unreachable!("some number is free")
 }
 
 fn lock(records: &File, file: &Path) -> Result<(), RunError> {

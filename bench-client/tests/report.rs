@@ -13,12 +13,13 @@ mod swept;
 
 use std::path::Path;
 
+use bench_client::in_process::InProcess;
 use bench_client::machine::{KeptAwake, SampledCpu};
 use bench_client::plan::{Accepted, Convention, ExternalMethod, Method, MethodWord, SessionKind, TargetPlan};
 use bench_client::record::{EncodedHistogram, HandshakeCounts, HandshakeResult, Measured, RevocationHandshakes};
-use bench_client::report::{self, Cell, ClaimVerdict, Format, HandshakeCase, LawForm, Report};
+use bench_client::report::{self, Cell, ClaimVerdict, Estimate, Format, HandshakeCase, LawForm, Report};
 use bench_client::run::LoadedRun;
-use bench_client::stats::BreakEven;
+use bench_client::stats::{BreakEven, Interval};
 
 const ALL: [Format; 7] =
     [Format::Html, Format::Markdown, Format::Csv, Format::Svg, Format::Png, Format::Json, Format::Hgrm];
@@ -35,7 +36,7 @@ fn schema_problems(json: &serde_json::Value) -> Vec<String> {
 
 fn page(run: &LoadedRun) -> String {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    report::write(run, folder.path(), &[Format::Html]).expect("a page");
+    Report::new(run).write(run, folder.path(), &[Format::Html]).expect("a page");
     std::fs::read_to_string(folder.path().join("report.html")).expect("was written")
 }
 
@@ -43,7 +44,7 @@ fn page(run: &LoadedRun) -> String {
 #[test]
 fn every_format_is_written_where_it_says() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let files = report::write(&fixture::run(), folder.path(), &ALL).expect("a report");
+    let files = Report::new(&fixture::run()).write(&fixture::run(), folder.path(), &ALL).expect("a report");
     for name in [
         "report.html",
         "report.md",
@@ -165,9 +166,9 @@ fn what_the_machine_did_not_tell_is_blank_with_its_reason() {
 fn every_report_says_whether_cores_were_kept_awake() {
     let texts = |run: &LoadedRun| {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        report::write(run, folder.path(), &[Format::Markdown, Format::Json]).expect("a report");
+        Report::new(run).write(run, folder.path(), &[Format::Markdown, Format::Json]).expect("a report");
         let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).expect("written");
-        [page(run), read("report.md"), report::terminal(run), read("summary.json")]
+        [page(run), read("report.md"), Report::new(run).terminal(), read("summary.json")]
     };
     let mut run = fixture::run();
     for text in &texts(&run)[..3] {
@@ -189,7 +190,7 @@ fn shown_cpu_is_that_at_saturation_and_the_open_loop_figure_carries_its_rate() {
         }
     }
     let folder = tempfile::tempdir().expect("a temporary folder");
-    report::write(&run, folder.path(), &[Format::Markdown]).expect("a report");
+    Report::new(&run).write(&run, folder.path(), &[Format::Markdown]).expect("a report");
     let text = std::fs::read_to_string(folder.path().join("report.md")).expect("written");
     let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("| mtls |") && line.contains("999 ")).collect();
     assert_eq!(rows.len(), 1, "only the latency table shows the idle server: {rows:#?}");
@@ -232,7 +233,7 @@ fn blanks_carry_their_reason() {
     assert_eq!(reason(unaccounted.server_cpu_ns_per_request.reason()), "CPU accounting not available");
     assert_eq!(report.summary.invalid.len(), 6);
 
-    let text = report::terminal(&run);
+    let text = Report::new(&run).terminal();
     for wanted in
         ["nothing to revoke", "CPU accounting not available", "fewer than 10 samples beyond p99", "mtls/throughput"]
     {
@@ -271,7 +272,7 @@ fn invalid_trials_leave_the_figures_alone() {
 fn one_start_is_said_and_one_trial_has_no_interval() {
     let mut run = fixture::run();
     run.records.retain(|record| record.start == 0);
-    assert!(report::terminal(&run).contains("rounds of a single start"));
+    assert!(Report::new(&run).terminal().contains("rounds of a single start"));
     run.records.retain(|record| record.round == 0);
     let report = Report::new(&run);
     assert_eq!(report.summary.intervals_over, None);
@@ -284,7 +285,8 @@ fn what_a_reader_must_know_stands_beside_the_figures() {
     for record in &mut run.records {
         record.elapsed_ns *= 17;
     }
-    let text = report::terminal(&run).split([' ', '\n']).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+    let text =
+        Report::new(&run).terminal().split([' ', '\n']).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
     for wanted in [
         "Connections were kept: handshakes are outside these figures.",
         "each case was under load for 1/17 of the time",
@@ -307,10 +309,10 @@ fn what_a_reader_must_know_stands_beside_the_figures() {
     for record in &mut many.records {
         record.start = record.round;
     }
-    let text = report::terminal(&many);
+    let text = Report::new(&many).terminal();
     assert!(text.contains("95\u{a0}% bootstrap") && !text.contains("narrower"), "{text}");
     many.records.retain(|record| record.start < 2);
-    assert!(report::terminal(&many).contains("two starts cannot tell"));
+    assert!(Report::new(&many).terminal().contains("two starts cannot tell"));
 }
 
 #[test]
@@ -327,7 +329,7 @@ fn blast_is_the_most_that_one_watch_saw() {
 #[test]
 fn a_sound_run_passes_every_check() {
     let run = fixture::run();
-    assert_eq!(report::failed_checks(&run), Vec::<String>::new());
+    assert_eq!(Report::new(&run).failures(), Vec::<String>::new());
     let report = Report::new(&run);
     assert!(report.checks.iter().all(|check| check.verdict == report::CheckVerdict::Passed), "{:#?}", report.checks);
 }
@@ -473,7 +475,8 @@ fn hostile_names_and_texts_stay_text() {
     }
     assert!(html.contains("&lt;script&gt;alert(1)"));
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let files = report::write(&run, folder.path(), &[Format::Markdown, Format::Svg, Format::Csv]).expect("a report");
+    let files =
+        Report::new(&run).write(&run, folder.path(), &[Format::Markdown, Format::Svg, Format::Csv]).expect("a report");
     assert!(!std::fs::read_to_string(folder.path().join("report.md")).expect("written").contains("<script>"));
     for path in files.iter().filter(|path| path.extension().is_some_and(|it| it == "svg")) {
         well_formed(&std::fs::read_to_string(path).expect("written"), path);
@@ -504,7 +507,7 @@ fn well_formed(svg: &str, path: &Path) {
 fn plots_are_well_formed_and_hold_every_name() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let run = fixture::run();
-    let files = report::write(&run, folder.path(), &[Format::Svg]).expect("plots");
+    let files = Report::new(&run).write(&run, folder.path(), &[Format::Svg]).expect("plots");
     assert_eq!(files.len(), 5);
     for path in &files {
         let svg = std::fs::read_to_string(path).expect("written");
@@ -518,7 +521,7 @@ fn plots_are_well_formed_and_hold_every_name() {
 #[test]
 fn the_terminal_keeps_to_120_columns_and_names_every_variant() {
     let run = fixture::run();
-    let text = report::terminal(&run);
+    let text = Report::new(&run).terminal();
     for line in text.lines() {
         assert!(line.chars().count() <= 120, "{} columns: {line}", line.chars().count());
     }
@@ -545,6 +548,32 @@ fn the_summary_is_what_its_schema_says_and_reads_back() {
     other["variants"][0]["surprise"] = true.into();
     let problems = schema_problems(&other);
     assert_eq!(problems.len(), 1, "the check would not notice a new key: {problems:?}");
+}
+
+#[test]
+fn estimates_of_criterion_are_a_column_of_their_own() {
+    let mut run = fixture::run();
+    let has_column = |run: &LoadedRun| page(run).contains(">In-process");
+    assert!(!has_column(&run), "no estimates, no column");
+    let es256 = Estimate { value: 41_500.0, interval: Some(Interval { low: 41_400.0, high: 41_700.0 }) };
+    let estimates = [("jwt/ES256", es256), ("none", Estimate { value: 21.0, interval: None })];
+    run.header.in_process = Some(InProcess {
+        measured_at: "2026-11-23T18:00:00Z".parse().expect("a timestamp"),
+        estimates: estimates.map(|(name, estimate)| (name.to_owned(), estimate)).into(),
+    });
+    assert!(has_column(&run));
+    let report = Report::new(&run);
+    let of = |name: &str| report.summary.variant(name).expect("is in the fixture").in_process_ns.clone();
+    assert_eq!(of("jwt-es256"), Some(Cell::Known(es256)));
+    assert_eq!(of("jwt-rs256"), Some(Cell::blank("no estimate of jwt/RS256 there")));
+    assert_eq!(of("oauth2-opaque"), Some(Cell::blank("no benchmark validates like this")));
+    let text = Report::new(&run).terminal();
+    assert!(text.contains("process µs") && text.contains("of 2026-11-23 18:00 UTC"), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 120), "{text}");
+    let row = text.lines().find(|line| line.starts_with("jwt-es256 ")).expect("a row");
+    assert!(row.contains(" 41.5 "), "{row}");
+    let problems = schema_problems(&serde_json::to_value(&report).expect("plain data"));
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
 
 /// The fixture as a server of the user's would have left it: three variants, nothing told, no process named.
@@ -594,7 +623,7 @@ fn what_a_foreign_server_does_not_tell_is_blank_and_not_zero() {
     let revocation = key.revocation.known().expect("it was measured");
     assert_eq!((revocation.promise.as_str(), revocation.promise_ns), ("not told by a foreign server", None));
 
-    assert_eq!(report::failed_checks(&run), Vec::<String>::new());
+    assert_eq!(Report::new(&run).failures(), Vec::<String>::new());
     let names: Vec<&str> = report.checks.iter().map(|check| check.name.as_str()).collect();
     assert!(names.iter().all(|name| !name.contains("lookup") && !name.contains("noticed")), "{names:?}");
     for claim in report.claims.iter().filter(|claim| ["Identifies", "Stateless validation"].contains(&&*claim.aspect)) {
@@ -607,7 +636,7 @@ fn what_a_foreign_server_does_not_tell_is_blank_and_not_zero() {
     assert!(problems.is_empty(), "{}", problems.join("\n"));
 
     let folder = tempfile::tempdir().expect("a temporary folder");
-    report::write(&run, folder.path(), &ALL).expect("every format can be written");
+    Report::new(&run).write(&run, folder.path(), &ALL).expect("every format can be written");
     assert!(page(&run).contains("gateway.test"));
 }
 
@@ -618,8 +647,8 @@ fn an_empty_run_still_has_a_report() {
     let html = page(&run);
     assert!(html.contains("the run ended before this was measured"));
     assert!(html.contains("No measurement of this run can be drawn."));
-    assert_eq!(report::failed_checks(&run), Vec::<String>::new());
-    assert!(report::terminal(&run).contains("0 passed, 0 failed"));
+    assert_eq!(Report::new(&run).failures(), Vec::<String>::new());
+    assert!(Report::new(&run).terminal().contains("0 passed, 0 failed"));
 }
 
 #[test]
@@ -752,7 +781,7 @@ fn a_setup_is_told_step_by_step() {
 fn a_run_of_connections_becomes_every_format() {
     let run = connections::run();
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let files = report::write(&run, folder.path(), &ALL).expect("a report");
+    let files = Report::new(&run).write(&run, folder.path(), &ALL).expect("a report");
     for name in [
         "plots/amortisation.svg",
         "plots/amortisation.png",
@@ -770,7 +799,7 @@ fn a_run_of_connections_becomes_every_format() {
     let svg = read("plots/amortisation.svg");
     well_formed(&svg, &folder.path().join("plots/amortisation.svg"));
     assert!(svg.contains("jwt-es256, resumed") && svg.contains("jwt-es256 from 2.0"), "names and break-even are drawn");
-    let terminal = report::terminal(&run);
+    let terminal = Report::new(&run).terminal();
     assert!(terminal.contains("Break-even of client certificates:"), "{terminal}");
     assert!(terminal.lines().all(|line| line.chars().count() <= 120), "{terminal}");
 
@@ -786,7 +815,7 @@ fn a_run_of_connections_becomes_every_format() {
 #[test]
 fn a_run_without_connections_has_no_tables_of_them() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let files = report::write(&fixture::run(), folder.path(), &ALL).expect("a report");
+    let files = Report::new(&fixture::run()).write(&fixture::run(), folder.path(), &ALL).expect("a report");
     assert!(!files.iter().any(|file| file.ends_with("handshakes.csv") || file.ends_with("amortisation.svg")));
     assert!(!page(&fixture::run()).contains("New connections"));
 }
@@ -875,7 +904,7 @@ fn what_survives_stands_beside_what_was_resumed() {
     let mut run = replicated::run();
     let folder = tempfile::tempdir().expect("a temporary folder");
     let markdown = |run: &LoadedRun| {
-        report::write(run, folder.path(), &[Format::Markdown]).expect("a report");
+        Report::new(run).write(run, folder.path(), &[Format::Markdown]).expect("a report");
         plain(&std::fs::read_to_string(folder.path().join("report.md")).expect("written"))
     };
     let text = markdown(&run);
@@ -897,7 +926,7 @@ fn what_survives_stands_beside_what_was_resumed() {
 fn a_run_at_replicas_becomes_every_format() {
     let run = replicated::run();
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let files = report::write(&run, folder.path(), &ALL).expect("a report");
+    let files = Report::new(&run).write(&run, folder.path(), &ALL).expect("a report");
     for name in ["laws", "window-cost"] {
         for ending in ["svg", "png"] {
             let path = folder.path().join(format!("plots/{name}.{ending}"));
@@ -942,7 +971,7 @@ fn a_run_at_replicas_becomes_every_format() {
 fn one_replica_and_nothing_asked_of_a_store_leave_their_figures_out() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let drawn = |run: &LoadedRun, name: &str| {
-        let files = report::write(run, folder.path(), &[Format::Svg]).expect("plots");
+        let files = Report::new(run).write(run, folder.path(), &[Format::Svg]).expect("plots");
         files.contains(&folder.path().join(format!("plots/{name}.svg")))
     };
     assert!(!drawn(&fixture::run(), "laws") && !drawn(&fixture::run(), "window-cost"));

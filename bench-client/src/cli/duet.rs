@@ -18,7 +18,7 @@ use crate::machine::Machine;
 use crate::measure::{self, DuetSide, MeasureError, Stint};
 use crate::plan::Plan;
 use crate::progress;
-use crate::run::{Build, Duet, Header, Program, RUN_VERSION, RunFolder, Side};
+use crate::run::{Build, Duet, Header, Program, RUN_VERSION, RunFolder, Side, new_folder};
 use crate::stats::STARTS_MIN;
 use crate::target::Launcher;
 
@@ -47,9 +47,10 @@ pub(super) fn measure(
         interrupt::flag().map_err(|error| fail(Exit::Measurement, format_args!("cannot wait for Ctrl-C: {error}")))?;
     let machine = machine_for(&parties[0].ready.plan);
     let started_at = jiff::Timestamp::now();
-    let folder = make_folder(out, &parties[0].ready.plan.scenario, started_at).map_err(|error| {
-        fail(Exit::Measurement, format_args!("{}: {error}; name a folder with --out", out.display()))
-    })?;
+    let folder =
+        new_folder(out, &format!("{}-duet", &parties[0].ready.plan.scenario), started_at).map_err(|error| {
+            fail(Exit::Measurement, format_args!("{}: {error}; name a folder with --out", out.display()))
+        })?;
     // Unique among all that were ever begun: nothing else makes two runs a pair.
     let id = format!("{:016x}", rand::random::<u64>());
     let mut folders = Vec::new();
@@ -193,24 +194,10 @@ impl Party {
                 program: self.program.clone(),
                 changes: self.changes.clone(),
             }),
+            in_process: None,
             servers: Default::default(),
         }
     }
-}
-
-/// A new folder `<scenario>-duet-<UTC time>` under `out`; a number follows where that is taken.
-fn make_folder(out: &Path, scenario: &str, started_at: jiff::Timestamp) -> io::Result<PathBuf> {
-    fs::create_dir_all(out)?;
-    let name = format!("{scenario}-duet-{}", started_at.strftime("%Y%m%dT%H%M%SZ"));
-    for number in 1_u32.. {
-        let folder = out.join(if number == 1 { name.clone() } else { format!("{name}-{number}") });
-        match fs::create_dir(&folder) {
-            Ok(()) => return Ok(folder),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error),
-        }
-    }
-    unreachable!("some number is free")
 }
 
 fn stint(

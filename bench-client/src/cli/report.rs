@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{Exit, fail, print, remark};
-use crate::report::{self, Format};
+use crate::in_process::InProcess;
+use crate::report::{Format, Report};
 use crate::run::{LoadedRun, RunFolder};
 
 /// Draw the reports of runs anew, from their records
@@ -19,6 +20,9 @@ pub(super) struct Args {
     /// Where to write (the run's own folder by default; of several runs each gets a folder in it)
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Where `cargo bench` left criterion's estimates (target/criterion): the comparison's column "in-process"
+    #[arg(long, value_name = "DIR")]
+    criterion: Option<PathBuf>,
     /// Print summary.json instead of the table
     #[arg(long)]
     json: bool,
@@ -44,10 +48,16 @@ fn format(word: &str) -> Result<Format, String> {
 pub(super) fn report(args: &Args) -> Exit {
     let formats: Vec<Format> =
         if args.format.is_empty() { FORMATS.map(|(_, format)| format).to_vec() } else { args.format.clone() };
+    let in_process = match args.criterion.as_deref().map(InProcess::read).transpose() {
+        Ok(found) => found,
+        Err(error) => return fail(Exit::Input, error),
+    };
     let mut exit = Exit::Fine;
     for path in &args.run {
         let outcome = match RunFolder::load(path) {
-            Ok(run) => {
+            Ok(mut run) => {
+                // The run's own, unless others are named.
+                run.header.in_process = in_process.clone().or(run.header.in_process);
                 run.warnings.iter().for_each(|warning| remark(format_args!("warning: {warning}")));
                 present(&run, &out(args, path), &formats, args.json)
             }
@@ -76,7 +86,8 @@ fn present(run: &LoadedRun, out: &Path, formats: &[Format], json: bool) -> Exit 
     if json && !formats.contains(&Format::Json) {
         formats.push(Format::Json);
     }
-    let written = match report::write(run, out, &formats) {
+    let report = Report::new(run);
+    let written = match report.write(run, out, &formats) {
         Ok(written) => written,
         Err(error) => return fail(Exit::Measurement, error),
     };
@@ -87,17 +98,16 @@ fn present(run: &LoadedRun, out: &Path, formats: &[Format], json: bool) -> Exit 
             Err(error) => return fail(Exit::Measurement, format_args!("{}: {error}", file.display())),
         }
     } else {
-        print(report::terminal(run));
+        print(report.terminal());
     }
     let page = written.iter().find(|path| path.file_name().is_some_and(|name| name == "report.html"));
     remark(format_args!("report: {}", page.map_or(out, |page| page).display()));
-    let found = report::Report::new(run);
-    let failed = found.failures();
+    let failed = report.failures();
     failed.iter().for_each(|check| remark(format_args!("error: {check}")));
     if !failed.is_empty() {
         return Exit::Measurement;
     }
-    let limits = found.limits();
+    let limits = report.limits();
     limits.broken.iter().for_each(|limit| remark(format_args!("error: {limit}")));
     limits.unclear.iter().for_each(|limit| remark(format_args!("warning: {limit}")));
     match (limits.broken.is_empty(), limits.unclear.is_empty()) {

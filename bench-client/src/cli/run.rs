@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use super::report::present_all;
 use super::scenarios::{Changes, Ready, prepare};
 use super::{Exit, fail, interrupt, remark};
+use crate::in_process::InProcess;
 use crate::machine::{KeepAwake, KeptAwake, Machine};
 use crate::measure::{self, MeasureError};
 use crate::plan::Plan;
@@ -23,8 +24,11 @@ pub(super) struct Args {
     #[arg(long, value_name = "DIR", default_value = "reports")]
     out: PathBuf,
     /// Measure what an interrupted run still lacks
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["scenario", "out", "set", "rounds", "seed", "quick"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["scenario", "out", "set", "rounds", "seed", "quick", "criterion"])]
     resume: Option<PathBuf>,
+    /// Where `cargo bench` left criterion's estimates (target/criterion): kept with the run, and shown as "in-process"
+    #[arg(long, value_name = "DIR")]
+    criterion: Option<PathBuf>,
     /// Print summary.json instead of the table
     #[arg(long)]
     json: bool,
@@ -42,6 +46,10 @@ pub(super) fn run(args: &Args) -> Exit {
         Ok(ready) => ready,
         Err(exit) => return exit,
     };
+    let in_process = match args.criterion.as_deref().map(InProcess::read).transpose() {
+        Ok(found) => found,
+        Err(error) => return fail(Exit::Input, error),
+    };
     let interrupted = match interrupt::flag() {
         Ok(flag) => flag,
         Err(error) => return fail(Exit::Measurement, format_args!("cannot wait for Ctrl-C: {error}")),
@@ -51,7 +59,7 @@ pub(super) fn run(args: &Args) -> Exit {
     }
     let mut exit = Exit::Fine;
     for scenario in ready {
-        exit = exit.worse(begin(scenario, args, &interrupted));
+        exit = exit.worse(begin(scenario, args, in_process.clone(), &interrupted));
         if interrupted.load(std::sync::atomic::Ordering::Relaxed) {
             break;
         }
@@ -59,7 +67,7 @@ pub(super) fn run(args: &Args) -> Exit {
     exit
 }
 
-fn begin(scenario: Ready, args: &Args, interrupted: &AtomicBool) -> Exit {
+fn begin(scenario: Ready, args: &Args, in_process: Option<InProcess>, interrupted: &AtomicBool) -> Exit {
     let machine = machine_for(&scenario.plan);
     let header = Header {
         version: RUN_VERSION,
@@ -70,6 +78,7 @@ fn begin(scenario: Ready, args: &Args, interrupted: &AtomicBool) -> Exit {
         build: Build::current(),
         machine,
         duet: None,
+        in_process,
         servers: Default::default(),
     };
     match RunFolder::create_under(&args.out, &header) {
@@ -188,6 +197,7 @@ mod tests {
             build: Build::current(),
             machine,
             duet: None,
+            in_process: None,
             servers: Default::default(),
         }
     }

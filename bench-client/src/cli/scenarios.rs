@@ -43,6 +43,7 @@ pub(super) const SHIPPED: &[Shipped] = shipped! {
     "wire-size": "wire-size.toml",
     "scale": "scale.toml",
     "ci": "ci.toml",
+    "power": "power.toml",
     "haproxy": "gateways/haproxy.toml",
     "nginx": "gateways/nginx.toml",
 };

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use hdrhistogram::Histogram;
 
 use crate::plan::{Case, Plan, Quantity};
-use crate::record::{EncodedHistogram, LoadResult, Measured, Record, SliceCost, new_histogram};
+use crate::record::{EncodedHistogram, LoadResult, Record, SliceCost, new_histogram};
 use crate::run::LoadedRun;
 use crate::stats::{PERCENTILE_TAIL, hodges_lehmann, middle_mean};
 
@@ -59,22 +59,12 @@ impl<'a> Trials<'a> {
     }
 }
 
-/// The quantities that a measurement under load tells.
-pub(super) fn quantities(measured: &Measured) -> &'static [Quantity] {
-    match measured {
-        Measured::Throughput(_) => &[Quantity::ServerCpu, Quantity::Validation, Quantity::Throughput],
-        Measured::Latency(_) => {
-            &[Quantity::ServerCpu, Quantity::Validation, Quantity::LatencyP50, Quantity::LatencyP99]
-        }
-        Measured::Handshake(_) => &[Quantity::ServerCpu, Quantity::Validation],
-        Measured::Revocation(_) | Measured::Setup(_) | Measured::Rollover(_) | Measured::Outage(_) => &[],
-    }
-}
-
-/// The quantities that a case has on a side, in their order.
-pub(super) fn quantities_of(trials: &Trials<'_>, case: &Case) -> BTreeSet<Quantity> {
-    let record = trials.starts(&case.id).flat_map(|(_, rounds)| rounds.values()).next();
-    record.map_or_else(BTreeSet::new, |record| quantities(&record.measured).iter().copied().collect())
+/// The quantities by which a case can be compared: the baseline variant validates nothing, in the time of two readings of the
+/// clock.
+pub(super) fn quantities<'p>(plan: &'p Plan, case: &Case) -> impl Iterator<Item = Quantity> + use<'p> {
+    let told = plan.measurement(&case.measurement).map_or(&[][..], |measurement| measurement.kind.quantities());
+    let validates = plan.variant(&case.variant).is_some_and(|variant| !variant.is_baseline());
+    told.iter().copied().filter(move |quantity| validates || *quantity != Quantity::Validation)
 }
 
 /// How the two sides of a duet differ in each start that both have: the candidate's logarithm beyond the baseline's.
@@ -90,7 +80,7 @@ pub(super) fn paired(
 /// measurement: machines and hours differ, and the two variants differ with them.
 pub(super) fn relative(trials: &Trials<'_>, case: &str, yardstick: &str, quantity: Quantity) -> BTreeMap<u32, f64> {
     if quantity != Quantity::Validation {
-        return between((trials, yardstick), (trials, case), quantity);
+        return within(trials, yardstick, case, quantity);
     }
     // The baseline variant validates nothing, in a time that is the clock's grain; how fast the machine is its processor
     // time tells.
@@ -101,6 +91,11 @@ pub(super) fn relative(trials: &Trials<'_>, case: &str, yardstick: &str, quantit
         Some((start, Some(figure).filter(|figure| figure.is_finite())?))
     };
     trials.starts(case).filter_map(figure).collect()
+}
+
+/// How a case of a run differs from another of the same run in each start.
+pub(super) fn within(trials: &Trials<'_>, reference: &str, case: &str, quantity: Quantity) -> BTreeMap<u32, f64> {
+    between((trials, reference), (trials, case), quantity)
 }
 
 /// How a case differs from another in each start: its logarithm beyond the other's.

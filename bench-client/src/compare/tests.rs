@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use bench_server::contract::SlowDown;
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt as _, SeedableRng as _};
 
@@ -54,6 +55,7 @@ fn header(plan: &Plan, duet: Option<Side>) -> Header {
         build: Build::current(),
         machine: Machine::detect(false),
         duet: duet.map(|side| Duet { id: "1".to_owned(), side, program, changes: Vec::new() }),
+        in_process: None,
         servers: BTreeMap::new(),
     }
 }
@@ -401,4 +403,41 @@ fn a_case_that_one_side_lacks_is_named_and_counts() {
     let [missing] = comparison.missing.as_slice() else { panic!("{:?}", comparison.missing) };
     assert_eq!((missing.case.as_str(), missing.side), ("api-key/throughput", Side::Candidate));
     assert_eq!(comparison.verdict, Verdict::Inconclusive);
+}
+
+#[test]
+fn slow_downs_of_known_size_are_found_as_often_as_the_curve_says() {
+    const SLOWED: &str = r#"
+[[variant]]
+name = "jwt-es256-slowed"
+method = "jwt"
+algorithm = "ES256"
+
+[[sweep]]
+"variant.jwt-es256-slowed.slow_down" = ["0%", "1%", "20%"]
+"#;
+    assert_eq!(power_curves(&run(header(&plan(), None))), [], "nothing is slowed down");
+    let text = format!("{SCENARIO}{SLOWED}");
+    let plan = scenario::resolve(Path::new("made-up.toml"), &text, &Overrides::default()).expect("no mistakes").plan;
+    let slowed = |_, case: &Case| match plan.variant(&case.variant).and_then(|variant| variant.slow_down) {
+        Some(SlowDown::Share(share)) => share,
+        _ => 0.0,
+    };
+    let mut run = run(header(&plan, None));
+    run.records = World::new(11).records(&plan, 1, 0..plan.starts, &|_| true, &slowed).remove(0);
+    let curves = power_curves(&run);
+    let quantities: Vec<Quantity> = curves.iter().map(|curve| curve.quantity).collect();
+    assert_eq!(quantities, [Quantity::ServerCpu, Quantity::Validation, Quantity::Throughput]);
+    for curve in &curves {
+        assert_eq!((curve.variant.as_str(), curve.starts, curve.figures), ("jwt-es256", 8, 8));
+        let [equal, little, much] = curve.points.as_slice() else { panic!("three slow-downs: {curve:?}") };
+        assert!(equal.regressed <= 0.05, "a false alarm: {curve:?}");
+        assert!(equal.regressed <= little.regressed && little.regressed <= much.regressed, "{curve:?}");
+        assert_eq!(much.regressed, 1.0, "{curve:?}");
+        let Interval { low, high } = much.change.interval.expect("eight starts");
+        let truth = if curve.quantity == Quantity::Throughput { 1.0 / 1.2 - 1.0 } else { 0.2 };
+        // Three curves are looked at, so some interval may just miss.
+        assert!((low - 0.01..=high + 0.01).contains(&truth), "{curve:?}");
+        assert!((0.002..0.03).contains(&curve.detectable), "{curve:?}");
+    }
 }

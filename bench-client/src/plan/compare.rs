@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::MeasurementKind;
+
 /// A figure by which two sides are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -62,6 +64,20 @@ impl Quantity {
             Self::Throughput => 0.02,
             Self::LatencyP50 => 0.05,
             Self::LatencyP99 => 0.10,
+        }
+    }
+}
+
+impl MeasurementKind {
+    /// The figures by which its cases can be compared, in their order.
+    pub fn quantities(&self) -> &'static [Quantity] {
+        match self {
+            Self::Throughput(_) => &[Quantity::ServerCpu, Quantity::Validation, Quantity::Throughput],
+            Self::Latency(_) => {
+                &[Quantity::ServerCpu, Quantity::Validation, Quantity::LatencyP50, Quantity::LatencyP99]
+            }
+            Self::Handshake(_) => &[Quantity::ServerCpu, Quantity::Validation],
+            Self::Revocation(_) | Self::Setup(_) | Self::Rollover(_) | Self::Outage(_) => &[],
         }
     }
 }

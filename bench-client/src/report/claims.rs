@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::cell::Cell;
 use super::format::{bracket, fixed, number, percent, signed};
 use super::summary::{Summary, VariantSummary};
+use crate::cell::Cell;
 
 /// A cell of the guide's table and the run's answer to it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

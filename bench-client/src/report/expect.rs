@@ -224,15 +224,10 @@ pub(crate) fn verifies_each(method: &Method) -> bool {
 
 /// The variant's options in words, for tables.
 pub(crate) fn describe(variant: &Variant) -> String {
-    let slowed = match variant.slow_down {
-        None => String::new(),
-        Some(SlowDown::Share(share)) => {
-            format!(", slowed down on purpose by {} of its validation", format::percent(share))
-        }
-        Some(SlowDown::Time(time)) => {
-            format!(", slowed down on purpose by {}", format::duration(time.as_nanos() as f64))
-        }
-    };
+    let slowed = variant.slow_down.map_or_else(String::new, |by| {
+        let of = if matches!(by, SlowDown::Share(_)) { " of its validation" } else { "" };
+        format!(", slowed down on purpose by {}{of}", format::slow_down(by))
+    });
     describe_method(variant) + &slowed
 }
 

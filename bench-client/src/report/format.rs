@@ -1,7 +1,9 @@
 //! Figures as text: three significant digits, units chosen for reading, the same everywhere.
 
-use super::cell::Estimate;
+use bench_server::contract::SlowDown;
+
 use super::summary::{Amortisation, Bracket};
+use crate::cell::Estimate;
 use crate::stats::BreakEven;
 
 /// Between groups of three digits: a narrow space that does not break (SI brochure §5.4.4).
@@ -131,6 +133,14 @@ pub(crate) fn times(ratio: f64) -> String {
     }
     let unit = 10_f64.powf(ratio.log10().floor() - 1.0);
     fixed((ratio / unit).round() * unit, 0)
+}
+
+/// A slow-down as it is written.
+pub(crate) fn slow_down(slow_down: SlowDown) -> String {
+    match slow_down {
+        SlowDown::Share(share) => percent(share),
+        SlowDown::Time(time) => duration(time.as_nanos() as f64),
+    }
 }
 
 /// A share as per cent: `1.2 %`.

@@ -3,10 +3,10 @@
 
 mod events;
 
-use super::cell::Cell;
 use super::format::{self, bracket, duration, fixed, number, percent, times};
 use super::rank::{Group, Ranking};
 use super::summary::{Amortisation, RevocationSummary, Summary, VariantSummary};
+use crate::cell::Cell;
 use crate::plan::{ConnectionKind, SessionKind};
 use crate::stats::{BreakEven, Grouping, median};
 
@@ -148,7 +148,16 @@ fn connections_of(variant: &VariantSummary) -> impl Iterator<Item = (&str, Conne
 
 /// What a reader of the comparison must know, in sentences.
 pub(crate) fn comparison_notes(summary: &Summary) -> Vec<String> {
-    connections(summary).into_iter().chain(aged(summary)).collect()
+    connections(summary).into_iter().chain(in_process(summary)).chain(aged(summary)).collect()
+}
+
+/// What criterion's figures are of.
+fn in_process(summary: &Summary) -> Option<String> {
+    let when = summary.in_process_measured_at?.strftime("%Y-%m-%d %H:%M UTC");
+    Some(format!(
+        "In-process figures are criterion's, of {when}: one credential validated over and over, keys and caches warm, no \
+         request around it."
+    ))
 }
 
 /// Whether handshakes are in the figures.

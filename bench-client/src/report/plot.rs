@@ -7,6 +7,7 @@ mod bars;
 mod canvas;
 mod frontier;
 mod laws;
+mod power;
 mod revocation;
 mod sweep;
 mod timeline;
@@ -38,6 +39,7 @@ enum Kind {
     /// By what a shorter window is paid with.
     Frontier(Cost),
     Amortisation,
+    Power,
     /// The rollover or outage of that number in the summary.
     Timeline(usize),
     /// The sweep of that number in the summary.
@@ -66,6 +68,7 @@ pub(crate) fn all(report: &Report) -> Vec<Plot<'_>> {
         Kind::Revocation,
         Kind::Laws,
         Kind::Amortisation,
+        Kind::Power,
     ];
     sweeps.chain(timelines).chain(kinds).map(|kind| Plot { report, kind }).filter(Plot::has_data).collect()
 }
@@ -82,6 +85,7 @@ impl Plot<'_> {
             Kind::Frontier(Cost::Cpu) => "frontier",
             Kind::Frontier(Cost::Lookups) => "window-cost",
             Kind::Amortisation => "amortisation",
+            Kind::Power => "power",
             Kind::Timeline(number) => return format!("timeline-{}", self.report.summary.events[number].measurement),
             Kind::Sweep(number) => return words::file_stem(&self.report.summary, number),
         };
@@ -99,6 +103,7 @@ impl Plot<'_> {
             Kind::Frontier(Cost::Lookups) => "What a shorter window costs: lookups of the store, and the tail",
             Kind::Frontier(Cost::Cpu) => "The choice: how soon a revocation counts, against what a request costs",
             Kind::Amortisation => "What a handshake costs when more requests share it",
+            Kind::Power => "How often a slow-down of known size is found",
             Kind::Timeline(number) => return timeline::title(&self.report.summary.events[number]),
             Kind::Sweep(number) => return words::title(&self.report.summary.sweeps[number]),
         };
@@ -115,6 +120,7 @@ impl Plot<'_> {
             Kind::Laws => laws::caption(&self.report.summary),
             Kind::Frontier(cost) => frontier::caption(&self.report.summary, cost),
             Kind::Amortisation => amortisation::caption(&self.report.summary),
+            Kind::Power => power::caption(&self.report.summary),
             Kind::Timeline(number) => timeline::caption(&self.report.summary.events[number]),
             Kind::Sweep(number) => words::caption(&self.report.summary, &self.report.summary.sweeps[number]),
         }
@@ -130,6 +136,7 @@ impl Plot<'_> {
             Kind::Laws => laws::has_data(summary),
             Kind::Frontier(cost) => frontier::has_data(summary, cost),
             Kind::Amortisation => amortisation::has_data(summary),
+            Kind::Power => power::has_data(summary),
             Kind::Timeline(number) => timeline::has_data(&summary.events[number]),
             Kind::Sweep(_) => true,
         }
@@ -146,6 +153,7 @@ impl Plot<'_> {
             Kind::Laws => laws::height(summary),
             Kind::Frontier(_) => frontier::HEIGHT,
             Kind::Amortisation => amortisation::HEIGHT,
+            Kind::Power => power::HEIGHT,
             Kind::Timeline(number) => timeline::height(&summary.events[number]),
             Kind::Sweep(number) => sweep::height(&summary.sweeps[number]),
         };
@@ -165,6 +173,7 @@ impl Plot<'_> {
             Kind::Laws => laws::draw(summary, &canvas),
             Kind::Frontier(cost) => frontier::draw(summary, cost, &canvas),
             Kind::Amortisation => amortisation::draw(summary, &canvas),
+            Kind::Power => power::draw(summary, &canvas),
             Kind::Timeline(number) => timeline::draw(&summary.events[number], &canvas),
             Kind::Sweep(number) => sweep::draw(&summary.sweeps[number], &canvas),
         }?;

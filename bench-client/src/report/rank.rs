@@ -1,8 +1,8 @@
 //! Who is best, and who cannot be told from the best: sentences name a winner only where the intervals do.
 
-use super::cell::Estimate;
 use super::headline::list;
 use super::summary::{Summary, VariantSummary};
+use crate::cell::Estimate;
 use crate::plan::BASELINE;
 
 /// A variant and its figure.
@@ -117,6 +117,7 @@ mod tests {
             cache_lifetime_ns: None,
             looks_up_own_copy: false,
             latency: super::super::Cell::blank("not here"),
+            in_process_ns: None,
             throughput: super::super::Cell::blank("not here"),
             revocation: super::super::Cell::blank("not here"),
             handshakes: Vec::new(),

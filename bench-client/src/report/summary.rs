@@ -26,14 +26,16 @@ pub use resources::{Resources, Side, TcpPerRequest};
 pub(crate) use revocation::last_replicas;
 pub use revocation::{Bracket, ByConnection, HandshakesOfBoth, Law, LawForm, RevocationSummary, WindowView};
 pub use setup::{SetupStepSummary, SetupSummary};
-pub use sweep::{LineCrossings, Quantity, SweepLine, SweepPanel, SweepPoint, SweepSummary};
+pub use sweep::{AxisUnit, LineCrossings, SweepLine, SweepPanel, SweepPoint, SweepSummary};
 pub use threshold::{ThresholdSummary, ThresholdVerdict};
 pub use throughput::ThroughputSummary;
 use trials::clusters;
 pub(crate) use trials::{Load, Trials};
 
-use super::cell::{Cell, Estimate};
 use super::expect;
+use crate::cell::{Cell, Estimate};
+use crate::compare::{PowerCurve, power_curves};
+use crate::in_process::InProcess;
 use crate::machine::Machine;
 use crate::plan::{
     BASELINE, ConnectionKind, HandshakePlan, LatencyPlan, MeasurementKind, Plan, Price, ThroughputPlan, Variant,
@@ -101,9 +103,15 @@ pub struct Summary {
     /// Rollovers and outages, in the scenario's order; empty where that was not measured.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub events: Vec<EventSummary>,
+    /// How often slow-downs of known size would be found; empty where nothing is slowed down on purpose.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub power: Vec<PowerCurve>,
     /// The scenario's limits, and whether they are kept; empty where it has none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub thresholds: Vec<ThresholdSummary>,
+    /// When criterion's oldest estimate was made; absent where the run was told of none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_process_measured_at: Option<jiff::Timestamp>,
     /// What an hour of one processor core costs, where the scenario says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price_per_core_hour: Option<Price>,
@@ -155,6 +163,9 @@ pub struct VariantSummary {
     pub looks_up_own_copy: bool,
     /// Under a schedule.
     pub latency: Cell<LatencySummary>,
+    /// One validation without a network, ns, as criterion estimated it; absent where the run was told of no estimates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_process_ns: Option<Cell<Estimate>>,
     /// At saturation.
     pub throughput: Cell<ThroughputSummary>,
     /// After a revocation.
@@ -227,6 +238,7 @@ impl Summary {
                     _ => None,
                 })
                 .map(|(name, settings)| latency::summarise(plan, settings, trials, &variant.name, name)),
+                in_process_ns: run.header.in_process.as_ref().map(|found| in_process(variant, found)),
                 throughput: speaker(plan, trials, &variant.name, |kind| match kind {
                     MeasurementKind::Throughput(settings) => Some(settings),
                     _ => None,
@@ -265,7 +277,9 @@ impl Summary {
             amortisation: amortisation::summarise(plan, trials),
             sweeps: sweep::summarise(plan, trials),
             events: event::summarise(plan, trials),
+            power: power_curves(run),
             thresholds: threshold::summarise(plan, trials),
+            in_process_measured_at: run.header.in_process.as_ref().map(|found| found.measured_at),
             price_per_core_hour: plan.price_per_core_hour.clone(),
             invalid: trials.invalid().to_vec(),
             warnings: warnings(run),
@@ -285,6 +299,18 @@ impl Summary {
     /// All variants but the baseline.
     pub fn compared(&self) -> impl Iterator<Item = &VariantSummary> {
         self.variants.iter().filter(|variant| !variant.is_baseline())
+    }
+}
+
+/// Criterion's estimate of the variant's validator.
+fn in_process(variant: &Variant, found: &InProcess) -> Cell<Estimate> {
+    let Some(method) = variant.method.reference() else { return Cell::blank(NOT_TOLD) };
+    match (method.validator(), variant.slow_down) {
+        (Some(name), None) => {
+            let estimate = found.estimates.get(&name).copied();
+            estimate.map_or_else(|| Cell::blank(format!("no estimate of {name} there")), Cell::Known)
+        }
+        _ => Cell::blank("no benchmark validates like this"),
     }
 }
 

@@ -1,10 +1,10 @@
 //! Swept figures in words and tables: names and units of the metrics, crossings as sentences.
 
-use super::cell::{Cell, Estimate};
 use super::format::{duration, interval, number, percent};
 use super::headline::interval_words;
-use super::summary::{LineCrossings, Quantity, Summary, SweepPanel, SweepSummary};
+use super::summary::{AxisUnit, LineCrossings, Summary, SweepPanel, SweepSummary};
 use super::view::{Column, Entry, Row, Table, estimate};
+use crate::cell::{Cell, Estimate};
 use crate::plan::Metric;
 use crate::stats::Crossing;
 
@@ -58,10 +58,10 @@ pub(super) fn tick(metric: Metric, value: f64) -> String {
 }
 
 /// A swept value.
-pub(super) fn position(quantity: Quantity, at: f64) -> String {
+pub(super) fn position(quantity: AxisUnit, at: f64) -> String {
     match quantity {
-        Quantity::TimeNs => duration(at),
-        Quantity::Number => number(at),
+        AxisUnit::TimeNs => duration(at),
+        AxisUnit::Number => number(at),
     }
 }
 
@@ -381,7 +381,7 @@ mod tests {
     fn words_of(found: Vec<Crossing>, agreement: f64) -> String {
         let sweep = SweepSummary {
             key: "store.delay".to_owned(),
-            quantity: Quantity::TimeNs,
+            quantity: AxisUnit::TimeNs,
             spacing: Spacing::Linear,
             metric: Metric::LatencyP50,
             measurement: "latency".to_owned(),

@@ -14,7 +14,8 @@ use super::{Report, headline, sweep};
 const WIDTH: u16 = 120;
 
 /// Columns that fit, with the heads that make them fit.
-const COLUMNS: [(&str, &str); 8] = [
+const COLUMNS: [(&str, &str); 9] = [
+    ("in_process", "in-\nprocess µs"),
     ("validation_p50", "validation\np50 µs"),
     ("added_p50", "added\np50 µs"),
     ("added_p99", "added\np99 µs"),
@@ -39,8 +40,18 @@ const EVENT: [(&str, &str); 9] = [
 ];
 
 /// The tables that only some runs have: their columns that fit.
-const EXTRAS: [(&str, &[(&str, &str)]); 6] = [
+const EXTRAS: [(&str, &[(&str, &str)]); 7] = [
     ("thresholds", &[("metric", "figure"), ("limit", "limit"), ("measured", "measured"), ("verdict", "verdict")]),
+    (
+        "power",
+        &[
+            ("quantity", "figure"),
+            ("slow_down", "slow-down of\nits validation"),
+            ("change", "changed the\nfigure by, %"),
+            ("regressed", "called\nregressed, %"),
+            ("detectable", "seen with 90 %\npower from, %"),
+        ],
+    ),
     (
         "handshakes",
         &[
@@ -84,13 +95,14 @@ const RULED_HEAD: TableStyle = TableStyle::new().header_separator(LineStyle::non
 
 /// What is given up, one after the other, until the table fits: names stay whole, so the figures' trimmings go. Each
 /// step is the space between columns, the columns that show their uncertainty, and those left out.
-const STEPS: [(u16, &[&str], &[&str]); 6] = [
+const STEPS: [(u16, &[&str], &[&str]); 7] = [
     (2, &["cpu", "added_p50", "added_p99"], &[]),
     (1, &["cpu", "added_p50", "added_p99"], &[]),
     (1, &["cpu", "added_p50", "added_p99"], &["lookups"]),
     (1, &["cpu", "added_p50"], &["lookups"]),
     (1, &["cpu"], &["lookups", "throughput_relative"]),
     (1, &[], &["lookups", "throughput_relative"]),
+    (1, &[], &["lookups", "throughput_relative", "revocation_max"]),
 ];
 
 /// Draws the report.
@@ -155,7 +167,7 @@ fn extras(report: &Report, out: &mut String) {
     for (name, columns) in EXTRAS {
         let Some(extra) = found.iter().find(|extra| extra.table.name == name) else { continue };
         let mut notes = Footnotes::default();
-        let text = drawn(&extra.table, columns, &mut notes, 1, &["total"], &[]);
+        let text = drawn(&extra.table, columns, &mut notes, 1, &["total", "change"], &[]);
         writeln!(out, "{}:\n\n{text}\n", extra.title).expect(INTO_STRING);
         for (mark, reason) in notes.list() {
             writeln!(out, "  {mark}  {reason}").expect(INTO_STRING);

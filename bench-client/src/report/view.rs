@@ -2,6 +2,7 @@
 
 mod event;
 mod handshake;
+mod power;
 mod revocation;
 mod threshold;
 
@@ -11,12 +12,12 @@ use serde::Serialize;
 
 pub(crate) use self::handshake::sessions;
 use super::Report;
-use super::cell::{Cell, Estimate};
 use super::checks::{Check, CheckVerdict};
 use super::claims::{Claim, ClaimVerdict, METHODS};
 use super::format;
 use super::summary::{Bracket, LatencySummary, NOT_MEASURED, Resources, Side, Summary, TcpPerRequest, VariantSummary};
 use super::sweep::{self, Extra};
+use crate::cell::{Cell, Estimate};
 
 /// A table.
 #[derive(Debug, Clone, Serialize)]
@@ -167,7 +168,7 @@ fn measured(table: Table) -> Option<Table> {
 
 /// Costs side by side: the table that most readers came for.
 pub(crate) fn comparison(summary: &Summary) -> Option<Table> {
-    let columns: Vec<(Column, Cells)> = vec![
+    let mut columns: Vec<(Column, Cells)> = vec![
         (column("validation_p50", "Validation p50", "µs"), |v| of_latency(v, |l| l.validation_ns.p50.clone())),
         (column("added_p50", "Added p50", "µs"), |v| of_latency(v, |l| l.latency_added_ns.p50.clone())),
         (column("added_p99", "Added p99", "µs"), |v| of_latency(v, |l| l.latency_added_ns.p99.clone())),
@@ -186,7 +187,15 @@ pub(crate) fn comparison(summary: &Summary) -> Option<Table> {
         }),
         (column("revocation_max", "Longest revocation window", ""), |v| bracket(&v.revocation.map(|r| r.max))),
     ];
+    if summary.in_process_measured_at.is_some() {
+        columns.insert(0, (column("in_process", "In-process", "µs"), in_process));
+    }
     measured(build("comparison", summary, columns))
+}
+
+fn in_process(variant: &VariantSummary) -> Entry {
+    let untold = Cell::blank(NOT_MEASURED);
+    estimate(variant.in_process_ns.as_ref().unwrap_or(&untold), MICROSECOND)
 }
 
 /// Latency as the caller sees it, with the rates that it was measured at.
@@ -404,6 +413,7 @@ pub(crate) fn extras(summary: &Summary) -> Vec<Extra> {
     let thresholds = threshold::extra(summary).into_iter();
     thresholds
         .chain(of_sweeps)
+        .chain(power::extra(summary))
         .chain(revocation::extras(summary))
         .chain(event::extras(summary))
         .chain(of_handshakes)

@@ -81,6 +81,7 @@ fn header() -> Header {
             keep_awake: KeptAwake::off("not asked for"),
         },
         duet: None,
+        in_process: None,
         servers: Default::default(),
     }
 }

@@ -485,6 +485,7 @@ fn loaded(plan: Plan, records: Vec<Record>) -> LoadedRun {
                 keep_awake: KeptAwake::On,
             },
             duet: None,
+            in_process: None,
             servers: BTreeMap::new(),
         },
         records,

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use bench_client::plan::Metric;
-use bench_client::report::{self, Format, LineCrossings, Report, SweepSummary};
+use bench_client::report::{Format, LineCrossings, Report, SweepSummary};
 use bench_client::run::LoadedRun;
 use bench_client::stats::Spacing;
 
@@ -131,9 +131,9 @@ fn a_swept_server_has_a_panel_and_a_baseline_for_each_point() {
 
 fn files(run: &LoadedRun, formats: &[Format], name: &str) -> String {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    report::write(run, folder.path(), formats).expect("a report");
+    Report::new(run).write(run, folder.path(), formats).expect("a report");
     if std::env::var_os("AUTHBENCH_KEEP").is_some() {
-        report::write(run, folder.path(), &[Format::Png]).expect("plots");
+        Report::new(run).write(run, folder.path(), &[Format::Png]).expect("plots");
         let path = folder.keep();
         eprintln!("kept in {}", path.display());
         return read(&path.join(name));
@@ -161,7 +161,7 @@ fn crossings_and_points_are_in_every_form() {
         assert!(page.contains(wanted), "{wanted} is missing");
     }
     assert!(plain(&files(&run, &[Format::Markdown], "report.md")).contains("key is lower than cheap up to 2.8"));
-    let text = plain(&report::terminal(&run));
+    let text = plain(&Report::new(&run).terminal());
     assert!(
         text.contains("key is lower than cheap up to 2.8") && text.contains("At 0.036 EUR per core hour"),
         "{text}"

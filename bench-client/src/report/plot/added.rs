@@ -4,7 +4,7 @@ use plotters::prelude::DrawingBackend;
 
 use super::axis::{self, Scale};
 use super::canvas::{Align, Canvas, Drawn, GRID, INK, MUTED, NORMAL, RULE, SMALL, WIDTH, colour, text_width};
-use crate::report::cell::{Cell, Estimate};
+use crate::cell::{Cell, Estimate};
 use crate::report::claims::METHODS;
 use crate::report::format::{number, signed, times};
 use crate::report::headline::list;

@@ -5,8 +5,8 @@ use plotters::prelude::DrawingBackend;
 
 use super::axis::{self, Scale};
 use super::canvas::{Align, Canvas, Drawn, INK, MUTED, Point, RULE, SMALL, WIDTH, colour, text_width};
+use crate::cell::Estimate;
 use crate::plan::SessionKind;
-use crate::report::cell::Estimate;
 use crate::report::format;
 use crate::report::headline::{amortised, both_full, interval_words};
 use crate::report::summary::{Amortisation, Summary, VariantSummary};

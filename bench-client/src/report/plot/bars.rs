@@ -4,7 +4,7 @@ use plotters::prelude::DrawingBackend;
 
 use super::axis::{self, Scale};
 use super::canvas::{Align, Canvas, Drawn, INK, MUTED, NORMAL, RULE, SMALL, WIDTH, colour, text_width};
-use crate::report::cell::Estimate;
+use crate::cell::Estimate;
 use crate::report::format::{self, duration, percent};
 use crate::report::headline::{handshake_aside, interval_words, times_as_much};
 use crate::report::rank::Ranking;

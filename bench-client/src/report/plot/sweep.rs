@@ -30,7 +30,7 @@ const LOG_FROM: f64 = 30.0;
 const FLOOR_NS: f64 = 1_000.0;
 
 /// Strokes of lines of the same method: dashes and gaps in logical pixels; the first is unbroken.
-const STROKES: [&[f64]; 4] = [&[], &[9.0, 4.0], &[2.5, 3.5], &[9.0, 3.0, 2.5, 3.0]];
+pub(super) const STROKES: [&[f64]; 4] = [&[], &[9.0, 4.0], &[2.5, 3.5], &[9.0, 3.0, 2.5, 3.0]];
 
 /// Height of the figure.
 pub(super) fn height(sweep: &SweepSummary) -> f64 {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::cell::{Cell, Estimate};
 use super::trials::{Load, Pairing};
+use crate::cell::{Cell, Estimate};
 use crate::record::SliceCost;
 use crate::stats::{Interval, Resampler, hodges_lehmann};
 

@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use std::time::Duration;
 
-use super::super::cell::Cell;
 use super::super::format::duration;
 use super::trials::Trials;
+use crate::cell::Cell;
 use crate::plan::{Event, Fault, Plan};
 use crate::record::{Happening, Moment, TimelineBin, TimelineResult};
 use crate::stats::{Distribution, Pool};

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::cell::{Cell, Estimate};
 use super::cost::{cpu_of, no_accounting, pooled_estimate};
 use super::latency::{Percentiles, percentiles};
 use super::trials::{HandshakeTrial, Load, Trials, resampler};
+use crate::cell::{Cell, Estimate};
 use crate::plan::{HandshakePlan, MeasurementKind, Plan, SessionKind};
 use crate::stats::{Distribution, Pool};
 

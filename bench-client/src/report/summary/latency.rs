@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::super::cell::{Cell, Estimate};
 use super::cost::{CpuPerRequest, Operations, WireBytes, cpu, operations, wire};
 use super::resources::{Resources, resources};
 use super::trials::{Load, Pairing, Trials, duty, pairing, resampler};
+use crate::cell::{Cell, Estimate};
 use crate::plan::{ArrivalModel, ConnectionKind, LatencyPlan, Plan, Variant};
 use crate::stats::{Distribution, Pool, Resampler};
 

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::super::cell::{Cell, Estimate};
 use super::cost::{no_accounting, pooled, pooled_estimate};
 use super::trials::Load;
+use crate::cell::{Cell, Estimate};
 use crate::machine::{SampledCpu, TcpCounts, Usage};
 use crate::record::CLIENT_ROLE;
 use crate::stats::Resampler;

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::cell::Cell;
 use super::super::expect::{self, Notice};
 use super::super::format::duration;
 use super::trials::Trials;
+use crate::cell::Cell;
 use crate::plan::{MeasurementKind, Plan, ProbeKind, Variant};
 use crate::record::{BlastGroup, HandshakeCounts, RevocationHandshakes, RevocationResult, RevocationWindow};
 use crate::stats::{kolmogorov_bound, kolmogorov_distance_between, kolmogorov_distance_from_uniform, median};

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::super::cell::{Cell, Estimate};
 use super::trials::Trials;
+use crate::cell::{Cell, Estimate};
 use crate::plan::{MeasurementKind, Plan};
 use crate::record::{Channel, KeptSecret, SetupResult, SetupStep};
 use crate::stats::{Resampler, median, weighted_median};

@@ -8,12 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::super::cell::{Cell, Estimate};
 use super::NOT_TOLD;
 use super::cost::{cpu_of, no_accounting, pooled};
 use super::latency::thin_tail;
 use super::throughput::accepted_in;
 use super::trials::{Load, Trials, pairing};
+use crate::cell::{Cell, Estimate};
 use crate::plan::{Coordinate, Measurement, Metric, Plan, SweptValue, Variant};
 use crate::stats::{Crossings, Pool, Resampler, Spacing, crossings, interpolate};
 
@@ -23,7 +23,7 @@ pub struct SweepSummary {
     /// The swept key, without the name of the variant or measurement that it is of.
     pub key: String,
     /// What its values are.
-    pub quantity: Quantity,
+    pub quantity: AxisUnit,
     /// How the axis is divided, and in which measure lines are straight between points.
     pub spacing: Spacing,
     /// The figure.
@@ -37,7 +37,7 @@ pub struct SweepSummary {
 /// What positions on an axis count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Quantity {
+pub enum AxisUnit {
     /// Nanoseconds.
     TimeNs,
     /// Whatever the key counts.
@@ -113,7 +113,7 @@ struct Axis<'p> {
     key: &'p str,
     sweeps: BTreeSet<usize>,
     plot: Vec<Metric>,
-    quantity: Quantity,
+    quantity: AxisUnit,
     spacing: Spacing,
 }
 
@@ -131,7 +131,7 @@ fn axes(plan: &Plan) -> Vec<Axis<'_>> {
         // As written: a shortened run is drawn on the axis of the whole one.
         places.entry(&path.key).or_default().extend(path.values.iter().filter_map(SweptValue::position));
         let time = path.values.iter().all(|value| matches!(value, SweptValue::Time(_)));
-        let quantity = if time { Quantity::TimeNs } else { Quantity::Number };
+        let quantity = if time { AxisUnit::TimeNs } else { AxisUnit::Number };
         match axes.iter_mut().find(|axis| axis.key == path.key && axis.quantity == quantity) {
             Some(axis) => {
                 axis.sweeps.insert(number);

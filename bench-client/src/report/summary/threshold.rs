@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::super::cell::{Cell, Estimate};
-use super::sweep;
-use super::trials::Trials;
-use crate::plan::{Limit, Plan, Threshold};
+use super::trials::{Trials, pairing, resampler};
+use super::{cost, sweep};
+use crate::cell::{Cell, Estimate};
+use crate::plan::{Case, Limit, Metric, Plan, Threshold};
 use crate::stats::Interval;
 
 /// A limit and what was measured.
@@ -34,11 +34,26 @@ pub enum ThresholdVerdict {
 
 pub(super) fn summarise<'a>(plan: &'a Plan, trials: &Trials<'a>) -> Vec<ThresholdSummary> {
     let of = |threshold: &Threshold| {
-        let figure = sweep::figure_of(plan, trials, &threshold.case, threshold.metric);
+        let figure = match threshold.metric {
+            Metric::ServerCpu => cpu_of(plan, trials, &threshold.case),
+            metric => sweep::figure_of(plan, trials, &threshold.case, metric),
+        };
         let verdict = figure.known().map_or(ThresholdVerdict::Inconclusive, |figure| judge(threshold.limit, figure));
         ThresholdSummary { threshold: threshold.clone(), figure, verdict }
     };
     plan.thresholds.iter().map(of).collect()
+}
+
+/// Processor time as the comparison's table has it: from slices beside the baseline's, which the machine's moods spare.
+fn cpu_of<'a>(plan: &'a Plan, trials: &Trials<'a>, case: &str) -> Cell<Estimate> {
+    let Some(Case { variant, measurement, .. }) = plan.cases.iter().find(|it| it.id == case) else {
+        return Cell::blank("it was not planned");
+    };
+    trials.state(variant, measurement).and_then(|()| {
+        let loads = trials.loads(variant, measurement);
+        let pairing = pairing(trials, variant, measurement);
+        cost::cpu(loads, resampler(loads, plan.seed).as_ref(), &pairing).map(|cpu| cpu.total)
+    })
 }
 
 fn judge(limit: Limit, figure: &Estimate) -> ThresholdVerdict {

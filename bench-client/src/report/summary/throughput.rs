@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::super::cell::{Cell, Estimate};
 use super::cost::{CpuPerRequest, Operations, WireBytes, cpu, operations, pooled_estimate, wire};
 use super::resources::{Resources, resources};
 use super::trials::{Load, Trials, duty, pairing, resampler};
+use crate::cell::{Cell, Estimate};
 use crate::plan::{ConnectionKind, Plan, ThroughputPlan};
 use crate::stats::ratio_of_pairs;
 

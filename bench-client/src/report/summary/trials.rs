@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::super::cell::Cell;
 use super::InvalidTrial;
+use crate::cell::Cell;
 use crate::plan::Plan;
 use crate::record::{
     EncodedHistogram, HandshakeResult, LoadResult, Measured, Record, RevocationResult, SetupResult, TimelineResult,

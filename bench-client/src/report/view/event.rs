@@ -1,7 +1,7 @@
 //! Tables of rollovers and outages: what callers suffered, and what got in.
 
 use super::{Column, Entry, MILLISECOND, PERCENT, Row, Table, column, count, figure, text};
-use crate::report::cell::Cell;
+use crate::cell::Cell;
 use crate::report::summary::{EventCalls, EventKind, Summary};
 use crate::report::sweep::Extra;
 

@@ -1,9 +1,9 @@
 //! Tables of new connections and of what it takes to begin.
 
 use super::{Column, Entry, MICROSECOND, Row, Table, column, count, estimate, figure, row, text};
+use crate::cell::{Cell, Estimate};
 use crate::plan::SessionKind;
 use crate::record::Channel;
-use crate::report::cell::{Cell, Estimate};
 use crate::report::format;
 use crate::report::summary::{
     Amortisation, Counted, HandshakeCase, HandshakeSummary, SetupSummary, Summary, VariantSummary,

@@ -1,9 +1,9 @@
 //! Tables of revocations that only some scenarios have: the law that windows obey, and what survives on which connection.
 
 use super::{Entry, MILLISECOND, Table, bracket, column, count, figure, row, text};
+use crate::cell::Cell;
 use crate::plan::ProbeKind;
 use crate::record::{Bystander, HandshakeCounts};
-use crate::report::cell::Cell;
 use crate::report::format;
 use crate::report::summary::{ByConnection, HandshakesOfBoth, Law, RevocationSummary, Summary, VariantSummary};
 use crate::report::sweep::Extra;

@@ -1,8 +1,8 @@
 //! The table of limits.
 
 use super::{Entry, Row, Table, text};
+use crate::cell::{Cell, Estimate};
 use crate::plan::{Limit, Metric};
-use crate::report::cell::{Cell, Estimate};
 use crate::report::format;
 use crate::report::summary::{Summary, ThresholdSummary, ThresholdVerdict};
 use crate::report::sweep::Extra;
