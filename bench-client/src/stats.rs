@@ -5,6 +5,7 @@
 
 mod bootstrap;
 mod break_even;
+mod covariate;
 mod crossing;
 mod distribution;
 mod point;
@@ -15,6 +16,7 @@ mod verdict;
 
 pub use bootstrap::{Grouping, Interval, Resampler};
 pub use break_even::{BreakEven, break_even};
+pub use covariate::without_covariate;
 pub use crossing::{Crossing, CrossingInterval, Crossings, Spacing, crossings, interpolate, sign_changes};
 pub use distribution::{Distribution, PERCENTILE_TAIL, Pool, middle_mean};
 pub use point::{

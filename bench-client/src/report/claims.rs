@@ -103,7 +103,7 @@ pub(crate) fn claims(summary: &Summary) -> Vec<Claim> {
     for (aspect, cells) in TABLE {
         for ((method, _), claim) in METHODS.iter().zip(cells) {
             let variants: Vec<&VariantSummary> =
-                summary.variants.iter().filter(|variant| variant.method == *method).collect();
+                summary.compared().filter(|variant| variant.method == *method).collect();
             let (verdict, measured) = if variants.is_empty() {
                 answer(ClaimVerdict::NotMeasured, "the scenario has no variant of this method")
             } else {

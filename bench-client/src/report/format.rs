@@ -138,7 +138,7 @@ pub(crate) fn times(ratio: f64) -> String {
 /// A slow-down as it is written.
 pub(crate) fn slow_down(slow_down: SlowDown) -> String {
     match slow_down {
-        SlowDown::Share(share) => percent(share),
+        SlowDown::Share(share) => format!("{}{UNIT}%", (share * 1e8).round() / 1e6),
         SlowDown::Time(time) => duration(time.as_nanos() as f64),
     }
 }

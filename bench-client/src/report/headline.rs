@@ -8,11 +8,12 @@ use super::rank::{Group, Ranking};
 use super::summary::{Amortisation, RevocationSummary, Summary, VariantSummary};
 use crate::cell::Cell;
 use crate::plan::{ConnectionKind, SessionKind};
-use crate::stats::{BreakEven, Grouping, median};
+use crate::stats::{BreakEven, Grouping, POWER, median};
 
 /// Where lines cross and what else only some scenarios ask; then cheapest validation, highest throughput, shortest and longest window.
 pub(crate) fn sentences(summary: &Summary) -> Vec<String> {
     let mut sentences = super::sweep::sentences(summary);
+    sentences.extend(found_out(summary));
     sentences.extend(amortised(summary).into_iter().chain(set_up(summary)).chain(events::sentences(summary)));
     sentences.extend([validation(summary), throughput(summary), revocation(summary)].into_iter().flatten());
     sentences
@@ -48,6 +49,34 @@ pub(crate) fn amortised(summary: &Summary) -> Vec<String> {
         format!("Per request, {variant} costs the server less processor time {}.", all.join("; "))
     };
     by_variant.into_iter().map(sentence).collect()
+}
+
+/// The smallest slow-down of each variant that a comparison nearly always finds, by whichever figure.
+fn found_out(summary: &Summary) -> Option<String> {
+    let mut variants: Vec<&str> = summary.power.iter().map(|curve| curve.variant.as_str()).collect();
+    variants.dedup();
+    let of = |variant: &str| {
+        let curves = summary.power.iter().filter(|curve| curve.variant == variant);
+        // Points are in the scenario's order, and so are figures, the steadiest first.
+        let found = curves.filter_map(|curve| {
+            let place = curve.points.iter().position(|point| point.regressed >= POWER)?;
+            Some((place, curve.points[place].slow_down, curve.quantity))
+        });
+        match found.min_by_key(|(place, ..)| *place) {
+            Some((_, by, quantity)) => {
+                format!("{variant} slower by {} ({})", format::slow_down(by), quantity.title())
+            }
+            None => format!("{variant} slower by none of the sizes tried"),
+        }
+    };
+    let all: Vec<String> = variants.into_iter().map(of).collect();
+    (!all.is_empty()).then(|| {
+        format!(
+            "With {} power, a comparison of this scenario finds the validation of {}.",
+            percent(POWER),
+            all.join(", and of ")
+        )
+    })
 }
 
 /// Fewest and most round trips to begin; `None` where that was not measured.
@@ -381,7 +410,8 @@ pub(crate) const WORDS: [(&str, &str); 6] = [
         "User and system time of all server processes of a variant, as the operating system accounts it, divided \
          by answered requests. It holds TLS and HTTP too; the added figure does not. It is taken at saturation, \
          where the server always has work; under a schedule that leaves it idle, much of it is falling asleep and \
-         waking up (see the latency table).",
+         waking up (see the latency table). The figure is the run’s average; its interval leaves out what the \
+         machine did to all variants in the same rounds, where there are six rounds or more.",
     ),
     (
         "Throughput",

@@ -113,6 +113,7 @@ mod tests {
             family: None,
             method: "mtls".to_owned(),
             options: String::new(),
+            slowed_down: false,
             credentials: 1,
             cache_lifetime_ns: None,
             looks_up_own_copy: false,

@@ -7,6 +7,7 @@ mod cost;
 mod event;
 mod handshake;
 mod latency;
+mod mood;
 mod resources;
 mod revocation;
 mod setup;
@@ -22,6 +23,7 @@ pub use cost::{CpuPerRequest, Operations, WireBytes};
 pub use event::{EventCalls, EventCase, EventKind, EventSummary};
 pub use handshake::{Counted, HandshakeCase, HandshakeSummary};
 pub use latency::{AddedLatency, CurvePoint, LatencySummary, Percentiles, ValidationTime};
+use mood::Moods;
 pub use resources::{Resources, Side, TcpPerRequest};
 pub(crate) use revocation::last_replicas;
 pub use revocation::{Bracket, ByConnection, HandshakesOfBoth, Law, LawForm, RevocationSummary, WindowView};
@@ -154,6 +156,9 @@ pub struct VariantSummary {
     pub method: String,
     /// Options in words.
     pub options: String,
+    /// Whether it is slower than it could be, on purpose: no example of its method.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub slowed_down: bool,
     /// Credentials in use: those of the pool, and with mTLS no more than kept connections.
     pub credentials: usize,
     /// Lifetime of a cache entry, where the variant has a cache.
@@ -221,6 +226,7 @@ impl Summary {
     /// Adds a run up.
     pub(crate) fn new<'a>(run: &'a LoadedRun, trials: &Trials<'a>) -> Self {
         let plan = &run.header.plan;
+        let moods = Moods::new(trials);
         let variants: Vec<VariantSummary> = plan
             .variants
             .iter()
@@ -232,18 +238,21 @@ impl Summary {
                 looks_up_own_copy: expect::looks_up_own_copy(&variant.method),
                 method: variant.method.name().to_owned(),
                 options: expect::describe(variant),
+                slowed_down: variant.slow_down.is_some(),
                 credentials: credentials_in_use(plan, variant),
                 latency: speaker(plan, trials, &variant.name, |kind| match kind {
                     MeasurementKind::Latency(settings) => Some(settings),
                     _ => None,
                 })
-                .map(|(name, settings)| latency::summarise(plan, settings, trials, &variant.name, name)),
+                .map(|(name, settings)| latency::summarise(plan, settings, trials, &moods, &variant.name, name)),
                 in_process_ns: run.header.in_process.as_ref().map(|found| in_process(variant, found)),
                 throughput: speaker(plan, trials, &variant.name, |kind| match kind {
                     MeasurementKind::Throughput(settings) => Some(settings),
                     _ => None,
                 })
-                .and_then(|(name, settings)| throughput::summarise(plan, settings, trials, &variant.name, name)),
+                .and_then(|(name, settings)| {
+                    throughput::summarise(plan, settings, trials, &moods, &variant.name, name)
+                }),
                 revocation: revocation::summarise(plan, trials, variant),
                 handshakes: handshake::summarise(plan, trials, &variant.name),
                 setup: setup::summarise(plan, trials, &variant.name),
@@ -278,7 +287,7 @@ impl Summary {
             sweeps: sweep::summarise(plan, trials),
             events: event::summarise(plan, trials),
             power: power_curves(run),
-            thresholds: threshold::summarise(plan, trials),
+            thresholds: threshold::summarise(plan, trials, &moods),
             in_process_measured_at: run.header.in_process.as_ref().map(|found| found.measured_at),
             price_per_core_hour: plan.price_per_core_hour.clone(),
             invalid: trials.invalid().to_vec(),
@@ -296,9 +305,9 @@ impl Summary {
         self.variants.iter().find(|variant| variant.name == name)
     }
 
-    /// All variants but the baseline.
+    /// All variants but the baseline, and those that are slowed down on purpose.
     pub fn compared(&self) -> impl Iterator<Item = &VariantSummary> {
-        self.variants.iter().filter(|variant| !variant.is_baseline())
+        self.variants.iter().filter(|variant| !variant.is_baseline() && !variant.slowed_down)
     }
 }
 

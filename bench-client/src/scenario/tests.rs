@@ -585,9 +585,9 @@ fn options_of_the_command_line_count_as_written_there() {
     let overrides = Overrides { rounds: Some(12), seed: Some(u64::MAX), ..Overrides::default() };
     let changed = try_resolve(COMPARE, &overrides).expect("fits").plan;
     assert_eq!((changed.rounds, changed.seed), (12, u64::MAX));
-    let overrides = Overrides { rounds: Some(4), ..Overrides::default() };
-    let found = try_resolve(COMPARE, &overrides).expect_err("three starts");
-    assert_eq!(found, ["--rounds 4: rounds is 4, which 3 starts cannot share evenly; write a multiple, like 6"]);
+    let overrides = Overrides { rounds: Some(6), ..Overrides::default() };
+    let found = try_resolve(COMPARE, &overrides).expect_err("four starts");
+    assert_eq!(found, ["--rounds 6: rounds is 6, which 4 starts cannot share evenly; write a multiple, like 8"]);
 }
 
 #[test]

@@ -44,7 +44,7 @@ pub(super) fn draw<DB: DrawingBackend>(summary: &Summary, canvas: &Canvas<'_, DB
     let across = Scale::linear(0.0, (steps.len().max(2) - 1) as f64, LEFT + 16.0, right - 16.0);
     let up = Scale::linear(0.0, 1.0, BOTTOM, TOP);
     canvas.text("comparisons that say regressed", (LEFT - 48.0, TOP - 20.0), SMALL, Align::Left, MUTED)?;
-    axis::left(canvas, &up, (LEFT, right), format::percent)?;
+    axis::left(canvas, &up, (LEFT, right), |share| format!("{} %", format::fixed(share * 100.0, 0)))?;
     for (i, step) in steps.iter().enumerate() {
         let x = across.at(i as f64);
         canvas.line(&[(x, TOP), (x, BOTTOM)], GRID, 1.0, 1.0)?;

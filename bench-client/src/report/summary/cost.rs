@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::mood::{Moods, Place};
 use super::trials::{Load, Pairing};
 use crate::cell::{Cell, Estimate};
 use crate::record::SliceCost;
-use crate::stats::{Interval, Resampler, hodges_lehmann};
+use crate::stats::{Resampler, hodges_lehmann};
 
-/// Processor time per answered request, user and system.
+/// Processor time per answered request, user and system: the run's average.
 ///
-/// How fast the machine is changes by ten per cent while a run lasts, for all variants alike. So what is measured is the
-/// ratio to the baseline, slice by slice, and figures in nanoseconds are that ratio at the baseline's average over the run.
-/// The baseline's own interval shows the machine's changes.
+/// How much work costs changes by ten per cent while a run lasts, for all variants, though not for all alike. Intervals are
+/// for what is left when the moods are taken out that the other variants saw in the same rounds (`summary/mood.rs`): they
+/// are about variants, and not about the hour.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CpuPerRequest {
     /// All roles together.
@@ -59,15 +60,17 @@ pub(super) fn no_accounting(loads: &[Load<'_>]) -> &'static str {
 }
 
 /// Processor time of a case, beside its baseline's where it has one.
-pub(super) fn cpu(
+pub(super) fn cpu<'a>(
+    (variant, measurement): (&'a str, &'a str),
     loads: &[Load<'_>],
+    moods: &Moods<'a>,
     draws: Option<&Resampler>,
-    pairing: &Cell<Pairing<'_, '_>>,
+    pairing: &Cell<Pairing<'_, 'a>>,
 ) -> Cell<CpuPerRequest> {
     let Some(parts) = loads.iter().map(cpu_of).collect::<Option<Vec<_>>>() else {
         return Cell::blank(no_accounting(loads));
     };
-    let Some(own) = pooled_estimate(&parts, draws) else {
+    let Some(value) = pooled(&parts, &vec![1; parts.len()]) else {
         return Cell::blank("no request was answered");
     };
     let answered: f64 = parts.iter().map(|(_, answered)| answered).sum();
@@ -75,28 +78,58 @@ pub(super) fn cpu(
     for (role, ns) in loads.iter().filter_map(|load| load.result.server_cpu_ns.as_ref()).flatten() {
         *by_role.entry(role.clone()).or_default() += *ns as f64 / answered;
     }
-    let baseline = pairing.and_then(|pairing| {
-        let parts = pairing.pairs.iter().map(|(_, base)| cpu_of(base)).collect::<Option<Vec<_>>>();
-        let pooled = parts.and_then(|parts| pooled(&parts, &vec![1; parts.len()]));
-        Cell::or_blank(pooled, no_accounting(loads))
-    });
-    let relative = pairing.and_then(relative);
-    let of_baseline = |of_ratio: &dyn Fn(f64) -> f64| {
-        relative.and_then(|ratio| {
-            baseline.map(|baseline| Estimate {
-                value: baseline * of_ratio(ratio.value),
-                interval: ratio.interval.map(|Interval { low, high }| Interval {
-                    low: baseline * of_ratio(low),
-                    high: baseline * of_ratio(high),
-                }),
-            })
-        })
+    let own = moods.steadied(variant, measurement).and_then(|steadied| Steadied::new(value, loads.iter(), &steadied));
+    let interval = draws.zip(own.as_ref()).and_then(|(draws, own)| draws.interval(|weights| own.drawn(weights)));
+    let added =
+        pairing.and_then(|pairing| Cell::or_blank(added((variant, measurement), moods, pairing), no_accounting(loads)));
+    Cell::Known(CpuPerRequest {
+        total: Estimate { value, interval },
+        by_role,
+        added,
+        relative: pairing.and_then(relative),
+    })
+}
+
+/// The difference to the baseline, both over the rounds that they share.
+fn added((variant, measurement): (&str, &str), moods: &Moods<'_>, pairing: &Pairing<'_, '_>) -> Option<Estimate> {
+    let side = |name: &str, loads: &[&Load<'_>]| {
+        let parts = loads.iter().map(|load| cpu_of(load)).collect::<Option<Vec<_>>>()?;
+        let value = pooled(&parts, &vec![1; parts.len()])?;
+        Steadied::new(value, loads.iter().copied(), &moods.steadied(name, measurement)?)
     };
-    let total = of_baseline(&|ratio| ratio).known().copied().unwrap_or(own);
-    if own.value > 0.0 {
-        by_role.values_mut().for_each(|ns| *ns *= total.value / own.value);
+    let (own, base): (Vec<&Load<'_>>, Vec<&Load<'_>>) = pairing.pairs.iter().copied().unzip();
+    let (own, base) = (side(variant, &own)?, side(pairing.baseline, &base)?);
+    let drawn = |weights: &[u32]| Some(own.drawn(weights)? - base.drawn(weights)?);
+    let interval = pairing.draws.as_ref().and_then(|draws| draws.interval(drawn));
+    Some(Estimate { value: own.value - base.value, interval })
+}
+
+/// An average, and how each of its rounds lies to it without the machine's moods.
+struct Steadied {
+    value: f64,
+    rounds: Vec<f64>,
+    mean: f64,
+}
+
+impl Steadied {
+    /// `None` where a round is missing.
+    fn new<'l, 'a: 'l>(
+        value: f64,
+        loads: impl Iterator<Item = &'l Load<'a>>,
+        steadied: &BTreeMap<Place, f64>,
+    ) -> Option<Self> {
+        let rounds: Vec<f64> =
+            loads.map(|load| steadied.get(&(load.start, load.round)).copied()).collect::<Option<_>>()?;
+        let mean = rounds.iter().sum::<f64>() / rounds.len() as f64;
+        Some(Self { value, rounds, mean })
     }
-    Cell::Known(CpuPerRequest { total, by_role, added: of_baseline(&|ratio| ratio - 1.0), relative })
+
+    /// The average where round `i` counts `weights[i]` times.
+    fn drawn(&self, weights: &[u32]) -> Option<f64> {
+        let sum: f64 = self.rounds.iter().zip(weights).map(|(round, weight)| round * f64::from(*weight)).sum();
+        let count: u32 = weights.iter().sum();
+        (count > 0).then(|| self.value * (sum / f64::from(count) - self.mean).exp())
+    }
 }
 
 /// Typical ratio to the baseline's processor time per request: of each round the Hodges–Lehmann estimate of its pairs of

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::cost::{CpuPerRequest, Operations, WireBytes, cpu, operations, wire};
+use super::mood::Moods;
 use super::resources::{Resources, resources};
 use super::trials::{Load, Pairing, Trials, duty, pairing, resampler};
 use crate::cell::{Cell, Estimate};
@@ -121,6 +122,7 @@ pub(super) fn summarise<'a>(
     plan: &Plan,
     settings: &LatencyPlan,
     trials: &Trials<'a>,
+    moods: &Moods<'a>,
     variant: &'a str,
     measurement: &'a str,
 ) -> LatencySummary {
@@ -156,7 +158,7 @@ pub(super) fn summarise<'a>(
         },
         ratio_to_baseline_p50: pairing.and_then(ratio_of_medians),
         latency_added_curve: pairing.map(curve),
-        server_cpu_ns_per_request: cpu(loads, draws.as_ref(), &pairing),
+        server_cpu_ns_per_request: cpu((variant, measurement), loads, moods, draws.as_ref(), &pairing),
         operations_per_request: operations(loads),
         wire_bytes_per_request: wire(loads),
         resources: resources(loads, draws.as_ref()),

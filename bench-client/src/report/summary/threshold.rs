@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::mood::Moods;
 use super::trials::{Trials, pairing, resampler};
 use super::{cost, sweep};
 use crate::cell::{Cell, Estimate};
@@ -32,10 +33,10 @@ pub enum ThresholdVerdict {
     Inconclusive,
 }
 
-pub(super) fn summarise<'a>(plan: &'a Plan, trials: &Trials<'a>) -> Vec<ThresholdSummary> {
+pub(super) fn summarise<'a>(plan: &'a Plan, trials: &Trials<'a>, moods: &Moods<'a>) -> Vec<ThresholdSummary> {
     let of = |threshold: &Threshold| {
         let figure = match threshold.metric {
-            Metric::ServerCpu => cpu_of(plan, trials, &threshold.case),
+            Metric::ServerCpu => cpu_of(plan, trials, moods, &threshold.case),
             metric => sweep::figure_of(plan, trials, &threshold.case, metric),
         };
         let verdict = figure.known().map_or(ThresholdVerdict::Inconclusive, |figure| judge(threshold.limit, figure));
@@ -44,15 +45,16 @@ pub(super) fn summarise<'a>(plan: &'a Plan, trials: &Trials<'a>) -> Vec<Threshol
     plan.thresholds.iter().map(of).collect()
 }
 
-/// Processor time as the comparison's table has it: from slices beside the baseline's, which the machine's moods spare.
-fn cpu_of<'a>(plan: &'a Plan, trials: &Trials<'a>, case: &str) -> Cell<Estimate> {
+/// Processor time as the comparison's table has it: without what the machine's moods did to it.
+fn cpu_of<'a>(plan: &'a Plan, trials: &Trials<'a>, moods: &Moods<'a>, case: &str) -> Cell<Estimate> {
     let Some(Case { variant, measurement, .. }) = plan.cases.iter().find(|it| it.id == case) else {
         return Cell::blank("it was not planned");
     };
     trials.state(variant, measurement).and_then(|()| {
         let loads = trials.loads(variant, measurement);
         let pairing = pairing(trials, variant, measurement);
-        cost::cpu(loads, resampler(loads, plan.seed).as_ref(), &pairing).map(|cpu| cpu.total)
+        cost::cpu((variant, measurement), loads, moods, resampler(loads, plan.seed).as_ref(), &pairing)
+            .map(|cpu| cpu.total)
     })
 }
 

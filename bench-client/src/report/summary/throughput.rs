@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::cost::{CpuPerRequest, Operations, WireBytes, cpu, operations, pooled_estimate, wire};
+use super::mood::Moods;
 use super::resources::{Resources, resources};
 use super::trials::{Load, Trials, duty, pairing, resampler};
 use crate::cell::{Cell, Estimate};
@@ -46,6 +47,7 @@ pub(super) fn summarise<'a>(
     plan: &Plan,
     settings: &ThroughputPlan,
     trials: &Trials<'a>,
+    moods: &Moods<'a>,
     variant: &'a str,
     measurement: &'a str,
 ) -> Cell<ThroughputSummary> {
@@ -77,7 +79,7 @@ pub(super) fn summarise<'a>(
         duty: duty(loads),
         per_s,
         ratio_to_baseline,
-        server_cpu_ns_per_request: cpu(loads, draws.as_ref(), &pairing),
+        server_cpu_ns_per_request: cpu((variant, measurement), loads, moods, draws.as_ref(), &pairing),
         operations_per_request: operations(loads),
         wire_bytes_per_request: wire(loads),
         resources: resources(loads, draws.as_ref()),

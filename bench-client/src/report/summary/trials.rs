@@ -216,6 +216,8 @@ pub(crate) fn resampler(loads: &[Load<'_>], seed: u64) -> Option<Resampler> {
 
 /// A case and its baseline, trial by trial.
 pub(crate) struct Pairing<'t, 'a> {
+    /// The baseline's name.
+    pub(crate) baseline: &'a str,
     pub(crate) pairs: Vec<(&'t Load<'a>, &'t Load<'a>)>,
     pub(crate) draws: Option<Resampler>,
 }
@@ -228,20 +230,20 @@ pub(crate) fn pairing<'t, 'a>(trials: &'t Trials<'a>, variant: &'a str, measurem
     if baseline.name == variant {
         return Cell::blank("this is the baseline");
     }
-    let baseline = trials.loads(&baseline.name, measurement);
+    let of_baseline = trials.loads(&baseline.name, measurement);
     let pairs: Vec<_> = trials
         .loads(variant, measurement)
         .iter()
         .filter_map(|load| {
             let same = |other: &&Load<'_>| other.start == load.start && other.round == load.round;
-            baseline.iter().find(same).map(|reference| (load, reference))
+            of_baseline.iter().find(same).map(|reference| (load, reference))
         })
         .collect();
     if pairs.is_empty() {
         return Cell::blank(format!("no round of {measurement} has a valid trial of both this and the baseline"));
     }
     let starts: Vec<u32> = pairs.iter().map(|(load, _)| load.start).collect();
-    Cell::Known(Pairing { draws: Resampler::new(&starts, trials.plan.seed), pairs })
+    Cell::Known(Pairing { baseline: &baseline.name, draws: Resampler::new(&starts, trials.plan.seed), pairs })
 }
 
 fn decode(what: &str, text: &EncodedHistogram) -> Result<Distribution, String> {
