@@ -68,9 +68,9 @@ impl<T> Cell<T> {
 /// A figure and how sure it is.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {
-    /// The figure, from all valid trials together.
+    /// The figure; where it is of a run, from all valid trials together.
     pub value: f64,
-    /// Its 95 % interval; absent with fewer than two trials.
+    /// Its 95 % interval; absent where there is none, as with fewer than two trials.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<Interval>,
 }

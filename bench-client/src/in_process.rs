@@ -13,14 +13,23 @@ use serde::{Deserialize, Serialize};
 use crate::cell::Estimate;
 use crate::stats::Interval;
 
-/// Criterion's estimates.
+/// Criterion's estimates, by validator.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct InProcess {
-    /// When the oldest of them was made.
+    /// Whatever benchmarks have left, by name.
+    pub estimates: BTreeMap<String, InProcessEstimate>,
+}
+
+/// One estimate.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct InProcessEstimate {
+    /// Nanoseconds per validation: the figure that `cargo bench` prints, the slope over growing batches where there is one
+    /// and the mean otherwise.
+    #[serde(flatten)]
+    pub estimate: Estimate,
+    /// When it was made.
     pub measured_at: jiff::Timestamp,
-    /// Nanoseconds per validation, by validator: the figure that `cargo bench` prints, the slope over growing batches where
-    /// there is one and the mean otherwise.
-    pub estimates: BTreeMap<String, Estimate>,
 }
 
 /// Why there are no estimates.
@@ -86,18 +95,19 @@ impl InProcess {
         let mut found = Vec::new();
         benchmarks(folder, DEPTH, &mut found)?;
         let mut estimates = BTreeMap::new();
-        let mut oldest: Option<jiff::Timestamp> = None;
         for newest in found {
             let Benchmark { full_id } = parse(&newest.join("benchmark.json"))?;
             let file = newest.join("estimates.json");
-            estimates.insert(full_id, parse::<Estimates>(&file)?.typical());
             let written = fs::metadata(&file).and_then(|it| it.modified()).map_err(io(&file))?;
-            let written = jiff::Timestamp::try_from(written)
+            let measured_at = jiff::Timestamp::try_from(written)
                 .map_err(|error| InProcessError::Content { path: file.clone(), message: error.to_string() })?;
-            oldest = Some(oldest.map_or(written, |oldest| oldest.min(written)));
+            let estimate = parse::<Estimates>(&file)?.typical();
+            estimates.insert(full_id, InProcessEstimate { estimate, measured_at });
         }
-        let measured_at = oldest.ok_or_else(|| InProcessError::Nothing(folder.to_owned()))?;
-        Ok(Self { measured_at, estimates })
+        if estimates.is_empty() {
+            return Err(InProcessError::Nothing(folder.to_owned()));
+        }
+        Ok(Self { estimates })
     }
 }
 
@@ -166,11 +176,15 @@ mod tests {
         fs::create_dir(dir.path().join("report")).expect("a folder"); // criterion's own pages
         let read = InProcess::read(dir.path()).expect("estimates");
         assert_eq!(
-            read.estimates["jwt/ES256"],
+            read.estimates["jwt/ES256"].estimate,
             Estimate { value: 20.0, interval: Some(Interval { low: 19.0, high: 21.0 }) }
         );
-        assert_eq!(read.estimates["none"], Estimate { value: 30.0, interval: None }, "another level is not ours");
-        assert!(read.measured_at <= jiff::Timestamp::now());
+        assert_eq!(
+            read.estimates["none"].estimate,
+            Estimate { value: 30.0, interval: None },
+            "another level is not ours"
+        );
+        assert!(read.estimates["none"].measured_at <= jiff::Timestamp::now());
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub use point::{
     detectable_change, kolmogorov_bound, kolmogorov_distance_between, kolmogorov_distance_from_uniform, median,
     ratio_of_pairs, weighted_median,
 };
-pub use power::Design;
+pub use power::{COMPARISONS_DRAWN, Design};
 pub use shift::{Shift, detectable_by_two_looks, hodges_lehmann, holm, two_looks};
 pub use student::{student_quantile, student_two_sided};
 pub use verdict::{Evidence, POWER, Verdict};

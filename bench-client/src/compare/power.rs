@@ -28,9 +28,11 @@ pub struct PowerCurve {
     pub measurement: String,
     /// The figure.
     pub quantity: Quantity,
+    /// Whether it decides a comparison's exit status.
+    pub gate: bool,
     /// Starts of a comparison's first look.
     pub starts: usize,
-    /// Starts of its second.
+    /// Starts of its second, where nothing else is suspected: several cases share the time that there is for it.
     pub starts_to_confirm: usize,
     /// Figures in its table.
     pub figures: usize,
@@ -109,19 +111,21 @@ fn curve(
         let n = worse.len() as f64;
         // What is left of n figures without their mean is too little by that factor.
         residuals.extend(worse.iter().map(|figure| (figure - shift.estimate) * (n / (n - 1.0)).sqrt()));
-        found.push((*case, *slow_down, shift));
+        // Of one that is none it is known by how much it changes the figure.
+        let truth = if is_none(*slow_down) { 0.0 } else { shift.estimate };
+        found.push((*case, *slow_down, shift, truth));
     }
     let design = design(plan, as_it_is, quantity);
     let points = found
         .into_iter()
-        .filter_map(|(case, slow_down, shift)| {
+        .filter_map(|(case, slow_down, shift, truth)| {
             let Interval { low, high } = Shift { estimate: sign * shift.estimate, ..shift }.interval(0.05);
             let interval = Some(Interval { low: low.exp_m1(), high: high.exp_m1() });
             Some(PowerPoint {
                 case: case.id.clone(),
                 slow_down,
                 change: Estimate { value: (sign * shift.estimate).exp_m1(), interval },
-                regressed: design.power(shift.estimate, &residuals, plan.seed)?,
+                regressed: design.power(truth, &residuals, plan.seed)?,
             })
         })
         .collect::<Vec<_>>();
@@ -136,13 +140,21 @@ fn curve(
         method: twin.method.name().to_owned(),
         measurement: as_it_is.measurement.clone(),
         quantity,
+        gate: plan.compare.clone().unwrap_or_default().gate.contains(&quantity),
         starts: design.starts,
         starts_to_confirm: design.starts_to_confirm,
         figures: design.figures,
-        detectable: design.evidence(first, None).detectable().exp_m1(),
+        detectable: design.evidence(design.asked, first, None).detectable().exp_m1(),
         points,
     };
     (!curve.points.is_empty()).then_some(curve)
+}
+
+fn is_none(slow_down: SlowDown) -> bool {
+    match slow_down {
+        SlowDown::Share(share) => share == 0.0,
+        SlowDown::Time(time) => time.is_zero(),
+    }
 }
 
 /// A comparison of this scenario without the variants that are slowed down on purpose.
@@ -155,6 +167,8 @@ fn design(plan: &Plan, case: &Case, quantity: Quantity) -> Design {
         starts: plan.starts as usize,
         starts_to_confirm: Stint::second_look(plan, BTreeSet::from([case.id.clone()])).starts.len(),
         figures: plan.cases.iter().filter(compared).flat_map(|case| figures::quantities(plan, case)).count(),
-        minimum: settings.minimum(quantity).ln_1p(),
+        asked: settings.minimum(quantity).ln_1p(),
+        // The control serves the baseline variant alone, which validates nothing.
+        has_control: quantity != Quantity::Validation,
     }
 }

@@ -423,9 +423,12 @@ algorithm = "ES256"
         Some(SlowDown::Share(share)) => share,
         _ => 0.0,
     };
-    let mut run = run(header(&plan, None));
-    run.records = World::new(11).records(&plan, 1, 0..plan.starts, &|_| true, &slowed).remove(0);
-    let curves = power_curves(&run);
+    let curves_of = |seed| {
+        let mut run = run(header(&plan, None));
+        run.records = World::new(seed).records(&plan, 1, 0..plan.starts, &|_| true, &slowed).remove(0);
+        power_curves(&run)
+    };
+    let curves = curves_of(11);
     let quantities: Vec<Quantity> = curves.iter().map(|curve| curve.quantity).collect();
     assert_eq!(quantities, [Quantity::ServerCpu, Quantity::Validation, Quantity::Throughput]);
     for curve in &curves {
@@ -434,10 +437,14 @@ algorithm = "ES256"
         assert!(equal.regressed <= 0.05, "a false alarm: {curve:?}");
         assert!(equal.regressed <= little.regressed && little.regressed <= much.regressed, "{curve:?}");
         assert_eq!(much.regressed, 1.0, "{curve:?}");
-        let Interval { low, high } = much.change.interval.expect("eight starts");
-        let truth = if curve.quantity == Quantity::Throughput { 1.0 / 1.2 - 1.0 } else { 0.2 };
-        // Three curves are looked at, so some interval may just miss.
-        assert!((low - 0.01..=high + 0.01).contains(&truth), "{curve:?}");
         assert!((0.002..0.03).contains(&curve.detectable), "{curve:?}");
     }
+    // Of twenty 95 % intervals one misses, and four or more do once in sixty times.
+    let holds = |seed: u64| {
+        let curve = curves_of(seed).remove(0);
+        let Interval { low, high } = curve.points[2].change.interval.expect("eight starts");
+        assert!(high - low < 0.05, "{curve:?}");
+        (low..=high).contains(&0.2)
+    };
+    assert!((0..20).filter(|seed| holds(*seed)).count() > 16);
 }

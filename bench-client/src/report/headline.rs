@@ -6,6 +6,7 @@ mod events;
 use super::format::{self, bracket, duration, fixed, number, percent, times};
 use super::rank::{Group, Ranking};
 use super::summary::{Amortisation, RevocationSummary, Summary, VariantSummary};
+use super::view::{power_figure, slow_down_size};
 use crate::cell::Cell;
 use crate::plan::{ConnectionKind, SessionKind};
 use crate::stats::{BreakEven, Grouping, POWER, median};
@@ -51,20 +52,17 @@ pub(crate) fn amortised(summary: &Summary) -> Vec<String> {
     by_variant.into_iter().map(sentence).collect()
 }
 
-/// The smallest slow-down of each variant that a comparison nearly always finds, by whichever figure.
+/// The smallest slow-down of each variant that a comparison nearly always finds, by whichever figure of its gate.
 fn found_out(summary: &Summary) -> Option<String> {
     let mut variants: Vec<&str> = summary.power.iter().map(|curve| curve.variant.as_str()).collect();
     variants.dedup();
     let of = |variant: &str| {
-        let curves = summary.power.iter().filter(|curve| curve.variant == variant);
-        // Points are in the scenario's order, and so are figures, the steadiest first.
-        let found = curves.filter_map(|curve| {
-            let place = curve.points.iter().position(|point| point.regressed >= POWER)?;
-            Some((place, curve.points[place].slow_down, curve.quantity))
-        });
-        match found.min_by_key(|(place, ..)| *place) {
-            Some((_, by, quantity)) => {
-                format!("{variant} slower by {} ({})", format::slow_down(by), quantity.title())
+        let curves = summary.power.iter().filter(|curve| curve.variant == variant && curve.gate);
+        let points = curves.flat_map(|curve| curve.points.iter().map(move |point| (curve, point)));
+        let found = points.filter(|(_, point)| point.regressed >= POWER);
+        match found.min_by(|(_, a), (_, b)| slow_down_size(a.slow_down).total_cmp(&slow_down_size(b.slow_down))) {
+            Some((curve, point)) => {
+                format!("{variant} slower by {} ({})", format::slow_down(point.slow_down), power_figure(summary, curve))
             }
             None => format!("{variant} slower by none of the sizes tried"),
         }
@@ -411,7 +409,7 @@ pub(crate) const WORDS: [(&str, &str); 6] = [
          by answered requests. It holds TLS and HTTP too; the added figure does not. It is taken at saturation, \
          where the server always has work; under a schedule that leaves it idle, much of it is falling asleep and \
          waking up (see the latency table). The figure is the run’s average; its interval leaves out what the \
-         machine did to all variants in the same rounds, where there are six rounds or more.",
+         machine did to all variants in the same rounds, where a start has several and other variants run in each.",
     ),
     (
         "Throughput",

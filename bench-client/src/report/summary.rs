@@ -37,7 +37,7 @@ pub(crate) use trials::{Load, Trials};
 use super::expect;
 use crate::cell::{Cell, Estimate};
 use crate::compare::{PowerCurve, power_curves};
-use crate::in_process::InProcess;
+use crate::in_process::{InProcess, InProcessEstimate};
 use crate::machine::Machine;
 use crate::plan::{
     BASELINE, ConnectionKind, HandshakePlan, LatencyPlan, MeasurementKind, Plan, Price, ThroughputPlan, Variant,
@@ -111,7 +111,7 @@ pub struct Summary {
     /// The scenario's limits, and whether they are kept; empty where it has none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub thresholds: Vec<ThresholdSummary>,
-    /// When criterion's oldest estimate was made; absent where the run was told of none.
+    /// When the oldest of criterion's estimates was made that a variant has; absent where none has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_process_measured_at: Option<jiff::Timestamp>,
     /// What an hour of one processor core costs, where the scenario says.
@@ -245,7 +245,11 @@ impl Summary {
                     _ => None,
                 })
                 .map(|(name, settings)| latency::summarise(plan, settings, trials, &moods, &variant.name, name)),
-                in_process_ns: run.header.in_process.as_ref().map(|found| in_process(variant, found)),
+                in_process_ns: run
+                    .header
+                    .in_process
+                    .as_ref()
+                    .map(|found| in_process(variant, found).map(|it| it.estimate)),
                 throughput: speaker(plan, trials, &variant.name, |kind| match kind {
                     MeasurementKind::Throughput(settings) => Some(settings),
                     _ => None,
@@ -287,8 +291,12 @@ impl Summary {
             sweeps: sweep::summarise(plan, trials),
             events: event::summarise(plan, trials),
             power: power_curves(run),
-            thresholds: threshold::summarise(plan, trials, &moods),
-            in_process_measured_at: run.header.in_process.as_ref().map(|found| found.measured_at),
+            thresholds: threshold::summarise(plan, trials),
+            in_process_measured_at: run
+                .header
+                .in_process
+                .as_ref()
+                .and_then(|found| in_process_measured_at(plan, found)),
             price_per_core_hour: plan.price_per_core_hour.clone(),
             invalid: trials.invalid().to_vec(),
             warnings: warnings(run),
@@ -305,22 +313,28 @@ impl Summary {
         self.variants.iter().find(|variant| variant.name == name)
     }
 
-    /// All variants but the baseline, and those that are slowed down on purpose.
+    /// All variants without the baseline and without those that are slowed down on purpose.
     pub fn compared(&self) -> impl Iterator<Item = &VariantSummary> {
         self.variants.iter().filter(|variant| !variant.is_baseline() && !variant.slowed_down)
     }
 }
 
 /// Criterion's estimate of the variant's validator.
-fn in_process(variant: &Variant, found: &InProcess) -> Cell<Estimate> {
+fn in_process(variant: &Variant, found: &InProcess) -> Cell<InProcessEstimate> {
     let Some(method) = variant.method.reference() else { return Cell::blank(NOT_TOLD) };
-    match (method.validator(), variant.slow_down) {
-        (Some(name), None) => {
-            let estimate = found.estimates.get(&name).copied();
-            estimate.map_or_else(|| Cell::blank(format!("no estimate of {name} there")), Cell::Known)
-        }
-        _ => Cell::blank("no benchmark validates like this"),
+    if variant.slow_down.is_some() {
+        return Cell::blank("it is slowed down on purpose");
     }
+    let Some(name) = method.validator() else {
+        return Cell::blank("no benchmark validates like this within one process");
+    };
+    let estimate = found.estimates.get(&name).copied();
+    estimate.map_or_else(|| Cell::blank(format!("no estimate of {name} there")), Cell::Known)
+}
+
+/// When the oldest of the estimates that a variant has was made.
+fn in_process_measured_at(plan: &Plan, found: &InProcess) -> Option<jiff::Timestamp> {
+    plan.variants.iter().filter_map(|variant| Some(in_process(variant, found).known()?.measured_at)).min()
 }
 
 /// Puts a price on a variant's processor time.

@@ -49,7 +49,7 @@ const EXTRAS: [(&str, &[(&str, &str)]); 7] = [
             ("slow_down", "slow-down of\nits validation"),
             ("change", "changed the\nfigure by, %"),
             ("regressed", "called\nregressed, %"),
-            ("detectable", "seen with 90 %\npower from, %"),
+            ("detectable", "seen nearly\nalways from, %"),
         ],
     ),
     (

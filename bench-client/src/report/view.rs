@@ -11,6 +11,7 @@ pub(crate) use threshold::in_words as limit_in_words;
 use serde::Serialize;
 
 pub(crate) use self::handshake::sessions;
+pub(crate) use self::power::{figure as power_figure, size as slow_down_size};
 use super::Report;
 use super::checks::{Check, CheckVerdict};
 use super::claims::{Claim, ClaimVerdict, METHODS};

@@ -3,10 +3,10 @@
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt as _, SeedableRng as _};
 
-use super::{Evidence, Shift, Verdict, two_looks};
+use super::{Evidence, Shift, two_looks};
 
 /// Comparisons that are drawn: shares are then known to 3 % at worst (95 %, binomial).
-const DRAWN: u32 = 1_000;
+pub const COMPARISONS_DRAWN: u32 = 1_000;
 
 /// A comparison as it is planned.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -17,14 +17,17 @@ pub struct Design {
     pub starts_to_confirm: usize,
     /// Figures in the table.
     pub figures: usize,
-    /// The smallest change that counts, as a logarithm.
-    pub minimum: f64,
+    /// The smallest change that is asked to count, as a logarithm.
+    pub asked: f64,
+    /// Whether a control says what two processes of one program seem to differ by: less does not count then.
+    pub has_control: bool,
 }
 
 impl Design {
-    /// What is known of a figure after the first look, and after the second where there was one. The other figures of the
-    /// table are taken to be equal, so that this one is held to the strictest level of Holm's.
-    pub fn evidence(&self, first: Shift, second: Option<Shift>) -> Evidence {
+    /// What is known of a figure after the first look, and after the second where there was one; `minimum` is the smallest
+    /// change that counts. The other figures of the table are taken to be equal, so that this one is held to the strictest
+    /// level of Holm's.
+    pub fn evidence(&self, minimum: f64, first: Shift, second: Option<Shift>) -> Evidence {
         let together = second.map_or(1.0, |second| two_looks(&first, &second));
         Evidence {
             first,
@@ -32,8 +35,8 @@ impl Design {
             p_adjusted: (together * self.figures as f64).min(1.0),
             figures: self.figures,
             one_look: false,
-            asked: self.minimum,
-            minimum: self.minimum,
+            asked: self.asked,
+            minimum,
             starts_to_confirm: self.starts_to_confirm,
         }
     }
@@ -46,20 +49,23 @@ impl Design {
             return None;
         }
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let mut look = |starts: usize| {
+        let mut look = |starts: usize, shift: f64| {
             let figures = (0..starts).map(|_| shift + residuals[rng.random_range(0..residuals.len())]);
             Shift::of_starts(&figures.collect::<Vec<f64>>())
         };
         let mut regressed = 0;
-        for _ in 0..DRAWN {
-            let first = look(self.starts)?;
-            if !self.evidence(first, None).is_suspect() {
+        for _ in 0..COMPARISONS_DRAWN {
+            // What the control seems to differ by is chance as well, of as many starts.
+            let control = if self.has_control { look(self.starts, 0.0)?.estimate.abs() } else { 0.0 };
+            let minimum = self.asked.max(control);
+            let first = look(self.starts, shift)?;
+            if !self.evidence(minimum, first, None).is_suspect() {
                 continue;
             }
-            let second = look(self.starts_to_confirm)?;
-            regressed += u32::from(self.evidence(first, Some(second)).verdict().0 == Verdict::Regressed);
+            let second = look(self.starts_to_confirm, shift)?;
+            regressed += u32::from(self.evidence(minimum, first, Some(second)).is_regressed());
         }
-        Some(f64::from(regressed) / f64::from(DRAWN))
+        Some(f64::from(regressed) / f64::from(COMPARISONS_DRAWN))
     }
 }
 
@@ -67,7 +73,7 @@ impl Design {
 mod tests {
     use super::*;
 
-    const DESIGN: Design = Design { starts: 8, starts_to_confirm: 6, figures: 17, minimum: 0.005 };
+    const DESIGN: Design = Design { starts: 8, starts_to_confirm: 6, figures: 17, asked: 0.005, has_control: false };
 
     /// Quantiles of a normal distribution: what residuals of that standard deviation look like.
     fn normal(standard_deviation: f64) -> Vec<f64> {
@@ -91,11 +97,19 @@ mod tests {
     fn question_0_is_where_the_curve_passes_its_power() {
         for standard_deviation in [0.002, 0.004, 0.006, 0.01] {
             let first = Shift { estimate: 0.0, standard_error: standard_deviation / 8_f64.sqrt(), degrees: 7.0 };
-            let detectable = DESIGN.evidence(first, None).detectable();
+            let detectable = DESIGN.evidence(DESIGN.asked, first, None).detectable();
             let power = DESIGN.power(detectable, &normal(standard_deviation), 7).expect("residuals");
             // A promise that is kept, and not by being worth nothing.
             assert!((0.86..=0.999).contains(&power), "{standard_deviation}: {power} at {detectable}");
         }
+    }
+
+    #[test]
+    fn what_a_noisy_control_differs_by_does_not_count() {
+        // Of few starts, beside a second look of many.
+        let design = Design { starts: 4, starts_to_confirm: 24, figures: 1, asked: 0.0001, has_control: false };
+        let power = |has_control| Design { has_control, ..design }.power(0.008, &normal(0.01), 1).expect("residuals");
+        assert!(power(true) < power(false) - 0.03, "{} {}", power(true), power(false));
     }
 
     #[test]

@@ -80,6 +80,17 @@ impl Evidence {
         self.first.p_value() < SUSPECT && self.first.estimate.abs() > self.minimum * SUSPECT_SHARE
     }
 
+    /// Whether the second look makes a change of what the first suspected.
+    fn is_confirmed(&self) -> bool {
+        let shows = self.p_adjusted < ALARM;
+        self.second.is_some_and(|second| shows && second.estimate.abs() > self.minimum && second.p_value() < REPEATS)
+    }
+
+    /// Whether the verdict is [`Verdict::Regressed`].
+    pub fn is_regressed(&self) -> bool {
+        self.is_confirmed() && self.second.is_some_and(|second| second.estimate > 0.0)
+    }
+
     /// The shift that is reported: the second look's where there is one, since what was chosen for its size is too large.
     pub fn shift(&self) -> Shift {
         self.second.unwrap_or(self.first)
@@ -108,7 +119,7 @@ impl Evidence {
         if let Some(second) = self.second {
             let matters = second.estimate.abs() > self.minimum;
             let repeats = second.p_value() < REPEATS;
-            if matters && repeats && self.p_adjusted < ALARM {
+            if self.is_confirmed() {
                 return (if second.estimate > 0.0 { Verdict::Regressed } else { Verdict::Improved }, None);
             }
             if matters && (repeats || self.p_adjusted < ALARM) {
@@ -175,6 +186,8 @@ mod tests {
         let first = shift(0.02, 0.002);
         assert_eq!(evidence(first).verdict().0, Verdict::Inconclusive, "not without a second look");
         assert_eq!(confirmed(first, shift(0.02, 0.002)).verdict(), (Verdict::Regressed, None));
+        assert!(confirmed(first, shift(0.02, 0.002)).is_regressed());
+        assert!(!confirmed(shift(-0.02, 0.002), shift(-0.02, 0.002)).is_regressed(), "it improved");
         assert_eq!(confirmed(shift(-0.02, 0.002), shift(-0.02, 0.002)).verdict(), (Verdict::Improved, None));
         assert_eq!(confirmed(first, shift(0.001, 0.002)).verdict().0, Verdict::Unchanged, "it did not repeat");
         assert_eq!(confirmed(first, shift(0.004, 0.0002)).verdict().0, Verdict::Unchanged, "it does not matter");

@@ -51,8 +51,10 @@ fn basic(config: &BasicConfig) -> Option<String> {
         PasswordHash::PBKDF2_SHA256 => "pbkdf2-sha256",
         _ => return None,
     };
-    let plain = BasicConfig { cache: config.cache, ..BasicConfig::new(config.hash) };
     let cached = cached(config.cache.as_ref())?;
+    // What the cache holds is asked of no store.
+    let store = if config.cache.is_some() { config.store.clone() } else { BasicConfig::default_store() };
+    let plain = BasicConfig { cache: config.cache, store, ..BasicConfig::new(config.hash) };
     (*config == plain).then(|| format!("basic/{hash}{cached}"))
 }
 
@@ -98,8 +100,10 @@ mod tests {
         }
         let jwt = JwtConfig { denylist: Some(DenyListConfig::new(minute)), ..JwtConfig::new(Algorithm::ES256) };
         assert_eq!(MethodConfig::Jwt(jwt).validator().as_deref(), Some("jwt/ES256-denylist"));
-        let basic = BasicConfig { cache: cache(minute), ..BasicConfig::new(PasswordHash::ARGON2ID) };
-        assert_eq!(MethodConfig::Basic(basic).validator().as_deref(), Some("basic/argon2id-cached"));
+        for store in [StoreConfig::Memory, StoreConfig::Sqlite] {
+            let basic = BasicConfig { cache: cache(minute), store, ..BasicConfig::new(PasswordHash::ARGON2ID) };
+            assert_eq!(MethodConfig::Basic(basic).validator().as_deref(), Some("basic/argon2id-cached"));
+        }
         assert_eq!(MethodConfig::Mtls(MtlsConfig::new(minute)).validator().as_deref(), Some("mtls/kept-connection"));
     }
 

@@ -11,6 +11,7 @@ use super::sweep::STROKES;
 use crate::compare::PowerCurve;
 use crate::report::format;
 use crate::report::summary::Summary;
+use crate::report::view::power_figure;
 use crate::stats::POWER;
 
 pub(super) const HEIGHT: f64 = 440.0;
@@ -33,12 +34,12 @@ fn steps(summary: &Summary) -> Vec<SlowDown> {
     steps
 }
 
-fn name(curve: &PowerCurve) -> String {
-    format!("{}: {}", curve.variant, curve.quantity.title())
+fn name(summary: &Summary, curve: &PowerCurve) -> String {
+    format!("{}: {}", curve.variant, power_figure(summary, curve))
 }
 
 pub(super) fn draw<DB: DrawingBackend>(summary: &Summary, canvas: &Canvas<'_, DB>) -> Drawn<DB> {
-    let widest = summary.power.iter().map(|curve| text_width(&name(curve), SMALL)).fold(0.0, f64::max);
+    let widest = summary.power.iter().map(|curve| text_width(&name(summary, curve), SMALL)).fold(0.0, f64::max);
     let right = WIDTH - widest.min(WIDTH / 3.0) - 28.0;
     let steps = steps(summary);
     let across = Scale::linear(0.0, (steps.len().max(2) - 1) as f64, LEFT + 16.0, right - 16.0);
@@ -78,7 +79,7 @@ pub(super) fn draw<DB: DrawingBackend>(summary: &Summary, canvas: &Canvas<'_, DB
     let wanted: Vec<f64> = ends.iter().map(|(_, (_, y))| *y).collect();
     for ((curve, (x, y)), label) in ends.iter().zip(apart(&wanted, 14.0, (TOP, BOTTOM))) {
         canvas.line(&[(x + 4.0, *y), (right + 8.0, label)], colour(&curve.method), 1.0, 0.5)?;
-        canvas.text(&name(curve), (right + 12.0, label), SMALL, Align::Left, INK)?;
+        canvas.text(&name(summary, curve), (right + 12.0, label), SMALL, Align::Left, INK)?;
     }
     Ok(())
 }
@@ -86,12 +87,12 @@ pub(super) fn draw<DB: DrawingBackend>(summary: &Summary, canvas: &Canvas<'_, DB
 /// What to read from it.
 pub(super) fn caption(summary: &Summary) -> String {
     let sensitive = summary.power.iter().map(|curve| {
-        format!("{}, {} from {}", curve.variant, curve.quantity.title(), format::percent(curve.detectable))
+        format!("{}, {} from {}", curve.variant, power_figure(summary, curve), format::percent(curve.detectable))
     });
     format!(
         "A comparison of this scenario sees a change with {} power by how much starts differ (Question 0): {}. Those are \
          changes of the figure; a slow-down of validation moves a request's figures by less, which the table below \
-         has. At 0\u{a0}% nothing is slowed down: what is called regressed there is a false alarm.",
+         has. At 0\u{a0}% nothing is slowed down: what is called regressed there is a false alarm. Elsewhere a point is the power at the change that this run saw.",
         format::percent(POWER),
         sensitive.collect::<Vec<_>>().join("; "),
     )

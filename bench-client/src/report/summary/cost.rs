@@ -23,7 +23,7 @@ pub struct CpuPerRequest {
     pub by_role: BTreeMap<String, f64>,
     /// Beyond the baseline's.
     pub added: Cell<Estimate>,
-    /// Times the baseline's.
+    /// Times the baseline's, in a typical slice of a typical round: a rare dear request is not in it.
     pub relative: Cell<Estimate>,
 }
 
@@ -80,8 +80,9 @@ pub(super) fn cpu<'a>(
     }
     let own = moods.steadied(variant, measurement).and_then(|steadied| Steadied::new(value, loads.iter(), &steadied));
     let interval = draws.zip(own.as_ref()).and_then(|(draws, own)| draws.interval(|weights| own.drawn(weights)));
-    let added =
-        pairing.and_then(|pairing| Cell::or_blank(added((variant, measurement), moods, pairing), no_accounting(loads)));
+    let added = pairing.and_then(|pairing| {
+        Cell::or_blank(added((variant, measurement), moods, pairing), "the processor time of a round is not known")
+    });
     Cell::Known(CpuPerRequest {
         total: Estimate { value, interval },
         by_role,

@@ -6,8 +6,7 @@ use std::collections::BTreeMap;
 
 use super::cost::cpu_of;
 use super::trials::{Load, Trials};
-use crate::record::SliceCost;
-use crate::stats::{hodges_lehmann, median, without_covariate};
+use crate::stats::{median, without_covariate};
 
 /// Where a trial stands in a run: start and round.
 pub(super) type Place = (u32, u32);
@@ -47,18 +46,16 @@ impl<'a> Moods<'a> {
             median(&deviations.collect::<Vec<f64>>())
         };
         let levels: Vec<f64> = own.levels.values().map(|level| level - own.mean).collect();
+        let starts: Vec<u32> = own.levels.keys().map(|(start, _)| *start).collect();
+        // Where a round has no other case, nobody saw its mood.
         let moods = own.levels.keys().map(seen_by_others).collect::<Option<Vec<f64>>>();
-        let steadied = moods.map_or_else(|| levels.clone(), |moods| without_covariate(&levels, &moods));
+        let steadied = moods.map_or_else(|| levels.clone(), |moods| without_covariate(&levels, &moods, &starts));
         Some(own.levels.keys().copied().zip(steadied).collect())
     }
 }
 
-/// Logarithm of a trial's typical processor time per request: the Hodges–Lehmann estimate of its slices, or, in records from
-/// before slices were kept, that of the trial as a whole.
+/// Logarithm of a trial's processor time per request.
 fn level(load: &Load<'_>) -> Option<f64> {
-    let slices: Vec<f64> = load.result.slices.iter().filter_map(SliceCost::log_cpu_per_request).collect();
-    hodges_lehmann(&slices).or_else(|| {
-        let (cpu_ns, answered) = cpu_of(load)?;
-        (cpu_ns > 0.0 && answered > 0.0).then(|| (cpu_ns / answered).ln())
-    })
+    let (cpu_ns, answered) = cpu_of(load)?;
+    (cpu_ns > 0.0 && answered > 0.0).then(|| (cpu_ns / answered).ln())
 }

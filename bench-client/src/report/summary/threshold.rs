@@ -2,11 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::mood::Moods;
-use super::trials::{Trials, pairing, resampler};
-use super::{cost, sweep};
+use super::sweep;
+use super::trials::Trials;
 use crate::cell::{Cell, Estimate};
-use crate::plan::{Case, Limit, Metric, Plan, Threshold};
+use crate::plan::{Limit, Plan, Threshold};
 use crate::stats::Interval;
 
 /// A limit and what was measured.
@@ -33,29 +32,14 @@ pub enum ThresholdVerdict {
     Inconclusive,
 }
 
-pub(super) fn summarise<'a>(plan: &'a Plan, trials: &Trials<'a>, moods: &Moods<'a>) -> Vec<ThresholdSummary> {
+pub(super) fn summarise<'a>(plan: &'a Plan, trials: &Trials<'a>) -> Vec<ThresholdSummary> {
     let of = |threshold: &Threshold| {
-        let figure = match threshold.metric {
-            Metric::ServerCpu => cpu_of(plan, trials, moods, &threshold.case),
-            metric => sweep::figure_of(plan, trials, &threshold.case, metric),
-        };
+        // A limit is absolute: of processor time, too, the interval has in it what the hour did.
+        let figure = sweep::figure_of(plan, trials, &threshold.case, threshold.metric);
         let verdict = figure.known().map_or(ThresholdVerdict::Inconclusive, |figure| judge(threshold.limit, figure));
         ThresholdSummary { threshold: threshold.clone(), figure, verdict }
     };
     plan.thresholds.iter().map(of).collect()
-}
-
-/// Processor time as the comparison's table has it: without what the machine's moods did to it.
-fn cpu_of<'a>(plan: &'a Plan, trials: &Trials<'a>, moods: &Moods<'a>, case: &str) -> Cell<Estimate> {
-    let Some(Case { variant, measurement, .. }) = plan.cases.iter().find(|it| it.id == case) else {
-        return Cell::blank("it was not planned");
-    };
-    trials.state(variant, measurement).and_then(|()| {
-        let loads = trials.loads(variant, measurement);
-        let pairing = pairing(trials, variant, measurement);
-        cost::cpu((variant, measurement), loads, moods, resampler(loads, plan.seed).as_ref(), &pairing)
-            .map(|cpu| cpu.total)
-    })
 }
 
 fn judge(limit: Limit, figure: &Estimate) -> ThresholdVerdict {
