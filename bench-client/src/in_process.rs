@@ -44,7 +44,7 @@ pub enum InProcessError {
         source: std::io::Error,
     },
     /// A file is not criterion's.
-    #[error("{}: not what criterion 0.5 to 0.8 writes: {message}", path.display())]
+    #[error("{}: not what criterion writes: {message}", path.display())]
     Content {
         /// The file.
         path: PathBuf,

@@ -48,9 +48,9 @@ fn format(word: &str) -> Result<Format, String> {
 pub(super) fn report(args: &Args) -> Exit {
     let formats: Vec<Format> =
         if args.format.is_empty() { FORMATS.map(|(_, format)| format).to_vec() } else { args.format.clone() };
-    let in_process = match args.criterion.as_deref().map(InProcess::read).transpose() {
+    let in_process = match in_process(args.criterion.as_deref()) {
         Ok(found) => found,
-        Err(error) => return fail(Exit::Input, error),
+        Err(exit) => return exit,
     };
     let mut exit = Exit::Fine;
     for path in &args.run {
@@ -66,6 +66,11 @@ pub(super) fn report(args: &Args) -> Exit {
         exit = exit.worse(outcome);
     }
     exit
+}
+
+/// Criterion's estimates, where a folder of them is named.
+pub(super) fn in_process(folder: Option<&Path>) -> Result<Option<InProcess>, Exit> {
+    folder.map(InProcess::read).transpose().map_err(|error| fail(Exit::Input, error))
 }
 
 fn out(args: &Args, run: &Path) -> PathBuf {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use super::report::present_all;
+use super::report::{in_process, present_all};
 use super::scenarios::{Changes, Ready, prepare};
 use super::{Exit, fail, interrupt, remark};
 use crate::in_process::InProcess;
@@ -46,9 +46,9 @@ pub(super) fn run(args: &Args) -> Exit {
         Ok(ready) => ready,
         Err(exit) => return exit,
     };
-    let in_process = match args.criterion.as_deref().map(InProcess::read).transpose() {
+    let in_process = match in_process(args.criterion.as_deref()) {
         Ok(found) => found,
-        Err(error) => return fail(Exit::Input, error),
+        Err(exit) => return exit,
     };
     let interrupted = match interrupt::flag() {
         Ok(flag) => flag,

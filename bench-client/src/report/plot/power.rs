@@ -57,12 +57,12 @@ pub(super) fn draw<DB: DrawingBackend>(summary: &Summary, canvas: &Canvas<'_, DB
     canvas.dashed((LEFT, up.at(POWER)), (right, up.at(POWER)), MUTED)?;
     canvas.label(&format::percent(POWER), (LEFT + 4.0, up.at(POWER)), SMALL, MUTED)?;
 
+    // A stroke says which figure, the colour which method.
+    let mut quantities: Vec<_> = summary.power.iter().map(|curve| curve.quantity).collect();
+    quantities.sort_unstable();
+    quantities.dedup();
     let mut ends: Vec<(&PowerCurve, Point)> = Vec::new();
     for curve in &summary.power {
-        // A stroke says which figure, the colour which method.
-        let mut quantities: Vec<_> = summary.power.iter().map(|curve| curve.quantity).collect();
-        quantities.sort_unstable();
-        quantities.dedup();
         let stroke = quantities.iter().position(|quantity| *quantity == curve.quantity).unwrap_or(0);
         let at = curve.points.iter().filter_map(|point| {
             let step = steps.iter().position(|step| *step == point.slow_down)?;
@@ -92,7 +92,8 @@ pub(super) fn caption(summary: &Summary) -> String {
     format!(
         "A comparison of this scenario sees a change with {} power by how much starts differ (Question 0): {}. Those are \
          changes of the figure; a slow-down of validation moves a request's figures by less, which the table below \
-         has. At 0\u{a0}% nothing is slowed down: what is called regressed there is a false alarm. Elsewhere a point is the power at the change that this run saw.",
+         has. At 0\u{a0}% nothing is slowed down: what is called regressed there is a false alarm. Elsewhere a \
+         point is the power at the change that this run saw.",
         format::percent(POWER),
         sensitive.collect::<Vec<_>>().join("; "),
     )

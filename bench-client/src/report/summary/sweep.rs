@@ -222,7 +222,6 @@ pub(super) fn summarise<'a>(plan: &'a Plan, trials: &Trials<'a>) -> Vec<SweepSum
     summaries
 }
 
-/// Whether a kind of measurement has the figure.
 /// The panels in which some line has more than one known point.
 fn panels<'a>(plan: &'a Plan, trials: &Trials<'a>, axis: &Axis<'_>, metric: Metric, family: &str) -> Vec<SweepPanel> {
     let mut cases: Vec<(Vec<String>, Vec<Case<'a>>)> = Vec::new();
