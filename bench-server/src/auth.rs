@@ -17,6 +17,7 @@ use crate::contract::{IssueRequest, Issued, KeyRollover, Material};
 use crate::credential::x509::ClientIdentity;
 use crate::issuer::authorization_server::AuthorizationServer;
 use crate::issuer::ca::{CaError, OcspResponder};
+use crate::limit::Quota;
 use crate::telemetry::Meter;
 
 pub mod api_key;
@@ -96,6 +97,8 @@ pub enum Rejection {
     Forbidden(&'static str),
     /// Over the size cap before any decoding: 431.
     TooLarge,
+    /// Over a quota, or guessing too often: 429 with `Retry-After` and the quota's fields.
+    TooMany(Quota),
     /// A dependency is down or full: 503 with `Retry-After`. Never a 401, never a 200.
     Unavailable {
         /// Which one, for the log.
@@ -149,6 +152,7 @@ impl Rejection {
             Self::InsufficientScope => "insufficient_scope",
             Self::Forbidden(_) => "forbidden",
             Self::TooLarge => "too_large",
+            Self::TooMany(_) => "too_many",
             Self::Unavailable { .. } => "unavailable",
         }
     }

@@ -16,6 +16,7 @@ pub mod control;
 pub mod credential;
 mod demo;
 pub mod issuer;
+pub mod limit;
 pub mod net;
 pub mod server;
 pub mod store;

@@ -11,6 +11,7 @@ use http_body_util::Full;
 use serde::Serialize;
 
 use crate::auth::{Cause, Rejection, Scheme};
+use crate::limit;
 
 /// An answer of a protected route or of the control socket.
 pub(crate) type Answer = Response<Full<Bytes>>;
@@ -61,12 +62,14 @@ pub(crate) fn refusal(rejection: &Rejection, scheme: Option<Scheme>, scope: &str
         }
         Rejection::Forbidden(kind) => problem(StatusCode::FORBIDDEN, Some(kind), None),
         Rejection::TooLarge => fields_too_large(),
+        Rejection::TooMany(quota) => {
+            let mut answer = problem(StatusCode::TOO_MANY_REQUESTS, Some("quota-exceeded"), None);
+            quota.refuse(answer.headers_mut());
+            answer
+        }
         Rejection::Unavailable { retry_after, .. } => {
             let mut answer = problem(StatusCode::SERVICE_UNAVAILABLE, None, None);
-            // Whole seconds (RFC 9110 §10.2.3), rounded up: never sooner than the dependency asked for.
-            let seconds = retry_after.as_millis().div_ceil(1000).max(1);
-            let value = HeaderValue::try_from(seconds.to_string()).expect("digits are a field value");
-            answer.headers_mut().insert(RETRY_AFTER, value);
+            answer.headers_mut().insert(RETRY_AFTER, limit::retry_after(*retry_after));
             answer
         }
     }
