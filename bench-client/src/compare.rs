@@ -10,6 +10,7 @@
 mod figures;
 mod form;
 mod power;
+mod refusal;
 
 #[cfg(test)]
 mod tests;
@@ -20,9 +21,11 @@ use self::figures::Trials;
 pub use self::form::{COMPARISON_VERSION, Comparison, Missing, Mode, Noise, Party, Row, Sensitivity};
 pub(crate) use self::power::power_curves;
 pub use self::power::{PowerCurve, PowerPoint};
+pub(crate) use self::refusal::refusals;
+pub use self::refusal::{Refusal, RefusalCost};
 use crate::machine::Machine;
 use crate::measure::Stint;
-use crate::plan::{Case, ComparePlan, Plan, Quantity};
+use crate::plan::{Case, ComparePlan, Plan, Quantity, Variant};
 use crate::run::{Duet, Header, LoadedRun, Side};
 use crate::stats::{Evidence, Interval, STARTS_MIN, STARTS_TO_CONFIRM_MIN, Shift, Verdict, holm, two_looks};
 
@@ -440,6 +443,14 @@ fn differences(baseline: &Plan, candidate: &Plan) -> Vec<String> {
     let differing =
         keys.into_iter().filter(|key| !MAY_DIFFER.contains(&key.as_str()) && own.get(*key) != other.get(*key));
     differing.cloned().collect()
+}
+
+/// The variant of the plan that is that one but for its name and its place in sweeps.
+fn alike(plan: &Plan, wanted: Variant) -> Option<&Variant> {
+    plan.variants.iter().find(|variant| {
+        let Variant { name, point, .. } = (*variant).clone();
+        **variant == Variant { name, point, ..wanted.clone() }
+    })
 }
 
 fn is_load(plan: &Plan, case: &Case) -> bool {

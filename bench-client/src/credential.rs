@@ -1,12 +1,15 @@
 //! Credentials in use: which one a request presents. Use of a pool follows Zipf's law, as real callers do: few are busy,
 //! many are rare, and a cache in the server meets both.
 
+mod spoiled;
+
 use bench_server::contract::Issued;
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_distr::Distribution;
 use rand_distr::weighted::WeightedAliasIndex;
+pub(crate) use spoiled::spoil;
 
 /// Issued credentials with their Zipf-distributed use.
 pub struct Pool {

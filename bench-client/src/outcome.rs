@@ -58,6 +58,33 @@ pub enum Transport {
     WrongPrincipal,
 }
 
+/// What is to come of a variant's requests. Anything else is a surprise, and voids the trial.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wanted {
+    /// All are accepted.
+    #[default]
+    Accepted,
+    /// All are refused for their credential, which is there to be refused.
+    Refused,
+}
+
+impl Wanted {
+    /// Whether it is what a request came to.
+    pub fn is(self, outcome: Outcome) -> bool {
+        match self {
+            Self::Accepted => outcome == Outcome::Accepted,
+            Self::Refused => outcome == Outcome::Rejected(RejectReason::InvalidCredential),
+        }
+    }
+
+    /// Whether it is what nearly every variant wants, for serde.
+    #[allow(clippy::trivially_copy_pass_by_ref)] // serde passes a reference
+    pub fn is_accepted(&self) -> bool {
+        *self == Self::Accepted
+    }
+}
+
 /// How many requests ended how.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcomes {
@@ -97,9 +124,22 @@ impl Outcomes {
         self.accepted + self.rejected.values().sum::<u64>()
     }
 
-    /// Requests that were not accepted.
-    pub fn unexpected(&self) -> u64 {
-        self.rejected.values().sum::<u64>() + self.failed.values().sum::<u64>()
+    /// All requests.
+    pub fn total(&self) -> u64 {
+        self.answered() + self.failed.values().sum::<u64>()
+    }
+
+    /// Requests that ended as they were to.
+    pub fn expected(&self, wanted: Wanted) -> u64 {
+        match wanted {
+            Wanted::Accepted => self.accepted,
+            Wanted::Refused => self.rejected.get(&RejectReason::InvalidCredential).copied().unwrap_or_default(),
+        }
+    }
+
+    /// Requests that ended otherwise.
+    pub fn unexpected(&self, wanted: Wanted) -> u64 {
+        self.total() - self.expected(wanted)
     }
 }
 
@@ -116,9 +156,31 @@ mod tests {
         second.add(Outcome::Rejected(RejectReason::TlsAlert));
         second.add(Outcome::Failed(Transport::WrongPrincipal));
         first.merge(&second);
-        assert_eq!((first.accepted, first.answered(), first.unexpected()), (1, 3, 3));
+        assert_eq!((first.accepted, first.answered(), first.total()), (1, 3, 4));
+        assert_eq!((first.expected(Wanted::Accepted), first.unexpected(Wanted::Accepted)), (1, 3));
+        assert_eq!((first.expected(Wanted::Refused), first.unexpected(Wanted::Refused)), (0, 4));
         assert_eq!(first.rejected[&RejectReason::TlsAlert], 2);
         assert_eq!(first.failed[&Transport::WrongPrincipal], 1);
+    }
+
+    #[test]
+    fn a_refusal_is_wanted_for_the_credential_alone() {
+        let invalid = Outcome::Rejected(RejectReason::InvalidCredential);
+        for outcome in [
+            Outcome::Accepted,
+            invalid,
+            Outcome::Rejected(RejectReason::Throttled),
+            Outcome::Rejected(RejectReason::MissingCredential),
+            Outcome::Failed(Transport::Closed),
+        ] {
+            let mut outcomes = Outcomes::default();
+            outcomes.add(outcome);
+            for (wanted, met) in [(Wanted::Accepted, Outcome::Accepted), (Wanted::Refused, invalid)] {
+                assert_eq!(wanted.is(outcome), outcome == met);
+                assert_eq!(outcomes.expected(wanted), u64::from(outcome == met));
+                assert_eq!(outcomes.unexpected(wanted), u64::from(outcome != met));
+            }
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod compare;
 mod expected;
 mod external;
 mod handshake;
+mod presents;
 mod price;
 mod setup;
 mod sweep;
@@ -31,6 +32,7 @@ pub use external::{
     TargetProcesses, TokenRequest,
 };
 pub use handshake::{HandshakePlan, SessionKind};
+pub use presents::Presents;
 pub use price::{NotAPrice, Price};
 pub use setup::SetupPlan;
 pub use sweep::{Coordinate, Metric, Point, ServerPlan, Sweep, SweptPath, SweptValue};
@@ -131,6 +133,9 @@ pub struct Variant {
     pub authorization_server: Option<AuthorizationServerConfig>,
     /// The credentials in use.
     pub pool: PoolPlan,
+    /// In which state they are.
+    #[serde(default, skip_serializing_if = "Presents::is_default")]
+    pub presents: Presents,
     /// What a revocation names.
     #[serde(default, skip_serializing_if = "RevokeBy::is_default")]
     pub revoke_by: RevokeBy,

@@ -20,7 +20,7 @@ pub use self::setup::{Channel, KeptSecret, SetupResult, SetupStep, SetupTrial};
 pub use self::timeline::{Happening, Moment, TimelineBin, TimelineResult};
 use crate::cell::Cell;
 use crate::machine::{TcpCounts, Usage};
-use crate::outcome::Outcomes;
+use crate::outcome::{Outcomes, Wanted};
 use crate::plan::{Case, ProbeKind};
 
 /// Version of the record's form; a reader refuses others.
@@ -100,13 +100,16 @@ pub struct LoadResult {
     /// Open loop: requests in the schedule that were never sent.
     #[serde(default)]
     pub dropped: u64,
+    /// What was to come of them; absent means that all were to be accepted.
+    #[serde(default, skip_serializing_if = "Wanted::is_accepted")]
+    pub wanted: Wanted,
     /// How requests ended. In a closed loop those answered inside the slices; in an open loop all that were due.
     pub outcomes: Outcomes,
     /// Requests answered in all, those while a slice drained included: the divisor of everything the server counted.
     pub answered: u64,
-    /// Intended time → last byte, accepted requests only (closed loop: equal to service time).
+    /// Intended time → last byte, of requests that ended as they were to (closed loop: equal to service time).
     pub latency: EncodedHistogram,
-    /// Actual send → last byte, accepted requests only.
+    /// Actual send → last byte, of the same.
     pub service_time: EncodedHistogram,
     /// Open loop: requests that found every connection busy at their intended time. They are in `latency`, their wait
     /// included, and not in `lateness`.
@@ -154,6 +157,13 @@ pub struct LoadResult {
     /// Share of the machine's processor time that the hypervisor took, from 0 to 1; absent where unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steal: Option<f64>,
+}
+
+impl LoadResult {
+    /// Requests that ended as they were to.
+    pub fn expected(&self) -> u64 {
+        self.outcomes.expected(self.wanted)
+    }
 }
 
 /// What a slice came to. Costs are compared slice by slice, since neighbours share the machine's moods.
@@ -272,7 +282,7 @@ impl Record {
         match &self.measured {
             Measured::Throughput(result) if self.invalid.is_empty() => match &result.capacity {
                 Some(capacity) => capacity.lower_per_s,
-                None => Some(result.outcomes.accepted as f64 / (result.measured_ns as f64 / 1e9)),
+                None => Some(result.expected() as f64 / (result.measured_ns as f64 / 1e9)),
             },
             _ => None,
         }

@@ -29,6 +29,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::auth::jwt::required_claims_bytes;
 pub use crate::config::*;
+pub use crate::credential::key::generate as generate_key;
 pub use crate::credential::password::check_costs;
 pub use crate::credential::x509::ClientIdentity;
 pub use crate::store::instance::{InstanceError, PrivateServer, ServerKind};

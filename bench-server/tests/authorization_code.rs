@@ -1,6 +1,8 @@
 //! The authorization code flow over the network, as a person with a browser and an application go through it: login,
 //! consent, redemption with PKCE, refresh, replay, introspection, revocation. Once with opaque tokens, once with JWTs.
 
+mod common;
+
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -10,7 +12,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bench_server::Running;
 use bench_server::contract::*;
-use reqwest::header::LOCATION;
+use common::browser::{Browser, PASSWORD, USERNAME};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, StatusCode};
 use serde_json::Value;
@@ -20,7 +22,6 @@ use url::Url;
 const CALLBACK: &str = "http://127.0.0.1/callback";
 const STATE: &str = "st4te with & and =";
 const VERIFIER: &str = "a-verifier-of-unreserved-characters-0123456789";
-const PASSWORD: &str = "wonderland";
 
 /// A server that issues and accepts one kind of token.
 async fn start(state_dir: &Path, access_token: AccessTokenFormat, validation: TokenValidation) -> Running {
@@ -93,7 +94,7 @@ impl Application {
             "name": "resource server", "confidential": true, "grant_types": [], "scopes": [], "may_introspect": true,
         });
         let resource_server = post("/clients", resource_server).await.json().await.expect("a registered client");
-        post("/users", serde_json::json!({ "username": "alice", "password": PASSWORD })).await;
+        post("/users", serde_json::json!({ "username": USERNAME, "password": PASSWORD })).await;
 
         let http = Client::builder().redirect(Policy::none()).no_proxy().build().expect("a client");
         let issuer = url(running, "issuer");
@@ -130,6 +131,14 @@ impl Application {
         url
     }
 
+    /// From the application's request to the redirect that brings the code.
+    async fn authorize(&self) -> HashMap<String, String> {
+        let browser = Browser::new(Client::builder().no_proxy());
+        let back = browser.authorize(self.authorization_request()).await;
+        assert_eq!(back.as_str().split('?').next(), Some("http://127.0.0.1:49152/callback"));
+        back.query_pairs().into_owned().collect()
+    }
+
     async fn redeem(&self, code: &str) -> (StatusCode, Value) {
         let form = [
             ("grant_type", "authorization_code"),
@@ -159,65 +168,6 @@ impl Application {
     }
 }
 
-/// A browser with cookies, which a person sits in front of.
-struct Browser(Client);
-
-/// The one form of a page: where it goes, and what it carries by itself.
-struct Form {
-    action: Url,
-    fields: Vec<(String, String)>,
-}
-
-impl Browser {
-    fn new() -> Self {
-        let client = Client::builder().cookie_store(true).redirect(Policy::none()).no_proxy();
-        Self(client.build().expect("a client"))
-    }
-
-    async fn open(&self, url: Url) -> Form {
-        let response = self.0.get(url.clone()).send().await.expect("an answer");
-        assert_eq!(response.status(), StatusCode::OK);
-        Form::find(&url, &response.text().await.expect("a page"))
-    }
-
-    /// Submits a form and returns where the answer leads.
-    async fn submit(&self, form: Form, typed: &[(&str, &str)]) -> Url {
-        let mut fields = form.fields;
-        fields.extend(typed.iter().map(|(name, value)| (name.to_string(), value.to_string())));
-        let response = self.0.post(form.action.clone()).form(&fields).send().await.expect("an answer");
-        assert_eq!(response.status(), StatusCode::SEE_OTHER);
-        let location = response.headers()[LOCATION].to_str().expect("visible ASCII");
-        form.action.join(location).expect("a URL")
-    }
-
-    /// From the application's request to the redirect that brings the code.
-    async fn authorize(&self, application: &Application) -> HashMap<String, String> {
-        let login = self.open(application.authorization_request()).await;
-        let next = self.submit(login, &[("username", "alice"), ("password", PASSWORD)]).await;
-        let consent = self.open(next).await;
-        let back = self.submit(consent, &[("scope", "read"), ("decision", "allow")]).await;
-        assert_eq!(back.as_str().split('?').next(), Some("http://127.0.0.1:49152/callback"));
-        back.query_pairs().into_owned().collect()
-    }
-}
-
-impl Form {
-    fn find(page_url: &Url, page: &str) -> Self {
-        let form = page.split_once("<form ").expect("a form").1.split_once("</form>").expect("its end").0;
-        let hidden = form.split("<input ").skip(1).filter(|input| input.contains("type=\"hidden\""));
-        let fields = hidden.map(|input| (attribute(input, "name"), attribute(input, "value"))).collect();
-        Self { action: page_url.join(&attribute(form, "action")).expect("a URL"), fields }
-    }
-}
-
-fn attribute(markup: &str, name: &str) -> String {
-    let value = markup.split_once(&format!("{name}=\"")).expect("the attribute").1;
-    let value = value.split('"').next().expect("its end");
-    [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#x27;", "'"), ("&#x2f;", "/"), ("&amp;", "&")]
-        .into_iter()
-        .fold(value.to_owned(), |text, (escaped, plain)| text.replace(escaped, plain))
-}
-
 /// The whole flow. `stateless`: the resource server does not notice a revocation before the token expires.
 async fn flow(access_token: AccessTokenFormat, validation: TokenValidation, stateless: bool) {
     let state = tempfile::tempdir().expect("a folder");
@@ -225,7 +175,7 @@ async fn flow(access_token: AccessTokenFormat, validation: TokenValidation, stat
     let application = Application::register(&running).await;
     let after_revocation = if stateless { StatusCode::OK } else { StatusCode::UNAUTHORIZED };
 
-    let redirect = Browser::new().authorize(&application).await;
+    let redirect = application.authorize().await;
     assert_eq!(redirect["state"], STATE);
     assert_eq!(redirect["iss"], application.endpoint("issuer"));
 
@@ -248,7 +198,7 @@ async fn flow(access_token: AccessTokenFormat, validation: TokenValidation, stat
         assert_eq!(application.call(token).await.status(), after_revocation);
     }
 
-    let redirect = Browser::new().authorize(&application).await;
+    let redirect = application.authorize().await;
     let (_, tokens) = application.redeem(&redirect["code"]).await;
     assert!(application.is_active(&tokens["access_token"]).await);
     let form = [("token", tokens["refresh_token"].as_str().expect("a refresh token"))];
@@ -257,7 +207,7 @@ async fn flow(access_token: AccessTokenFormat, validation: TokenValidation, stat
     assert!(!application.is_active(&tokens["access_token"]).await);
     assert_eq!(application.call(&tokens["access_token"]).await.status(), after_revocation);
 
-    let redirect = Browser::new().authorize(&application).await;
+    let redirect = application.authorize().await;
     let (_, tokens) = application.redeem(&redirect["code"]).await;
     let (status, replay) = application.redeem(&redirect["code"]).await;
     assert_eq!((status, &replay["error"]), (StatusCode::BAD_REQUEST, &"invalid_grant".into()));
@@ -297,7 +247,7 @@ async fn keys_are_published_without_their_private_part_and_fetched_once() {
     assert!(key["kid"].is_string() && key["x"].is_string());
     assert_eq!(key["d"], Value::Null);
 
-    let redirect = Browser::new().authorize(&application).await;
+    let redirect = application.authorize().await;
     let (_, tokens) = application.redeem(&redirect["code"]).await;
     let token = tokens["access_token"].as_str().expect("a token");
     let foreign_key = {

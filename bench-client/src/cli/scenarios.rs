@@ -42,6 +42,7 @@ pub(super) const SHIPPED: &[Shipped] = shipped! {
     "cost": "cost.toml",
     "wire-size": "wire-size.toml",
     "scale": "scale.toml",
+    "refusals": "refusals.toml",
     "ci": "ci.toml",
     "power": "power.toml",
     "haproxy": "gateways/haproxy.toml",

@@ -154,9 +154,9 @@ fn of_trials(quantity: Quantity, trials: &[&LoadResult]) -> Option<f64> {
             (answered > 0 && cpu_ns > 0).then(|| (cpu_ns as f64 / answered as f64).ln())
         }
         Quantity::Throughput => {
-            let accepted: u64 = trials.iter().map(|load| load.outcomes.accepted).sum();
+            let requests: u64 = trials.iter().map(|load| load.expected()).sum();
             let ns: u64 = trials.iter().map(|load| load.measured_ns).sum();
-            (accepted > 0 && ns > 0).then(|| (accepted as f64 * 1e9 / ns as f64).ln())
+            (requests > 0 && ns > 0).then(|| (requests as f64 * 1e9 / ns as f64).ln())
         }
         Quantity::Validation => {
             let merged = merged(trials.iter().map(|load| load.validation.as_ref()))?;

@@ -10,7 +10,7 @@ use bench_server::contract::SlowDown;
 use serde::{Deserialize, Serialize};
 
 use super::figures::{self, Trials};
-use super::is_load;
+use super::{alike, is_load};
 use crate::cell::Estimate;
 use crate::measure::Stint;
 use crate::plan::{Case, Plan, Quantity, Variant};
@@ -81,11 +81,7 @@ pub(crate) fn power_curves(run: &LoadedRun) -> Vec<PowerCurve> {
 fn families(plan: &Plan) -> Vec<(&Variant, Vec<&Variant>)> {
     let mut families: Vec<(&Variant, Vec<&Variant>)> = Vec::new();
     for slowed in plan.variants.iter().filter(|variant| variant.slow_down.is_some()) {
-        let is_twin = |twin: &&Variant| {
-            let Variant { name, point, .. } = (*twin).clone();
-            **twin == Variant { name, point, slow_down: None, ..slowed.clone() }
-        };
-        let Some(twin) = plan.variants.iter().find(is_twin) else { continue };
+        let Some(twin) = alike(plan, Variant { slow_down: None, ..slowed.clone() }) else { continue };
         match families.iter_mut().find(|(known, _)| known.name == twin.name) {
             Some((_, members)) => members.push(slowed),
             None => families.push((twin, vec![slowed])),

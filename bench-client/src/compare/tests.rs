@@ -148,6 +148,7 @@ fn record(case: &Case, start: u32, round: u32, slices: Vec<SliceCost>, validatio
         in_flight_ns: 0,
         requested_rate_per_s: None,
         dropped: 0,
+        wanted: Default::default(),
         outcomes: Outcomes { accepted: answered, ..Outcomes::default() },
         answered,
         latency: empty.clone(),

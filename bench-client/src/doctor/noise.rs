@@ -174,12 +174,12 @@ impl Server {
         account.begin_slice();
         self.session.closed_loop(SLICE, CONNECTIONS, ConnectionKind::Reused, &mut tally).await;
         account.end_slice();
-        if tally.outcomes.unexpected() > 0 || tally.answered == 0 {
+        if tally.outcomes.unexpected(tally.wanted) > 0 || tally.answered == 0 {
             self.target.check_alive()?;
             return Err(MeasureError::Machine(format!(
                 "the reference server answered {} requests in a slice, {} of them not as it should",
                 tally.answered,
-                tally.outcomes.unexpected()
+                tally.outcomes.unexpected(tally.wanted)
             )));
         }
         Ok(Slice { cpu_ns: account.cpu_ns().known().copied(), requests: tally.answered })

@@ -6,11 +6,13 @@ use hdrhistogram::Histogram;
 
 use super::Handshakes;
 use super::connect::Totals;
-use crate::outcome::{Outcome, Outcomes, Transport};
+use crate::outcome::{Outcome, Outcomes, Transport, Wanted};
 use crate::record::new_histogram;
 
 /// What slices of load measured, added up.
 pub struct Tally {
+    /// What is to come of the requests: the times of those alone are kept, so that a fast refusal never flatters.
+    pub wanted: Wanted,
     /// Sum of the slices' lengths, each until its last request proper was answered.
     pub measured: Duration,
     /// Sum over requests of the time between actual send and last byte, as far as it lies within [`Tally::measured`].
@@ -24,9 +26,9 @@ pub struct Tally {
     pub outcomes: Outcomes,
     /// See [`crate::record::LoadResult::answered`].
     pub answered: u64,
-    /// Intended time → last byte, accepted only, nanoseconds.
+    /// Intended time → last byte, of requests that ended as they were to, nanoseconds.
     pub latency: Histogram<u64>,
-    /// Actual send → last byte, accepted only, nanoseconds.
+    /// Actual send → last byte, of the same, nanoseconds.
     pub service_time: Histogram<u64>,
     /// Intended time → actual send, nanoseconds, of requests that found a connection free; empty in a closed loop.
     pub lateness: Histogram<u64>,
@@ -53,9 +55,15 @@ impl Default for Tally {
 }
 
 impl Tally {
-    /// Nothing measured yet.
+    /// Nothing measured yet, of requests that are to be accepted.
     pub fn new() -> Self {
+        Self::of(Wanted::Accepted)
+    }
+
+    /// Nothing measured yet.
+    pub fn of(wanted: Wanted) -> Self {
         Self {
+            wanted,
             measured: Duration::ZERO,
             in_flight: Duration::ZERO,
             polled: Duration::ZERO,
@@ -94,7 +102,7 @@ impl Tally {
         }
         self.count_answer(outcome);
         self.outcomes.add(outcome);
-        if outcome == Outcome::Accepted {
+        if self.wanted.is(outcome) {
             self.latency.saturating_record(nanoseconds(intended, done));
             self.service_time.saturating_record(nanoseconds(sent, done));
         }
@@ -107,7 +115,7 @@ impl Tally {
         if counted || matches!(outcome, Outcome::Failed(_)) {
             self.outcomes.add(outcome);
         }
-        if counted && outcome == Outcome::Accepted {
+        if counted && self.wanted.is(outcome) {
             let service_time = nanoseconds(sent, done);
             self.latency.saturating_record(service_time);
             self.service_time.saturating_record(service_time);

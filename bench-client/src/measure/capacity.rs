@@ -57,7 +57,7 @@ pub(super) async fn search(
             pace.check()?;
             let session = servers[cases[index].server].session.as_mut().expect("a case under load has a session");
             let offered = Offered::new(ArrivalModel::Poisson, &Rate::Steady(rate_per_s), objective.trial);
-            let mut tally = Tally::new();
+            let mut tally = Tally::of(servers[cases[index].server].variant.presents.wanted());
             load.drive(session, Some(&offered), Duration::ZERO, objective.trial, &mut tally).await;
             searches[index].note(judge(objective, rate_per_s, &tally));
             pace.spent(objective.trial);
@@ -73,7 +73,7 @@ pub(super) async fn search(
 fn judge(objective: &Objective, rate_per_s: f64, tally: &Tally) -> CapacityTrial {
     let limit = objective.latency.as_nanos() as u64;
     let within = tally.latency.count_between(0, limit);
-    let due = tally.outcomes.accepted + tally.outcomes.unexpected() + tally.dropped;
+    let due = tally.outcomes.total() + tally.dropped;
     let missed = due - within.min(due);
     let late = rules::tail(&tally.lateness) > objective.latency.mul_f64(LATE_SHARE_MAX);
     let kept = !late && missed as f64 <= (1.0 - objective.quantile) * due as f64;

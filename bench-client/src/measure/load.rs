@@ -319,7 +319,7 @@ impl<'p> Trial<'p> {
         offered: Option<Offered>,
         servers: &[Server<'_>],
     ) -> Result<Self, TargetError> {
-        let Server { target, session, .. } = &servers[server];
+        let Server { variant, target, session } = &servers[server];
         let telemetry = target.telemetry().await?;
         let accounts = target.processes().into_iter().map(|(role, pids)| (role, Account::of_processes(&pids)));
         Ok(Self {
@@ -329,7 +329,7 @@ impl<'p> Trial<'p> {
             started_at: jiff::Timestamp::now(),
             started: Instant::now(),
             counters: telemetry.map(|telemetry| telemetry.counters),
-            parts: (0..load.parts()).map(|_| Tally::new()).collect(),
+            parts: (0..load.parts()).map(|_| Tally::of(variant.presents.wanted())).collect(),
             slices: Vec::with_capacity(load.slices as usize),
             client: Account::of_calling_thread(),
             servers: accounts.collect(),
@@ -390,6 +390,7 @@ impl<'p> Trial<'p> {
             in_flight_ns: tally.in_flight.as_nanos() as u64,
             requested_rate_per_s: self.offered.as_ref().map(|offered| offered.rate_per_s),
             dropped: tally.dropped,
+            wanted: tally.wanted,
             outcomes: tally.outcomes,
             answered: tally.answered,
             latency: EncodedHistogram::encode(&tally.latency),

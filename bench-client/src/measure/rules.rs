@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use crate::outcome::Outcomes;
+use crate::outcome::{Outcomes, Wanted};
 use crate::plan::ArrivalModel;
 use crate::record::LoadResult;
 
@@ -70,22 +70,29 @@ pub(super) fn judge(result: &LoadResult, model: Option<ArrivalModel>, late: Dura
     let mut findings = Findings::default();
     let mut invalid = |reason: String| findings.invalid.push(reason);
     let outcomes = &result.outcomes;
-    if outcomes.unexpected() > 0 {
-        invalid(format!(
-            "{} of {} requests were not accepted: {}",
-            outcomes.unexpected(),
-            total(outcomes),
-            by_reason(outcomes)
-        ));
+    let unexpected = outcomes.unexpected(result.wanted);
+    if unexpected > 0 {
+        let total = outcomes.total();
+        invalid(match result.wanted {
+            Wanted::Accepted => format!("{unexpected} of {total} requests were not accepted: {}", by_reason(outcomes)),
+            Wanted::Refused => format!(
+                "{unexpected} of {total} requests were not refused for their credential: {} accepted, {}",
+                outcomes.accepted,
+                by_reason(outcomes)
+            ),
+        });
     }
     if result.answered == 0 {
         invalid("no request was answered".to_owned());
     }
-    if let Some(server) = result.server.as_ref().filter(|server| server.accepted != result.answered) {
-        invalid(format!(
-            "the server counted {} accepted requests, the client {} answers",
-            server.accepted, result.answered
-        ));
+    if let Some(server) = &result.server {
+        let (word, counted) = match result.wanted {
+            Wanted::Accepted => ("accepted", server.accepted),
+            Wanted::Refused => ("refused", server.rejected.values().sum()),
+        };
+        if counted != result.answered {
+            invalid(format!("the server counted {counted} {word} requests, the client {} answers", result.answered));
+        }
     }
     let unanswered = result.server.as_ref().map_or(0, |server| server.ocsp_accepted_unanswered);
     if unanswered > 0 {
@@ -94,7 +101,7 @@ pub(super) fn judge(result: &LoadResult, model: Option<ArrivalModel>, late: Dura
              would have been too"
         ));
     }
-    let due = total(outcomes) + result.dropped;
+    let due = outcomes.total() + result.dropped;
     if result.dropped as f64 > due as f64 * DROPPED_MAX {
         invalid(format!("{} of {due} requests were never sent; lower rate_per_s or raise connections", result.dropped));
     }
@@ -162,10 +169,6 @@ fn millis(time: Duration) -> String {
     format!("{:.1} ms", time.as_secs_f64() * 1e3)
 }
 
-fn total(outcomes: &Outcomes) -> u64 {
-    outcomes.accepted + outcomes.unexpected()
-}
-
 /// The outcomes other than accepted, in the words that records use.
 fn by_reason(outcomes: &Outcomes) -> String {
     let word = |value: serde_json::Result<serde_json::Value>| match value {
@@ -193,6 +196,7 @@ mod tests {
             in_flight_ns: 0,
             requested_rate_per_s: Some(1000.0),
             dropped: 0,
+            wanted: Wanted::Accepted,
             outcomes: Outcomes { accepted: 1000, ..Outcomes::default() },
             answered: 1000,
             latency: empty.clone(),
@@ -252,6 +256,28 @@ mod tests {
             result.outcomes.add(outcome);
             assert_eq!(open(&result).invalid, [text]);
         }
+    }
+
+    #[test]
+    fn a_credential_that_is_to_be_refused_must_be_by_each_answer() {
+        let mut result = LoadResult { wanted: Wanted::Refused, outcomes: Outcomes::default(), ..flawless() };
+        result.outcomes.rejected.insert(RejectReason::InvalidCredential, 1000);
+        let server = result.server.as_mut().expect("the reference server counts");
+        (server.accepted, server.rejected) = (0, [("unknown".to_owned(), 1000)].into());
+        assert_eq!(open(&result), Findings::default());
+
+        result.outcomes.rejected.insert(RejectReason::InvalidCredential, 999);
+        result.outcomes.accepted = 1;
+        assert_eq!(
+            open(&result).invalid,
+            ["1 of 1000 requests were not refused for their credential: 1 accepted, 999 invalid_credential"]
+        );
+        result.outcomes = Outcomes::default();
+        result.outcomes.rejected.insert(RejectReason::Throttled, 1000);
+        assert_eq!(open(&result).invalid.len(), 1, "a brake is no judgement of the credential");
+        result.outcomes.rejected = [(RejectReason::InvalidCredential, 1000)].into();
+        result.server.as_mut().expect("the reference server counts").rejected = [("unknown".to_owned(), 999)].into();
+        assert_eq!(open(&result).invalid, ["the server counted 999 refused requests, the client 1000 answers"]);
     }
 
     #[test]

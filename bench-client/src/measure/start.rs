@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bench_server::contract::Issued;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -14,10 +15,11 @@ use super::random::{Purpose, derived_seed};
 use super::remaining::{Group, Start};
 use super::revocation::{self, Place};
 use super::{MeasureError, check_alive, load, setup, timeline};
-use crate::credential::Pool;
+use crate::credential::{Pool, spoil};
 use crate::load::Session;
 use crate::machine::Machine;
-use crate::plan::{Case, Event, Plan, RevocationPlan, Variant};
+use crate::outcome::Wanted;
+use crate::plan::{Case, Event, Plan, Presents, RevocationPlan, Variant};
 use crate::record::Record;
 use crate::run::RunFolder;
 use crate::target::{Stores, Target, TargetError};
@@ -185,7 +187,8 @@ pub(super) async fn prepare(
         return Ok(());
     };
     let expected = start.expected(plan);
-    if let Some(lifetime) = revocation::own_lifetime(variant).filter(|lifetime| *lifetime < expected) {
+    let ends = revocation::own_lifetime(variant).filter(|_| variant.presents.wanted() == Wanted::Accepted);
+    if let Some(lifetime) = ends.filter(|lifetime| *lifetime < expected) {
         pace.warn(&format!(
             "variant \"{}\": its credentials live for {lifetime:?}, one start takes about {expected:?}; raise the \
              lifetime, or plan more starts with fewer rounds each",
@@ -199,7 +202,7 @@ pub(super) async fn prepare(
     let target = &server.target;
     let session = pace
         .during(starting, async {
-            let issued = target.issue(variant.pool.count, None).await?;
+            let issued = issue(target, variant).await?;
             let pool = Arc::new(Pool::new(issued, variant.pool.zipf_exponent, pool_seed));
             let session =
                 Session::open(target.endpoint().clone(), pool, connections, session_seed, plan.client_wait).await?;
@@ -214,6 +217,22 @@ pub(super) async fn prepare(
         pace.spent(group.settings.warmup);
     }
     Ok(())
+}
+
+/// Issues the variant's pool, and brings it into the state in which it is presented.
+async fn issue(target: &Target, variant: &Variant) -> Result<Vec<Issued>, TargetError> {
+    let mut issued = target.issue(variant.pool.count, variant.issued_for()).await?;
+    if variant.presents == Presents::Revoked {
+        for credential in &issued {
+            target.revoke(credential).await?;
+        }
+    }
+    for credential in &mut issued {
+        let spoilt = spoil(credential, variant.presents);
+        spoilt.map_err(|message| TargetError::Request { variant: variant.name.clone(), message })?;
+    }
+    tokio::time::sleep(variant.ripens_in()).await;
+    Ok(issued)
 }
 
 fn position(plan: &Plan, variant: &Variant) -> u64 {

@@ -7,10 +7,12 @@ use bench_server::contract::{
     AccessTokenFormat, Algorithm, CertificateKey, MethodConfig, MtlsConfig, PasswordHash, StoreConfig,
 };
 
-use super::{Event, HandshakePlan, Measurement, MeasurementKind, Objective, Plan, Variant};
+use super::{Event, HandshakePlan, Measurement, MeasurementKind, Objective, Plan, Presents, Variant};
 
 /// One server process, from its execution until it accepts connections, keys made.
 const PROCESS_START: Duration = Duration::from_millis(150);
+/// Taking one credential back over the control socket or at the revocation endpoint.
+const REVOKING: Duration = Duration::from_millis(1);
 /// Asking a server of the user's whether it accepts and rejects as the scenario says.
 const PROBE: Duration = Duration::from_millis(50);
 /// Opening the connections of a case and issuing the credentials that a revocation uses.
@@ -139,9 +141,10 @@ impl Objective {
 }
 
 impl Variant {
-    /// Issuing the variant's pool: an estimate.
+    /// Issuing the variant's pool, until it can be presented: an estimate.
     pub fn expected_issuing(&self) -> Duration {
-        times(self.expected_issuing_of_one(), self.pool.count)
+        let taken_back = if self.presents == Presents::Revoked { REVOKING } else { Duration::ZERO };
+        times(self.expected_issuing_of_one() + taken_back, self.pool.count) + self.ripens_in()
     }
 
     /// Issuing one of the variant's credentials: an estimate.

@@ -8,7 +8,7 @@ use bench_server::contract::{
 };
 
 use super::format;
-use crate::plan::{Method, NOT_AFTER, RevokeBy, Variant};
+use crate::plan::{Method, NOT_AFTER, Presents, RevokeBy, Variant};
 
 /// How many store lookups a request costs on a kept connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -228,7 +228,11 @@ pub(crate) fn describe(variant: &Variant) -> String {
         let of = if matches!(by, SlowDown::Share(_)) { " of its validation" } else { "" };
         format!(", slowed down on purpose by {}{of}", format::slow_down(by))
     });
-    describe_method(variant) + &slowed
+    let presents = match variant.presents {
+        Presents::Valid => String::new(),
+        bad => format!(", presents credentials that are refused: {}", bad.name()),
+    };
+    describe_method(variant) + &slowed + &presents
 }
 
 fn describe_method(variant: &Variant) -> String {

@@ -114,6 +114,7 @@ mod tests {
             method: "mtls".to_owned(),
             options: String::new(),
             slowed_down: false,
+            presents: crate::plan::Presents::Valid,
             credentials: 1,
             cache_lifetime_ns: None,
             looks_up_own_copy: false,

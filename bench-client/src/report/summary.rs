@@ -36,11 +36,12 @@ pub(crate) use trials::{Load, Trials};
 
 use super::expect;
 use crate::cell::{Cell, Estimate};
-use crate::compare::{PowerCurve, power_curves};
+use crate::compare::{PowerCurve, Refusal, power_curves, refusals};
 use crate::in_process::{InProcess, InProcessEstimate};
 use crate::machine::Machine;
 use crate::plan::{
-    BASELINE, ConnectionKind, HandshakePlan, LatencyPlan, MeasurementKind, Plan, Price, ThroughputPlan, Variant,
+    BASELINE, ConnectionKind, HandshakePlan, LatencyPlan, MeasurementKind, Plan, Presents, Price, ThroughputPlan,
+    Variant,
 };
 use crate::run::{Build, LoadedRun};
 use crate::stats::{Grouping, Interval, detectable_change, median};
@@ -105,6 +106,9 @@ pub struct Summary {
     /// Rollovers and outages, in the scenario's order; empty where that was not measured.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub events: Vec<EventSummary>,
+    /// What refusals cost beside acceptances; empty where no variant presents credentials that are refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refusals: Vec<Refusal>,
     /// How often slow-downs of known size would be found; empty where nothing is slowed down on purpose.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub power: Vec<PowerCurve>,
@@ -159,6 +163,9 @@ pub struct VariantSummary {
     /// Whether it is slower than it could be, on purpose: no example of its method.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub slowed_down: bool,
+    /// In which state its credentials are; where they are refused, it is no example of its method either.
+    #[serde(default, skip_serializing_if = "Presents::is_default")]
+    pub presents: Presents,
     /// Credentials in use: those of the pool, and with mTLS no more than kept connections.
     pub credentials: usize,
     /// Lifetime of a cache entry, where the variant has a cache.
@@ -239,6 +246,7 @@ impl Summary {
                 method: variant.method.name().to_owned(),
                 options: expect::describe(variant),
                 slowed_down: variant.slow_down.is_some(),
+                presents: variant.presents,
                 credentials: credentials_in_use(plan, variant),
                 latency: speaker(plan, trials, &variant.name, |kind| match kind {
                     MeasurementKind::Latency(settings) => Some(settings),
@@ -290,6 +298,7 @@ impl Summary {
             amortisation: amortisation::summarise(plan, trials),
             sweeps: sweep::summarise(plan, trials),
             events: event::summarise(plan, trials),
+            refusals: refusals(run),
             power: power_curves(run),
             thresholds: threshold::summarise(plan, trials),
             in_process_measured_at: run
@@ -313,9 +322,11 @@ impl Summary {
         self.variants.iter().find(|variant| variant.name == name)
     }
 
-    /// All variants without the baseline and without those that are slowed down on purpose.
+    /// All variants without the baseline, without those that are slowed down on purpose, and without those whose
+    /// credentials are refused.
     pub fn compared(&self) -> impl Iterator<Item = &VariantSummary> {
-        self.variants.iter().filter(|variant| !variant.is_baseline() && !variant.slowed_down)
+        let is_example = |it: &&VariantSummary| !it.is_baseline() && !it.slowed_down && it.presents.is_default();
+        self.variants.iter().filter(is_example)
     }
 }
 
@@ -324,6 +335,9 @@ fn in_process(variant: &Variant, found: &InProcess) -> Cell<InProcessEstimate> {
     let Some(method) = variant.method.reference() else { return Cell::blank(NOT_TOLD) };
     if variant.slow_down.is_some() {
         return Cell::blank("it is slowed down on purpose");
+    }
+    if !variant.presents.is_default() {
+        return Cell::blank("benchmarks validate credentials that are accepted");
     }
     let Some(name) = method.validator() else {
         return Cell::blank("no benchmark validates like this within one process");

@@ -40,8 +40,17 @@ const EVENT: [(&str, &str); 9] = [
 ];
 
 /// The tables that only some runs have: their columns that fit.
-const EXTRAS: [(&str, &[(&str, &str)]); 7] = [
+const EXTRAS: [(&str, &[(&str, &str)]); 8] = [
     ("thresholds", &[("metric", "figure"), ("limit", "limit"), ("measured", "measured"), ("verdict", "verdict")]),
+    (
+        "refusals",
+        &[
+            ("presents", "credentials"),
+            ("cpu", "CPU/request at\nsaturation, µs"),
+            ("cpu_ratio", "CPU, % of an\nacceptance's"),
+            ("validation_ratio", "validation, % of\nan acceptance's"),
+        ],
+    ),
     (
         "power",
         &[

@@ -3,6 +3,7 @@
 mod event;
 mod handshake;
 mod power;
+mod refusal;
 mod revocation;
 mod threshold;
 
@@ -414,6 +415,7 @@ pub(crate) fn extras(summary: &Summary) -> Vec<Extra> {
     let thresholds = threshold::extra(summary).into_iter();
     thresholds
         .chain(of_sweeps)
+        .chain(refusal::extra(summary))
         .chain(power::extra(summary))
         .chain(revocation::extras(summary))
         .chain(event::extras(summary))

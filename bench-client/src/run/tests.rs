@@ -27,6 +27,7 @@ fn plan() -> Plan {
         quick: false,
         variants: vec![Variant {
             revoke_by: crate::plan::RevokeBy::default(),
+            presents: Default::default(),
             slow_down: None,
             name: "none".to_owned(),
             method: MethodConfig::None.into(),

@@ -19,7 +19,7 @@ use super::value::show;
 use super::variant::WrittenVariant;
 use crate::plan::{
     BASELINE, ConnectionKind, CredentialSource, ExternalMethod, LatencyPlan, LoadRate, Measurement, MeasurementKind,
-    PRIVATE_STORE, ProbeKind, RENEWED_BEFORE_END, RevocationPlan, RevokeBy, RolloverOf, SessionKind, Variant,
+    PRIVATE_STORE, Presents, ProbeKind, RENEWED_BEFORE_END, RevocationPlan, RevokeBy, RolloverOf, SessionKind, Variant,
 };
 
 /// Checks the scenario as a whole.
@@ -192,10 +192,48 @@ fn check_selection(scenario: &Scenario, measurement: &WrittenMeasurement, proble
     }
 }
 
+/// Credentials can only be bad in the ways that the method's can.
+fn check_presents(variant: &Variant, method: &MethodConfig, written: &WrittenVariant, problems: &Problems) {
+    let (name, presents, possible) = (&variant.name, variant.presents, Presents::of(method));
+    if presents.is_default() || possible.contains(&presents) {
+        return;
+    }
+    let presents = presents.name();
+    let place = format!("variant \"{name}\": presents is \"{presents}\"");
+    let words: Vec<String> = possible.iter().map(|state| format!("\"{}\"", state.name())).collect();
+    let why = match (method, variant.presents) {
+        (MethodConfig::Jwt(_), Presents::Revoked) => "without a deny-list a revoked token works to its end".to_owned(),
+        _ => format!("requests of method \"{}\" present no such credential", method.name()),
+    };
+    let remedy = match words.is_empty() {
+        true => "remove it".to_owned(),
+        false => format!("write one of {}", words.join(", ")),
+    };
+    problems.error(written.places.of("presents"), format!("{place}, but {why}; {remedy}"));
+}
+
+/// What is refused from the beginning can only be loaded with.
+fn check_refused(measurement: &Measurement, written: &WrittenMeasurement, variants: &[&Variant], problems: &Problems) {
+    if matches!(measurement.kind, MeasurementKind::Latency(_) | MeasurementKind::Throughput(_)) {
+        return;
+    }
+    for variant in variants.iter().filter(|variant| !variant.presents.is_default()) {
+        let (place, kind, name) = (place(written), measurement.kind.name(), &variant.name);
+        problems.error(
+            written.places.of("kind"),
+            format!(
+                "{place}: kind is \"{kind}\", but the credentials of variant \"{name}\" are refused from the beginning; leave \
+                 it out: variants = {{ except = [\"{name}\"] }}"
+            ),
+        );
+    }
+}
+
 fn check_measurement(scenario: &Scenario, written: &WrittenMeasurement, problems: &Problems) {
     let Some(measurement) = &written.measurement else { return };
     let selected: Vec<_> = scenario.selected(written).collect();
     let variants: Vec<&Variant> = selected.iter().map(|(_, variant)| *variant).collect();
+    check_refused(measurement, written, &variants, problems);
     let in_plaintext = selected.iter().any(|(variant, _)| variant.server.transport == Transport::Plaintext);
     let (key, connection) = match &measurement.kind {
         MeasurementKind::Latency(plan) => ("connection", plan.connection),
@@ -510,6 +548,7 @@ fn check_variant(written: &WrittenVariant, problems: &Problems) {
     let Some(variant) = &written.variant else { return };
     let name = &variant.name;
     let Some(method) = variant.method.reference() else { return };
+    check_presents(variant, method, written, problems);
     match method {
         MethodConfig::Mtls(mtls)
             if mtls.key == CertificateKey::Rsa2048 && variant.expected_issuing() > LONG_ISSUING =>

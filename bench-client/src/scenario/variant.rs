@@ -15,7 +15,9 @@ use super::store::{read_cache, read_follow, read_stale_if_error, read_store, rea
 use super::sweep::Steps;
 use super::target::{self, Target};
 use super::value::{duration_in, flag, name, number, one_of, positive, show, slow_down, text, token_lifetime, whole};
-use crate::plan::{CredentialSource, ExternalMethod, Method, MethodWord, PoolPlan, RevokeBy, ServerPlan, Variant};
+use crate::plan::{
+    CredentialSource, ExternalMethod, Method, MethodWord, PoolPlan, Presents, RevokeBy, ServerPlan, Variant,
+};
 
 /// A variant as it was written.
 pub(super) struct WrittenVariant {
@@ -51,6 +53,16 @@ const ALGORITHMS: &[(&str, Algorithm)] = &[
     ("ES256", Algorithm::ES256),
     ("ES384", Algorithm::ES384),
     ("EdDSA", Algorithm::EdDSA),
+];
+
+const PRESENTS: &[(&str, Presents)] = &[
+    ("valid", Presents::Valid),
+    ("malformed", Presents::Malformed),
+    ("unknown", Presents::Unknown),
+    ("wrong-secret", Presents::WrongSecret),
+    ("bad-signature", Presents::BadSignature),
+    ("expired", Presents::Expired),
+    ("revoked", Presents::Revoked),
 ];
 
 /// Where each option of a method belongs: an option in the wrong place is a contradiction, not a slip of the fingers.
@@ -129,6 +141,13 @@ pub(super) fn read(
             None
         }
     };
+    let presents = match target {
+        None => section.or("presents", Presents::Valid, one_of(PRESENTS)),
+        Some(_) => {
+            section.misplaced(&[("presents", "the reference server")], "[target]");
+            Presents::Valid
+        }
+    };
     let own_pool = section.has("pool");
     // Nobody authenticates against the baseline, so it needs no more than one caller unless told.
     let pool = if method == Some(MethodWord::None) { PoolPlan { count: 1, ..pool } } else { pool };
@@ -155,7 +174,7 @@ pub(super) fn read(
         let single = |external: &ExternalMethod| external.credentials.as_ref().is_some_and(CredentialSource::is_single);
         let single = method.external().is_some_and(single) && !own_pool;
         let pool = if single { PoolPlan { count: 1, ..pool } } else { pool };
-        Variant { name, method, authorization_server, pool, revoke_by, slow_down, server: None, point: None }
+        Variant { name, method, authorization_server, pool, presents, revoke_by, slow_down, server: None, point: None }
     });
     WrittenVariant { name, places, steps: Steps::new(), server, variant }
 }

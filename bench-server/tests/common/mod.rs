@@ -1,6 +1,8 @@
 //! A server in this process, its control socket, and a caller: what the acceptance tests stand on.
 #![allow(dead_code, missing_docs, unreachable_pub)] // each test file uses a part of it
 
+pub mod browser;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::time::Duration;

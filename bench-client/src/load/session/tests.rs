@@ -36,7 +36,7 @@ async fn loop_until(session: &mut Session, enough: u64, connections: usize, kind
     let mut tally = Tally::new();
     for _ in 0..500 {
         session.closed_loop(Duration::from_millis(20), connections, kind, &mut tally).await;
-        if tally.outcomes.accepted + tally.outcomes.unexpected() > enough {
+        if tally.outcomes.total() > enough {
             return tally;
         }
     }
@@ -77,7 +77,7 @@ async fn a_stall_is_charged_from_the_intended_time() {
     // What fell due during the stall counts, too, behind the slice's end as before it.
     let due = tally.measured.as_micros().div_ceil(1000) as u64;
     assert!(due >= 100 && tally.outcomes.accepted.abs_diff(due) <= 1, "{due} were due, {:?}", tally.outcomes);
-    assert_eq!((tally.outcomes.unexpected(), tally.dropped), (0, 0));
+    assert_eq!((tally.outcomes.unexpected(tally.wanted), tally.dropped), (0, 0));
     // Request i was due i ms after the first, whose answer took the stall or longer: it waited stall − i ms at least,
     // however slow this machine is.
     for share in [25, 50, 75] {
@@ -165,7 +165,7 @@ async fn open_loop_sends_what_the_seed_says() {
         let mut tally = Tally::new();
         let length = Duration::from_millis(50);
         open_loop(&mut session, ArrivalModel::Poisson, 2000.0, length, 1, &mut tally).await;
-        assert_eq!(tally.outcomes.unexpected(), 0);
+        assert_eq!(tally.outcomes.unexpected(tally.wanted), 0);
         runs.push(std::mem::take(&mut *seen.lock().unwrap()));
     }
     // How long the answers take decides where they end, not what is sent until then.
@@ -190,7 +190,7 @@ async fn closed_loop_counts_what_ends_inside_and_drains_the_rest() {
     assert_eq!(tally.answered, served.load(Ordering::Relaxed) as u64, "every request was answered");
     assert!(tally.answered - accepted <= 4 * slices, "at most one per connection was out when a slice ended");
     assert_eq!((tally.latency.len(), tally.service_time.len(), tally.lateness.len()), (accepted, accepted, 0));
-    assert_eq!((tally.outcomes.unexpected(), tally.connections_opened), (0, 0));
+    assert_eq!((tally.outcomes.unexpected(tally.wanted), tally.connections_opened), (0, 0));
     let bytes = |n: usize| n as u64 * tally.answered;
     assert_eq!(tally.bytes_sent, bytes(session.wire.requests.http1(0).len()));
     assert_eq!(tally.bytes_received, bytes(ok("app-0").len()));
@@ -228,7 +228,7 @@ async fn every_kind_of_answer_is_counted_as_what_it_is() {
     let length = Duration::from_millis(60);
     open_loop(&mut session, ArrivalModel::Constant, 1000.0, length, 1, &mut tally).await;
     // 60 requests, and what fell due until they were answered: the kinds follow one another in a circle.
-    let sent = tally.outcomes.accepted + tally.outcomes.unexpected();
+    let sent = tally.outcomes.total();
     assert!(sent >= 60, "{sent}");
     let kind = |number: u64| (sent + 5 - number) / 6;
     assert_eq!(failed(&tally, Transport::WrongPrincipal), kind(0));
@@ -248,7 +248,7 @@ async fn a_server_that_closes_after_each_answer_is_followed() {
         serve(PLAIN, |_| Reply::Last(answer("200 OK", "connection: close\r\n", "{\"principal\":\"app-0\"}"))).await;
     let mut session = session(endpoint, 1, 2).await;
     let tally = loop_until(&mut session, 10, 2, REUSED).await;
-    assert_eq!(tally.outcomes.unexpected(), 0);
+    assert_eq!(tally.outcomes.unexpected(tally.wanted), 0);
     assert_eq!(tally.connections_opened, tally.answered - 2, "the first two were open before");
 }
 
@@ -260,7 +260,7 @@ async fn connections_closed_between_slices_are_opened_again() {
         let mut tally = Tally::new();
         // One arrival (the next is due 200 ms later): the server closes behind it and does not announce that.
         open_loop(&mut session, ArrivalModel::Constant, 5.0, Duration::from_millis(200), 1, &mut tally).await;
-        assert_eq!((tally.outcomes.accepted, tally.outcomes.unexpected()), (1, 0));
+        assert_eq!((tally.outcomes.accepted, tally.outcomes.unexpected(tally.wanted)), (1, 0));
         assert_eq!(tally.connections_opened, expected);
         // Until the end of the stream is here, as it is when another case had its slice in between.
         while {
@@ -305,7 +305,7 @@ async fn handshakes_are_counted_as_what_they_were() {
         assert_eq!((resumed.handshakes_full, resumed.handshakes_resumed), (0, resumed.answered), "primed once");
 
         for tally in [reused, fresh, resumed] {
-            assert_eq!(tally.outcomes.unexpected(), 0);
+            assert_eq!(tally.outcomes.unexpected(tally.wanted), 0);
         }
     }
 }
@@ -324,11 +324,11 @@ async fn streams_share_connections_in_http2() {
         .await;
         let mut session = session(endpoint, 10, 40).await;
         let tally = loop_until(&mut session, 100, 40, REUSED).await;
-        assert_eq!((tally.outcomes.unexpected(), tally.connections_opened), (0, 0));
+        assert_eq!((tally.outcomes.unexpected(tally.wanted), tally.connections_opened), (0, 0));
         assert_eq!(highest.load(Ordering::Relaxed), 2, "40 streams, 16 to a connection");
 
         let tally = loop_until(&mut session, 10, 2, ConnectionKind::Fresh).await;
-        assert_eq!((tally.outcomes.unexpected(), tally.connections_opened), (0, tally.answered));
+        assert_eq!((tally.outcomes.unexpected(tally.wanted), tally.connections_opened), (0, tally.answered));
     }
 }
 
@@ -346,7 +346,7 @@ async fn http2_connections_that_the_server_ends_are_replaced() {
     let length = Duration::from_millis(50);
     open_loop(&mut session, ArrivalModel::Constant, 1000.0, length, 1, &mut tally).await;
     assert_eq!(tally.outcomes.rejected[&RejectReason::InsufficientScope], 1);
-    let sent = tally.outcomes.unexpected() + tally.outcomes.accepted;
+    let sent = tally.outcomes.total();
     assert!(sent >= 50 && tally.outcomes.accepted >= sent - 3, "{:?}", tally.outcomes);
     assert_eq!(tally.connections_opened, 1);
 }
@@ -362,7 +362,11 @@ async fn each_connection_presents_its_own_certificate() {
     let pool = Arc::new(Pool::new(vec![pki.client("app-0"), pki.client("app-1")], 1.0, 1));
     let mut session = Session::open(endpoint.clone(), pool, 1, 1, ClientWait::Sleep).await.unwrap();
     let tally = loop_until(&mut session, 10, 1, REUSED).await;
-    assert_eq!(tally.outcomes.unexpected(), 0, "only the principal of certificate 0 is expected on connection 0");
+    assert_eq!(
+        tally.outcomes.unexpected(tally.wanted),
+        0,
+        "only the principal of certificate 0 is expected on connection 0"
+    );
 
     let pool = Arc::new(Pool::new(vec![stranger], 1.0, 1));
     let mut session = Session::open(endpoint, pool, 1, 1, ClientWait::Sleep).await.unwrap();

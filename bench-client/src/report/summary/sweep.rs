@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::NOT_TOLD;
 use super::cost::{cpu_of, no_accounting, pooled};
 use super::latency::thin_tail;
-use super::throughput::accepted_in;
+use super::throughput::expected_in;
 use super::trials::{Load, Trials, pairing};
 use crate::cell::{Cell, Estimate};
 use crate::plan::{Coordinate, Measurement, Metric, Plan, SweptValue, Variant};
@@ -317,7 +317,7 @@ fn figure<'a>(trials: &Trials<'a>, metric: Metric, case: &Case<'a>) -> Cell<Figu
             None => Cell::blank(NOT_TOLD),
         },
         Metric::ServerCpu => ratio(cpu_of, no_accounting(loads)),
-        Metric::Throughput => ratio(|load| Some(accepted_in(load)), "nothing was measured"),
+        Metric::Throughput => ratio(|load| Some(expected_in(load)), "nothing was measured"),
         Metric::BytesSent => {
             ratio(|load| Some((load.result.bytes_sent as f64, load.result.answered as f64)), "nothing was measured")
         }

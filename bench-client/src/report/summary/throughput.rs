@@ -53,7 +53,7 @@ pub(super) fn summarise<'a>(
 ) -> Cell<ThroughputSummary> {
     let loads = trials.loads(variant, measurement);
     let draws = resampler(loads, plan.seed);
-    let own: Vec<(f64, f64)> = loads.iter().map(accepted_in).collect();
+    let own: Vec<(f64, f64)> = loads.iter().map(expected_in).collect();
     let Some(per_s) = pooled_estimate(&own, draws.as_ref()) else {
         return Cell::blank("nothing was measured");
     };
@@ -73,7 +73,7 @@ pub(super) fn summarise<'a>(
         measurement: measurement.to_owned(),
         connections: settings.connections,
         connection: settings.connection,
-        samples: loads.iter().map(|load| load.result.outcomes.accepted).sum(),
+        samples: loads.iter().map(|load| load.result.expected()).sum(),
         trials: loads.len(),
         trials_invalid: trials.invalid_of(variant, measurement).count(),
         duty: duty(loads),
@@ -86,12 +86,12 @@ pub(super) fn summarise<'a>(
     })
 }
 
-/// Accepted requests and seconds of a trial.
-pub(super) fn accepted_in(load: &Load<'_>) -> (f64, f64) {
-    (load.result.outcomes.accepted as f64, load.result.measured_ns as f64 / 1e9)
+/// Requests that ended as they were to, and seconds of a trial.
+pub(super) fn expected_in(load: &Load<'_>) -> (f64, f64) {
+    (load.result.expected() as f64, load.result.measured_ns as f64 / 1e9)
 }
 
 fn rate(load: &Load<'_>) -> f64 {
-    let (accepted, seconds) = accepted_in(load);
-    accepted / seconds
+    let (requests, seconds) = expected_in(load);
+    requests / seconds
 }
