@@ -15,6 +15,7 @@ use crate::record::{Measured, RECORD_VERSION, Record, RevocationResult};
 pub(super) fn plan() -> Plan {
     let variant = |name: &str, method: MethodConfig| Variant {
         revoke_by: crate::plan::RevokeBy::default(),
+        presents: Default::default(),
         slow_down: None,
         name: name.to_owned(),
         method: method.into(),

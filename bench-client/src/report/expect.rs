@@ -389,6 +389,7 @@ mod tests {
             authorization_server: None,
             pool: crate::plan::PoolPlan { count: 1, zipf_exponent: 1.0 },
             revoke_by: RevokeBy::default(),
+            presents: Default::default(),
             slow_down: None,
             server: None,
             point: None,

@@ -9,7 +9,9 @@ use bench_server::contract::{
 };
 
 use super::*;
-use crate::plan::{BASELINE, Event, Fault, LoadRate, Measurement, MeasurementKind, Rate, RevocationPlan, RevokeBy};
+use crate::plan::{
+    BASELINE, Event, Fault, LoadRate, Measurement, MeasurementKind, Presents, Rate, RevocationPlan, RevokeBy,
+};
 
 const COMPARE: &str = include_str!("../../../scenarios/compare.toml");
 
@@ -1158,4 +1160,34 @@ mod sweeps {
         let found = problems(&format!("price_per_core_hour = \"4 cents an hour\"\n{SMALL}"));
         assert!(found[0].contains("like \"0.04 USD\""), "{found:?}");
     }
+}
+
+#[test]
+fn credentials_are_bad_in_the_ways_that_their_method_knows() {
+    let refused = plan(&format!(
+        "{SMALL}[[variant]]\nname = \"bad\"\nmethod = \"jwt\"\nalgorithm = \"ES256\"\npresents = \"expired\"\n"
+    ));
+    let bad = refused.variant("bad").expect("planned");
+    assert_eq!(bad.presents, Presents::Expired);
+    assert_eq!(bad.issued_for(), Some(Duration::from_secs(1)));
+    // With the leeway of 30 s, and X.509 and JWT count whole seconds.
+    assert_eq!(bad.ripens_in(), Duration::from_secs(32));
+    assert!(bad.expected_issuing() > bad.ripens_in());
+
+    let variant = |options: &str| format!("[[variant]]\nname = \"bad\"\n{options}\n");
+    let says = "one of \"malformed\", \"bad-signature\", \"expired\"";
+    one_problem(
+        &variant("method = \"jwt\"\nalgorithm = \"ES256\"\npresents = \"revoked\""),
+        &["variant \"bad\": presents is \"revoked\"", "without a deny-list", says],
+    );
+    one_problem(
+        &variant("method = \"mtls\"\ncrl_reload = \"1s\"\npresents = \"unknown\""),
+        &["requests of method \"mtls\" present no such credential", "remove it"],
+    );
+    one_problem(&variant("method = \"none\"\npresents = \"unknown\""), &["method \"none\"", "remove it"]);
+    let setup = "[[measurement]]\nkind = \"setup\"\ntrials = 1\nvariants = [\"bad\"]\n";
+    one_problem(
+        &(variant("method = \"api-key\"\nstore = { kind = \"memory\" }\npresents = \"unknown\"") + setup),
+        &["measurement \"setup\": kind is \"setup\"", "refused from the beginning", "except = [\"bad\"]"],
+    );
 }

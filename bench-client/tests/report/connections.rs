@@ -115,6 +115,7 @@ fn handshakes(variant: &str, settings: &HandshakePlan, start: u32, round: u32) -
             measured_ns: cpu_ns as u64,
             requested_rate_per_s: None,
             dropped: 0,
+            wanted: Default::default(),
             outcomes: Outcomes { accepted: requests, ..Outcomes::default() },
             answered: requests,
             latency: histogram(1_000, 50_000.0, 0.1),

@@ -249,6 +249,7 @@ fn load(cost: &Cost, measurement: &Measurement, start: u32, round: u32) -> LoadR
         parts: Vec::new(),
         capacity: None,
         requested_rate_per_s: requested,
+        wanted: Default::default(),
         dropped: 0,
         outcomes: Outcomes { accepted: requests, ..Outcomes::default() },
         answered: requests,
@@ -345,6 +346,7 @@ fn make() -> LoadedRun {
         .iter()
         .map(|cost| Variant {
             revoke_by: bench_client::plan::RevokeBy::default(),
+            presents: bench_client::plan::Presents::Valid,
             slow_down: None,
             name: cost.name.to_owned(),
             method: cost.method.clone().into(),
