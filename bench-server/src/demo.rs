@@ -157,6 +157,8 @@ fn present(material: &Material, folder: &Path, name: &str) -> anyhow::Result<Str
             write_private(&folder.join(format!("{name}.txt")), token.expose())?;
             format!("-H {}", quoted(&format!("Authorization: Bearer {}", token.expose())))
         }
+        // Not served here: each request is another, and no line could be pasted twice.
+        Material::SigningKey { .. } => bail!("a key of signatures is presented by no one line"),
         Material::Certificate { chain_pem, key_pem } => {
             let (chain, key) = (folder.join("client.pem"), folder.join("client.key"));
             write_private(&chain, chain_pem)?;

@@ -246,6 +246,7 @@ fn kept(credential: &Issued, lifetime: Option<Duration>) -> Result<Option<KeptSe
         Material::ApiKey { key } => ("API key", key.expose().len()),
         Material::Password { password, .. } => ("password", password.expose().len()),
         Material::Bearer { token } => ("token", token.expose().len()),
+        Material::SigningKey { key, .. } => ("signing key", key.expose().len() / 2), // in hexadecimal
         Material::Certificate { key_pem, .. } => {
             // The cause is left out: it might quote the key.
             let key = PrivateKeyDer::from_pem_slice(key_pem.expose().as_bytes())

@@ -31,6 +31,12 @@ const MIGRATIONS: &[&str] = &["
         until        bigint NOT NULL
     );
     CREATE INDEX revocations_until ON revocations (until);
+", "
+    CREATE TABLE nonces (
+        nonce bytea PRIMARY KEY CHECK (octet_length(nonce) = 16),
+        until bigint NOT NULL
+    );
+    CREATE INDEX nonces_until ON nonces (until);
 "];
 
 /// Why tables could not be brought up to date.
