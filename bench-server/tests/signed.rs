@@ -7,7 +7,9 @@ use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bench_server::contract::http_signature::{COMPONENTS, Message, content_digest, read_key, sign_message};
-use bench_server::contract::{HttpVersion, Issued, Material, MethodConfig, READ_SCOPE, SignedConfig, StoreConfig, Transport};
+use bench_server::contract::{
+    HttpVersion, Issued, Material, MethodConfig, READ_SCOPE, SignedConfig, StoreConfig, Transport,
+};
 use common::{Server, listener, profile};
 use reqwest::header::{HeaderMap, HeaderValue};
 
@@ -186,14 +188,12 @@ async fn sr_2_bc_037_bc_039_bc_041_changed_replayed_and_unsigned_requests_get_th
 
 #[tokio::test]
 async fn bc_044_a_request_for_one_host_is_refused_by_another() {
-    let (one, client) = over(HttpVersion::Http1, Transport::Plaintext).await;
-    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (client, folder) = (reqwest::Client::new(), tempfile::tempdir().expect("a temporary folder"));
     let start = async || {
         let mut main = listener(Transport::Plaintext, HttpVersion::Http1);
         main.profiles = vec![profile(signed(StoreConfig::Sqlite))];
         Server::start_in(vec![main], None, Some(folder.path())).await
     };
-    one.stop().await;
     let (one, other) = (start().await, start().await);
     let issued = one.issue(&[READ_SCOPE], Some(MINUTE)).await;
     let draft = Draft::get("1");

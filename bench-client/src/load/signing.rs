@@ -10,8 +10,8 @@ use bench_server::contract::http_signature::{Freshness, Message, SIGNATURE, SIGN
 use bench_server::contract::{Issued, Material};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
-use rand::rngs::ChaCha12Rng;
 use rand::RngExt as _;
+use rand::rngs::ChaCha12Rng;
 
 use super::LoadError;
 use super::request::unusable;

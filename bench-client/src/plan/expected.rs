@@ -166,7 +166,9 @@ pub fn expected_filling(method: &MethodConfig) -> Duration {
             times(Duration::from_micros(3), population)
         }
         MethodConfig::Mtls(mtls) => times(Duration::from_micros(2), mtls.crl_population),
-        MethodConfig::None | MethodConfig::Basic(_) | MethodConfig::OAuth2(_) | MethodConfig::Signed(_) => Duration::ZERO,
+        MethodConfig::None | MethodConfig::Basic(_) | MethodConfig::OAuth2(_) | MethodConfig::Signed(_) => {
+            Duration::ZERO
+        }
     }
 }
 

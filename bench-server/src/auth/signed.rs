@@ -107,7 +107,9 @@ impl Signed {
             Ok(Used::First) => return Ok(()),
             Ok(Used::Again) => return Err(Rejection::Invalid(Cause::Replayed)),
             Ok(Used::NoRoom) => {
-                tracing::error!("as many nonces are remembered as may be; raise `nonces`, or have requests expire sooner");
+                tracing::error!(
+                    "as many nonces are remembered as may be; raise `nonces`, or have requests expire sooner"
+                );
                 "memory of nonces"
             }
             Err(error) => {

@@ -235,10 +235,7 @@ mod tests {
     fn sr_10_a_401_lists_what_a_signature_has_to_cover() {
         for (rejection, challenge) in [
             (Rejection::Missing, format!("Signature realm=\"{REALM}\"")),
-            (
-                Rejection::Invalid(Cause::Expired),
-                format!("Signature realm=\"{REALM}\", error=\"invalid_signature\""),
-            ),
+            (Rejection::Invalid(Cause::Expired), format!("Signature realm=\"{REALM}\", error=\"invalid_signature\"")),
         ] {
             assert_eq!(status_and_challenge(&rejection, SIGNATURE_SCHEME), (401, Some(challenge)));
             let answer = refusal(&rejection, SIGNATURE_SCHEME, "read");

@@ -216,7 +216,8 @@ mod tests {
 
     #[test]
     fn a_nonce_belongs_to_a_key() {
-        let nonces = [("a", "bc"), ("ab", "c"), ("a", "b"), ("b", "a")].map(|(id, nonce)| Nonce::new(id, nonce).to_hex());
+        let nonces =
+            [("a", "bc"), ("ab", "c"), ("a", "b"), ("b", "a")].map(|(id, nonce)| Nonce::new(id, nonce).to_hex());
         assert_eq!(nonces.iter().collect::<std::collections::HashSet<_>>().len(), 4, "{nonces:?}");
         assert_eq!(nonces[0].len(), 32);
     }

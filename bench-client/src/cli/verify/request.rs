@@ -50,9 +50,7 @@ pub(in super::super) fn run(args: &Args) -> Exit {
 fn try_run(args: &Args) -> Result<Result<(), &'static str>, String> {
     let text = match (&args.key, &args.key_file) {
         (Some(key), _) => key.clone(),
-        (None, Some(path)) => {
-            std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?
-        }
+        (None, Some(path)) => std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?,
         (None, None) => return Err("no key; write --key ID=HEXSECRET or --key-file FILE".to_owned()),
     };
     // An identifier may hold a `=`, the key does not. Neither is repeated: they may stand the other way round.
@@ -86,7 +84,9 @@ fn parse(raw: &[u8]) -> Result<(Parts, Vec<u8>), String> {
     let mut request = httparse::Request::new(&mut fields);
     let length = match request.parse(raw) {
         Ok(Status::Complete(length)) => length,
-        Ok(Status::Partial) => return Err("the request has no end: an empty line is missing after the fields".to_owned()),
+        Ok(Status::Partial) => {
+            return Err("the request has no end: an empty line is missing after the fields".to_owned());
+        }
         Err(error) => return Err(format!("standard input is no request of HTTP/1.1: {error}")),
     };
     let mut builder =
@@ -156,11 +156,8 @@ mod tests {
             NOW + 60
         );
         let (input, signature) = sign_message(&message, &components, &parameters, &KEY).unwrap();
-        let fields: String = head
-            .headers
-            .iter()
-            .map(|(name, value)| format!("{name}: {}\r\n", value.to_str().unwrap()))
-            .collect();
+        let fields: String =
+            head.headers.iter().map(|(name, value)| format!("{name}: {}\r\n", value.to_str().unwrap())).collect();
         let (framing, content) = match (content.is_empty(), chunked) {
             (true, _) => (String::new(), String::new()),
             (false, false) => (format!("Content-Length: {}\r\n", content.len()), content.to_owned()),

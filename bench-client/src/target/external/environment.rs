@@ -94,7 +94,9 @@ fn secrets(credential: &Issued) -> Vec<Secret> {
         Material::None => Vec::new(),
         Material::ApiKey { key: secret } | Material::Bearer { token: secret } => vec![secret.clone()],
         Material::Password { password, .. } => vec![Secret::new(presented(credential)), password.clone()],
-        Material::Certificate { key_pem: secret, .. } | Material::SigningKey { key: secret, .. } => vec![secret.clone()],
+        Material::Certificate { key_pem: secret, .. } | Material::SigningKey { key: secret, .. } => {
+            vec![secret.clone()]
+        }
     }
 }
 

@@ -51,7 +51,8 @@ mod tests {
 
     /// The content of RFC 9421 appendix B.2 and, with a line feed, of RFC 9530's appendices.
     const CONTENT: &[u8] = br#"{"hello": "world"}"#;
-    const SHA_512: &str = "sha-512=:WZDPaVn/7XgHaAy8pmojAkGWoRx2UFChF41A2svX+TaPm+AbwAgBWnrIiYllu7BNNyealdVLvRwEmTHWXvJwew==:";
+    const SHA_512: &str =
+        "sha-512=:WZDPaVn/7XgHaAy8pmojAkGWoRx2UFChF41A2svX+TaPm+AbwAgBWnrIiYllu7BNNyealdVLvRwEmTHWXvJwew==:";
 
     fn checked(lines: &[&str], content: &[u8]) -> Result<(), Refused> {
         let mut fields = HeaderMap::new();
@@ -78,7 +79,8 @@ mod tests {
         let good = of(CONTENT);
         assert_eq!(checked(&[], CONTENT), Err(Refused::Digest));
         assert_eq!(checked(&[&good], b"{}"), Err(Refused::Digest));
-        for deprecated in ["md5=:1B2M2Y8AsgTpgAmY7PhCfg==:", "sha=:07CavjDP4u3/TungoUHJO/Wzr4c=:", "unixsum=:AAA=:", ""] {
+        for deprecated in ["md5=:1B2M2Y8AsgTpgAmY7PhCfg==:", "sha=:07CavjDP4u3/TungoUHJO/Wzr4c=:", "unixsum=:AAA=:", ""]
+        {
             assert_eq!(checked(&[deprecated], CONTENT), Err(Refused::Digest), "{deprecated}");
         }
         let beside = format!("{good}, md5=:AAAA:");

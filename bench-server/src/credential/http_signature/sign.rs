@@ -31,7 +31,9 @@ pub enum BadKey {
     #[error("the key is not hexadecimal of at least {} digits; issue another", 2 * SHORTEST_KEY)]
     Key,
     /// The identifier cannot be written down.
-    #[error("the key's identifier is empty or holds a quote, a backslash or what is not printable ASCII; issue another")]
+    #[error(
+        "the key's identifier is empty or holds a quote, a backslash or what is not printable ASCII; issue another"
+    )]
     Id,
 }
 

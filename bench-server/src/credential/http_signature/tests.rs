@@ -154,7 +154,8 @@ fn sr_1_a_prepared_signer_signs_what_the_verifier_accepts() {
     let quoted: Vec<String> = COMPONENTS.iter().map(|name| format!("\"{name}\"")).collect();
     assert!(input.starts_with(format!("({});created={NOW};", quoted.join(" ")).as_bytes()));
 
-    for (key, error) in [("5a".repeat(31), BadKey::Key), ("5".repeat(65), BadKey::Key), ("5g".repeat(32), BadKey::Key)] {
+    for (key, error) in [("5a".repeat(31), BadKey::Key), ("5".repeat(65), BadKey::Key), ("5g".repeat(32), BadKey::Key)]
+    {
         assert_eq!(Signer::new(&Secret::new(key), &message).err(), Some(error));
     }
     for id in ["", "a\"b", "a\\b", "a\nb", "ä"] {
@@ -202,7 +203,8 @@ fn sr_3_bc_040_a_good_mac_over_too_little_is_refused() {
     // A component with parameters is another one, and one that is not known cannot be checked.
     let draft = Draft::get();
     let (input, signature) = draft.signed();
-    for changed in [input.replace("\"@path\"", "\"@path\";req"), input.replace("\"@path\"", "\"@path\" \"@path\";req")] {
+    for changed in [input.replace("\"@path\"", "\"@path\";req"), input.replace("\"@path\"", "\"@path\" \"@path\";req")]
+    {
         assert_eq!(draft.arrive(&(changed, signature.clone()), NOW), Err(Refused::Components));
     }
     for unknown in ["@status", "@target-uri", "@scheme", "x-not-there", "Host", "a b"] {
@@ -238,7 +240,8 @@ fn sr_3_every_parameter_of_the_profile_is_asked_for() {
 
 #[test]
 fn sr_4_bc_038_a_signature_is_good_for_300_seconds_at_most() {
-    let signed = |created: u64, expires: u64| good(&Draft::get().with(|draft| draft.parameters = parameters(created, expires)));
+    let signed =
+        |created: u64, expires: u64| good(&Draft::get().with(|draft| draft.parameters = parameters(created, expires)));
     assert!(signed(NOW - 300, NOW).is_ok());
     assert_eq!(signed(NOW - 301, NOW - 1), Err(Refused::Expired));
     assert_eq!(signed(NOW - 301, NOW), Err(Refused::Parameters), "301 s at once");
