@@ -382,10 +382,15 @@ impl Method {
         }
     }
 
-    /// Whether the content of requests is part of what is authenticated. It is collected for such methods alone, and stands in
-    /// the head's extensions as [`signed::Content`].
+    /// Whether the content of requests is part of what is authenticated.
     pub fn reads_content(&self) -> bool {
         matches!(self, Self::Signed(_))
+    }
+
+    /// Whether the content of this request has to be there when it is authenticated: in the head's extensions, as
+    /// [`signed::Content`]. For all others nobody waits.
+    pub fn needs_content(&self, head: &Parts) -> bool {
+        self.reads_content() && signed::is_signed(head)
     }
 
     /// Fields that select the answer, for `Vary` (RFC 9110 §12.5.5).

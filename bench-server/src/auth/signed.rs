@@ -23,7 +23,7 @@ use crate::contract::{IssueRequest, Issued, Material, Secret};
 use crate::credential::base62;
 use crate::credential::digest::Digest;
 use crate::credential::http_signature::master::Master;
-use crate::credential::http_signature::{Fields, Message, Presented, Refused, SKEW};
+use crate::credential::http_signature::{Fields, Message, Presented, Refused, SIGNATURE_INPUT, SKEW};
 use crate::store::nonces::{Nonce, Nonces, Used};
 use crate::store::record::{KeyRecord, KeyStatus};
 use crate::store::{Store, StoreError, file};
@@ -173,6 +173,11 @@ impl From<Refused> for Rejection {
             Refused::Digest | Refused::BadSignature => Cause::BadSignature,
         })
     }
+}
+
+/// Whether there is a signature to be judged; a request without one is refused whatever its content.
+pub(crate) fn is_signed(head: &Parts) -> bool {
+    head.headers.contains_key(&SIGNATURE_INPUT)
 }
 
 /// The content that was collected. A request that announces one which was not is refused: without it, it would be judged as

@@ -164,7 +164,7 @@ impl Site {
         }
         if let Some(route) = self.routes.iter().find(|route| route.path == head.uri.path()) {
             let mut head = head;
-            if route.method.reads_content() && !body.is_end_stream() {
+            if route.method.needs_content(&head) && !body.is_end_stream() {
                 match collect(body).await {
                     Ok(content) => drop(head.extensions.insert(Content(content))),
                     Err(answer) => return answer,
@@ -283,6 +283,7 @@ mod tests {
 
     use super::*;
     use crate::config::{ClockMode, MethodConfig};
+    use crate::credential::http_signature::SIGNATURE_INPUT;
 
     fn site() -> Site {
         let profile = |path: &str| Profile {
@@ -436,7 +437,13 @@ mod tests {
         };
         let method = Arc::new(Method::build(&profile, &environment).await.unwrap());
         let site = Site { routes: vec![Route::new(&profile, method)], ..site() };
-        let reading = tokio::spawn(async move { site.answer(with_content(), &caller()).await });
+        let unsigned = site.answer(with_content(), &caller()).await;
+        assert_eq!(unsigned.status(), StatusCode::UNAUTHORIZED);
+        let reading = tokio::spawn(async move {
+            let mut signed = with_content();
+            signed.headers_mut().insert(&SIGNATURE_INPUT, HeaderValue::from_static("sig1=()"));
+            site.answer(signed, &caller()).await
+        });
         assert!(reading.await.is_err_and(|error| error.is_panic()), "it was not read");
     }
 

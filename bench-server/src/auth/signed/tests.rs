@@ -5,9 +5,7 @@ use std::cell::Cell;
 use super::*;
 use crate::auth::Connection;
 use crate::config::{ClockMode, StoreConfig};
-use crate::credential::http_signature::{
-    COMPONENTS, LONGEST, SIGNATURE, SIGNATURE_INPUT, content_digest, read_key, sign_message,
-};
+use crate::credential::http_signature::{COMPONENTS, LONGEST, SIGNATURE, content_digest, read_key, sign_message};
 use crate::store::testing;
 
 const SECOND: Duration = Duration::from_secs(1);
