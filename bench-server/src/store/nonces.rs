@@ -283,13 +283,13 @@ mod tests {
     #[test]
     fn sr_5_memory_is_tidied_up_as_it_grows() {
         let memory = Memory::default();
-        let held = |memory: &Memory| memory.shards.iter().map(|shard| shard.lock().expect("no panic").held.len());
         // Ten at a time live, and 200 000 pass through.
         for number in 0..200_000_u64 {
             let now = NOW + number / 10;
             assert!(memory.use_up(&nonce(number as u32), at(now + 1), at(now)));
         }
-        let largest = held(&memory).max().expect("parts");
+        let held = memory.shards.iter().map(|shard| shard.lock().expect("no panic").held.len());
+        let largest = held.max().expect("parts");
         assert!(largest <= FEW, "{largest} in one of {SHARDS} parts");
     }
 
