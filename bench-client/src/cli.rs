@@ -16,6 +16,7 @@ mod report;
 mod run;
 mod scenarios;
 mod serve;
+mod verify;
 
 use std::fmt::Display;
 use std::io::{self, Write as _};
@@ -42,6 +43,7 @@ enum Verb {
     Serve(serve::Args),
     List(list::Args),
     Doctor(doctor::Args),
+    Verify(verify::Args),
     #[command(hide = true)]
     KeepAwake(keep_awake::Args),
 }
@@ -93,6 +95,7 @@ pub fn main() -> ExitCode {
         Verb::Serve(args) => return serve::serve(args),
         Verb::List(args) => list::list(&args),
         Verb::Doctor(args) => doctor::doctor(&args),
+        Verb::Verify(args) => verify::verify(&args),
         Verb::KeepAwake(args) => keep_awake::keep_awake(&args),
     };
     exit.into()

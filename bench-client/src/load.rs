@@ -36,6 +36,7 @@ mod response;
 mod round_trips;
 mod schedule;
 mod session;
+mod signing;
 mod slice;
 mod slot;
 mod tally;
@@ -71,7 +72,8 @@ impl Endpoint {
     /// [`LoadError`] when the credential cannot be presented, or host or path cannot be used.
     pub fn request(&self, credential: &Issued) -> Result<http::Request<()>, LoadError> {
         let endpoint = Self { http: HttpVersion::Http2, ..self.clone() };
-        Ok(request::Requests::render(&endpoint, std::slice::from_ref(credential))?.http2(0))
+        let requests = request::Requests::render(&endpoint, std::slice::from_ref(credential))?;
+        Ok(requests.http2(0, &mut signing::Desk::default()))
     }
 
     /// What `Host` says: without the port where that is the scheme's own (RFC 9110 §4.2.3).

@@ -30,6 +30,7 @@ mod kept;
 pub mod mtls;
 pub mod oauth2;
 mod outbound;
+pub mod signed;
 
 /// What an authenticator looks at.
 #[derive(Debug, Clone, Copy)]
@@ -131,6 +132,8 @@ pub enum Cause {
     Claims,
     /// Key identifier not in the key set.
     UnknownKey,
+    /// Used before, and good for one use.
+    Replayed,
 }
 
 impl Rejection {
@@ -148,6 +151,7 @@ impl Rejection {
             Self::Invalid(Cause::Header) => "header",
             Self::Invalid(Cause::Claims) => "claims",
             Self::Invalid(Cause::UnknownKey) => "unknown_key",
+            Self::Invalid(Cause::Replayed) => "replayed",
             Self::Ambiguous(_) => "ambiguous",
             Self::InsufficientScope => "insufficient_scope",
             Self::Forbidden(_) => "forbidden",
@@ -222,6 +226,8 @@ pub enum Method {
     OAuth2(oauth2::OAuth2),
     /// Client certificates.
     Mtls(mtls::Mtls),
+    /// Signed requests.
+    Signed(Box<signed::Signed>),
 }
 
 impl Method {
@@ -244,6 +250,9 @@ impl Method {
             }
             MethodConfig::OAuth2(config) => Self::OAuth2(oauth2::OAuth2::build(config, environment)?),
             MethodConfig::Mtls(config) => Self::Mtls(mtls::Mtls::build(&profile.name, config, environment)?),
+            MethodConfig::Signed(config) => {
+                Self::Signed(Box::new(signed::Signed::build(&profile.name, config, environment).await?))
+            }
         })
     }
 
@@ -259,6 +268,7 @@ impl Method {
             Self::Jwt(method) => method.authenticate(request),
             Self::OAuth2(method) => method.authenticate(request).await,
             Self::Mtls(method) => method.authenticate(request).await,
+            Self::Signed(method) => method.authenticate(request).await,
         }
     }
 
@@ -277,6 +287,7 @@ impl Method {
             Self::Jwt(method) => method.issue(request).await,
             Self::OAuth2(_) => Err(AdminError::NotHere("ask the token endpoint (RFC 6749 §3.2)")),
             Self::Mtls(method) => method.issue(request).await,
+            Self::Signed(method) => method.issue(request).await,
         }
     }
 
@@ -293,6 +304,7 @@ impl Method {
             Self::Jwt(method) => method.renew(principal, request).await,
             Self::OAuth2(_) => Err(AdminError::NotHere("ask the token endpoint (RFC 6749 §3.2)")),
             Self::Mtls(method) => method.renew(principal, request).await,
+            Self::Signed(method) => method.renew(principal, request).await,
         }
     }
 
@@ -305,7 +317,7 @@ impl Method {
         match self {
             Self::Mtls(method) => method.roll_over(rollover).await,
             Self::OAuth2(_) => Err(AdminError::NotHere("ask for the authorization server's next key")),
-            Self::None | Self::ApiKey(_) | Self::Basic(_) | Self::Jwt(_) => {
+            Self::None | Self::ApiKey(_) | Self::Basic(_) | Self::Jwt(_) | Self::Signed(_) => {
                 Err(AdminError::NotHere("the profile has no key that others have to learn of"))
             }
         }
@@ -323,6 +335,7 @@ impl Method {
             Self::Jwt(method) => method.revoke(id).await,
             Self::OAuth2(_) => Err(AdminError::NotHere("ask the revocation endpoint (RFC 7009)")),
             Self::Mtls(method) => method.revoke(id).await,
+            Self::Signed(method) => method.revoke(id).await,
         }
     }
 
@@ -335,6 +348,7 @@ impl Method {
             Self::ApiKey(method) => method.discard().await,
             Self::Basic(method) => method.discard().await,
             Self::Jwt(method) => method.discard().await,
+            Self::Signed(method) => method.discard().await,
             Self::None | Self::OAuth2(_) | Self::Mtls(_) => Ok(()),
         }
     }
@@ -363,8 +377,20 @@ impl Method {
         match self {
             Self::None | Self::Mtls(_) => None,
             Self::Basic(_) => Some(Scheme::Basic),
+            Self::Signed(_) => Some(Scheme::Signature),
             Self::ApiKey(_) | Self::Jwt(_) | Self::OAuth2(_) => Some(Scheme::Bearer),
         }
+    }
+
+    /// Whether the content of requests is part of what is authenticated.
+    pub fn reads_content(&self) -> bool {
+        matches!(self, Self::Signed(_))
+    }
+
+    /// Whether the content of this request has to be there when it is authenticated: in the head's extensions, as
+    /// [`signed::Content`]. For all others nobody waits.
+    pub fn needs_content(&self, head: &Parts) -> bool {
+        self.reads_content() && signed::is_signed(head)
     }
 
     /// Fields that select the answer, for `Vary` (RFC 9110 §12.5.5).
@@ -372,6 +398,7 @@ impl Method {
         match self {
             Self::None | Self::Mtls(_) => None,
             Self::ApiKey(_) => Some("Authorization, X-API-Key"),
+            Self::Signed(_) => Some("Signature-Input, Signature"),
             Self::Basic(_) | Self::Jwt(_) | Self::OAuth2(_) => Some("Authorization"),
         }
     }
@@ -392,6 +419,9 @@ pub enum Scheme {
     Bearer,
     /// RFC 7617.
     Basic,
+    /// Signed requests. No registered scheme stands for them, and a 401 without any would not be one (RFC 9110 §15.5.2); what
+    /// is asked for is told by `Accept-Signature` (RFC 9421 §5.1).
+    Signature,
 }
 
 /// The principal of a request that nobody authenticated.

@@ -14,10 +14,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 mod mtls;
+mod signed;
 mod store;
 mod validator;
 
 pub use mtls::{CertificateKey, ChainLength, MtlsConfig, OcspConfig, OcspPolicy};
+pub use signed::SignedConfig;
 pub use store::{Follow, Push, RemoteStore, StoreConfig, StoreUrl};
 
 /// The identifier of the protected resource: what `aud` of a token must contain (RFC 7519 §4.1.3).
@@ -193,6 +195,8 @@ pub enum MethodConfig {
     OAuth2(OAuth2Config),
     /// Client certificates.
     Mtls(MtlsConfig),
+    /// Requests signed with HMAC (RFC 9421).
+    Signed(SignedConfig),
 }
 
 impl MethodConfig {
@@ -205,6 +209,7 @@ impl MethodConfig {
             Self::Jwt(_) => "jwt",
             Self::OAuth2(_) => "oauth2",
             Self::Mtls(_) => "mtls",
+            Self::Signed(_) => "signed",
         }
     }
 
@@ -214,6 +219,7 @@ impl MethodConfig {
             Self::ApiKey(config) => Some(&config.store),
             Self::Basic(config) => Some(&config.store),
             Self::Jwt(config) => config.denylist.as_ref().map(|denylist| &denylist.store),
+            Self::Signed(config) => Some(&config.store),
             Self::None | Self::OAuth2(_) | Self::Mtls(_) => None,
         }
     }
@@ -224,6 +230,7 @@ impl MethodConfig {
             Self::ApiKey(config) => Some(&mut config.store),
             Self::Basic(config) => Some(&mut config.store),
             Self::Jwt(config) => config.denylist.as_mut().map(|denylist| &mut denylist.store),
+            Self::Signed(config) => Some(&mut config.store),
             Self::None | Self::OAuth2(_) | Self::Mtls(_) => None,
         }
     }

@@ -30,6 +30,7 @@ use serde::{Deserialize, Serialize};
 pub use crate::auth::jwt::required_claims_bytes;
 pub use crate::config::*;
 pub use crate::credential::key::generate as generate_key;
+pub use crate::credential::http_signature;
 pub use crate::credential::password::check_costs;
 pub use crate::credential::x509::ClientIdentity;
 pub use crate::store::instance::{InstanceError, PrivateServer, ServerKind};
@@ -134,6 +135,13 @@ pub enum Material {
         chain_pem: String,
         /// PKCS #8 private key, PEM.
         key_pem: Secret,
+    },
+    /// `Signature-Input: …` and `Signature: …` (RFC 9421), made anew for every request.
+    SigningKey {
+        /// What the signature's `keyid` says.
+        key_id: String,
+        /// Key of HMAC-SHA-256, in hexadecimal.
+        key: Secret,
     },
 }
 

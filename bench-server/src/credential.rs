@@ -1,7 +1,8 @@
-//! What credentials are made of: key format, password hashes, JWS, X.509, OCSP.
+//! What credentials are made of: key format, password hashes, JWS, HTTP message signatures, X.509, OCSP.
 
 pub(crate) mod base62;
 pub mod digest;
+pub mod http_signature;
 pub mod jws;
 pub mod key;
 pub(crate) mod ocsp;

@@ -26,11 +26,12 @@ use sha2::{Digest as _, Sha256};
 use crate::cli::{Signals, not_started, print};
 use crate::config::{
     Algorithm, ApiKeyConfig, AuthorizationServerConfig, BasicConfig, ClockMode, HttpVersion, JwtConfig, ListenerConfig,
-    MethodConfig, MtlsConfig, OAuth2Config, PasswordHash, Profile, READ_SCOPE, ServerConfig, StoreConfig,
+    MethodConfig, MtlsConfig, OAuth2Config, PasswordHash, Profile, READ_SCOPE, ServerConfig, SignedConfig, StoreConfig,
     TokenValidation, Transport,
 };
 use crate::contract::{ClientRegistration, IssueRequest, Issued, Material, Secret, UserRegistration};
 use crate::control::Administration;
+use crate::credential::http_signature::{ALGORITHM, COMPONENTS, TAG};
 use crate::issuer::authorization_server::AuthorizationServer;
 use crate::server::{Running, start};
 
@@ -85,6 +86,7 @@ fn configuration(state_dir: PathBuf, port: u16, mtls_port: u16) -> ServerConfig 
         profile(MethodConfig::Basic(BasicConfig::new(PasswordHash::ARGON2ID))),
         profile(MethodConfig::Jwt(JwtConfig::new(Algorithm::ES256))),
         profile(MethodConfig::OAuth2(OAuth2Config::new(TokenValidation::Opaque { cache: None }))),
+        profile(MethodConfig::Signed(SignedConfig::new(StoreConfig::Memory))),
     ];
     let mtls = vec![profile(MethodConfig::Mtls(MtlsConfig::new(Duration::from_secs(1))))];
     ServerConfig {
@@ -124,6 +126,7 @@ async fn script(server: &Running, folder: &Path) -> anyhow::Result<String> {
         let arguments = present(&issued.material, folder, name)?;
         lines.extend([String::new(), format!("# {title}"), format!("{curl} {arguments} {base}/{name}")]);
     }
+    lines.extend(signed_lines(&issue(administration, "signed").await?, &curl, main, folder)?);
     lines.extend(oauth2_lines(administration.authorization_server()?, &curl, main, folder).await?);
     lines.extend([
         String::new(),
@@ -157,6 +160,7 @@ fn present(material: &Material, folder: &Path, name: &str) -> anyhow::Result<Str
             write_private(&folder.join(format!("{name}.txt")), token.expose())?;
             format!("-H {}", quoted(&format!("Authorization: Bearer {}", token.expose())))
         }
+        Material::SigningKey { .. } => bail!("each request is signed anew; no argument presents the key"),
         Material::Certificate { chain_pem, key_pem } => {
             let (chain, key) = (folder.join("client.pem"), folder.join("client.key"));
             write_private(&chain, chain_pem)?;
@@ -165,6 +169,34 @@ fn present(material: &Material, folder: &Path, name: &str) -> anyhow::Result<Str
             format!("--cert {} --key {}", quoted(&chain), quoted(&key))
         }
     })
+}
+
+/// A request that is signed by the shell. The key is an argument of openssl's for a moment, as it may be in a demonstration.
+fn signed_lines(issued: &Issued, curl: &str, base: &str, folder: &Path) -> anyhow::Result<Vec<String>> {
+    let Material::SigningKey { key_id, key } = &issued.material else {
+        bail!("method signed issued another kind of key")
+    };
+    let file = folder.join("signed.txt");
+    write_private(&file, key.expose())?;
+    let file = quoted(&file.display().to_string());
+    let authority = base.split_once("://").map_or(base, |(_, authority)| authority);
+    let covered = COMPONENTS.map(|name| format!(r#"\"{name}\""#)).join(" ");
+    let parameters = format!(
+        r#";created=$NOW;expires=$((NOW + 30));nonce=\"$(openssl rand -hex 16)\";keyid=\"{key_id}\";alg=\"{ALGORITHM}\";tag=\"{TAG}\""#
+    );
+    let signed = format!(
+        r#"'"@method": GET\n"@authority": {authority}\n"@path": /signed\n"@query": ?\n"@signature-params": %s' "$INPUT""#
+    );
+    Ok(vec![
+        String::new(),
+        "# Signed request (RFC 9421), HMAC-SHA-256: signed anew each time, and refused the second time.".to_owned(),
+        format!(r#"NOW=$(date +%s); INPUT="({covered}){parameters}""#),
+        format!(
+            "SIGNATURE=$(printf {signed} | openssl dgst -sha256 -mac HMAC -macopt hexkey:$(cat {file}) -binary | openssl \
+             base64 -A)"
+        ),
+        format!(r#"{curl} -H "Signature-Input: sig1=$INPUT" -H "Signature: sig1=:$SIGNATURE:" {base}/signed"#),
+    ])
 }
 
 /// Where the authorization server's metadata (RFC 8414) says that its endpoints are.
@@ -283,6 +315,35 @@ mod tests {
         let word = "it's \"$HOME\" `x` \\ *";
         let output = std::process::Command::new("sh").args(["-c", &format!("printf %s {}", quoted(word))]).output();
         assert_eq!(String::from_utf8(output.unwrap().stdout).unwrap(), word);
+    }
+
+    #[test]
+    fn sr_1_what_the_shell_signs_is_accepted() {
+        use crate::clock::UnixTime;
+        use crate::credential::http_signature::{Fields, Message, Presented, SIGNATURE, SIGNATURE_INPUT};
+
+        let folder = tempfile::tempdir().unwrap();
+        let material = Material::SigningKey { key_id: "sig-1".to_owned(), key: Secret::new("5a".repeat(32)) };
+        let issued = Issued { id: "sig-1".to_owned(), principal: "app-1".to_owned(), material };
+        let lines = signed_lines(&issued, "curl", "https://127.0.0.1:8443", folder.path()).unwrap();
+        let script = format!("{}\n{}\nprintf '%s\\n' \"$INPUT\" \"$SIGNATURE\"", lines[2], lines[3]);
+        let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let (input, signature) = text.trim_end().split_once('\n').expect("two lines");
+        let head = Request::get("/signed")
+            .header(http::header::HOST, "127.0.0.1:8443")
+            .header(&SIGNATURE_INPUT, format!("sig1={input}"))
+            .header(&SIGNATURE, format!("sig1=:{signature}:"))
+            .body(())
+            .unwrap()
+            .into_parts()
+            .0;
+        let fields = Fields::of(&head.headers).unwrap().expect("both fields");
+        let presented = Presented::read(&fields).expect("in the profile");
+        let message = Message::new(&head, b"").unwrap();
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        assert_eq!(presented.check(&message, UnixTime(now)), Ok(()));
+        assert_eq!(presented.verify(&message, &[0x5a; 32]), Ok(()));
     }
 
     #[test]

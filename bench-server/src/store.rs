@@ -20,6 +20,7 @@ pub(crate) mod follow;
 pub mod instance;
 mod line;
 mod memory;
+pub(crate) mod nonces;
 mod population;
 mod postgres;
 pub(crate) mod record;

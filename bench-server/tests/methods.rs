@@ -97,7 +97,7 @@ fn tampered(material: &Material) -> Material {
         Material::Password { username, password } => {
             Material::Password { username: username.clone(), password: change(password) }
         }
-        Material::None | Material::Certificate { .. } => panic!("has no secret text"),
+        Material::None | Material::Certificate { .. } | Material::SigningKey { .. } => panic!("has no secret text"),
     }
 }
 

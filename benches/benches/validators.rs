@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use bench_server::contract::{
     AccessTokenFormat, Algorithm, ApiKeyConfig, BasicConfig, CacheConfig, DenyListConfig, JwtConfig, MethodConfig,
-    MtlsConfig, OAuth2Config, PasswordHash, StoreConfig, TokenValidation,
+    MtlsConfig, OAuth2Config, PasswordHash, SignedConfig, StoreConfig, TokenValidation,
 };
 use benches::jws::{ALGORITHMS, Floor, Peer};
 use benches::{Subject, TokenIssuer, table};
-use criterion::{Criterion, criterion_group};
+use criterion::{BatchSize, Criterion, criterion_group};
 use tokio::runtime::Runtime;
 
 /// Credentials in a store, as in a scenario's pool by default.
@@ -144,6 +144,19 @@ fn mtls(c: &mut Criterion) {
     immediate(c, &name, &subject);
 }
 
+/// Each validation is of another request: what was validated once is a replay.
+fn signed(c: &mut Criterion) {
+    let runtime = runtime();
+    let method = MethodConfig::Signed(SignedConfig::new(StoreConfig::Memory));
+    let name = name(&method);
+    let (_dir, subject) = subject(&runtime, method, POPULATION);
+    let verdict = subject.validate_once(&subject.head());
+    assert!(verdict.is_ok(), "{name}: this would time a rejection: {verdict:?}");
+    c.bench_function(&name, |b| {
+        b.iter_batched_ref(|| subject.head(), |head| black_box(subject.validate_once(head)), BatchSize::SmallInput);
+    });
+}
+
 fn settings() -> Criterion {
     Criterion::default()
         .sample_size(20)
@@ -154,7 +167,7 @@ fn settings() -> Criterion {
 criterion_group! {
     name = validators;
     config = settings();
-    targets = none, api_key, basic, jwt, oauth2, mtls
+    targets = none, api_key, basic, jwt, oauth2, mtls, signed
 }
 
 /// `cargo bench` ends with the table; `cargo bench -- table` prints nothing else.

@@ -18,6 +18,7 @@ use base64::engine::general_purpose::STANDARD;
 use bench_server::Running;
 use bench_server::auth::{Connection, Environment, Method, Principal, Rejection, Request};
 use bench_server::clock::Clock;
+use bench_server::contract::http_signature::{Freshness, Message, SIGNATURE, SIGNATURE_INPUT, Signer};
 use bench_server::contract::{
     AccessTokenFormat, AuthorizationServerConfig, ClientRegistration, ClockMode, HttpVersion, IssueRequest, Issued,
     ListenerConfig, Material, MethodConfig, Profile, READ_SCOPE, RegisteredClient, Secret, ServerConfig, Transport,
@@ -26,8 +27,12 @@ use bench_server::contract::{
 use bench_server::credential::x509::ClientIdentity;
 use bench_server::telemetry::Meter;
 use futures_util::FutureExt as _;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, HOST};
 use http::request::Parts;
+use http::{HeaderMap, HeaderValue};
+
+/// Whom signed requests name as their host.
+const HOST_OF_SIGNED: &str = "api.test";
 
 /// The profile that every method is built as.
 const PROFILE: &str = "bench";
@@ -38,6 +43,8 @@ pub struct Subject {
     head: Parts,
     connection: Connection,
     clock: Clock,
+    /// Signs the request, where each validation needs a signature of its own; with what it fills in.
+    signer: Option<(Signer, String)>,
 }
 
 impl Subject {
@@ -76,9 +83,22 @@ impl Subject {
 
     fn presenting(method: Arc<Method>, clock: Clock, issued: &Issued) -> anyhow::Result<Self> {
         let mut request = http::Request::builder().uri("/whoami");
-        let mut client = None;
+        let (mut client, mut signer) = (None, None);
         match &issued.material {
             Material::None => {}
+            Material::SigningKey { key_id, key } => {
+                request = request.header(HOST, HOST_OF_SIGNED);
+                let (authority, no_fields) = (HOST_OF_SIGNED, HeaderMap::new());
+                let message = Message {
+                    method: "GET",
+                    authority,
+                    path: "/whoami",
+                    query: None,
+                    fields: &no_fields,
+                    content: b"",
+                };
+                signer = Some((Signer::new(key, &message)?, Signer::blank(key_id)?));
+            }
             Material::ApiKey { key: secret } | Material::Bearer { token: secret } => {
                 request = request.header(AUTHORIZATION, format!("Bearer {}", secret.expose()));
             }
@@ -93,7 +113,37 @@ impl Subject {
             }
         }
         let connection = Connection::new(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)), client);
-        Ok(Self { method, head: request.body(())?.into_parts().0, connection, clock })
+        Ok(Self { method, head: request.body(())?.into_parts().0, connection, clock, signer })
+    }
+
+    /// The request that is presented; signed anew where it is signed, for a signature is good for one validation.
+    pub fn head(&self) -> Parts {
+        let mut head = self.head.clone();
+        if let Some((signer, blank)) = &self.signer {
+            let (created, mut input) = (self.clock.now().as_secs(), blank.clone().into_bytes());
+            let mut nonce = [0; 16];
+            aws_lc_rs::rand::fill(&mut nonce).expect("the system has random bytes");
+            let fresh = Freshness { created, expires: created + 30, nonce: u128::from_be_bytes(nonce) };
+            let signature = signer.sign(&mut input, &fresh);
+            let input = [b"sig1=", input.as_slice()].concat();
+            let signature = [b"sig1=:", &signature[..], b":"].concat();
+            for (name, value) in [(&SIGNATURE_INPUT, input), (&SIGNATURE, signature)] {
+                head.headers.insert(name, HeaderValue::try_from(value).expect("a field value"));
+            }
+        }
+        head
+    }
+
+    /// One validation of a request of [`Self::head`], by a method that never waits.
+    ///
+    /// # Errors
+    /// As [`Self::validate`].
+    ///
+    /// # Panics
+    /// When the method waits.
+    pub fn validate_once(&self, head: &Parts) -> Result<Principal, Rejection> {
+        let request = Request { head, connection: &self.connection, now: self.clock.now() };
+        self.method.authenticate(&request).now_or_never().expect("this method never waits")
     }
 
     /// One validation, the clock reading included, exactly as the server does it for a request.

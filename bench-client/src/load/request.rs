@@ -1,4 +1,5 @@
-//! Requests, rendered once per credential before anything is timed, and what their answers must say.
+//! Requests, rendered once per credential before anything is timed, and what their answers must say. Of a request that is
+//! signed, what differs each time is filled in when it is sent.
 
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use bench_server::contract::{HttpVersion, Issued, Material};
 use http::header::{HeaderName, HeaderValue};
 
+use super::signing::{Desk, Signing};
 use super::{Endpoint, LoadError};
 use crate::plan::{Convention, Slot};
 
@@ -20,6 +22,8 @@ pub(super) struct Requests {
     uri: http::Uri,
     field: HeaderName,
     presented: Vec<Option<HeaderValue>>,
+    /// What signs each request, where credentials are keys of signatures.
+    signing: Option<Signing>,
     convention: Option<Arc<Convention>>,
 }
 
@@ -40,6 +44,8 @@ pub(super) enum Scheme {
     Bearer,
     /// RFC 7617.
     Basic,
+    /// RFC 9421.
+    Signature,
 }
 
 /// What the answer to a request is held to.
@@ -83,6 +89,7 @@ impl Requests {
             uri,
             field,
             presented: Vec::new(),
+            signing: Signing::new(&authority, &endpoint.path, issued)?,
             convention: endpoint.convention.clone(),
         };
         for credential in issued {
@@ -99,6 +106,9 @@ impl Requests {
                 put(name.as_bytes());
                 put(b": ");
                 put(value.as_bytes());
+            }
+            if let Material::SigningKey { key_id, .. } = &credential.material {
+                put(&Signing::blank_fields(credential, key_id)?);
             }
             put(b"\r\n\r\n");
             let request_end = requests.arena.len();
@@ -117,20 +127,29 @@ impl Requests {
         self.rendered.len()
     }
 
-    /// The bytes of a request in HTTP/1.1.
-    pub(super) fn http1(&self, credential: usize) -> &[u8] {
+    /// The bytes of a request in HTTP/1.1, signed on `desk` where it is signed.
+    pub(super) fn http1<'a>(&'a self, credential: usize, desk: &'a mut Desk) -> &'a [u8] {
         let rendered = &self.rendered[credential];
-        &self.arena[rendered.start..rendered.request_end]
+        let request = &self.arena[rendered.start..rendered.request_end];
+        match &self.signing {
+            None => request,
+            Some(signing) => signing.http1(credential, request, desk),
+        }
     }
 
     /// A request in HTTP/2. Field values are shared, not copied. They are not marked as sensitive (RFC 7541 §7.1.3), so
     /// a connection that repeats a credential sends it once: what a client library does unless told otherwise.
-    pub(super) fn http2(&self, credential: usize) -> http::Request<()> {
+    pub(super) fn http2(&self, credential: usize, desk: &mut Desk) -> http::Request<()> {
         let mut request = http::Request::new(());
         *request.uri_mut() = self.uri.clone();
         *request.version_mut() = http::Version::HTTP_2;
         if let Some(value) = &self.presented[credential] {
             request.headers_mut().insert(self.field.clone(), value.clone());
+        }
+        if let Some(signing) = &self.signing {
+            let rendered = &self.rendered[credential];
+            let fields = request.headers_mut();
+            signing.http2(credential, &self.arena[rendered.start..rendered.request_end], desk, fields);
         }
         request
     }
@@ -165,6 +184,7 @@ fn contained(convention: Option<&Convention>, credential: &Issued) -> Result<Str
 fn presented(credential: &Issued, convention: Option<&Convention>) -> Result<(Scheme, Option<HeaderValue>), LoadError> {
     let (scheme, value) = match &credential.material {
         Material::None | Material::Certificate { .. } => return Ok((Scheme::None, None)),
+        Material::SigningKey { .. } => return Ok((Scheme::Signature, None)),
         Material::ApiKey { key: token } | Material::Bearer { token } => {
             let value = match convention.and_then(|convention| convention.header.as_ref()) {
                 None => format!("Bearer {}", token.expose()),
@@ -191,7 +211,7 @@ fn presented(credential: &Issued, convention: Option<&Convention>) -> Result<(Sc
     Ok((scheme, Some(value)))
 }
 
-fn unusable(credential: &Issued, message: String) -> LoadError {
+pub(super) fn unusable(credential: &Issued, message: String) -> LoadError {
     LoadError::Credential { id: credential.id.clone(), message }
 }
 
@@ -234,7 +254,7 @@ mod tests {
             issued("alice", Material::Password { username: "alice".to_owned(), password: Secret::new("p:w") }),
         ];
         let requests = Requests::render(&endpoint(), &pool).unwrap();
-        let text = |i| String::from_utf8_lossy(requests.http1(i)).into_owned();
+        let text = |i| String::from_utf8_lossy(requests.http1(i, &mut Desk::default())).into_owned();
         assert_eq!(text(0), head(""));
         assert_eq!(text(1), head("Authorization: Bearer ab_key\r\n"));
         assert_eq!(text(2), head("Authorization: Bearer e30.e30.c2ln\r\n"));
@@ -242,8 +262,9 @@ mod tests {
         let schemes: Vec<_> = (0..4).map(|i| requests.expected(i).scheme).collect();
         assert_eq!(schemes, [Scheme::None, Scheme::Bearer, Scheme::Bearer, Scheme::Basic]);
 
-        assert!(requests.http2(0).headers().is_empty());
-        let second = requests.http2(1);
+        let desk = &mut Desk::default();
+        assert!(requests.http2(0, desk).headers().is_empty());
+        let second = requests.http2(1, desk);
         assert_eq!(second.uri(), "http://localhost:8080/whoami");
         assert_eq!(second.headers()[AUTHORIZATION], "Bearer ab_key");
     }
@@ -274,11 +295,12 @@ mod tests {
             Endpoint { address: ([127, 0, 0, 1], 80).into(), convention: Some(Arc::new(convention)), ..endpoint() };
         let pool = [issued("app", Material::ApiKey { key: Secret::new("k") }), issued("x", Material::None)];
         let requests = Requests::render(&endpoint, &pool).unwrap();
-        assert_eq!(requests.http1(0), b"GET /whoami HTTP/1.1\r\nHost: localhost\r\nX-API-Key: v1 k\r\n\r\n");
-        assert_eq!(requests.http1(1), b"GET /whoami HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        let desk = &mut Desk::default();
+        assert_eq!(requests.http1(0, desk), b"GET /whoami HTTP/1.1\r\nHost: localhost\r\nX-API-Key: v1 k\r\n\r\n");
+        assert_eq!(requests.http1(1, desk), b"GET /whoami HTTP/1.1\r\nHost: localhost\r\n\r\n");
         assert_eq!(requests.expected(0).contains, b"user=app;");
-        assert_eq!(requests.http2(0).headers()["x-api-key"], "v1 k");
-        assert_eq!(requests.http2(0).headers().len(), 1);
+        assert_eq!(requests.http2(0, desk).headers()["x-api-key"], "v1 k");
+        assert_eq!(requests.http2(0, desk).headers().len(), 1);
     }
 
     #[test]

@@ -227,7 +227,7 @@ impl Challenges {
             let scheme = part.trim_ascii().split(|byte| *byte == b' ').next().unwrap_or_default();
             scheme.eq_ignore_ascii_case(b"basic")
         });
-        self.invalid_token |= has_error(value, b"invalid_token");
+        self.invalid_token |= has_error(value, b"invalid_token") || has_error(value, b"invalid_signature");
         self.insufficient_scope |= has_error(value, b"insufficient_scope");
     }
 }

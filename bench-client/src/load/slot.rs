@@ -11,6 +11,7 @@ use super::connect::{ConnectError, Connector, Established, Stream};
 use super::http1::Http1;
 use super::http2::{self, Http2};
 use super::request::Requests;
+use super::signing::Desk;
 use super::tls::{self, Tls};
 use super::{Endpoint, Exchanged, LoadError};
 use crate::outcome::Outcome;
@@ -72,11 +73,12 @@ enum Channel {
 }
 
 impl Channel {
-    async fn exchange(&mut self, wire: &Wire, credential: usize, buffer: &mut Vec<u8>) -> Exchanged {
+    async fn exchange(&mut self, wire: &Wire, credential: usize, room: &mut Room) -> Exchanged {
         let expected = wire.requests.expected(credential);
+        let Room { received, desk } = room;
         match self {
-            Self::Http1(http1) => http1.exchange(wire.requests.http1(credential), expected, buffer).await,
-            Self::Http2(http2) => http2.exchange(wire.requests.http2(credential), expected, buffer).await,
+            Self::Http1(http1) => http1.exchange(wire.requests.http1(credential, desk), expected, received).await,
+            Self::Http2(http2) => http2.exchange(wire.requests.http2(credential, desk), expected, received).await,
         }
     }
 
@@ -86,6 +88,13 @@ impl Channel {
             Self::Http2(http2) => http2.close().await,
         }
     }
+}
+
+/// Where a request is signed, and its answer received: kept, so that neither allocates.
+#[derive(Default)]
+struct Room {
+    received: Vec<u8>,
+    desk: Desk,
 }
 
 /// A connection that was opened for a number of requests; see [`Slot::converse`].
@@ -114,7 +123,7 @@ pub(super) struct Slot {
     kept: Option<Channel>,
     /// What served one request and is to be closed, outside of its measured time.
     spent: Option<Channel>,
-    buffer: Vec<u8>,
+    room: Room,
     failures: u32,
     in_flight: bool,
 }
@@ -138,7 +147,7 @@ impl Slot {
             shared,
             kept: None,
             spent: None,
-            buffer: Vec::new(),
+            room: Room::default(),
             failures: 0,
             in_flight: false,
         })
@@ -166,7 +175,7 @@ impl Slot {
                 self.connect_once(wire, kind).await?.0
             }
         };
-        let Exchanged { outcome, keep } = channel.exchange(wire, credential, &mut self.buffer).await;
+        let Exchanged { outcome, keep } = channel.exchange(wire, credential, &mut self.room).await;
         match kind {
             ConnectionKind::Reused if keep => self.kept = Some(channel),
             ConnectionKind::Reused => drop(channel),
@@ -202,7 +211,7 @@ impl Slot {
         conversation: &mut Conversation,
         credential: usize,
     ) -> Exchanged {
-        conversation.0.exchange(wire, credential, &mut self.buffer).await
+        conversation.0.exchange(wire, credential, &mut self.room).await
     }
 
     /// Ends a connection of [`Slot::converse`].

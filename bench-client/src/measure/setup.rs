@@ -124,7 +124,7 @@ async fn provisioned(
     let method = variant.method.reference().ok_or("only the reference server issues credentials")?;
     let name = match method {
         MethodConfig::None => None,
-        MethodConfig::ApiKey(_) => Some("key issued"),
+        MethodConfig::ApiKey(_) | MethodConfig::Signed(_) => Some("key issued"),
         MethodConfig::Basic(_) => Some("user registered"),
         MethodConfig::Jwt(_) | MethodConfig::OAuth2(_) => Some("token issued"),
         MethodConfig::Mtls(_) => Some("key pair and certificate issued"),
@@ -246,6 +246,7 @@ fn kept(credential: &Issued, lifetime: Option<Duration>) -> Result<Option<KeptSe
         Material::ApiKey { key } => ("API key", key.expose().len()),
         Material::Password { password, .. } => ("password", password.expose().len()),
         Material::Bearer { token } => ("token", token.expose().len()),
+        Material::SigningKey { key, .. } => ("signing key", key.expose().len() / 2), // in hexadecimal
         Material::Certificate { key_pem, .. } => {
             // The cause is left out: it might quote the key.
             let key = PrivateKeyDer::from_pem_slice(key_pem.expose().as_bytes())

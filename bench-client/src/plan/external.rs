@@ -66,6 +66,8 @@ pub enum MethodWord {
     OAuth2,
     /// A client certificate.
     Mtls,
+    /// Each request signed (RFC 9421).
+    Signed,
 }
 
 impl MethodWord {
@@ -78,6 +80,7 @@ impl MethodWord {
             Self::Jwt => "jwt",
             Self::OAuth2 => "oauth2",
             Self::Mtls => "mtls",
+            Self::Signed => "signed",
         }
     }
 }

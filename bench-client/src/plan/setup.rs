@@ -60,6 +60,15 @@ impl Plan {
                 parts.extend(mtls.crl_reload.map(|_| "revocation list that is reloaded"));
                 parts.extend(mtls.ocsp.as_ref().map(|_| "OCSP responder that is asked"));
             }
+            MethodConfig::Signed(signed) => {
+                parts.extend(match signed.store {
+                    StoreConfig::Memory => ["key store in memory", "memory of nonces"],
+                    StoreConfig::Sqlite => ["key database", "database of nonces"],
+                    StoreConfig::Redis(_) => ["Redis server with the keys", "nonces in Redis"],
+                    StoreConfig::Postgres(_) => ["PostgreSQL server with the keys", "nonces in PostgreSQL"],
+                });
+                parts.extend(["master key", "clocks that agree"]);
+            }
         }
         parts
     }

@@ -74,7 +74,7 @@ pub(crate) fn lookups(method: &Method) -> Lookups {
     let Some(method) = method.reference() else { return Lookups::Open };
     match method {
         MethodConfig::ApiKey(config) if config.cache.is_some() => Lookups::CacheOrOne,
-        MethodConfig::ApiKey(_) => Lookups::One,
+        MethodConfig::ApiKey(_) | MethodConfig::Signed(_) => Lookups::One,
         MethodConfig::Jwt(config) if config.denylist.is_none() => Lookups::None,
         MethodConfig::OAuth2(config) => match config.validation {
             TokenValidation::Opaque { cache: Some(_) } => Lookups::CacheOrOne,
@@ -105,6 +105,7 @@ pub(crate) fn notice(variant: &Variant) -> Notice {
     };
     match method {
         MethodConfig::None => Notice::Nothing,
+        MethodConfig::Signed(_) => Notice::Immediate,
         MethodConfig::ApiKey(config) => cache(&config.cache),
         MethodConfig::Basic(config) => cache(&config.cache),
         MethodConfig::Jwt(config) => match &config.denylist {
@@ -162,7 +163,7 @@ pub(crate) fn cache_lifetime(method: &Method) -> Option<Duration> {
         },
         MethodConfig::Jwt(config) => config.cache,
         MethodConfig::Mtls(config) => return config.ocsp.as_ref().map(|ocsp| ocsp.validity),
-        MethodConfig::None => None,
+        MethodConfig::None | MethodConfig::Signed(_) => None,
     };
     cache.map(|cache| cache.ttl)
 }
@@ -198,6 +199,7 @@ pub(crate) fn longest_unnoticed(method: &Method) -> Option<Duration> {
             let asked = config.ocsp.as_ref().filter(|ocsp| ocsp.policy == OcspPolicy::Hard).map(|ocsp| ocsp.validity);
             config.crl_reload.into_iter().chain(asked).min()
         }
+        MethodConfig::Signed(_) => Some(Duration::ZERO),
         MethodConfig::None => None,
     }
 }
@@ -209,6 +211,7 @@ pub(crate) fn looks_up_own_copy(method: &Method) -> bool {
         Some(MethodConfig::ApiKey(config)) => matches!(config.store, StoreConfig::Memory),
         Some(MethodConfig::Basic(config)) => matches!(config.store, StoreConfig::Memory),
         Some(MethodConfig::Jwt(config)) => config.denylist.is_some(),
+        Some(MethodConfig::Signed(config)) => matches!(config.store, StoreConfig::Memory),
         Some(MethodConfig::None | MethodConfig::OAuth2(_) | MethodConfig::Mtls(_)) | None => false,
     }
 }
@@ -217,6 +220,7 @@ pub(crate) fn looks_up_own_copy(method: &Method) -> bool {
 pub(crate) fn verifies_each(method: &Method) -> bool {
     match method.reference() {
         Some(MethodConfig::Jwt(config)) => config.cache.is_none(),
+        Some(MethodConfig::Signed(_)) => true,
         Some(MethodConfig::OAuth2(config)) => matches!(config.validation, TokenValidation::Jwt { .. }),
         _ => false,
     }
@@ -359,6 +363,9 @@ fn describe_method(variant: &Variant) -> String {
                 String::new()
             };
             format!("client certificate{key}{chain}{crl}{ocsp}{short}{resumed}")
+        }
+        MethodConfig::Signed(config) => {
+            format!("each request signed (HMAC-SHA-256, RFC 9421), keys and nonces {}", stored(&config.store))
         }
     }
 }

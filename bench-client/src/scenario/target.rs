@@ -89,6 +89,13 @@ pub(super) fn read(mut section: Section<'_>, folder: &Path) -> Target {
 
 /// What a variant says of the target beyond name, method and pool.
 pub(super) fn read_method(section: &mut Section<'_>, method: MethodWord, target: &Target) -> Option<ExternalMethod> {
+    if method == MethodWord::Signed {
+        section.error(
+            "method",
+            "method \"signed\" is the reference server's own: what a signature must cover differs from server to server; \
+             measure another method here",
+        );
+    }
     let url = match section.has("url") {
         true => variant_url(section, target.url.as_ref()),
         false => target.url.clone(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bench_server::contract::{
     AccessTokenFormat, Algorithm, ApiKeyConfig, CertificateKey, ChainLength, DenyListConfig, MethodConfig, MtlsConfig,
-    OcspConfig, OcspPolicy, PasswordHash, StoreConfig, TokenValidation,
+    OcspConfig, OcspPolicy, PasswordHash, SignedConfig, StoreConfig, TokenValidation,
 };
 
 use super::*;
@@ -179,6 +179,26 @@ fn sizes_and_distances_reach_the_server() {
     let written = (mtls.crl_population, mtls.key, mtls.chain_length);
     assert_eq!(written, (100_000, CertificateKey::Ed25519, ChainLength::Three));
     assert_eq!(variant("mtls", "crl_reload = \"2s\""), MethodConfig::Mtls(MtlsConfig::new(Duration::from_secs(2))));
+}
+
+#[test]
+fn signed_requests_have_a_store_and_no_way_to_do_without_nonces() {
+    let written = variant("signed", "store = { kind = \"sqlite\" }\nnonces = 1000");
+    let expected = SignedConfig { nonces: 1_000, ..SignedConfig::new(StoreConfig::Sqlite) };
+    assert_eq!(written, MethodConfig::Signed(expected));
+    let memory = variant("signed", "store = { kind = \"memory\" }");
+    assert_eq!(memory, MethodConfig::Signed(SignedConfig::new(StoreConfig::Memory)));
+    let with = |options: &str| problems(&format!("{SMALL}[[variant]]\nname = \"v\"\nmethod = \"signed\"\n{options}\n"));
+    for (options, says) in [
+        ("", "store is missing"),
+        ("store = { kind = \"memory\", delay = \"1ms\" }", "delay"),
+        ("store = { kind = \"memory\" }\nnonces = 0", "nonces is 0"),
+        ("store = { kind = \"memory\" }\nreplay = false", "replay"),
+        ("store = { kind = \"memory\" }\ncache = { ttl = \"1s\" }", "cache goes with"),
+    ] {
+        let found = with(options);
+        assert!(found.len() == 1 && found[0].contains(says), "{options}: {found:?}");
+    }
 }
 
 #[test]

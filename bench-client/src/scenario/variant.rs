@@ -6,7 +6,7 @@ use std::time::Duration;
 use bench_server::contract::{
     AccessTokenFormat, Algorithm, ApiKeyConfig, AuthorizationServerConfig, BasicConfig, CertificateKey, ChainLength,
     DenyListConfig, JwksConfig, JwtConfig, LONGEST_DELAY, LONGEST_STALE, MethodConfig, MtlsConfig, OAuth2Config,
-    OcspConfig, OcspPolicy, PasswordHash, TokenRules, TokenValidation, check_costs,
+    OcspConfig, OcspPolicy, PasswordHash, SignedConfig, TokenRules, TokenValidation, check_costs,
 };
 
 use super::document::{At, Table};
@@ -40,6 +40,7 @@ const METHODS: &[(&str, MethodWord)] = &[
     ("jwt", MethodWord::Jwt),
     ("oauth2", MethodWord::OAuth2),
     ("mtls", MethodWord::Mtls),
+    ("signed", MethodWord::Signed),
 ];
 
 const REVOKE_BY_OF_JWT: &[(&str, RevokeBy)] = &[("token", RevokeBy::Token), ("subject", RevokeBy::Subject)];
@@ -67,7 +68,7 @@ const PRESENTS: &[(&str, Presents)] = &[
 
 /// Where each option of a method belongs: an option in the wrong place is a contradiction, not a slip of the fingers.
 const BELONGS: &[(&str, &str)] = &[
-    ("store", "methods \"api-key\" and \"basic\""),
+    ("store", "methods \"api-key\", \"basic\" and \"signed\""),
     ("cache", "methods \"api-key\", \"basic\", \"jwt\", and \"oauth2\" with token = \"opaque\""),
     ("hash", "method \"basic\""),
     ("hash_threads", "method \"basic\""),
@@ -92,6 +93,7 @@ const BELONGS: &[(&str, &str)] = &[
     ("chain_length", "method \"mtls\""),
     ("recheck", "method \"mtls\""),
     ("resumption", "method \"mtls\""),
+    ("nonces", "method \"signed\""),
 ];
 
 /// A verified password is remembered no longer than this, whatever revokes it.
@@ -189,6 +191,7 @@ fn read_options(section: &mut Section<'_>, method: MethodWord) -> Option<Options
         MethodWord::Jwt => read_jwt(section),
         MethodWord::OAuth2 => return read_oauth2(section),
         MethodWord::Mtls => read_mtls(section),
+        MethodWord::Signed => read_signed(section),
     };
     section.misplaced(BELONGS, &format!("method \"{}\"", method.name()));
     options
@@ -437,6 +440,20 @@ fn read_mtls(section: &mut Section<'_>) -> Option<Options> {
         resumption,
     };
     Some((MethodConfig::Mtls(mtls), None))
+}
+
+/// Replay protection has no option: without it, a signature would be a bearer token.
+fn read_signed(section: &mut Section<'_>) -> Option<Options> {
+    if !section.has("store") {
+        section.error("store", "store is missing; write for instance store = { kind = \"memory\" }");
+    }
+    let store = section.table("store").and_then(|mut store| {
+        let kind = read_store(&mut store);
+        store.finish();
+        kind
+    });
+    let nonces = section.or("nonces", SignedConfig::default_nonces(), whole(SignedConfig::NONCES));
+    Some((MethodConfig::Signed(SignedConfig { store: store?, nonces }), None))
 }
 
 /// How leaves are asked about. Where the responder is the run knows: it starts one.

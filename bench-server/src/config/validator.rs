@@ -19,6 +19,7 @@ impl MethodConfig {
             Self::Jwt(config) => jwt(config),
             Self::OAuth2(config) => oauth2(config),
             Self::Mtls(config) => mtls(config),
+            Self::Signed(config) => (config.store == StoreConfig::Memory).then(|| "signed/memory".to_owned()),
         }
     }
 }

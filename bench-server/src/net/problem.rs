@@ -5,12 +5,13 @@
 //! unknown, a revoked and a malformed one is the same bytes.
 
 use ::http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use ::http::{HeaderValue, Response, StatusCode};
+use ::http::{HeaderName, HeaderValue, Response, StatusCode};
 use bytes::Bytes;
 use http_body_util::Full;
 use serde::Serialize;
 
 use crate::auth::{Cause, Rejection, Scheme};
+use crate::credential::http_signature;
 use crate::limit;
 
 /// An answer of a protected route or of the control socket.
@@ -32,11 +33,18 @@ const BEARER_EXPIRED: HeaderValue = HeaderValue::from_static(
     r#"Bearer realm="authbench", error="invalid_token", error_description="the credential has expired""#,
 );
 const BASIC: HeaderValue = HeaderValue::from_static(r#"Basic realm="authbench", charset="UTF-8""#);
+const SIGNATURE: HeaderValue = HeaderValue::from_static(r#"Signature realm="authbench""#);
+const SIGNATURE_INVALID: HeaderValue =
+    HeaderValue::from_static(r#"Signature realm="authbench", error="invalid_signature""#);
+
+/// What a signature has to be like (RFC 9421 §5.1).
+static ACCEPT_SIGNATURE: HeaderName = HeaderName::from_static("accept-signature");
 
 /// Answers a request that was not accepted on a route with the given challenge scheme and scope.
 pub(crate) fn refusal(rejection: &Rejection, scheme: Option<Scheme>, scope: &str) -> Answer {
     match rejection {
         Rejection::Missing => match scheme {
+            Some(Scheme::Signature) => asking_for_signature(unauthorized(SIGNATURE)),
             Some(scheme) => unauthorized(challenge(scheme)),
             None => certificate_refused("client-certificate-required"),
         },
@@ -44,6 +52,7 @@ pub(crate) fn refusal(rejection: &Rejection, scheme: Option<Scheme>, scope: &str
             (Some(Scheme::Bearer), Cause::Expired) => unauthorized(BEARER_EXPIRED),
             (Some(Scheme::Bearer), _) => unauthorized(BEARER_INVALID_TOKEN),
             (Some(Scheme::Basic), _) => unauthorized(BASIC),
+            (Some(Scheme::Signature), _) => asking_for_signature(unauthorized(SIGNATURE_INVALID)),
             (None, _) => certificate_refused("client-certificate-invalid"),
         },
         Rejection::Ambiguous(what) => {
@@ -82,7 +91,7 @@ pub(crate) fn challenges(schemes: &[Scheme]) -> Answer {
     for scheme in schemes {
         answer.headers_mut().append(WWW_AUTHENTICATE, challenge(*scheme));
     }
-    answer
+    if schemes.contains(&Scheme::Signature) { asking_for_signature(answer) } else { answer }
 }
 
 /// 431: the header block is too large or has too many fields (RFC 6585 §5).
@@ -128,6 +137,12 @@ fn unauthorized(challenge: HeaderValue) -> Answer {
     answer
 }
 
+fn asking_for_signature(mut answer: Answer) -> Answer {
+    let asked = HeaderValue::from_static(http_signature::ACCEPT_SIGNATURE);
+    answer.headers_mut().insert(&ACCEPT_SIGNATURE, asked);
+    answer
+}
+
 /// A client certificate that was good in the handshake and is not any more. There is no challenge for certificates, so
 /// this is a 403, and the connection that the certificate opened ends with it.
 fn certificate_refused(kind: &'static str) -> Answer {
@@ -140,6 +155,7 @@ fn challenge(scheme: Scheme) -> HeaderValue {
     match scheme {
         Scheme::Bearer => BEARER,
         Scheme::Basic => BASIC,
+        Scheme::Signature => SIGNATURE,
     }
 }
 
@@ -159,6 +175,7 @@ mod tests {
 
     const BEARER_SCHEME: Option<Scheme> = Some(Scheme::Bearer);
     const BASIC_SCHEME: Option<Scheme> = Some(Scheme::Basic);
+    const SIGNATURE_SCHEME: Option<Scheme> = Some(Scheme::Signature);
 
     fn status_and_challenge(rejection: &Rejection, scheme: Option<Scheme>) -> (u16, Option<String>) {
         let answer = refusal(rejection, scheme, "read");
@@ -196,8 +213,9 @@ mod tests {
             Cause::Header,
             Cause::Claims,
             Cause::UnknownKey,
+            Cause::Replayed,
         ];
-        for scheme in [BEARER_SCHEME, BASIC_SCHEME] {
+        for scheme in [BEARER_SCHEME, BASIC_SCHEME, SIGNATURE_SCHEME] {
             let expected = bytes(refusal(&Rejection::Invalid(Cause::Unknown), scheme, "read")).await;
             for cause in alike {
                 assert_eq!(bytes(refusal(&Rejection::Invalid(cause), scheme, "read")).await, expected, "{cause:?}");
@@ -211,6 +229,26 @@ mod tests {
         // RFC 7617 knows no error attribute.
         let (_, challenge) = status_and_challenge(&Rejection::Invalid(Cause::Expired), BASIC_SCHEME);
         assert!(!challenge.unwrap().contains("error"));
+    }
+
+    #[test]
+    fn sr_10_a_401_lists_what_a_signature_has_to_cover() {
+        for (rejection, challenge) in [
+            (Rejection::Missing, format!("Signature realm=\"{REALM}\"")),
+            (Rejection::Invalid(Cause::Expired), format!("Signature realm=\"{REALM}\", error=\"invalid_signature\"")),
+        ] {
+            assert_eq!(status_and_challenge(&rejection, SIGNATURE_SCHEME), (401, Some(challenge)));
+            let answer = refusal(&rejection, SIGNATURE_SCHEME, "read");
+            assert_eq!(answer.headers()[&ACCEPT_SIGNATURE], http_signature::ACCEPT_SIGNATURE);
+        }
+        let several = challenges(&[Scheme::Bearer, Scheme::Signature]);
+        assert_eq!(several.headers().get_all(WWW_AUTHENTICATE).iter().count(), 2);
+        assert_eq!(several.headers()[&ACCEPT_SIGNATURE], http_signature::ACCEPT_SIGNATURE);
+        for scheme in [BEARER_SCHEME, BASIC_SCHEME] {
+            assert!(!refusal(&Rejection::Missing, scheme, "read").headers().contains_key(&ACCEPT_SIGNATURE));
+        }
+        let forbidden = refusal(&Rejection::InsufficientScope, SIGNATURE_SCHEME, "read");
+        assert!(!forbidden.headers().contains_key(&ACCEPT_SIGNATURE));
     }
 
     #[test]

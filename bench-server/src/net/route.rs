@@ -19,6 +19,7 @@ use super::json;
 use super::ocsp;
 use super::problem::{self, Answer};
 use super::slow_down::Extra;
+use crate::auth::signed::Content;
 use crate::auth::{self, Method, Principal, Rejection, Scheme};
 use crate::clock::Clock;
 use crate::config::Profile;
@@ -33,7 +34,8 @@ pub(super) const MAX_HEADER_BLOCK: u32 = 32 * 1024;
 /// Most fields in a request: the limit that hyper has for HTTP/1, here for HTTP/2 as well.
 const MAX_FIELDS: usize = 100;
 
-/// Largest body of a request to the authorization server or an OCSP responder, in bytes: theirs are far smaller.
+/// Largest body of a request to the authorization server or an OCSP responder, in bytes: theirs are far smaller. Also of one
+/// that is signed.
 const MAX_FORM: usize = 64 * 1024;
 
 /// Longest time that such a body may take to arrive.
@@ -41,6 +43,9 @@ const FORM_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What protected routes allow.
 const ALLOWED: &str = "GET, HEAD";
+
+/// The same where the content of a request is authenticated with it: it may have one.
+const ALLOWED_WITH_CONTENT: &str = "GET, HEAD, POST";
 
 /// What one listener serves.
 pub(crate) struct Site {
@@ -87,6 +92,14 @@ impl Route {
 
     fn is_protected(&self) -> bool {
         !matches!(*self.method, Method::None)
+    }
+
+    fn allowed(&self) -> &'static str {
+        if self.method.reads_content() { ALLOWED_WITH_CONTENT } else { ALLOWED }
+    }
+
+    fn allows(&self, verb: &Verb) -> bool {
+        matches!(*verb, Verb::GET | Verb::HEAD) || (*verb == Verb::POST && self.method.reads_content())
     }
 
     fn authorise(&self, principal: Principal) -> Result<Principal, Rejection> {
@@ -150,6 +163,13 @@ impl Site {
             return problem::problem(StatusCode::BAD_REQUEST, None, Some("one Host field is required")); // RFC 9112 §3.2
         }
         if let Some(route) = self.routes.iter().find(|route| route.path == head.uri.path()) {
+            let mut head = head;
+            if route.method.needs_content(&head) && !body.is_end_stream() {
+                match collect(body).await {
+                    Ok(content) => drop(head.extensions.insert(Content(content))),
+                    Err(answer) => return answer,
+                }
+            }
             return self.protected(route, head, caller).await;
         }
         if let Some(responder) = &self.ocsp_responder {
@@ -188,8 +208,8 @@ impl Site {
             route.authorise(principal)
         });
         match verdict {
-            Ok(principal) if matches!(head.method, Verb::GET | Verb::HEAD) => route.resource(&principal, head.headers),
-            Ok(_) => problem::method_not_allowed(ALLOWED),
+            Ok(principal) if route.allows(&head.method) => route.resource(&principal, head.headers),
+            Ok(_) => problem::method_not_allowed(route.allowed()),
             Err(rejection) => {
                 self.meter.rejected(rejection.reason());
                 tracing::debug!(path = route.path, reason = rejection.reason(), "refused");
@@ -263,6 +283,7 @@ mod tests {
 
     use super::*;
     use crate::config::{ClockMode, MethodConfig};
+    use crate::credential::http_signature::SIGNATURE_INPUT;
 
     fn site() -> Site {
         let profile = |path: &str| Profile {
@@ -376,6 +397,54 @@ mod tests {
             let body = answer.into_body().collect().await.unwrap().to_bytes();
             assert!(String::from_utf8_lossy(&body).contains("client-identity-invalid"));
         }
+    }
+
+    /// A content that nobody may look at.
+    struct Untouched;
+
+    impl Body for Untouched {
+        type Data = Bytes;
+        type Error = std::convert::Infallible;
+
+        fn poll_frame(
+            self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Option<Result<hyper::body::Frame<Bytes>, Self::Error>>> {
+            panic!("it was read");
+        }
+    }
+
+    #[tokio::test]
+    async fn sr_6_a_content_is_read_where_it_is_authenticated_and_nowhere_else() {
+        let with_content = || request("GET", "/whoami").map(|_| Untouched);
+        assert_eq!(site().answer(with_content(), &caller()).await.status(), StatusCode::OK);
+
+        let folder = tempfile::tempdir().unwrap();
+        let environment = auth::Environment {
+            shared_dir: folder.path().to_owned(),
+            clock: Clock::new(ClockMode::System),
+            meter: Arc::default(),
+            authorization_server: None,
+            ca_file: folder.path().join("unused.pem"),
+        };
+        let config = crate::config::SignedConfig::new(crate::config::StoreConfig::Memory);
+        let profile = Profile {
+            name: "signed".to_owned(),
+            path: "/whoami".to_owned(),
+            scope: "read".to_owned(),
+            method: MethodConfig::Signed(config),
+            slow_down: None,
+        };
+        let method = Arc::new(Method::build(&profile, &environment).await.unwrap());
+        let site = Site { routes: vec![Route::new(&profile, method)], ..site() };
+        let unsigned = site.answer(with_content(), &caller()).await;
+        assert_eq!(unsigned.status(), StatusCode::UNAUTHORIZED);
+        let reading = tokio::spawn(async move {
+            let mut signed = with_content();
+            signed.headers_mut().insert(&SIGNATURE_INPUT, HeaderValue::from_static("sig1=()"));
+            site.answer(signed, &caller()).await
+        });
+        assert!(reading.await.is_err_and(|error| error.is_panic()), "it was not read");
     }
 
     #[tokio::test]

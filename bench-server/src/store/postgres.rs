@@ -23,8 +23,10 @@ use crate::credential::digest::Digest;
 
 mod listen;
 mod migrations;
+mod nonces;
 
 pub(crate) use self::listen::Listening;
+pub(crate) use self::nonces::Nonces;
 
 /// Connections of each runtime. PostgreSQL answers the requests of one connection one after the other, in a process of
 /// its own; this many keep two cores busy.

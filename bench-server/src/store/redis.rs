@@ -6,6 +6,7 @@
 //! | `id:<id>` | string | the digest of the key of that name |
 //! | `keys` | integer | how many keys there are |
 //! | `user:<name>` | string | a user's record, JSON |
+//! | `nonce:<digest>` | string | a nonce that was used, until Redis removes it |
 //! | `revocations` | stream | the revocations in their order; also the channel on which an addition is published |
 //! | `layout` | integer | version of this table |
 //!
@@ -31,6 +32,7 @@ use crate::config::RemoteStore;
 use crate::credential::digest::Digest;
 
 mod listen;
+mod nonces;
 
 pub(crate) use self::listen::Listening;
 

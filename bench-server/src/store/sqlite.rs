@@ -17,6 +17,10 @@ use super::record::{Entry, KeyRecord, KeyStatus, Position, Revocation, User};
 use crate::clock::UnixTime;
 use crate::credential::digest::Digest;
 
+mod nonces;
+
+pub(crate) use self::nonces::Nonces;
+
 /// The layout below. A file with another number was written by another version and is refused.
 const SCHEMA_VERSION: i64 = 2;
 

@@ -192,7 +192,10 @@ async fn closed_loop_counts_what_ends_inside_and_drains_the_rest() {
     assert_eq!((tally.latency.len(), tally.service_time.len(), tally.lateness.len()), (accepted, accepted, 0));
     assert_eq!((tally.outcomes.unexpected(tally.wanted), tally.connections_opened), (0, 0));
     let bytes = |n: usize| n as u64 * tally.answered;
-    assert_eq!(tally.bytes_sent, bytes(session.wire.requests.http1(0).len()));
+    assert_eq!(
+        tally.bytes_sent,
+        bytes(session.wire.requests.http1(0, &mut super::super::signing::Desk::default()).len())
+    );
     assert_eq!(tally.bytes_received, bytes(ok("app-0").len()));
 }
 

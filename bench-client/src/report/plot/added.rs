@@ -39,7 +39,8 @@ fn added(point: &CurvePoint) -> f64 {
 /// Methods that have curves, with the title of their panel.
 fn panels(summary: &Summary) -> Vec<(&'static str, &'static str)> {
     let has = |method: &str| summary.compared().any(|variant| variant.method == method && curve(variant).is_some());
-    METHODS.iter().copied().filter(|(method, _)| has(method)).collect()
+    let shown = METHODS.into_iter().chain([("signed", "Signed requests")]);
+    shown.filter(|(method, _)| has(method)).collect()
 }
 
 /// Whether any variant has a curve, and all have room.

@@ -30,13 +30,14 @@ pub(super) const INTRUDED: RGBColor = RGBColor(0xB2, 0x18, 0x2B);
 
 /// One colour per method in every figure: after Okabe and Ito, "Color Universal Design", 2008, and Tol, "Colour
 /// Schemes", 2021, darkened where needed to 3:1 against white. Marks differ in shape too.
-const METHODS: [(&str, RGBColor); 6] = [
+const METHODS: [(&str, RGBColor); 7] = [
     ("none", RGBColor(0x75, 0x7D, 0x86)),
     ("api-key", RGBColor(0x00, 0x72, 0xB2)),
     ("oauth2", RGBColor(0xAA, 0x44, 0x99)),
     ("jwt", RGBColor(0x00, 0x8F, 0x68)),
     ("basic", RGBColor(0xD5, 0x5E, 0x00)),
     ("mtls", RGBColor(0xB0, 0x7D, 0x00)),
+    ("signed", RGBColor(0x7A, 0x5C, 0x3E)),
 ];
 
 /// The method's colour.
@@ -158,6 +159,7 @@ impl<'a, DB: DrawingBackend> Canvas<'a, DB> {
             "none" | "api-key" => &[],
             "oauth2" => &[(-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)],
             "jwt" => &[(0.0, -1.15), (1.1, 0.85), (-1.1, 0.85)],
+            "signed" => &[(0.0, -1.15), (1.0, -0.57), (1.0, 0.57), (0.0, 1.15), (-1.0, 0.57), (-1.0, -0.57)],
             "basic" => &[(0.0, 1.15), (1.1, -0.85), (-1.1, -0.85)],
             _ => &[(0.0, -1.25), (1.25, 0.0), (0.0, 1.25), (-1.25, 0.0)],
         };

@@ -200,6 +200,12 @@ fn mistakes_are_located_and_told_with_a_remedy() {
 }
 
 #[test]
+fn signed_requests_are_the_reference_servers_own() {
+    let found = set("variant.key.method", "signed").expect_err("its profile is not theirs");
+    assert!(found.iter().any(|problem| problem.contains("\"signed\" is the reference server's own")), "{found:?}");
+}
+
+#[test]
 fn what_is_revoked_must_be_revocable_and_more_than_one() {
     let text = TARGET.replacen("variants = [\"key\", \"oauth2\"]\n", "lifetime = \"20s\"\nvariants = [\"basic\"]\n", 1);
     let found = try_plan(&text, &Overrides::default()).expect_err("three mistakes");

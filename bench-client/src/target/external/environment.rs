@@ -85,6 +85,7 @@ pub(super) fn presented(credential: &Issued) -> String {
         Material::ApiKey { key: token } | Material::Bearer { token } => token.expose().to_owned(),
         Material::Password { username, password } => format!("{username}:{}", password.expose()),
         Material::Certificate { chain_pem, .. } => chain_pem.clone(),
+        Material::SigningKey { key_id, .. } => key_id.clone(),
     }
 }
 
@@ -93,7 +94,9 @@ fn secrets(credential: &Issued) -> Vec<Secret> {
         Material::None => Vec::new(),
         Material::ApiKey { key: secret } | Material::Bearer { token: secret } => vec![secret.clone()],
         Material::Password { password, .. } => vec![Secret::new(presented(credential)), password.clone()],
-        Material::Certificate { key_pem, .. } => vec![key_pem.clone()],
+        Material::Certificate { key_pem: secret, .. } | Material::SigningKey { key: secret, .. } => {
+            vec![secret.clone()]
+        }
     }
 }
 

@@ -202,6 +202,7 @@ fn line(credential: &str, principal: Option<&str>, id: Option<&str>, method: Met
             (Some(username), Material::Password { username: username.to_owned(), password })
         }
         MethodWord::Jwt | MethodWord::OAuth2 => (None, Material::Bearer { token: Secret::new(credential) }),
+        MethodWord::Signed => return Err("keys of signatures are not read from files".to_owned()),
         MethodWord::None | MethodWord::ApiKey | MethodWord::Mtls => {
             (None, Material::ApiKey { key: Secret::new(credential) })
         }

@@ -6,7 +6,8 @@ use tokio_postgres::{Client, IsolationLevel};
 pub(super) const LONGEST_NAME: usize = 63;
 
 /// Each brings the tables from the version of its place to the next; none is ever changed once it was released.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE keys (
         digest      bytea PRIMARY KEY CHECK (octet_length(digest) = 32),
         id          text NOT NULL UNIQUE,
@@ -31,7 +32,15 @@ const MIGRATIONS: &[&str] = &["
         until        bigint NOT NULL
     );
     CREATE INDEX revocations_until ON revocations (until);
-"];
+",
+    "
+    CREATE TABLE nonces (
+        nonce bytea PRIMARY KEY CHECK (octet_length(nonce) = 16),
+        until bigint NOT NULL
+    );
+    CREATE INDEX nonces_until ON nonces (until);
+",
+];
 
 /// Why tables could not be brought up to date.
 #[derive(Debug, thiserror::Error)]
