@@ -359,17 +359,6 @@ fn describe_method(variant: &Variant) -> String {
     }
 }
 
-fn algorithm(algorithm: Algorithm) -> &'static str {
-    match algorithm {
-        Algorithm::HS256 => "HS256",
-        Algorithm::RS256 => "RS256",
-        Algorithm::PS256 => "PS256",
-        Algorithm::ES256 => "ES256",
-        Algorithm::ES384 => "ES384",
-        Algorithm::EdDSA => "EdDSA",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use bench_server::contract::OcspConfig;

@@ -46,8 +46,14 @@ const REVOKE_BY_OF_OAUTH2: &[(&str, RevokeBy)] =
 
 const ALGORITHMS: &[(&str, Algorithm)] = &[
     ("HS256", Algorithm::HS256),
+    ("HS384", Algorithm::HS384),
+    ("HS512", Algorithm::HS512),
     ("RS256", Algorithm::RS256),
+    ("RS384", Algorithm::RS384),
+    ("RS512", Algorithm::RS512),
     ("PS256", Algorithm::PS256),
+    ("PS384", Algorithm::PS384),
+    ("PS512", Algorithm::PS512),
     ("ES256", Algorithm::ES256),
     ("ES384", Algorithm::ES384),
     ("EdDSA", Algorithm::EdDSA),
@@ -328,11 +334,14 @@ fn read_oauth2(section: &mut Section<'_>) -> Option<Options> {
             let algorithm = section.required("algorithm", "\"ES256\"", one_of(ALGORITHMS));
             section.misplaced(BELONGS, "method \"oauth2\" with token = \"jwt\"");
             let algorithm = algorithm?;
-            if algorithm == Algorithm::HS256 {
+            if algorithm.is_symmetric() {
                 section.error(
                     "algorithm",
-                    "algorithm is \"HS256\", which would give the resource server the key that signs; write an \
-                     asymmetric one, like \"ES256\"",
+                    format!(
+                        "algorithm is {:?}, which would give the resource server the key that signs; write an asymmetric \
+                         one, like \"ES256\"",
+                        algorithm.name()
+                    ),
                 );
             }
             (TokenValidation::Jwt { algorithm }, AccessTokenFormat::Jwt { algorithm })

@@ -111,8 +111,8 @@ impl AuthorizationServer {
         check_lifetimes(config)?;
         let keys = match config.access_token {
             AccessTokenFormat::Opaque => None,
-            AccessTokenFormat::Jwt { algorithm: Algorithm::HS256 } => {
-                let remedy = "authorization_server.access_token: HS256 would hand the signing key to every resource \
+            AccessTokenFormat::Jwt { algorithm } if algorithm.is_symmetric() => {
+                let remedy = "authorization_server.access_token: HMAC would hand the signing key to every resource \
                               server; use an asymmetric algorithm";
                 return Err(BuildError::Config(remedy.to_owned()));
             }

@@ -19,7 +19,7 @@ const MAX_NAME: usize = 255;
 #[derive(Debug, PartialEq)]
 pub(crate) struct ClaimsRef<'a> {
     pub(crate) iss: Cow<'a, str>,
-    /// Whether `aud` contains [`AUDIENCE`].
+    /// Whether `aud` contains our identifier, [`AUDIENCE`] in a request.
     pub(crate) for_us: bool,
     pub(crate) sub: Cow<'a, str>,
     pub(crate) client_id: Cow<'a, str>,
@@ -31,14 +31,29 @@ pub(crate) struct ClaimsRef<'a> {
     pub(crate) iat: Duration,
 }
 
+/// Which claims have to be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Profile {
+    /// Those of an access token (RFC 9068 §2.2).
+    AccessToken,
+    /// Issuer, audience and times; names that are missing are empty (RFC 8725 §3).
+    General,
+}
+
 impl<'a> ClaimsRef<'a> {
-    /// Reads a decoded payload.
+    /// Reads the decoded payload of an access token for us.
     pub(crate) fn read(text: &'a [u8]) -> Result<Self, Fault> {
+        Self::read_as(Profile::AccessToken, AUDIENCE, text)
+    }
+
+    /// Reads a decoded payload; `for_us` is then about that audience.
+    #[inline]
+    pub(crate) fn read_as(profile: Profile, ours: &str, text: &'a [u8]) -> Result<Self, Fault> {
         let (mut iss, mut aud, mut sub, mut client_id, mut jti, mut scope) = (None, None, None, None, None, None);
         let (mut exp, mut nbf, mut iat, mut others) = (None, None, None, Names::default());
         json::read_object(text, |name, value| match &*name {
             "iss" => once(&mut iss, value.string()?),
-            "aud" => once(&mut aud, names_us(value)?),
+            "aud" => once(&mut aud, names(value, ours)?),
             "sub" => once(&mut sub, self::name(value)?),
             "client_id" => once(&mut client_id, self::name(value)?),
             "jti" => once(&mut jti, self::name(value)?),
@@ -53,13 +68,17 @@ impl<'a> ClaimsRef<'a> {
                 value.skip()
             }
         })?;
+        let needed = |name: Option<Cow<'a, str>>| match profile {
+            Profile::AccessToken => name,
+            Profile::General => name.or(Some(Cow::Borrowed(""))),
+        };
         let all = || {
             Some(Self {
                 iss: iss?,
                 for_us: aud?,
-                sub: sub?,
-                client_id: client_id?,
-                jti: jti?,
+                sub: needed(sub)?,
+                client_id: needed(client_id)?,
+                jti: needed(jti)?,
                 scope: scope.unwrap_or_default(),
                 exp: exp?,
                 nbf,
@@ -86,9 +105,9 @@ fn name<'a>(value: &mut Reader<'a>) -> Result<Cow<'a, str>, Fault> {
 }
 
 /// Whether `aud`, a string or an array of strings that is not empty (RFC 7519 §4.1.3), names us.
-fn names_us(value: &mut Reader<'_>) -> Result<bool, Fault> {
+fn names(value: &mut Reader<'_>, ours: &str) -> Result<bool, Fault> {
     let mut for_us = false;
-    value.one_or_more_strings(|audience| for_us |= audience == AUDIENCE)?;
+    value.one_or_more_strings(|audience| for_us |= audience == ours)?;
     Ok(for_us)
 }
 
