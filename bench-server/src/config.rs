@@ -526,6 +526,17 @@ pub struct TokenRules {
 impl TokenRules {
     /// Largest leeway: it is added to the life of every dead token.
     pub const MAX_LEEWAY: Duration = Duration::from_secs(60);
+
+    /// Refuses a leeway that is none any more.
+    ///
+    /// # Errors
+    /// What is wrong, with the remedy.
+    pub fn check(&self) -> Result<(), String> {
+        if self.leeway <= Self::MAX_LEEWAY {
+            return Ok(());
+        }
+        Err(format!("leeway is {:?}; at most {:?} is safe", self.leeway, Self::MAX_LEEWAY))
+    }
 }
 
 impl Default for TokenRules {

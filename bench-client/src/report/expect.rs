@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use bench_server::contract::{
-    AccessTokenFormat, Algorithm, CacheConfig, CertificateKey, ChainLength, Follow, JwksConfig, MethodConfig,
-    MtlsConfig, OcspPolicy, PasswordHash, Push, SlowDown, StoreConfig, TokenValidation,
+    AccessTokenFormat, CacheConfig, CertificateKey, ChainLength, Follow, JwksConfig, MethodConfig, MtlsConfig, OcspPolicy, PasswordHash, Push, SlowDown, StoreConfig, TokenValidation,
 };
 
 use super::format;
@@ -300,13 +299,13 @@ fn describe_method(variant: &Variant) -> String {
                 RevokeBy::Subject => ", revoked by subject",
                 RevokeBy::Key => ", revoked by key",
             };
-            format!("{}, {revocation}{by}{claims}{}", algorithm(config.algorithm), cached(&config.cache))
+            format!("{}, {revocation}{by}{claims}{}", config.algorithm.name(), cached(&config.cache))
         }
         MethodConfig::OAuth2(config) => match &config.validation {
             TokenValidation::Opaque { cache } => {
                 format!("opaque token, introspection{}{}", away(config.introspection_delay), cached(cache))
             }
-            TokenValidation::Jwt { algorithm: name } => {
+            TokenValidation::Jwt { algorithm } => {
                 let issued = variant.authorization_server.as_ref().map(|server| server.access_token);
                 debug_assert!(!matches!(issued, Some(AccessTokenFormat::Opaque)), "the plan keeps the two in step");
                 let kept = match config.jwks {
@@ -318,7 +317,7 @@ fn describe_method(variant: &Variant) -> String {
                     RevokeBy::Key => ", revoked by key",
                     RevokeBy::Refresh => ", renewed by refresh token",
                 };
-                format!("RFC 9068 JWT ({}), checked locally{kept}{by}", algorithm(*name))
+                format!("RFC 9068 JWT ({}), checked locally{kept}{by}", algorithm.name())
             }
         },
         MethodConfig::Mtls(config) => {

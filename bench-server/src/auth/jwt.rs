@@ -23,11 +23,11 @@ use crate::auth::kept::Kept;
 use crate::auth::{AdminError, BuildError, Cause, Environment, Principal, Rejection, Request, header};
 use crate::clock::{Clock, UnixTime};
 use crate::config::{AUDIENCE, DenyListConfig, Follow, JwtConfig, LONGEST_STALE, Push, StoreConfig, TokenRules};
-use crate::contract::{IssueRequest, Issued, Material, Secret};
+use crate::contract::{IssueRequest, Issued, Material, Secret, SubjectRevocation};
 use crate::credential::digest::{Digest, DigestState};
 use crate::credential::jws::SigningKey;
 use crate::store::cache::TtlCache;
-use crate::store::denylist::DenyList;
+use crate::store::denylist::{self, DenyList};
 use crate::store::follow::LocalCopy as _;
 use crate::store::record::Revocation;
 use crate::store::{Store, file};
@@ -192,6 +192,11 @@ impl Jwt {
         Ok(order)
     }
 
+    /// What the deny-list takes in memory, where there is one.
+    pub(crate) fn denylist_size(&self) -> Option<denylist::Size> {
+        self.denylist.as_ref().map(|denylist| denylist.copy().size())
+    }
+
     /// Removes what is in the store, where that is a server of its own.
     pub(crate) async fn discard(&self) -> Result<(), AdminError> {
         Ok(self.revoked.discard().await?)
@@ -215,6 +220,29 @@ impl Jwt {
         // No accepted token can outlive this: iat ≤ now + leeway, exp ≤ iat + max_lifetime, accepted before exp + leeway; and
         // neither by the clock of an issuer or a validator that is ahead of this one, or behind it.
         let until = UnixTime(now.0 + leeway + max_lifetime + leeway + MAX_SKEW);
+        self.record(revocation, until, now).await
+    }
+
+    /// Takes back every token of a subject that was issued before a time.
+    pub(crate) async fn revoke_subject(&self, revocation: &SubjectRevocation) -> Result<(), AdminError> {
+        let SubjectRevocation { subject, issued_before } = revocation;
+        let TokenRules { leeway, max_lifetime } = self.validator.rules;
+        let now = self.clock.now();
+        if !is_subject(subject) {
+            return Err(AdminError::NotFound(format!("subject {subject:?}")));
+        }
+        if *issued_before > (now.0 + leeway).as_secs() {
+            return Err(AdminError::BadRequest(format!(
+                "issued_before is {issued_before}, which is in the future: tokens that do not exist cannot be taken back"
+            )));
+        }
+        // What was issued before that time has ended by then, as in `revoke`.
+        let until = UnixTime(Duration::from_secs(*issued_before) + max_lifetime + leeway + MAX_SKEW);
+        let Some(issued_until) = issued_before.checked_sub(1).filter(|_| until > now) else { return Ok(()) };
+        self.record(Revocation::Subject { sub: subject.as_str().into(), issued_until }, until, now).await
+    }
+
+    async fn record(&self, revocation: Revocation, until: UnixTime, now: UnixTime) -> Result<(), AdminError> {
         self.revoked.append(revocation.clone(), until, now).await?;
         self.meter.store_writes.add();
         // This node knows at once, whatever it follows.
@@ -315,9 +343,9 @@ fn is_jti(text: &str) -> bool {
 }
 
 fn check_config(name: &str, config: &JwtConfig) -> Result<(), BuildError> {
-    let TokenRules { leeway, max_lifetime } = config.rules;
-    let problem = if leeway > TokenRules::MAX_LEEWAY {
-        format!("leeway is {leeway:?}; at most {:?} is safe", TokenRules::MAX_LEEWAY)
+    let max_lifetime = config.rules.max_lifetime;
+    let problem = if let Err(problem) = config.rules.check() {
+        problem
     } else if config.lifetime < Duration::from_secs(1) {
         format!("lifetime is {:?}; tokens count whole seconds, so give at least 1s", config.lifetime)
     } else if config.lifetime > max_lifetime {

@@ -24,7 +24,7 @@ use url::Url;
 
 use crate::auth::{AdminError, BuildError};
 use crate::clock::Clock;
-use crate::config::{AccessTokenFormat, Algorithm, AuthorizationServerConfig};
+use crate::config::{AccessTokenFormat, AuthorizationServerConfig};
 use crate::contract::{ClientRegistration, KeyRollover, RegisteredClient, Secret, UserRegistration};
 use crate::telemetry::Meter;
 

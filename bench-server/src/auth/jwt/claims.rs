@@ -162,14 +162,14 @@ mod tests {
     }
 
     #[test]
-    fn required_claims() {
+    fn jw_23_jw_28_bc_099_required_claims() {
         for (claim, _) in GOOD.iter().filter(|(name, _)| *name != "scope") {
             assert_eq!(read(&with(claim, "")), Err(Fault::NotAccepted), "{claim}");
         }
     }
 
     #[test]
-    fn numeric_dates() {
+    fn jw_26_bc_100_bc_101_numeric_dates() {
         for (text, expected) in [("0", 0.0), ("150.25", 150.25), ("1.5e2", 150.0), ("253402300799", 253402300799.0)] {
             for claim in ["exp", "nbf", "iat"] {
                 let json = with(claim, text);
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn audiences() {
+    fn jw_26_jw_28_bc_106_audiences() {
         let ours = r#""https://api.authbench.test""#;
         for text in [ours.to_owned(), format!("[{ours}]"), format!(r#"["other",{ours}]"#)] {
             assert!(read(&with("aud", &text)).unwrap().for_us, "{text}");
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn names() {
+    fn jw_26_bc_104_bc_107_names() {
         let long = |n: usize| format!("\"{}\"", "s".repeat(n));
         for claim in ["sub", "client_id", "jti"] {
             assert!(read(&with(claim, &long(255))).is_ok());
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn repeated_claims() {
+    fn jw_19_bc_097_repeated_claims() {
         for extra in [r#""exp":9"#, r#""sub":"b""#, r#""scope":"admin""#, r#""e\u0078p":9"#, r#""x":1,"\u0078":2"#] {
             let text = with("z", "0").replacen('{', &format!("{{{extra},"), 1);
             assert_eq!(read(&text), Err(Fault::NotAccepted), "{extra}");
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn only_one_object() {
+    fn jw_22_bc_112_only_one_object() {
         let good = with("z", "0");
         for text in [format!("\u{feff}{good}"), format!("{good}x"), format!("{good}{good}")] {
             assert_eq!(read(&text), Err(Fault::NotJson), "{text}");

@@ -66,7 +66,7 @@ fn call(jwt: &Jwt, now: UnixTime, issued: &Issued) -> Result<Principal, Rejectio
 const BY_HAND: Option<Duration> = Some(Duration::from_secs(3600));
 
 #[tokio::test]
-async fn issued_tokens_are_accepted_each_for_its_own_subject() {
+async fn jw_31_jw_34_issued_tokens_are_accepted_each_for_its_own_subject() {
     let fixture = fixture(None).await;
     let issued = fixture.issue(3).await;
     for one in &issued {
@@ -81,7 +81,7 @@ async fn issued_tokens_are_accepted_each_for_its_own_subject() {
 }
 
 #[tokio::test]
-async fn stateless_tokens_outlive_their_revocation_until_exp() {
+async fn jw_31_stateless_tokens_outlive_their_revocation_until_exp() {
     let fixture = fixture(None).await;
     let issued = &fixture.issue(1).await[0];
     fixture.jwt.revoke(&issued.id).await.unwrap();
@@ -91,7 +91,7 @@ async fn stateless_tokens_outlive_their_revocation_until_exp() {
 }
 
 #[tokio::test]
-async fn a_revoked_token_is_refused_after_the_next_poll_and_others_are_not() {
+async fn jw_30_bc_114_a_revoked_token_is_refused_after_the_next_poll_and_others_are_not() {
     let fixture = fixture(BY_HAND).await;
     let issued = fixture.issue(2).await;
     let elsewhere = fixture.replica().await;
@@ -107,7 +107,7 @@ async fn a_revoked_token_is_refused_after_the_next_poll_and_others_are_not() {
 }
 
 #[tokio::test]
-async fn a_subject_can_be_revoked_as_a_whole() {
+async fn jw_30_a_subject_can_be_revoked_as_a_whole() {
     let fixture = fixture(BY_HAND).await;
     let issued = fixture.issue(2).await;
     fixture.replica().await.revoke(&issued[0].principal).await.unwrap();
@@ -118,7 +118,69 @@ async fn a_subject_can_be_revoked_as_a_whole() {
 }
 
 #[tokio::test]
-async fn a_verified_token_is_not_verified_again_but_still_expires_and_is_revoked() {
+async fn jw_30_a_subject_is_revoked_before_a_time() {
+    let fixture = fixture(BY_HAND).await;
+    let clock = &fixture.environment.clock;
+    let old = &fixture.issue(1).await[0];
+    clock.advance(Duration::from_secs(100)).unwrap();
+    let request = IssueRequest { count: 1, lifetime: None, scopes: vec!["read".to_owned()] };
+    let new = fixture.jwt.renew(&old.principal, &request).await.unwrap();
+    let now = clock.now().as_secs();
+    let before = |subject: &str, issued_before| SubjectRevocation { subject: subject.to_owned(), issued_before };
+    fixture.replica().await.revoke_subject(&before(&old.principal, now - 50)).await.unwrap();
+    assert!(fixture.call(old).is_ok(), "here it has not been heard of");
+    fixture.catch_up().await;
+    assert_eq!(fixture.call(old), Err(Rejection::Invalid(Cause::Revoked)));
+    assert!(fixture.call(&new).is_ok(), "issued after that time");
+    assert!(fixture.call(&fixture.issue(1).await[0]).is_ok(), "another subject");
+
+    // A later time takes more, an earlier one gives nothing back.
+    fixture.jwt.revoke_subject(&before(&old.principal, now + 1)).await.unwrap();
+    fixture.jwt.revoke_subject(&before(&old.principal, now - 99)).await.unwrap();
+    assert_eq!(fixture.call(&new), Err(Rejection::Invalid(Cause::Revoked)));
+
+    // What nobody could hold any more needs no entry.
+    let entries = fixture.jwt.denylist_size().unwrap().entries;
+    let other = &fixture.issue(1).await[0];
+    fixture.jwt.revoke_subject(&before(&other.principal, 0)).await.unwrap();
+    fixture.jwt.revoke_subject(&before(&other.principal, now - 10_000)).await.unwrap();
+    assert_eq!(fixture.jwt.denylist_size().unwrap().entries, entries);
+    for (subject, time) in [("app-1", now), (&*other.id, now), ("", now)] {
+        assert!(matches!(fixture.jwt.revoke_subject(&before(subject, time)).await, Err(AdminError::NotFound(_))));
+    }
+    for time in [now + 1000, u64::MAX] {
+        let refused = fixture.jwt.revoke_subject(&before(&other.principal, time)).await;
+        assert!(matches!(refused, Err(AdminError::BadRequest(_))), "{time}");
+    }
+}
+
+#[tokio::test]
+async fn jw_34_every_token_is_its_own_and_names_its_key() {
+    use base64::Engine as _;
+    let Fixture { environment, .. } = &fixture(None).await;
+    let jwt = Jwt::build("jwt-es256", &JwtConfig::new(Algorithm::ES256), environment).await.unwrap();
+    let request = IssueRequest { count: 200, lifetime: None, scopes: vec![] };
+    let issued = jwt.issue(&request).await.unwrap();
+    let (mut ids, mut nonces) = (std::collections::HashSet::new(), std::collections::HashSet::new());
+    for one in &issued {
+        let Material::Bearer { token } = &one.material else { panic!("a bearer token was issued") };
+        let parts: Vec<Vec<u8>> = token
+            .expose()
+            .split('.')
+            .map(|part| base64::prelude::BASE64_URL_SAFE_NO_PAD.decode(part).unwrap())
+            .collect();
+        let header: serde_json::Value = serde_json::from_slice(&parts[0]).unwrap();
+        assert_eq!((&header["typ"], &header["alg"]), (&"at+jwt".into(), &"ES256".into()));
+        assert_eq!(header["kid"], jwt.signing.kid());
+        let claims: serde_json::Value = serde_json::from_slice(&parts[1]).unwrap();
+        assert!(ids.insert(claims["jti"].as_str().unwrap().to_owned()));
+        // R is what the nonce of a signature makes: one that comes twice gives the key away.
+        assert!(nonces.insert(parts[2][..32].to_vec()));
+    }
+}
+
+#[tokio::test]
+async fn jw_33_a_verified_token_is_not_verified_again_but_still_expires_and_is_revoked() {
     let Fixture { environment, config, _dir, .. } = fixture(BY_HAND).await;
     let cache = Some(crate::config::CacheConfig::new(Duration::from_secs(3600)));
     let config = JwtConfig { cache, ..config };
@@ -147,7 +209,7 @@ async fn a_verified_token_is_not_verified_again_but_still_expires_and_is_revoked
 }
 
 #[tokio::test]
-async fn an_entry_outlives_every_token_that_it_names() {
+async fn jw_30_an_entry_outlives_every_token_that_it_names() {
     let fixture = fixture(BY_HAND).await;
     let request = IssueRequest { count: 1, lifetime: Some(Duration::from_secs(900)), scopes: vec![] };
     let issued = &fixture.jwt.issue(&request).await.unwrap()[0];
@@ -163,7 +225,7 @@ async fn an_entry_outlives_every_token_that_it_names() {
 }
 
 #[tokio::test]
-async fn a_restart_keeps_keys_and_revocations() {
+async fn jw_30_jw_34_a_restart_keeps_keys_and_revocations() {
     let fixture = fixture(BY_HAND).await;
     let issued = fixture.issue(2).await;
     fixture.jwt.revoke(&issued[0].id).await.unwrap();
@@ -209,7 +271,7 @@ async fn claims_sets_have_the_length_asked_for() {
 }
 
 #[tokio::test]
-async fn a_deny_list_of_many_refuses_whom_it_should() {
+async fn jw_30_a_deny_list_of_many_refuses_whom_it_should() {
     let fixture = fixture(None).await;
     let denylist = Some(DenyListConfig { population: 2_000, ..DenyListConfig::new(Duration::from_secs(3600)) });
     let config = JwtConfig { denylist, ..fixture.config.clone() };
@@ -250,7 +312,7 @@ async fn unknown_and_contradictory_requests() {
 }
 
 #[tokio::test]
-async fn unsafe_configurations_do_not_start() {
+async fn jw_25_unsafe_configurations_do_not_start() {
     let fixture = fixture(None).await;
     let with = async |change: fn(&mut JwtConfig)| {
         let mut config = fixture.config.clone();

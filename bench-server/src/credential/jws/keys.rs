@@ -442,6 +442,62 @@ mod tests {
         }
     }
 
+    /// Signatures of one text by one key, which differ in their salt alone. Made with OpenSSL, for aws-lc makes no others.
+    #[test]
+    fn jw_9_the_salt_of_pss_is_as_long_as_its_hash() {
+        const N: &str = "ourbBXJE5KbJjuMSTUKto48pdCM7IEqPl_D6pVjaCWT14sdB8YoplMMSI_bsxrqk8fDiX6NMQjF5JqHRJx2gf_pmYJfDHoZY\
+            UNVY_Wa3XnCuRDbcMyN8Mxp5ZDvAU9m5vOCIQdrpOnWi91QuqD8uWPCSUiSvDsUEEflqAy1Yf3YbJnBT5XvC8ZVQplhgQPmF\
+            ImsA68ngZWehKh2Cd6TkHl3kFqadjvEPWi0zeyeFkhPPiB-EJ1nQ_PuROn2_uDCgVOlqwvkkKt-\
+            BK7RLLAI1SGusEATU0OS9l9-Re5IJxjdsBDy1OT8DJnzmKpxB_rFT5tQV1OecIVYyXRXSTbEwRw";
+        const SIGNATURES: [(usize, &str); 5] = [
+            (
+                32,
+                "ZB1nL8Ntx8_QrrhQYF_IX5wEHILPDQOBXadiO3zH1WENjJ9g4ZTfiZsevMqxzWBNzYnqBw0St6g1CwHQ0eahN0wm7KhlVOGV\
+                    k7KHSD_eC-RosgGhACugqMOFeH06qVw2ZsEjusw280pYJEDePu7nN2QyIFCLsl_BG-\
+                    w1YWa6GRUBVkKtIrWGjLzU52qGvXGy0PxAU12g_TlWzCDTsO1eyRS7eR-IzXtPZcSgoI8K5wecnZ-_nO-pxW80mUyYwF5XY9\
+                    MHTWMUDh68mk2lAHtnAN2DNzte9lGl8n5MjFJ2faaF8fHD7Ubd9J1m0BWMHMFaxAXU88AYGEGoCh023VnBGw",
+            ),
+            (
+                0,
+                "gUIiZ6HRC9wy0H7ME_uBsvP_90EBD7G5C-yWUm8JAoxgjXFA8nCkUxGeqFBa8mDW2W5TgFb9Fb-\
+                    83VJuLmemnCABP7eWLFOzbk8be1tSblArKnnJDvgYI_gL48nNUKAEfbZd3JlTtOpk2xqoEOEPG6viuyyzDCtzMcyG7YHVATb\
+                    yWeAkS2TLxYAEsoobM3i6PKkyz1mN7_DnUGQH8v3jLQEO_GtuQw04VX4-\
+                    axcW2e6STPqKRZig6DGeAGt3XXFiL84uXIVyniE4V2Mwf1pp_Er6sSqBW5tp4A51phfBfwXvb4Yqq8vVpk0ylb7B-\
+                    rIUATeXVux8lhYxQTrnFdLguA",
+            ),
+            (
+                20,
+                "ehYzZuiymSAo3ZJv8qfG_NNapwa0FrnHMAk8y9Y28fGd_qKvFW_r7fAcz8qOxaPrAFf4-a8VEFOzxCu-\
+                    yoBlmvVv8MZXVdBdwqQ7rIQm-zyV08Lur3VRmtZtyC4YOk5Uu75pGKAgYr0-\
+                    Tg3lPVIlJ6VvACEkUKoaMWofmGBj7w9wWpY0LmnujzbES9nv5nYy2vwRZ0mhrT2O9R7fjvysrFdiJHm-\
+                    nDCUitmD2A_iGk9_8xCqEDd529x-CTrMOVxSSkHXTrnAy-4w6GpHIsFQPzg2lKIhlwu9GVb9jkDM9HS2z6sMFfdjCR-\
+                    MG0e2AqAfqU3pRZLeyiSZhoArSlNLMg",
+            ),
+            (
+                31,
+                "GmrXFgvr0NCWnmuD7j49VPwsz8iqv_Vk_1rYB7d3VHPVfhUUTrV0p71v3qMP9uNtPsbERIiBjZUDvsQ-F_-TKxHGkRMBuVy1\
+                    vOMQCSXbO8PW2lSNveIJWrvzhx0QFlfuZ0I3JnnaXI8xgfJm3UZpOswr8noZV_5a5PQ68on6HHHNnGjB47d6bOoDrtgKYM_v\
+                    WBibIqkAHqfRjMjC7fsTegLHi0wUqQ9oIWrHnZSLy3I7sUanheD138oFnnYGmXS8-\
+                    suNn7Tqwci3dFhGOhgwSHQSatYZ8ZeogFs4f7Dt8EFOp-Ptxwz8KMwjsiN2CU_O1XYjuLDDpm0BwHAC8P2qpQ",
+            ),
+            (
+                222,
+                "N0DhQ5S8IlL1Svil6Y_25hldMxFCdKxf-kf_znVXa4KTvcPLqQDB_VDMHHzRw10VLIrfOXRVtqwUnQY59SM7w8H6BXnj7Eg2\
+                    i8jHPN8CJRUjQCYESn2pkTjjDqAN5IqGnmQJRKzS07fKCxv36j_CVLO0QAeXt-j-Ux7PumC8XgIEDVyBolTQ5eupdLicSENe\
+                    XZf9ii3lIw5fHByYyc_sbvWDX9aCnQVH6LoRryTVp0JtXKhGY3b0TIuIEJYpLP2HG1RIfdqC8YrVBaeg30oyejiiC0lTLaCH\
+                    8ENrrLBdJ3ALJ0C_TFkvb2-heTqGsxbplFfHkmEv5vjG-6Ufe7f2MQ",
+            ),
+        ];
+        let jwk = json!({"kty": "RSA", "alg": "PS256", "n": N, "e": "AQAB"});
+        let set = KeySet::from_jwks(&jwks(&[jwk])).unwrap();
+        let key = set.choose(None, Algorithm::PS256).unwrap();
+        for (salt, signature) in SIGNATURES {
+            let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+            let verdict = key.verify(b"The salt is as long as the hash.", &signature);
+            assert_eq!(verdict.is_ok(), salt == 32, "a salt of {salt} bytes");
+        }
+    }
+
     #[test]
     fn jw_14_shared_secrets_come_from_a_file_of_ones_own_only() {
         let oct = json!({"kty": "oct", "k": URL_SAFE_NO_PAD.encode([7; 32])});
