@@ -21,5 +21,6 @@ pub mod net;
 pub mod server;
 pub mod store;
 pub mod telemetry;
+pub mod verify;
 
 pub use server::{Running, StartError, start};

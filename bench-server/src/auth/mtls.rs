@@ -14,6 +14,7 @@
 //! first such certificate tells. The old one ends like a certificate: in a CRL, that of the CA above it.
 
 mod ocsp;
+pub(crate) mod offline;
 mod revocation;
 mod verifier;
 
