@@ -6,12 +6,9 @@ use std::process::{Command, Output, Stdio};
 
 /// RFC 7515 appendix A.1 (HS256) and A.3 (ES256), and what verifies them.
 const PAYLOAD: &str = "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
-const HS256: (&str, &str) =
-    ("eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9", "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");
-const ES256: (&str, &str) = (
-    "eyJhbGciOiJFUzI1NiJ9",
-    "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q",
-);
+const HS256: (&str, &str) = ("eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9", "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");
+const ES256: (&str, &str) =
+    ("eyJhbGciOiJFUzI1NiJ9", "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q");
 const JWKS: &str = r#"{"keys":[
     {"kty":"oct","k":"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow"},
     {"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
@@ -50,7 +47,8 @@ fn hk_1_the_examples_of_rfc_7515_are_accepted_and_their_variations_are_not() {
     let folder = folder();
     let (hs256, es256) = (token(HS256), token(ES256));
     let good = format!("{hs256}\n{es256}\n");
-    for arguments in [&["verify", "jws", "--jwks", "keys.json"][..], &["verify", "jws", "--jwks", "keys.json", "--raw"]] {
+    for arguments in [&["verify", "jws", "--jwks", "keys.json"][..], &["verify", "jws", "--jwks", "keys.json", "--raw"]]
+    {
         let output = authbench(folder.path(), arguments, &good);
         assert_eq!((output.status.code(), lines(&output)), (Some(0), vec!["ok", "ok"]), "{output:?}");
     }
@@ -101,7 +99,8 @@ fn hk_3_a_chain_is_judged_at_a_time() {
     write("client.pem", &leaf(ExtendedKeyUsagePurpose::ClientAuth));
     write("server.pem", &leaf(ExtendedKeyUsagePurpose::ServerAuth));
     let judge = |chain: &str, now: &str, more: &[&str]| {
-        let arguments = [&["verify", "chain", "--roots", "root.pem", "--chain", chain, "--now", now][..], more].concat();
+        let arguments =
+            [&["verify", "chain", "--roots", "root.pem", "--chain", chain, "--now", now][..], more].concat();
         let output = authbench(folder.path(), &arguments, "");
         (output.status.code(), lines(&output).join(" "))
     };

@@ -17,6 +17,8 @@ pub mod credential;
 mod demo;
 pub mod issuer;
 pub mod limit;
+#[cfg(test)]
+mod mutated;
 pub mod net;
 pub mod server;
 pub mod store;

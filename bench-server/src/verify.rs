@@ -201,7 +201,8 @@ mod tests {
 
     #[test]
     fn hk_1_a_jws_is_judged_by_its_header_and_signature() {
-        let [one, other] = [Algorithm::ES256, Algorithm::PS256].map(|algorithm| SigningKey::generate(algorithm).unwrap());
+        let [one, other] =
+            [Algorithm::ES256, Algorithm::PS256].map(|algorithm| SigningKey::generate(algorithm).unwrap());
         let raw = Jws::new(&jwks(&[&one, &other]), &[], true).unwrap();
         let strict = Jws::new(&jwks(&[&one, &other]), &[Algorithm::ES256], false).unwrap();
         let header = |key: &SigningKey| json!({"alg": key.algorithm().name(), "kid": key.kid()}).to_string();
@@ -253,7 +254,11 @@ mod tests {
             assert_eq!(reason(jwt.check(&good, at(NOW - 30))), "ok");
             assert_eq!(reason(jwt.check(&good, at(NOW - 31))), "not_yet_valid");
             for name in ["iss", "aud", "exp", "iat"] {
-                assert_eq!(reason(jwt.check(&key.sign("at+jwt", &without(name)).unwrap(), at(NOW))), "claims", "{name}");
+                assert_eq!(
+                    reason(jwt.check(&key.sign("at+jwt", &without(name)).unwrap(), at(NOW))),
+                    "claims",
+                    "{name}"
+                );
             }
             for (name, value) in [("iss", json!("I")), ("aud", json!("b")), ("sub", json!(5)), ("jti", json!(""))] {
                 let mut claims = claims();
@@ -264,11 +269,17 @@ mod tests {
         // What an access token has to have beside that.
         for token in [key.sign("JWT", &claims()), key.sign("id+jwt", &claims())] {
             let token = token.unwrap();
-            assert_eq!((reason(general.check(&token, at(NOW))), reason(access.check(&token, at(NOW)))), ("ok", "header"));
+            assert_eq!(
+                (reason(general.check(&token, at(NOW))), reason(access.check(&token, at(NOW)))),
+                ("ok", "header")
+            );
         }
         for name in ["sub", "client_id", "jti"] {
             let token = key.sign("at+jwt", &without(name)).unwrap();
-            assert_eq!((reason(general.check(&token, at(NOW))), reason(access.check(&token, at(NOW)))), ("ok", "claims"));
+            assert_eq!(
+                (reason(general.check(&token, at(NOW))), reason(access.check(&token, at(NOW)))),
+                ("ok", "claims")
+            );
         }
     }
 

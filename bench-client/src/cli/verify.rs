@@ -83,7 +83,8 @@ fn read(file: &Path) -> Result<Vec<u8>, Trouble> {
 }
 
 fn read_text(file: &Path) -> Result<String, Trouble> {
-    String::from_utf8(read(file)?).map_err(|_| format!("{}: it is not UTF-8; give a JWK set (RFC 7517 §5)", file.display()))
+    String::from_utf8(read(file)?)
+        .map_err(|_| format!("{}: it is not UTF-8; give a JWK set (RFC 7517 §5)", file.display()))
 }
 
 /// An algorithm by its exact name.

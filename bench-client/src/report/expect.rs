@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use bench_server::contract::{
-    AccessTokenFormat, CacheConfig, CertificateKey, ChainLength, Follow, JwksConfig, MethodConfig, MtlsConfig, OcspPolicy, PasswordHash, Push, SlowDown, StoreConfig, TokenValidation,
+    AccessTokenFormat, CacheConfig, CertificateKey, ChainLength, Follow, JwksConfig, MethodConfig, MtlsConfig,
+    OcspPolicy, PasswordHash, Push, SlowDown, StoreConfig, TokenValidation,
 };
 
 use super::format;

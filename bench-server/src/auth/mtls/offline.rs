@@ -84,7 +84,9 @@ fn word(error: &Error) -> &'static str {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => "expired",
         CertificateError::Revoked => "revoked",
         CertificateError::UnknownRevocationStatus => "unknown_revocation_status",
-        CertificateError::ExpiredRevocationList | CertificateError::ExpiredRevocationListContext { .. } => "expired_crl",
+        CertificateError::ExpiredRevocationList | CertificateError::ExpiredRevocationListContext { .. } => {
+            "expired_crl"
+        }
         CertificateError::UnknownIssuer => "unknown_issuer",
         CertificateError::BadSignature => "bad_signature",
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => "purpose",
@@ -166,7 +168,11 @@ mod tests {
         ours.clock.advance(Duration::from_secs(62)).unwrap();
         assert_eq!(ours.verify(&[], &certificates), Err("expired"));
         ours.clock.advance(Duration::from_secs(3600)).unwrap();
-        assert_eq!(verify(&ours.roots(), &[], &certificates[1], &[], ours.clock.now()).0, Err("other"), "a CA is no leaf");
+        assert_eq!(
+            verify(&ours.roots(), &[], &certificates[1], &[], ours.clock.now()).0,
+            Err("other"),
+            "a CA is no leaf"
+        );
         let nonsense = CertificateDer::from(&b"x"[..]);
         assert_eq!(verify(&ours.roots(), &[], &nonsense, &[], ours.clock.now()).0, Err("malformed"));
     }

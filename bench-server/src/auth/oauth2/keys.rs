@@ -5,8 +5,8 @@
 //! a little earlier, beside them, and none has to wait. Only an issuer that gives no answer is bridged, for as long as the
 //! configuration says.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;

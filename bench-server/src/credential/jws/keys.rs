@@ -433,9 +433,7 @@ mod tests {
             assert!(KeySet::hmac(algorithm, "k", &vec![7; least]).is_ok());
             let error = KeySet::hmac(algorithm, "k", &vec![7; least - 1]).err().unwrap();
             assert!(error.0.contains(&format!("{least} or more")), "{error}");
-            let jwk = |bytes: usize| {
-                json!({"kty": "oct", "alg": name(algorithm), "k": URL_SAFE_NO_PAD.encode(vec![7; bytes])})
-            };
+            let jwk = |bytes: usize| json!({"kty": "oct", "alg": name(algorithm), "k": URL_SAFE_NO_PAD.encode(vec![7; bytes])});
             let own = |bytes| KeySet::from_own_jwks(&jwks(&[jwk(bytes)]));
             assert!(own(least).unwrap().choose(None, algorithm).is_ok());
             assert!(own(least - 1).is_err());

@@ -334,7 +334,10 @@ mod tests {
             .unwrap();
         let token =
             format!("eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.{payload}.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");
-        assert_eq!(verify(&token, &KeySet::hmac(Algorithm::HS256, "k", &secret).unwrap(), None, Algorithm::HS256), Ok(()));
+        assert_eq!(
+            verify(&token, &KeySet::hmac(Algorithm::HS256, "k", &secret).unwrap(), None, Algorithm::HS256),
+            Ok(())
+        );
 
         let jwks = r#"{"keys":[{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
             "y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}"#;

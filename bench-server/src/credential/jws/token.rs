@@ -145,7 +145,8 @@ pub(crate) fn payload(parts: &Compact<'_>, bytes: &mut Vec<u8>) -> Result<(), Re
 pub(crate) fn is_media_type(typ: Option<&str>, subtype: &str) -> bool {
     let Some(typ) = typ else { return false };
     const TREE: &str = "application/";
-    let short = typ.get(..TREE.len()).filter(|tree| tree.eq_ignore_ascii_case(TREE)).map_or(typ, |_| &typ[TREE.len()..]);
+    let short =
+        typ.get(..TREE.len()).filter(|tree| tree.eq_ignore_ascii_case(TREE)).map_or(typ, |_| &typ[TREE.len()..]);
     short.eq_ignore_ascii_case(subtype)
 }
 
@@ -169,7 +170,8 @@ mod tests {
     #[test]
     fn jw_29_a_kind_takes_its_own_typ_and_algorithms_only() {
         let access = Kind { is_typ: |typ| is_media_type(typ, "at+jwt"), ..PROOF };
-        let [key, other] = [Algorithm::EdDSA, Algorithm::ES384].map(|algorithm| SigningKey::generate(algorithm).unwrap());
+        let [key, other] =
+            [Algorithm::EdDSA, Algorithm::ES384].map(|algorithm| SigningKey::generate(algorithm).unwrap());
         let claims = json!({"iss": "i"});
         let text = claims.to_string().into_bytes();
         for (typ, proof, token) in [

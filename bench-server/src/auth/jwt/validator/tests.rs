@@ -493,12 +493,9 @@ fn jw_29_bc_108_no_token_of_another_kind_stands_in_for_an_access_token() {
     let proof = json!({"jti": "j", "htm": "GET", "htu": AUDIENCE, "iat": NOW});
     let assertion = json!({"iss": "client", "sub": "client", "aud": ISSUER, "jti": "j", "iat": NOW, "exp": NOW + 60});
     let logout = json!({"iss": ISSUER, "aud": "client", "iat": NOW, "exp": NOW + 60, "jti": "j", "events": {}});
-    for (typ, claims) in [
-        ("JWT", &id_token),
-        ("dpop+jwt", &proof),
-        ("client-authentication+jwt", &assertion),
-        ("logout+jwt", &logout),
-    ] {
+    for (typ, claims) in
+        [("JWT", &id_token), ("dpop+jwt", &proof), ("client-authentication+jwt", &assertion), ("logout+jwt", &logout)]
+    {
         // By the rules of its own kind, under the name of an access token, and with the claims of one under its own name.
         let mut header = fixture.header();
         header["typ"] = json!(typ);
