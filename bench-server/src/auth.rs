@@ -257,7 +257,7 @@ impl Method {
             Self::None => Ok(anonymous()),
             Self::ApiKey(method) => method.authenticate(request).await,
             Self::Basic(method) => method.authenticate(request).await,
-            Self::Jwt(method) => method.authenticate(request),
+            Self::Jwt(method) => method.authenticate(request).await,
             Self::OAuth2(method) => method.authenticate(request).await,
             Self::Mtls(method) => method.authenticate(request).await,
         }

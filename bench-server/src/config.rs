@@ -488,6 +488,10 @@ pub struct JwtConfig {
     /// every request verifies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<CacheConfig>,
+    /// Whether the issuer is asked about each token (RFC 7662), as about an opaque one: a revoked token is refused by the next
+    /// request. Goes with neither `denylist` nor `cache`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub introspection: bool,
     /// Length of the claims set of issued tokens, in bytes of JSON, within [`JwtConfig::CLAIMS_BYTES`]; a private claim
     /// fills it up. Absent, or less than the required claims take: those alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -502,7 +506,7 @@ impl JwtConfig {
     pub fn new(algorithm: Algorithm) -> Self {
         let rules = TokenRules::default();
         let lifetime = Self::default_lifetime();
-        Self { algorithm, lifetime, rules, denylist: None, cache: None, claims_bytes: None }
+        Self { algorithm, lifetime, rules, denylist: None, cache: None, introspection: false, claims_bytes: None }
     }
 
     /// 15 minutes, the policy maximum of [`TokenRules`].

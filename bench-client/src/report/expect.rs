@@ -75,6 +75,7 @@ pub(crate) fn lookups(method: &Method) -> Lookups {
     match method {
         MethodConfig::ApiKey(config) if config.cache.is_some() => Lookups::CacheOrOne,
         MethodConfig::ApiKey(_) => Lookups::One,
+        MethodConfig::Jwt(config) if config.introspection => Lookups::One,
         MethodConfig::Jwt(config) if config.denylist.is_none() => Lookups::None,
         MethodConfig::OAuth2(config) => match config.validation {
             TokenValidation::Opaque { cache: Some(_) } => Lookups::CacheOrOne,
@@ -107,6 +108,7 @@ pub(crate) fn notice(variant: &Variant) -> Notice {
         MethodConfig::None => Notice::Nothing,
         MethodConfig::ApiKey(config) => cache(&config.cache),
         MethodConfig::Basic(config) => cache(&config.cache),
+        MethodConfig::Jwt(config) if config.introspection => Notice::Immediate,
         MethodConfig::Jwt(config) => match &config.denylist {
             Some(list) => match list.follow {
                 Follow::Poll(period) => Notice::Within { period, what: "deny-list poll", own: false },
@@ -183,6 +185,7 @@ pub(crate) fn longest_unnoticed(method: &Method) -> Option<Duration> {
     match method.reference()? {
         MethodConfig::ApiKey(config) => Some(cache(&config.cache)),
         MethodConfig::Basic(config) => Some(cache(&config.cache)),
+        MethodConfig::Jwt(config) if config.introspection => Some(Duration::ZERO),
         MethodConfig::Jwt(config) => {
             let list = config.denylist.as_ref()?;
             Some(list.follow.trust().max(list.stale_if_error.unwrap_or_default()))
@@ -216,7 +219,7 @@ pub(crate) fn looks_up_own_copy(method: &Method) -> bool {
 /// Whether every request verifies exactly one signature or MAC.
 pub(crate) fn verifies_each(method: &Method) -> bool {
     match method.reference() {
-        Some(MethodConfig::Jwt(config)) => config.cache.is_none(),
+        Some(MethodConfig::Jwt(config)) => config.cache.is_none() && !config.introspection,
         Some(MethodConfig::OAuth2(config)) => matches!(config.validation, TokenValidation::Jwt { .. }),
         _ => false,
     }
@@ -279,8 +282,9 @@ fn describe_method(variant: &Variant) -> String {
             format!("password under {hash}{store}{}", cached(&config.cache))
         }
         MethodConfig::Jwt(config) => {
+            let alone = if config.introspection { "introspection" } else { "stateless" };
             let revocation = config.denylist.as_ref().map_or_else(
-                || "stateless".to_owned(),
+                || alone.to_owned(),
                 |denylist| {
                     let of = match denylist.population {
                         0 => String::new(),

@@ -386,6 +386,10 @@ fn options_of_another_method_are_contradictions() {
         ("method = \"oauth2\"\ntoken = \"jwt\"\nalgorithm = \"ES256\"\ncache = { ttl = \"1s\" }", "cache goes with"),
         ("method = \"oauth2\"\ntoken = \"jwt\"\nalgorithm = \"HS256\"", "asymmetric"),
         ("method = \"oauth2\"\ntoken = \"jwt\"\nalgorithm = \"HS512\"", "asymmetric"),
+        (
+            "method = \"jwt\"\nalgorithm = \"ES256\"\nintrospection = true\ndenylist = { poll = \"1s\" }",
+            "leave denylist and cache out",
+        ),
         ("method = \"none\"\nlifetime = \"1s\"", "lifetime goes with"),
         ("method = \"mtls\"\ncrl_reload = \"2s\"\nstore = { kind = \"memory\" }", "store goes with"),
         ("method = \"mtls\"\ncrl_reload = \"2s\"\ncrl_validity = \"2s\"", "write 500ms at most"),

@@ -72,6 +72,7 @@ const BELONGS: &[(&str, &str)] = &[
     ("leeway", "method \"jwt\", and \"oauth2\" with token = \"jwt\""),
     ("max_lifetime", "method \"jwt\""),
     ("denylist", "method \"jwt\""),
+    ("introspection", "method \"jwt\""),
     ("revoke_by", "method \"jwt\", and \"oauth2\" with token = \"jwt\""),
     ("claims_bytes", "method \"jwt\""),
     ("introspection_delay", "method \"oauth2\" with token = \"opaque\""),
@@ -293,10 +294,17 @@ fn read_jwt(section: &mut Section<'_>) -> Option<Options> {
         section
             .error("cache", "cache of verified tokens asks the deny-list at every hit; leave poll and push out of it");
     }
+    let introspection = section.or("introspection", false, flag);
+    if introspection && (section.has("denylist") || section.has("cache")) {
+        section.error(
+            "introspection",
+            "introspection asks the issuer about each token; leave denylist and cache out, or introspection",
+        );
+    }
     let claims_bytes = section.optional("claims_bytes", whole(JwtConfig::CLAIMS_BYTES));
     let algorithm = section.required("algorithm", "\"ES256\"", one_of(ALGORITHMS))?;
     let rules = TokenRules { leeway, max_lifetime };
-    let jwt = JwtConfig { algorithm, lifetime, rules, denylist, cache, claims_bytes };
+    let jwt = JwtConfig { algorithm, lifetime, rules, denylist, cache, introspection, claims_bytes };
     Some((MethodConfig::Jwt(jwt), None))
 }
 

@@ -1,11 +1,12 @@
 //! JWT access tokens: RFC 9068 (profile), RFC 7519 (claims), RFC 8725 (best current practice).
 //!
 //! A token is checked with the profile's own keys and without asking anybody. Taking one back therefore needs a
-//! deny-list that every validator polls; without one (stateless mode) a revoked token works until `exp`, at most
-//! [`TokenRules::max_lifetime`](crate::config::TokenRules) plus the leeway.
+//! deny-list that every validator polls, or an issuer that is asked after all; without either (stateless mode) a revoked token
+//! works until `exp`, at most [`TokenRules::max_lifetime`](crate::config::TokenRules) plus the leeway.
 
 pub(crate) mod claims;
 mod entitlements;
+mod introspection;
 mod trusted;
 mod validator;
 
@@ -17,6 +18,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 pub(crate) use self::claims::ClaimsRef;
+use self::introspection::AskedIssuer;
 pub(crate) use self::trusted::TrustedKeys;
 pub(crate) use self::validator::Validator;
 use crate::auth::kept::Kept;
@@ -61,6 +63,8 @@ pub struct Jwt {
     revoked: Arc<Store>,
     /// Absent in stateless mode.
     denylist: Option<Kept<DenyList>>,
+    /// Present where the issuer is asked about each token instead of its signature being checked here.
+    introspection: Option<AskedIssuer>,
     /// How long the copy of it may be behind while the store does not answer.
     denylist_stale: Duration,
     /// Tokens whose signature was verified lately, by their SHA-256.
@@ -95,15 +99,24 @@ impl Jwt {
                 Some(Kept::new(DenyList::default(), (&revoked, &kept_in), follow, clock).await?)
             }
         };
+        let validator = Validator {
+            issuer: issuer(name),
+            algorithm: config.algorithm,
+            rules: config.rules,
+            max_token: config.claims_bytes.map_or(header::MAX_TOKEN, |_| header::MAX_LONG_TOKEN),
+        };
+        let introspection = if config.introspection {
+            let judge = (validator.clone(), TrustedKeys::new(signing.key_set()));
+            let meter = environment.meter.clone();
+            Some(AskedIssuer::start(judge, revoked.clone(), clock.clone(), meter).await?)
+        } else {
+            None
+        };
         Ok(Self {
             keys: TrustedKeys::new(signing.key_set()),
             signing: Arc::new(signing),
-            validator: Validator {
-                issuer: issuer(name),
-                algorithm: config.algorithm,
-                rules: config.rules,
-                max_token: config.claims_bytes.map_or(header::MAX_TOKEN, |_| header::MAX_LONG_TOKEN),
-            },
+            validator,
+            introspection,
             lifetime: config.lifetime,
             claims_bytes: config.claims_bytes,
             revoked,
@@ -115,8 +128,16 @@ impl Jwt {
         })
     }
 
-    pub(crate) fn authenticate(&self, request: &Request<'_>) -> Result<Principal, Rejection> {
+    pub(crate) async fn authenticate(&self, request: &Request<'_>) -> Result<Principal, Rejection> {
         let token = header::bearer_up_to(request.head, self.validator.max_token)?;
+        match &self.introspection {
+            None => self.check(token, request),
+            Some(issuer) => issuer.validate(token, request.now).await,
+        }
+    }
+
+    /// Checks a token without asking anybody.
+    fn check(&self, token: &str, request: &Request<'_>) -> Result<Principal, Rejection> {
         let Some(verified) = &self.verified else {
             return self.validator.check(token, &self.keys, request.now, &self.meter, |claims| {
                 self.ask_denylist(&claims.jti, &claims.sub, claims.iat, request.now)?;
@@ -352,6 +373,8 @@ fn check_config(name: &str, config: &JwtConfig) -> Result<(), BuildError> {
         format!("lifetime {:?} is over max_lifetime {max_lifetime:?}; every token would be refused", config.lifetime)
     } else if let Some(problem) = config.denylist.as_ref().and_then(not_to_follow) {
         format!("denylist: {problem}")
+    } else if config.introspection && (config.denylist.is_some() || config.cache.is_some()) {
+        "introspection: the issuer is asked about each token; leave `denylist` and `cache` out".to_owned()
     } else if config.cache.is_some_and(|cache| cache.follow.is_some()) {
         "cache: a verified token is looked up in the deny-list at every hit; leave `poll` and `push` out".to_owned()
     } else if config.cache.is_some_and(|cache| cache.stale_if_error.is_some()) {

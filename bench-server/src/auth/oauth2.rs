@@ -19,7 +19,7 @@ use crate::contract::{ClientRegistration, Secret};
 use crate::issuer::authorization_server::AuthorizationServer;
 use crate::store::distance::Distance;
 
-mod discovery;
+pub(super) mod discovery;
 pub(super) mod introspection;
 mod keys;
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use futures_util::FutureExt as _;
+
 use super::*;
 use crate::auth::Connection;
 use crate::config::{Algorithm, ClockMode, DenyListConfig};
@@ -52,14 +54,26 @@ impl Fixture {
     fn call(&self, issued: &Issued) -> Result<Principal, Rejection> {
         call(&self.jwt, self.environment.clock.now(), issued)
     }
+
+    /// The same token on the same route, in another mode.
+    async fn in_mode(&self, change: impl FnOnce(&mut JwtConfig)) -> Jwt {
+        let mut config = self.config.clone();
+        change(&mut config);
+        Jwt::build("jwt-eddsa", &config, &self.environment).await.unwrap()
+    }
 }
 
+/// For modes that ask nobody.
 fn call(jwt: &Jwt, now: UnixTime, issued: &Issued) -> Result<Principal, Rejection> {
+    ask(jwt, now, issued).now_or_never().expect("it does not wait")
+}
+
+async fn ask(jwt: &Jwt, now: UnixTime, issued: &Issued) -> Result<Principal, Rejection> {
     let Material::Bearer { token } = &issued.material else { panic!("a bearer token was issued") };
     let head = http::Request::builder().header("Authorization", format!("Bearer {}", token.expose()));
     let (head, ()) = head.body(()).unwrap().into_parts();
     let connection = Connection::new(SocketAddr::from(([127, 0, 0, 1], 1)), None);
-    jwt.authenticate(&Request { head: &head, connection: &connection, now })
+    jwt.authenticate(&Request { head: &head, connection: &connection, now }).await
 }
 
 /// An hour: the copy is refreshed by the test only.
@@ -335,6 +349,74 @@ async fn jw_25_unsafe_configurations_do_not_start() {
         c.denylist = Some(DenyListConfig { store: StoreConfig::Memory, ..list });
     };
     assert!(matches!(with(nowhere).await, Err(BuildError::Config(_))));
+    let asked = |c: &mut JwtConfig| {
+        c.introspection = true;
+        c.denylist = Some(DenyListConfig::new(Duration::from_secs(1)));
+    };
+    assert!(matches!(with(asked).await, Err(BuildError::Config(_))));
     assert!(matches!(with(|c| c.claims_bytes = Some(199)).await, Err(BuildError::Config(_))));
     assert!(matches!(with(|c| c.claims_bytes = Some(16_385)).await, Err(BuildError::Config(_))));
+}
+
+#[tokio::test]
+async fn jw_32_one_token_in_three_modes() {
+    let fixture = fixture(None).await;
+    let stateless = &fixture.jwt;
+    let denylist =
+        fixture.in_mode(|config| config.denylist = Some(DenyListConfig::new(Duration::from_secs(3600)))).await;
+    let introspection = fixture.in_mode(|config| config.introspection = true).await;
+    let issued = fixture.issue(3).await;
+    let counters = &fixture.environment.meter;
+    let counted = || (counters.verify_calls.get(), counters.store_lookups.get(), counters.introspections.get());
+    let now = fixture.environment.clock.now();
+    let mut before = counted();
+    for (mode, jwt, costs) in [
+        ("stateless", stateless, (1, 0, 0)),
+        ("deny-list", &denylist, (1, 1, 0)),
+        ("introspection", &introspection, (0, 1, 1)),
+    ] {
+        let principal = ask(jwt, now, &issued[0]).await.unwrap();
+        assert_eq!((&*principal.id, &*principal.credential_id), (&*issued[0].principal, &*issued[0].id), "{mode}");
+        assert!(principal.has_scope("read") && principal.has_scope("write"));
+        let after = counted();
+        assert_eq!((after.0 - before.0, after.1 - before.1, after.2 - before.2), costs, "{mode}");
+        before = after;
+    }
+    // Taken back by any of them: who asks knows at once, who polls after the next poll, and who does neither at its end.
+    stateless.revoke(&issued[0].id).await.unwrap();
+    denylist.revoke(&issued[1].principal).await.unwrap();
+    for revoked in &issued[..2] {
+        assert_eq!(ask(&introspection, now, revoked).await, Err(Rejection::Invalid(Cause::Unknown)));
+        assert!(ask(stateless, now, revoked).await.is_ok());
+    }
+    assert!(ask(&denylist, now, &issued[0]).await.is_ok(), "here it has not been heard of");
+    assert_eq!(ask(&denylist, now, &issued[1]).await, Err(Rejection::Invalid(Cause::Revoked)));
+    denylist.denylist.as_ref().unwrap().catch_up().await.unwrap();
+    assert_eq!(ask(&denylist, now, &issued[0]).await, Err(Rejection::Invalid(Cause::Revoked)));
+    for jwt in [stateless, &denylist, &introspection] {
+        assert!(ask(jwt, now, &issued[2]).await.is_ok());
+    }
+    // What is wrong with a token the issuer notices too.
+    let Material::Bearer { token } = &issued[2].material else { panic!("a bearer token was issued") };
+    let forged = format!("{}A", &token.expose()[..token.expose().len() - 1]);
+    let forged = Issued { material: Material::Bearer { token: Secret::new(forged) }, ..issued[2].clone() };
+    assert_eq!(ask(&introspection, now, &forged).await, Err(Rejection::Invalid(Cause::Unknown)));
+    fixture.environment.clock.advance(Duration::from_secs(300 + 31)).unwrap();
+    let now = fixture.environment.clock.now();
+    assert!(matches!(ask(stateless, now, &issued[2]).await, Err(Rejection::Invalid(Cause::Expired))));
+    assert!(matches!(ask(&introspection, now, &issued[2]).await, Err(Rejection::Invalid(Cause::Unknown))));
+}
+
+#[tokio::test]
+async fn jw_32_an_issuer_that_cannot_tell_is_nobodys_fault() {
+    let fixture = fixture(None).await;
+    let introspection = fixture.in_mode(|config| config.introspection = true).await;
+    let issued = &fixture.issue(1).await[0];
+    let now = fixture.environment.clock.now();
+    assert!(ask(&introspection, now, issued).await.is_ok());
+    let meddler = rusqlite::Connection::open(fixture.environment.shared_dir.join("jwt-eddsa/store.sqlite")).unwrap();
+    meddler.execute_batch("ALTER TABLE revocations RENAME TO elsewhere").unwrap();
+    assert!(matches!(ask(&introspection, now, issued).await, Err(Rejection::Unavailable { .. })));
+    meddler.execute_batch("ALTER TABLE elsewhere RENAME TO revocations").unwrap();
+    assert!(ask(&introspection, now, issued).await.is_ok());
 }

@@ -16,6 +16,7 @@ use crate::credential::jws::token::{self, Kind, Refused};
 use crate::telemetry::Meter;
 
 /// The rules that a JWT access token (RFC 9068) is held to.
+#[derive(Clone)]
 pub(crate) struct Validator {
     /// `iss`, compared exactly.
     pub(crate) issuer: Arc<str>,
