@@ -28,7 +28,7 @@ struct Trusted {
 impl Trusted {
     /// A JWK set of the caller's own, shared secrets included. No algorithms means all that there are.
     fn new(jwks: &str, algorithms: &[Algorithm]) -> Result<Self, KeyError> {
-        let algorithms = if algorithms.is_empty() { &Algorithm::ALL } else { algorithms };
+        let algorithms = if algorithms.is_empty() { &Algorithm::ALL[..] } else { algorithms };
         Ok(Self { keys: KeySet::from_own_jwks(jwks)?, algorithms: algorithms.to_vec() })
     }
 
@@ -108,11 +108,9 @@ impl Jwt {
     /// # Errors
     /// Why it is refused.
     pub fn check(&self, token: &str, now: UnixTime) -> Result<(), Rejection> {
-        let (is_typ, profile): (fn(Option<&str>) -> bool, _) = if self.access_token {
-            (|typ| token::is_media_type(typ, ACCESS_TOKEN_TYP), Profile::AccessToken)
-        } else {
-            (|_| true, Profile::General)
-        };
+        let is_typ: fn(Option<&str>) -> bool =
+            if self.access_token { |typ| token::is_media_type(typ, ACCESS_TOKEN_TYP) } else { |_| true };
+        let profile = if self.access_token { Profile::AccessToken } else { Profile::General };
         let payload = self.trusted.open(token, is_typ)?;
         let claims = ClaimsRef::read_as(profile, &self.audience, &payload).map_err(faulty)?;
         self.validator.check_claims(&claims, now)

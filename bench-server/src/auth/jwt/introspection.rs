@@ -150,7 +150,7 @@ impl Issuer {
                 json!({
                     "active": true, "sub": claims.sub, "client_id": claims.client_id, "scope": claims.scope,
                     "jti": claims.jti, "aud": AUDIENCE, "token_type": "Bearer",
-                    "iat": claims.iat.as_secs(), "exp": (claims.exp + self.validator.rules.leeway).as_secs(),
+                    "iat": claims.iat.as_secs(), "exp": claims.exp.as_secs(),
                 })
             }))
         });
