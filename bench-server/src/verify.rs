@@ -35,12 +35,7 @@ impl Trusted {
     /// The payload of a token whose signature is good.
     fn open(&self, token: &str, is_typ: fn(Option<&str>) -> bool) -> Result<Vec<u8>, Rejection> {
         let kind = Kind { algorithms: &self.algorithms, is_typ, longest: MAX_TOKEN };
-        let parts = kind.split(token)?;
-        let (mut header, mut payload) = (Vec::new(), Vec::new());
-        let (header, algorithm) = kind.read_header(&parts, &mut header)?;
-        token::verify(&parts, header.kid.as_deref(), algorithm, &self.keys, &mut payload, &Count::default())?;
-        token::payload(&parts, &mut payload)?;
-        Ok(payload)
+        Ok(kind.open(token, &Count::default(), |_, _| Some(&self.keys))?)
     }
 }
 
@@ -204,7 +199,7 @@ mod tests {
         let raw = Jws::new(&jwks(&[&one, &other]), &[], true).unwrap();
         let strict = Jws::new(&jwks(&[&one, &other]), &[Algorithm::ES256], false).unwrap();
         let header = |key: &SigningKey| json!({"alg": key.algorithm().name(), "kid": key.kid()}).to_string();
-        let text = one.sign_as_it_is(header(&one).as_bytes(), b"not JSON");
+        let text = one.sign_as_it_is(header(&one).as_bytes(), b"plain text");
         assert_eq!((reason(raw.check(&text)), reason(strict.check(&text))), ("ok", "malformed"));
         let object = one.sign_as_it_is(header(&one).as_bytes(), b"{\"a\":1}");
         assert_eq!((reason(raw.check(&object)), reason(strict.check(&object))), ("ok", "ok"));

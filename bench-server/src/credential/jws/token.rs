@@ -9,6 +9,8 @@
 //! claims say is left to whoever knows the purpose, and nobody sees them before the signature is known to be good. Callers
 //! with one token take [`Kind::open`]; the steps are there for those who check a token per request and keep what they can.
 
+use std::borrow::Borrow;
+
 use super::compact::{Compact, Header};
 use super::json::Fault;
 use super::{KeySet, VerifyError, base64url};
@@ -64,11 +66,11 @@ impl Kind<'_> {
     ///
     /// # Errors
     /// The reason, and [`Refused::UnknownKey`] where there are no keys.
-    pub(crate) fn open(
+    pub(crate) fn open<K: Borrow<KeySet>>(
         &self,
         token: &str,
         verify_calls: &Count,
-        keys: impl FnOnce(&Header<'_>, &[u8]) -> Option<KeySet>,
+        keys: impl FnOnce(&Header<'_>, &[u8]) -> Option<K>,
     ) -> Result<Vec<u8>, Refused> {
         let parts = self.split(token)?;
         let mut decoded = Vec::new();
@@ -76,7 +78,7 @@ impl Kind<'_> {
         let (header, algorithm) = self.judge(&decoded)?;
         let keys = keys(&header, &decoded).ok_or(Refused::UnknownKey)?;
         let mut bytes = Vec::new();
-        verify(&parts, header.kid.as_deref(), algorithm, &keys, &mut bytes, verify_calls)?;
+        verify(&parts, header.kid.as_deref(), algorithm, keys.borrow(), &mut bytes, verify_calls)?;
         payload(&parts, &mut bytes)?;
         Ok(bytes)
     }
@@ -198,7 +200,7 @@ mod tests {
         let key = SigningKey::generate(Algorithm::EdDSA).unwrap();
         let token = key.sign("dpop+jwt", &json!({"x": "x".repeat(2_000)})).unwrap();
         let calls = Count::default();
-        let refused = PROOF.open(&token, &calls, |_, _| panic!("a key is asked for"));
+        let refused = PROOF.open(&token, &calls, |_, _| -> Option<KeySet> { panic!("a key is asked for") });
         assert_eq!((refused, calls.get()), (Err(Refused::Malformed), 0));
         for token in ["", "a.b", "a.b.c.d", "....", "a b.c.d", "e30.e30."] {
             assert!(open(&PROOF, token, &key.key_set()).is_err(), "{token}");
@@ -218,6 +220,6 @@ mod tests {
         });
         assert_eq!(opened, Ok(b"{}".to_vec()));
         assert_eq!(seen, header.as_bytes());
-        assert_eq!(PROOF.open(&token, &Count::default(), |_, _| None), Err(Refused::UnknownKey));
+        assert_eq!(PROOF.open(&token, &Count::default(), |_, _| None::<KeySet>), Err(Refused::UnknownKey));
     }
 }
