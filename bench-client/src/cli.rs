@@ -1,7 +1,7 @@
 //! The command line: one file per verb.
 //!
 //! Results go to stdout, progress, warnings and errors to stderr. Exit status: 0 fine, 1 something
-//! regressed or a limit is exceeded, 2 the input was wrong, 3 the measurement could not be carried out, was interrupted, or is invalid, 4 nobody
+//! regressed, a limit is exceeded or a credential is refused, 2 the input was wrong, 3 the measurement could not be carried out, was interrupted, or is invalid, 4 nobody
 //! can tell.
 
 mod check;
@@ -53,7 +53,7 @@ enum Verb {
 enum Exit {
     /// Everything went well.
     Fine = 0,
-    /// Something regressed, or a limit is exceeded.
+    /// Something regressed, a limit is exceeded, or a credential is refused.
     Regressed = 1,
     /// The input was wrong. clap uses the same number for arguments that it refuses.
     Input = 2,
@@ -142,6 +142,15 @@ mod tests {
             &["check"],
             &["report"],
             &["report", "reports/x", "--format", "pdf"],
+            &["verify"],
+            &["verify", "jws"],
+            &["verify", "jws", "--jwks", "k", "--alg", "rs256"],
+            &["verify", "jws", "--jwks", "k", "--alg", "none"],
+            &["verify", "jwt", "--jwks", "k", "--iss", "i", "--aud", "a"],
+            &["verify", "jwt", "--jwks", "k", "--iss", "i", "--aud", "a", "--now", "1", "--leeway", "61"],
+            &["verify", "jwt", "--jwks", "k", "--iss", "i", "--aud", "a", "--now", "1", "--profile", "jwt"],
+            &["verify", "chain", "--roots", "r", "--chain", "c"],
+            &["verify", "key"],
         ] {
             let all = std::iter::once("authbench").chain(refused.iter().copied());
             assert!(Cli::try_parse_from(all).is_err(), "{refused:?}");
@@ -150,6 +159,9 @@ mod tests {
             &["run", "compare", "--quick", "--set", "seed=3", "--set", "pool.count=5"][..],
             &["run", "--resume", "reports/x", "--json"],
             &["report", "reports/x", "--format", "html,csv"],
+            &["verify", "jws", "--jwks", "k", "--alg", "RS256,ES384", "--raw"],
+            &["verify", "jwt", "--jwks", "k", "--iss", "i", "--aud", "a", "--now", "1", "--profile", "at+jwt"],
+            &["verify", "chain", "--roots", "r", "--chain", "c", "--crl", "a", "--crl", "b", "--now", "1"],
         ] {
             let all = std::iter::once("authbench").chain(accepted.iter().copied());
             assert!(Cli::try_parse_from(all).is_ok(), "{accepted:?}");

@@ -31,6 +31,8 @@ mod first;
 mod handshakes;
 mod http1;
 mod http2;
+#[cfg(test)]
+mod mutated;
 mod request;
 mod response;
 mod round_trips;

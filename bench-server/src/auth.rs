@@ -13,11 +13,12 @@ use rustls::server::danger::ClientCertVerifier;
 
 use crate::clock::{Clock, UnixTime};
 use crate::config::{MethodConfig, Profile};
-use crate::contract::{IssueRequest, Issued, KeyRollover, Material};
+use crate::contract::{IssueRequest, Issued, KeyRollover, Material, SubjectRevocation};
 use crate::credential::x509::ClientIdentity;
 use crate::issuer::authorization_server::AuthorizationServer;
 use crate::issuer::ca::{CaError, OcspResponder};
 use crate::limit::Quota;
+use crate::store::denylist;
 use crate::telemetry::Meter;
 
 pub mod api_key;
@@ -265,7 +266,7 @@ impl Method {
             Self::None => Ok(anonymous()),
             Self::ApiKey(method) => method.authenticate(request).await,
             Self::Basic(method) => method.authenticate(request).await,
-            Self::Jwt(method) => method.authenticate(request),
+            Self::Jwt(method) => method.authenticate(request).await,
             Self::OAuth2(method) => method.authenticate(request).await,
             Self::Mtls(method) => method.authenticate(request).await,
             Self::Signed(method) => method.authenticate(request).await,
@@ -336,6 +337,25 @@ impl Method {
             Self::OAuth2(_) => Err(AdminError::NotHere("ask the revocation endpoint (RFC 7009)")),
             Self::Mtls(method) => method.revoke(id).await,
             Self::Signed(method) => method.revoke(id).await,
+        }
+    }
+
+    /// Takes back every credential of a subject that was issued before a time: of tokens that nobody keeps a list of.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub async fn revoke_subject(&self, revocation: &SubjectRevocation) -> Result<(), AdminError> {
+        match self {
+            Self::Jwt(method) => method.revoke_subject(revocation).await,
+            _ => Err(AdminError::NotHere("only tokens that are JWTs are taken back by their subject")),
+        }
+    }
+
+    /// What the deny-list of the method takes, where it has one.
+    pub(crate) fn denylist_size(&self) -> Option<denylist::Size> {
+        match self {
+            Self::Jwt(method) => method.denylist_size(),
+            _ => None,
         }
     }
 

@@ -411,16 +411,69 @@ impl PasswordHash {
 pub enum Algorithm {
     /// HMAC with SHA-256.
     HS256,
+    /// HMAC with SHA-384.
+    HS384,
+    /// HMAC with SHA-512.
+    HS512,
     /// RSASSA-PKCS1-v1_5 with SHA-256.
     RS256,
+    /// RSASSA-PKCS1-v1_5 with SHA-384.
+    RS384,
+    /// RSASSA-PKCS1-v1_5 with SHA-512.
+    RS512,
     /// RSASSA-PSS with SHA-256.
     PS256,
+    /// RSASSA-PSS with SHA-384.
+    PS384,
+    /// RSASSA-PSS with SHA-512.
+    PS512,
     /// ECDSA on P-256 with SHA-256.
     ES256,
     /// ECDSA on P-384 with SHA-384.
     ES384,
     /// Ed25519.
     EdDSA,
+}
+
+impl Algorithm {
+    /// All of them, those with shared secrets first.
+    pub const ALL: [Self; 12] = [
+        Self::HS256,
+        Self::HS384,
+        Self::HS512,
+        Self::RS256,
+        Self::RS384,
+        Self::RS512,
+        Self::PS256,
+        Self::PS384,
+        Self::PS512,
+        Self::ES256,
+        Self::ES384,
+        Self::EdDSA,
+    ];
+
+    /// The `alg` value (RFC 7518 §3.1, RFC 8037 §3.1).
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::HS256 => "HS256",
+            Self::HS384 => "HS384",
+            Self::HS512 => "HS512",
+            Self::RS256 => "RS256",
+            Self::RS384 => "RS384",
+            Self::RS512 => "RS512",
+            Self::PS256 => "PS256",
+            Self::PS384 => "PS384",
+            Self::PS512 => "PS512",
+            Self::ES256 => "ES256",
+            Self::ES384 => "ES384",
+            Self::EdDSA => "EdDSA",
+        }
+    }
+
+    /// Whether who verifies could also sign: such a key is never published.
+    pub fn is_symmetric(self) -> bool {
+        matches!(self, Self::HS256 | Self::HS384 | Self::HS512)
+    }
 }
 
 /// JWTs in the RFC 9068 profile, signed and checked with the profile's own key set.
@@ -442,6 +495,10 @@ pub struct JwtConfig {
     /// every request verifies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<CacheConfig>,
+    /// Whether the issuer is asked about each token (RFC 7662), as about an opaque one: a revoked token is refused by the next
+    /// request. Goes with neither `denylist` nor `cache`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub introspection: bool,
     /// Length of the claims set of issued tokens, in bytes of JSON, within [`JwtConfig::CLAIMS_BYTES`]; a private claim
     /// fills it up. Absent, or less than the required claims take: those alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -456,7 +513,7 @@ impl JwtConfig {
     pub fn new(algorithm: Algorithm) -> Self {
         let rules = TokenRules::default();
         let lifetime = Self::default_lifetime();
-        Self { algorithm, lifetime, rules, denylist: None, cache: None, claims_bytes: None }
+        Self { algorithm, lifetime, rules, denylist: None, cache: None, introspection: false, claims_bytes: None }
     }
 
     /// 15 minutes, the policy maximum of [`TokenRules`].
@@ -480,6 +537,17 @@ pub struct TokenRules {
 impl TokenRules {
     /// Largest leeway: it is added to the life of every dead token.
     pub const MAX_LEEWAY: Duration = Duration::from_secs(60);
+
+    /// Refuses a leeway that is none any more.
+    ///
+    /// # Errors
+    /// What is wrong, with the remedy.
+    pub fn check(&self) -> Result<(), String> {
+        if self.leeway <= Self::MAX_LEEWAY {
+            return Ok(());
+        }
+        Err(format!("leeway is {:?}; at most {:?} is safe", self.leeway, Self::MAX_LEEWAY))
+    }
 }
 
 impl Default for TokenRules {
@@ -547,8 +615,9 @@ pub struct OAuth2Config {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JwksConfig {
-    /// Age at which they are fetched again, beside the requests that go on with the old ones. Not above the `max-age` that the
-    /// issuer publishes with its keys. At least one second.
+    /// Age from which on they decide about nothing before they were fetched again: not above the `max-age` that the issuer
+    /// publishes with its keys. Where requests come all the time, they are fetched a little earlier, and none waits. At least
+    /// one second.
     #[serde(with = "humantime_serde")]
     pub refresh: Duration,
     /// The least time between two fetches that a key identifier nobody knows may cause (AUTH-ACCEPTANCE JW-12).

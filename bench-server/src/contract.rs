@@ -14,6 +14,7 @@
 //! | `POST /profiles/{name}/principals/{principal}/credentials` with [`IssueRequest`] for 1 | `[`[`Issued`]`]`, another one for that principal |
 //! | `POST /profiles/{name}/signing-keys` with [`KeyRollover`] | 201; the next CA of client certificates |
 //! | `DELETE /profiles/{name}/credentials/{id}` | 204 once the revocation is recorded where it counts |
+//! | `POST /profiles/{name}/revocations` with [`SubjectRevocation`] | 204 once it is recorded where it counts |
 //! | `DELETE /profiles/{name}/records` | 204 once what the profile kept in a server of its own is removed |
 //! | `POST /clients` with [`ClientRegistration`] | [`RegisteredClient`] |
 //! | `POST /signing-keys` with [`KeyRollover`] | 201; the authorization server's next key |
@@ -248,6 +249,16 @@ impl KeyRollover {
     pub const AFTER_THEFT: Self = Self { lead: Some(Duration::ZERO), overlap: Some(Duration::ZERO), standby: true };
 }
 
+/// Takes back every token of a subject that was issued before a time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SubjectRevocation {
+    /// `sub` of the tokens.
+    pub subject: String,
+    /// Seconds since 1970-01-01T00:00:00Z, not in the future: tokens with a smaller `iat` are refused.
+    pub issued_before: u64,
+}
+
 /// Moves a controlled clock forward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -287,6 +298,12 @@ pub struct Counters {
     pub ocsp_unanswered: u64,
     /// Requests accepted although nobody had said that the certificate is good, because the policy is soft: an alarm.
     pub ocsp_accepted_unanswered: u64,
+    /// Entries that deny-lists hold now: not a total.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub denylist_entries: u64,
+    /// Bytes of memory that they take.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub denylist_bytes: u64,
     /// TCP connections accepted on the listeners.
     pub connections_accepted: u64,
     /// Full TLS handshakes completed.
@@ -301,6 +318,11 @@ pub struct Counters {
     pub handshakes_refused: u64,
     /// Requests refused, by reason (see [`crate::auth::Rejection::reason`]).
     pub rejected: std::collections::BTreeMap<String, u64>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde passes a reference
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Counters {
@@ -327,6 +349,8 @@ impl Counters {
             ocsp_questions: self.ocsp_questions - earlier.ocsp_questions,
             ocsp_unanswered: self.ocsp_unanswered - earlier.ocsp_unanswered,
             ocsp_accepted_unanswered: self.ocsp_accepted_unanswered - earlier.ocsp_accepted_unanswered,
+            denylist_entries: self.denylist_entries,
+            denylist_bytes: self.denylist_bytes,
             connections_accepted: self.connections_accepted - earlier.connections_accepted,
             handshakes_full: self.handshakes_full - earlier.handshakes_full,
             handshakes_resumed: self.handshakes_resumed - earlier.handshakes_resumed,

@@ -28,7 +28,9 @@ use tokio::net::UnixListener;
 use crate::auth::{AdminError, Method};
 use crate::clock::Clock;
 use crate::config::ServerConfig;
-use crate::contract::{ClientRegistration, ClockStep, IssueRequest, KeyRollover, Telemetry, UserRegistration};
+use crate::contract::{
+    ClientRegistration, ClockStep, Counters, IssueRequest, KeyRollover, SubjectRevocation, Telemetry, UserRegistration,
+};
 use crate::issuer::authorization_server::AuthorizationServer;
 use crate::net::problem::{self, Answer, problem};
 use crate::server::StartError;
@@ -161,10 +163,10 @@ impl Administration {
         let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
         match (segments.as_slice(), verb) {
             (["health"], &Verb::GET) => Ok(json(&serde_json::json!({ "status": "ok" }))),
-            (["counters"], &Verb::GET) => Ok(json(&self.meter.counters())),
+            (["counters"], &Verb::GET) => Ok(json(&self.counters())),
             (["config"], &Verb::GET) => Ok(json(&self.config)),
             (["telemetry", "take"], &Verb::POST) => {
-                Ok(json(&Telemetry { counters: self.meter.counters(), validation: self.meter.take_validation() }))
+                Ok(json(&Telemetry { counters: self.counters(), validation: self.meter.take_validation() }))
             }
             (["profiles", name, "credentials"], &Verb::POST) => {
                 let request: IssueRequest = parse(body)?;
@@ -183,6 +185,11 @@ impl Administration {
             }
             (["profiles", name, "credentials", id], &Verb::DELETE) => {
                 self.method(name)?.revoke(id).await?;
+                Ok(empty(StatusCode::NO_CONTENT))
+            }
+            (["profiles", name, "revocations"], &Verb::POST) => {
+                let revocation: SubjectRevocation = parse(body)?;
+                self.method(name)?.revoke_subject(&revocation).await?;
                 Ok(empty(StatusCode::NO_CONTENT))
             }
             (["profiles", name, "records"], &Verb::DELETE) => {
@@ -218,7 +225,7 @@ impl Administration {
             (["health" | "counters" | "config"], _) => Ok(problem::method_not_allowed("GET")),
             (
                 ["telemetry", "take"]
-                | ["profiles", _, "credentials" | "signing-keys"]
+                | ["profiles", _, "credentials" | "revocations" | "signing-keys"]
                 | ["profiles", _, "principals", _, "credentials"]
                 | ["clients" | "users" | "signing-keys" | "clock"],
                 _,
@@ -228,6 +235,16 @@ impl Administration {
             }
             _ => Err(AdminError::NotFound(path.to_owned())),
         }
+    }
+
+    /// The totals of the meter, with what the methods hold now.
+    fn counters(&self) -> Counters {
+        let mut counters = self.meter.counters();
+        for size in self.methods.values().filter_map(|method| method.denylist_size()) {
+            counters.denylist_entries += size.entries as u64;
+            counters.denylist_bytes += size.bytes as u64;
+        }
+        counters
     }
 
     /// The method of a profile.
@@ -288,7 +305,7 @@ mod tests {
     use super::*;
     use crate::auth::Environment;
     use crate::config::{ClockMode, MethodConfig, MtlsConfig, Profile, READ_SCOPE};
-    use crate::contract::{Counters, Issued, Material};
+    use crate::contract::{Issued, Material};
 
     fn administration(clock: ClockMode) -> Administration {
         let config = toml::from_str("workers = 1\nstate_dir = \"state\"\nlisteners = []").unwrap();

@@ -17,9 +17,12 @@ pub mod credential;
 mod demo;
 pub mod issuer;
 pub mod limit;
+#[cfg(test)]
+mod mutated;
 pub mod net;
 pub mod server;
 pub mod store;
 pub mod telemetry;
+pub mod verify;
 
 pub use server::{Running, StartError, start};

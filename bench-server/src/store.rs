@@ -259,7 +259,7 @@ impl Store {
     }
 
     /// Some of the entries after a position, in order; fewer than [`PAGE`] when there are no more.
-    async fn revocations_after(&self, after: Position) -> Result<Vec<Entry>, StoreError> {
+    pub(crate) async fn revocations_after(&self, after: Position) -> Result<Vec<Entry>, StoreError> {
         match self {
             Self::Memory(_) => Ok(Vec::new()),
             Self::Sqlite(store) => store.revocations_after(after, PAGE).await,

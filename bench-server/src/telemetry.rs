@@ -106,6 +106,9 @@ impl Meter {
             ocsp_questions: self.ocsp_questions.get(),
             ocsp_unanswered: self.ocsp_unanswered.get(),
             ocsp_accepted_unanswered: self.ocsp_accepted_unanswered.get(),
+            // What methods hold is theirs to tell.
+            denylist_entries: 0,
+            denylist_bytes: 0,
             connections_accepted: self.connections_accepted.get(),
             handshakes_full: self.handshakes_full.get(),
             handshakes_resumed: self.handshakes_resumed.get(),

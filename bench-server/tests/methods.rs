@@ -45,6 +45,11 @@ fn jwt(algorithm: Algorithm, denylist: bool) -> MethodConfig {
     MethodConfig::Jwt(JwtConfig { lifetime: MINUTE, rules: STRICT, denylist, ..JwtConfig::new(algorithm) })
 }
 
+fn introspected() -> MethodConfig {
+    let config = JwtConfig { lifetime: MINUTE, rules: STRICT, introspection: true, ..JwtConfig::new(Algorithm::EdDSA) };
+    MethodConfig::Jwt(config)
+}
+
 fn mtls() -> MethodConfig {
     MethodConfig::Mtls(MtlsConfig::new(Duration::from_millis(20)))
 }
@@ -66,8 +71,14 @@ fn subjects() -> Vec<Subject> {
         subject("basic-scrypt", password(SCRYPT), Refusal::Basic, None, true),
         subject("basic-pbkdf2", password(PBKDF2), Refusal::Basic, None, true),
         bearer("jwt-hs256", jwt(Algorithm::HS256, true), false),
+        bearer("jwt-hs384", jwt(Algorithm::HS384, true), false),
+        bearer("jwt-hs512", jwt(Algorithm::HS512, true), false),
         bearer("jwt-rs256", jwt(Algorithm::RS256, true), false),
+        bearer("jwt-rs384", jwt(Algorithm::RS384, true), false),
+        bearer("jwt-rs512", jwt(Algorithm::RS512, true), false),
         bearer("jwt-ps256", jwt(Algorithm::PS256, true), false),
+        bearer("jwt-ps384", jwt(Algorithm::PS384, true), false),
+        bearer("jwt-ps512", jwt(Algorithm::PS512, true), false),
         bearer("jwt-es256", jwt(Algorithm::ES256, true), false),
         bearer("jwt-es384", jwt(Algorithm::ES384, true), false),
         bearer("jwt-eddsa", jwt(Algorithm::EdDSA, true), false),
@@ -78,6 +89,7 @@ fn subjects() -> Vec<Subject> {
             Some(Duration::from_secs(900)),
             true,
         ),
+        bearer("jwt-introspection", introspected(), true),
         subject("mtls", mtls(), Refusal::Certificate, Some(MINUTE), false),
     ]
 }

@@ -10,7 +10,7 @@ use bench_server::contract::{
     AccessTokenFormat, Algorithm, ApiKeyConfig, BasicConfig, CacheConfig, DenyListConfig, JwtConfig, MethodConfig,
     MtlsConfig, OAuth2Config, PasswordHash, SignedConfig, StoreConfig, TokenValidation,
 };
-use benches::jws::{ALGORITHMS, Floor, Peer};
+use benches::jws::{Floor, Peer};
 use benches::{Subject, TokenIssuer, table};
 use criterion::{BatchSize, Criterion, criterion_group};
 use tokio::runtime::Runtime;
@@ -90,7 +90,7 @@ fn basic(c: &mut Criterion) {
 
 fn jwt(c: &mut Criterion) {
     let runtime = runtime();
-    for algorithm in ALGORITHMS {
+    for algorithm in Algorithm::ALL {
         let method = MethodConfig::Jwt(jwt_config(algorithm, None));
         let name = name(&method);
         let (dir, subject) = subject(&runtime, method, 1);

@@ -8,7 +8,8 @@ use aws_lc_rs::hmac;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED, ECDSA_P384_SHA384_FIXED_SIGNING,
     ED25519, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair as _, ParsedPublicKey,
-    RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256, RsaKeyPair,
+    RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256,
+    RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512, RsaKeyPair, RsaParameters,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -20,10 +21,6 @@ use rustls_pki_types::pem::PemObject as _;
 use serde_json::Value;
 
 use crate::{PROFILE, Subject};
-
-/// Every algorithm that the server signs with.
-pub const ALGORITHMS: [Algorithm; 6] =
-    [Algorithm::HS256, Algorithm::RS256, Algorithm::PS256, Algorithm::ES256, Algorithm::ES384, Algorithm::EdDSA];
 
 /// aws-lc-rs alone, with a key parsed once, over the signing input and the signature of the subject's token.
 pub struct Floor {
@@ -92,12 +89,11 @@ impl Peer {
         let payload = token.split('.').nth(1).context("the token has no payload")?;
         let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload)?)?;
         let file = key_file(state_dir);
-        let key = match algorithm {
-            Algorithm::HS256 => DecodingKey::from_secret(&hmac_secret(&std::fs::read(file)?)?),
-            _ => {
-                let jwk = SigningKey::load_or_generate(&file, algorithm)?.jwk().context("a public key")?;
-                DecodingKey::from_jwk(&serde_json::from_value(jwk)?)?
-            }
+        let key = if algorithm.is_symmetric() {
+            DecodingKey::from_secret(&hmac_secret(&std::fs::read(file)?)?)
+        } else {
+            let jwk = SigningKey::load_or_generate(&file, algorithm)?.jwk().context("a public key")?;
+            DecodingKey::from_jwk(&serde_json::from_value(jwk)?)?
         };
         let mut rules = Validation::new(format!("{algorithm:?}").parse()?);
         rules.set_audience(&[AUDIENCE]);
@@ -117,26 +113,38 @@ fn key_file(state_dir: &Path) -> std::path::PathBuf {
 
 fn key(state_dir: &Path, algorithm: Algorithm) -> anyhow::Result<Key> {
     let content = std::fs::read(key_file(state_dir))?;
-    if algorithm == Algorithm::HS256 {
-        return Ok(Key::Hmac(Box::new(hmac::Key::new(hmac::HMAC_SHA256, &hmac_secret(&content)?))));
-    }
-    let der = PrivatePkcs8KeyDer::from_pem_slice(&content)?;
-    let pkcs8 = der.secret_pkcs8_der();
-    let rsa = || RsaKeyPair::from_pkcs8(pkcs8);
-    let ecdsa = |curve: &'static EcdsaSigningAlgorithm| EcdsaKeyPair::from_pkcs8(curve, pkcs8);
-    let key = match algorithm {
-        Algorithm::RS256 => ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, rsa()?.public_key()),
-        Algorithm::PS256 => ParsedPublicKey::new(&RSA_PSS_2048_8192_SHA256, rsa()?.public_key()),
+    let hmac = |hash| Ok(Key::Hmac(Box::new(hmac::Key::new(hash, &hmac_secret(&content)?))));
+    let pem = || PrivatePkcs8KeyDer::from_pem_slice(&content);
+    let rsa = |parameters: &'static RsaParameters| {
+        let pair = RsaKeyPair::from_pkcs8(pem()?.secret_pkcs8_der())?;
+        Ok(Key::Public(ParsedPublicKey::new(parameters, pair.public_key())?))
+    };
+    let ecdsa = |curve: &'static EcdsaSigningAlgorithm| -> anyhow::Result<EcdsaKeyPair> {
+        Ok(EcdsaKeyPair::from_pkcs8(curve, pem()?.secret_pkcs8_der())?)
+    };
+    match algorithm {
+        Algorithm::HS256 => hmac(hmac::HMAC_SHA256),
+        Algorithm::HS384 => hmac(hmac::HMAC_SHA384),
+        Algorithm::HS512 => hmac(hmac::HMAC_SHA512),
+        Algorithm::RS256 => rsa(&RSA_PKCS1_2048_8192_SHA256),
+        Algorithm::RS384 => rsa(&RSA_PKCS1_2048_8192_SHA384),
+        Algorithm::RS512 => rsa(&RSA_PKCS1_2048_8192_SHA512),
+        Algorithm::PS256 => rsa(&RSA_PSS_2048_8192_SHA256),
+        Algorithm::PS384 => rsa(&RSA_PSS_2048_8192_SHA384),
+        Algorithm::PS512 => rsa(&RSA_PSS_2048_8192_SHA512),
         Algorithm::ES256 => {
-            ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, ecdsa(&ECDSA_P256_SHA256_FIXED_SIGNING)?.public_key())
+            let pair = ecdsa(&ECDSA_P256_SHA256_FIXED_SIGNING)?;
+            Ok(Key::Public(ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, pair.public_key())?))
         }
         Algorithm::ES384 => {
-            ParsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, ecdsa(&ECDSA_P384_SHA384_FIXED_SIGNING)?.public_key())
+            let pair = ecdsa(&ECDSA_P384_SHA384_FIXED_SIGNING)?;
+            Ok(Key::Public(ParsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, pair.public_key())?))
         }
-        Algorithm::EdDSA => ParsedPublicKey::new(&ED25519, Ed25519KeyPair::from_pkcs8(pkcs8)?.public_key()),
-        Algorithm::HS256 => anyhow::bail!("HS256 has no public key"),
-    };
-    Ok(Key::Public(key?))
+        Algorithm::EdDSA => {
+            let pair = Ed25519KeyPair::from_pkcs8(pem()?.secret_pkcs8_der())?;
+            Ok(Key::Public(ParsedPublicKey::new(&ED25519, pair.public_key())?))
+        }
+    }
 }
 
 /// The secret in a JWK of type `oct`.

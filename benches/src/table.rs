@@ -7,12 +7,12 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use bench_server::contract::{ApiKeyConfig, JwtConfig, MethodConfig, StoreConfig};
+use bench_server::contract::{Algorithm, ApiKeyConfig, JwtConfig, MethodConfig, StoreConfig};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::runtime::Runtime;
 
 use crate::Subject;
-use crate::jws::{ALGORITHMS, Floor, Peer};
+use crate::jws::{Floor, Peer};
 
 /// Rounds per row; odd, so that there is a middle one.
 const ROUNDS: usize = 401;
@@ -24,7 +24,7 @@ const BATCH: Duration = Duration::from_micros(250);
 const KEYS: usize = 100_000;
 
 /// One thing that is timed.
-struct Contender<'a> {
+pub struct Contender<'a> {
     call: Box<dyn Fn() -> bool + 'a>,
     /// Calls in a batch.
     calls: u32,
@@ -37,7 +37,7 @@ impl<'a> Contender<'a> {
     ///
     /// # Panics
     /// When the call fails: a timed refusal is not a validation.
-    fn new(name: &str, call: impl Fn() -> bool + 'a) -> Self {
+    pub fn new(name: &str, call: impl Fn() -> bool + 'a) -> Self {
         assert!(call(), "{name}: this would time a refusal");
         let mut contender = Self { call: Box::new(call), calls: 1, times_ns: Vec::with_capacity(ROUNDS) };
         while contender.batch() < BATCH {
@@ -54,13 +54,24 @@ impl<'a> Contender<'a> {
         processor_time() - begun
     }
 
-    fn round(&mut self) {
+    /// Times a batch.
+    pub fn round(&mut self) {
         let time = self.batch();
         self.times_ns.push(time.as_secs_f64() * 1e9 / f64::from(self.calls));
     }
 
+    /// Nanoseconds per call: the median of the rounds.
+    pub fn ns(&self) -> f64 {
+        median(self.times_ns.clone())
+    }
+
+    /// How many nanoseconds longer than `other` it takes: the median of the rounds' differences.
+    pub fn beyond_ns(&self, other: &Self) -> f64 {
+        median(self.times_ns.iter().zip(&other.times_ns).map(|(ours, theirs)| ours - theirs).collect())
+    }
+
     fn figure(&self) -> String {
-        let ns = median(self.times_ns.clone());
+        let ns = self.ns();
         if ns < 1000.0 { format!("{ns:.0} ns") } else { format!("{:.2} us", ns / 1000.0) }
     }
 
@@ -104,7 +115,7 @@ pub fn print(runtime: &Runtime) -> anyhow::Result<()> {
         (0..ROUNDS).for_each(|_| ours.round());
         row(name, [&ours.figure(), "", "", "", ""]);
     }
-    for algorithm in ALGORITHMS {
+    for algorithm in Algorithm::ALL {
         let name = format!("jwt/{algorithm:?}");
         let state_dir = dir.path().join(&name);
         let method = MethodConfig::Jwt(JwtConfig::new(algorithm));

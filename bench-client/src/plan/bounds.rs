@@ -64,6 +64,7 @@ impl Variant {
             MethodConfig::None | MethodConfig::Signed(_) => Duration::ZERO,
             MethodConfig::ApiKey(api_key) => of_cache(api_key.cache),
             MethodConfig::Basic(basic) => of_cache(basic.cache),
+            MethodConfig::Jwt(jwt) if jwt.introspection => Duration::ZERO,
             MethodConfig::Jwt(jwt) => {
                 let rest = rest_of_life(jwt.rules.leeway);
                 jwt.denylist.as_ref().map_or(rest, |denylist| denylist.follow.bound().min(rest))

@@ -183,10 +183,11 @@ fn times(one: Duration, count: usize) -> Duration {
 /// the token endpoint is what it takes.
 fn issuing(variant: &Variant, method: &MethodConfig) -> Duration {
     let signing = |algorithm| match algorithm {
-        Algorithm::RS256 | Algorithm::PS256 => Duration::from_micros(1_000),
+        Algorithm::RS256 | Algorithm::RS384 | Algorithm::RS512 => Duration::from_micros(1_000),
+        Algorithm::PS256 | Algorithm::PS384 | Algorithm::PS512 => Duration::from_micros(1_000),
         Algorithm::ES384 => Duration::from_micros(300),
         Algorithm::ES256 | Algorithm::EdDSA => Duration::from_micros(50),
-        Algorithm::HS256 => Duration::from_micros(10),
+        Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512 => Duration::from_micros(10),
     };
     let token_request = Duration::from_micros(500);
     match method {

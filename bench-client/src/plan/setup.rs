@@ -38,6 +38,7 @@ impl Plan {
             }
             MethodConfig::Jwt(jwt) => {
                 parts.push("signing key and its rotation");
+                parts.extend(jwt.introspection.then_some("introspection of each token"));
                 parts.extend(jwt.denylist.as_ref().map(|denylist| match denylist.follow {
                     Follow::Poll(_) => "deny-list that is polled",
                     Follow::Push(_) => "deny-list that is pushed",

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use bench_server::contract::{
-    AccessTokenFormat, Algorithm, CacheConfig, CertificateKey, ChainLength, Follow, JwksConfig, MethodConfig,
-    MtlsConfig, OcspPolicy, PasswordHash, Push, SlowDown, StoreConfig, TokenValidation,
+    AccessTokenFormat, CacheConfig, CertificateKey, ChainLength, Follow, JwksConfig, MethodConfig, MtlsConfig,
+    OcspPolicy, PasswordHash, Push, SlowDown, StoreConfig, TokenValidation,
 };
 
 use super::format;
@@ -75,6 +75,7 @@ pub(crate) fn lookups(method: &Method) -> Lookups {
     match method {
         MethodConfig::ApiKey(config) if config.cache.is_some() => Lookups::CacheOrOne,
         MethodConfig::ApiKey(_) | MethodConfig::Signed(_) => Lookups::One,
+        MethodConfig::Jwt(config) if config.introspection => Lookups::One,
         MethodConfig::Jwt(config) if config.denylist.is_none() => Lookups::None,
         MethodConfig::OAuth2(config) => match config.validation {
             TokenValidation::Opaque { cache: Some(_) } => Lookups::CacheOrOne,
@@ -108,6 +109,7 @@ pub(crate) fn notice(variant: &Variant) -> Notice {
         MethodConfig::Signed(_) => Notice::Immediate,
         MethodConfig::ApiKey(config) => cache(&config.cache),
         MethodConfig::Basic(config) => cache(&config.cache),
+        MethodConfig::Jwt(config) if config.introspection => Notice::Immediate,
         MethodConfig::Jwt(config) => match &config.denylist {
             Some(list) => match list.follow {
                 Follow::Poll(period) => Notice::Within { period, what: "deny-list poll", own: false },
@@ -184,6 +186,7 @@ pub(crate) fn longest_unnoticed(method: &Method) -> Option<Duration> {
     match method.reference()? {
         MethodConfig::ApiKey(config) => Some(cache(&config.cache)),
         MethodConfig::Basic(config) => Some(cache(&config.cache)),
+        MethodConfig::Jwt(config) if config.introspection => Some(Duration::ZERO),
         MethodConfig::Jwt(config) => {
             let list = config.denylist.as_ref()?;
             Some(list.follow.trust().max(list.stale_if_error.unwrap_or_default()))
@@ -219,7 +222,7 @@ pub(crate) fn looks_up_own_copy(method: &Method) -> bool {
 /// Whether every request verifies exactly one signature or MAC.
 pub(crate) fn verifies_each(method: &Method) -> bool {
     match method.reference() {
-        Some(MethodConfig::Jwt(config)) => config.cache.is_none(),
+        Some(MethodConfig::Jwt(config)) => config.cache.is_none() && !config.introspection,
         Some(MethodConfig::Signed(_)) => true,
         Some(MethodConfig::OAuth2(config)) => matches!(config.validation, TokenValidation::Jwt { .. }),
         _ => false,
@@ -287,8 +290,9 @@ fn describe_method(variant: &Variant) -> String {
             format!("password under {hash}{store}{}", cached(&config.cache))
         }
         MethodConfig::Jwt(config) => {
+            let alone = if config.introspection { "introspection" } else { "stateless" };
             let revocation = config.denylist.as_ref().map_or_else(
-                || "stateless".to_owned(),
+                || alone.to_owned(),
                 |denylist| {
                     let of = match denylist.population {
                         0 => String::new(),
@@ -308,13 +312,13 @@ fn describe_method(variant: &Variant) -> String {
                 RevokeBy::Subject => ", revoked by subject",
                 RevokeBy::Key => ", revoked by key",
             };
-            format!("{}, {revocation}{by}{claims}{}", algorithm(config.algorithm), cached(&config.cache))
+            format!("{}, {revocation}{by}{claims}{}", config.algorithm.name(), cached(&config.cache))
         }
         MethodConfig::OAuth2(config) => match &config.validation {
             TokenValidation::Opaque { cache } => {
                 format!("opaque token, introspection{}{}", away(config.introspection_delay), cached(cache))
             }
-            TokenValidation::Jwt { algorithm: name } => {
+            TokenValidation::Jwt { algorithm } => {
                 let issued = variant.authorization_server.as_ref().map(|server| server.access_token);
                 debug_assert!(!matches!(issued, Some(AccessTokenFormat::Opaque)), "the plan keeps the two in step");
                 let kept = match config.jwks {
@@ -326,7 +330,7 @@ fn describe_method(variant: &Variant) -> String {
                     RevokeBy::Key => ", revoked by key",
                     RevokeBy::Refresh => ", renewed by refresh token",
                 };
-                format!("RFC 9068 JWT ({}), checked locally{kept}{by}", algorithm(*name))
+                format!("RFC 9068 JWT ({}), checked locally{kept}{by}", algorithm.name())
             }
         },
         MethodConfig::Mtls(config) => {
@@ -367,17 +371,6 @@ fn describe_method(variant: &Variant) -> String {
         MethodConfig::Signed(config) => {
             format!("each request signed (HMAC-SHA-256, RFC 9421), keys and nonces {}", stored(&config.store))
         }
-    }
-}
-
-fn algorithm(algorithm: Algorithm) -> &'static str {
-    match algorithm {
-        Algorithm::HS256 => "HS256",
-        Algorithm::RS256 => "RS256",
-        Algorithm::PS256 => "PS256",
-        Algorithm::ES256 => "ES256",
-        Algorithm::ES384 => "ES384",
-        Algorithm::EdDSA => "EdDSA",
     }
 }
 

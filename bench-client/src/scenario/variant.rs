@@ -49,8 +49,14 @@ const REVOKE_BY_OF_OAUTH2: &[(&str, RevokeBy)] =
 
 const ALGORITHMS: &[(&str, Algorithm)] = &[
     ("HS256", Algorithm::HS256),
+    ("HS384", Algorithm::HS384),
+    ("HS512", Algorithm::HS512),
     ("RS256", Algorithm::RS256),
+    ("RS384", Algorithm::RS384),
+    ("RS512", Algorithm::RS512),
     ("PS256", Algorithm::PS256),
+    ("PS384", Algorithm::PS384),
+    ("PS512", Algorithm::PS512),
     ("ES256", Algorithm::ES256),
     ("ES384", Algorithm::ES384),
     ("EdDSA", Algorithm::EdDSA),
@@ -79,6 +85,7 @@ const BELONGS: &[(&str, &str)] = &[
     ("leeway", "method \"jwt\", and \"oauth2\" with token = \"jwt\""),
     ("max_lifetime", "method \"jwt\""),
     ("denylist", "method \"jwt\""),
+    ("introspection", "method \"jwt\""),
     ("revoke_by", "method \"jwt\", and \"oauth2\" with token = \"jwt\""),
     ("claims_bytes", "method \"jwt\""),
     ("introspection_delay", "method \"oauth2\" with token = \"opaque\""),
@@ -309,10 +316,17 @@ fn read_jwt(section: &mut Section<'_>) -> Option<Options> {
         section
             .error("cache", "cache of verified tokens asks the deny-list at every hit; leave poll and push out of it");
     }
+    let introspection = section.or("introspection", false, flag);
+    if introspection && (section.has("denylist") || section.has("cache")) {
+        section.error(
+            "introspection",
+            "introspection asks the issuer about each token; leave denylist and cache out, or introspection",
+        );
+    }
     let claims_bytes = section.optional("claims_bytes", whole(JwtConfig::CLAIMS_BYTES));
     let algorithm = section.required("algorithm", "\"ES256\"", one_of(ALGORITHMS))?;
     let rules = TokenRules { leeway, max_lifetime };
-    let jwt = JwtConfig { algorithm, lifetime, rules, denylist, cache, claims_bytes };
+    let jwt = JwtConfig { algorithm, lifetime, rules, denylist, cache, introspection, claims_bytes };
     Some((MethodConfig::Jwt(jwt), None))
 }
 
@@ -350,11 +364,14 @@ fn read_oauth2(section: &mut Section<'_>) -> Option<Options> {
             let algorithm = section.required("algorithm", "\"ES256\"", one_of(ALGORITHMS));
             section.misplaced(BELONGS, "method \"oauth2\" with token = \"jwt\"");
             let algorithm = algorithm?;
-            if algorithm == Algorithm::HS256 {
+            if algorithm.is_symmetric() {
                 section.error(
                     "algorithm",
-                    "algorithm is \"HS256\", which would give the resource server the key that signs; write an \
-                     asymmetric one, like \"ES256\"",
+                    format!(
+                        "algorithm is {:?}, which would give the resource server the key that signs; write an asymmetric \
+                         one, like \"ES256\"",
+                        algorithm.name()
+                    ),
                 );
             }
             (TokenValidation::Jwt { algorithm }, AccessTokenFormat::Jwt { algorithm })

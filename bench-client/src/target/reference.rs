@@ -529,7 +529,7 @@ fn shares_records(method: &MethodConfig) -> bool {
     match method {
         MethodConfig::ApiKey(api_key) => api_key.store.is_shared(),
         MethodConfig::Basic(basic) => basic.store.is_shared(),
-        MethodConfig::Jwt(jwt) => jwt.denylist.is_some(),
+        MethodConfig::Jwt(jwt) => jwt.denylist.is_some() || jwt.introspection,
         MethodConfig::Signed(signed) => signed.store.is_shared(),
         MethodConfig::Mtls(_) => true,
         MethodConfig::None | MethodConfig::OAuth2(_) => false,

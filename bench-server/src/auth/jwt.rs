@@ -1,11 +1,12 @@
 //! JWT access tokens: RFC 9068 (profile), RFC 7519 (claims), RFC 8725 (best current practice).
 //!
 //! A token is checked with the profile's own keys and without asking anybody. Taking one back therefore needs a
-//! deny-list that every validator polls; without one (stateless mode) a revoked token works until `exp`, at most
-//! [`TokenRules::max_lifetime`](crate::config::TokenRules) plus the leeway.
+//! deny-list that every validator polls, or an issuer that is asked after all; without either (stateless mode) a revoked token
+//! works until `exp`, at most [`TokenRules::max_lifetime`](crate::config::TokenRules) plus the leeway.
 
 pub(crate) mod claims;
 mod entitlements;
+mod introspection;
 mod trusted;
 mod validator;
 
@@ -17,17 +18,18 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 pub(crate) use self::claims::ClaimsRef;
+use self::introspection::AskedIssuer;
 pub(crate) use self::trusted::TrustedKeys;
 pub(crate) use self::validator::Validator;
 use crate::auth::kept::Kept;
 use crate::auth::{AdminError, BuildError, Cause, Environment, Principal, Rejection, Request, header};
 use crate::clock::{Clock, UnixTime};
 use crate::config::{AUDIENCE, DenyListConfig, Follow, JwtConfig, LONGEST_STALE, Push, StoreConfig, TokenRules};
-use crate::contract::{IssueRequest, Issued, Material, Secret};
+use crate::contract::{IssueRequest, Issued, Material, Secret, SubjectRevocation};
 use crate::credential::digest::{Digest, DigestState};
 use crate::credential::jws::SigningKey;
 use crate::store::cache::TtlCache;
-use crate::store::denylist::DenyList;
+use crate::store::denylist::{self, DenyList};
 use crate::store::follow::LocalCopy as _;
 use crate::store::record::Revocation;
 use crate::store::{Store, file};
@@ -61,6 +63,8 @@ pub struct Jwt {
     revoked: Arc<Store>,
     /// Absent in stateless mode.
     denylist: Option<Kept<DenyList>>,
+    /// Present where the issuer is asked about each token instead of its signature being checked here.
+    introspection: Option<AskedIssuer>,
     /// How long the copy of it may be behind while the store does not answer.
     denylist_stale: Duration,
     /// Tokens whose signature was verified lately, by their SHA-256.
@@ -95,15 +99,24 @@ impl Jwt {
                 Some(Kept::new(DenyList::default(), (&revoked, &kept_in), follow, clock).await?)
             }
         };
+        let validator = Validator {
+            issuer: issuer(name),
+            algorithm: config.algorithm,
+            rules: config.rules,
+            max_token: config.claims_bytes.map_or(header::MAX_TOKEN, |_| header::MAX_LONG_TOKEN),
+        };
+        let introspection = if config.introspection {
+            let judge = (validator.clone(), TrustedKeys::new(signing.key_set()));
+            let meter = environment.meter.clone();
+            Some(AskedIssuer::start(judge, revoked.clone(), clock.clone(), meter).await?)
+        } else {
+            None
+        };
         Ok(Self {
             keys: TrustedKeys::new(signing.key_set()),
             signing: Arc::new(signing),
-            validator: Validator {
-                issuer: issuer(name),
-                algorithm: config.algorithm,
-                rules: config.rules,
-                max_token: config.claims_bytes.map_or(header::MAX_TOKEN, |_| header::MAX_LONG_TOKEN),
-            },
+            validator,
+            introspection,
             lifetime: config.lifetime,
             claims_bytes: config.claims_bytes,
             revoked,
@@ -115,8 +128,16 @@ impl Jwt {
         })
     }
 
-    pub(crate) fn authenticate(&self, request: &Request<'_>) -> Result<Principal, Rejection> {
+    pub(crate) async fn authenticate(&self, request: &Request<'_>) -> Result<Principal, Rejection> {
         let token = header::bearer_up_to(request.head, self.validator.max_token)?;
+        match &self.introspection {
+            None => self.check(token, request),
+            Some(issuer) => issuer.validate(token, request.now).await,
+        }
+    }
+
+    /// Checks a token without asking anybody.
+    fn check(&self, token: &str, request: &Request<'_>) -> Result<Principal, Rejection> {
         let Some(verified) = &self.verified else {
             return self.validator.check(token, &self.keys, request.now, &self.meter, |claims| {
                 self.ask_denylist(&claims.jti, &claims.sub, claims.iat, request.now)?;
@@ -192,6 +213,11 @@ impl Jwt {
         Ok(order)
     }
 
+    /// What the deny-list takes in memory, where there is one.
+    pub(crate) fn denylist_size(&self) -> Option<denylist::Size> {
+        self.denylist.as_ref().map(|denylist| denylist.copy().size())
+    }
+
     /// Removes what is in the store, where that is a server of its own.
     pub(crate) async fn discard(&self) -> Result<(), AdminError> {
         Ok(self.revoked.discard().await?)
@@ -215,6 +241,29 @@ impl Jwt {
         // No accepted token can outlive this: iat ≤ now + leeway, exp ≤ iat + max_lifetime, accepted before exp + leeway; and
         // neither by the clock of an issuer or a validator that is ahead of this one, or behind it.
         let until = UnixTime(now.0 + leeway + max_lifetime + leeway + MAX_SKEW);
+        self.record(revocation, until, now).await
+    }
+
+    /// Takes back every token of a subject that was issued before a time.
+    pub(crate) async fn revoke_subject(&self, revocation: &SubjectRevocation) -> Result<(), AdminError> {
+        let SubjectRevocation { subject, issued_before } = revocation;
+        let TokenRules { leeway, max_lifetime } = self.validator.rules;
+        let now = self.clock.now();
+        if !is_subject(subject) {
+            return Err(AdminError::NotFound(format!("subject {subject:?}")));
+        }
+        if *issued_before > (now.0 + leeway).as_secs() {
+            return Err(AdminError::BadRequest(format!(
+                "issued_before is {issued_before}, which is in the future: tokens that do not exist cannot be taken back"
+            )));
+        }
+        // What was issued before that time has ended by then, as in `revoke`.
+        let until = UnixTime(Duration::from_secs(*issued_before) + max_lifetime + leeway + MAX_SKEW);
+        let Some(issued_until) = issued_before.checked_sub(1).filter(|_| until > now) else { return Ok(()) };
+        self.record(Revocation::Subject { sub: subject.as_str().into(), issued_until }, until, now).await
+    }
+
+    async fn record(&self, revocation: Revocation, until: UnixTime, now: UnixTime) -> Result<(), AdminError> {
         self.revoked.append(revocation.clone(), until, now).await?;
         self.meter.store_writes.add();
         // This node knows at once, whatever it follows.
@@ -315,15 +364,17 @@ fn is_jti(text: &str) -> bool {
 }
 
 fn check_config(name: &str, config: &JwtConfig) -> Result<(), BuildError> {
-    let TokenRules { leeway, max_lifetime } = config.rules;
-    let problem = if leeway > TokenRules::MAX_LEEWAY {
-        format!("leeway is {leeway:?}; at most {:?} is safe", TokenRules::MAX_LEEWAY)
+    let max_lifetime = config.rules.max_lifetime;
+    let problem = if let Err(problem) = config.rules.check() {
+        problem
     } else if config.lifetime < Duration::from_secs(1) {
         format!("lifetime is {:?}; tokens count whole seconds, so give at least 1s", config.lifetime)
     } else if config.lifetime > max_lifetime {
         format!("lifetime {:?} is over max_lifetime {max_lifetime:?}; every token would be refused", config.lifetime)
     } else if let Some(problem) = config.denylist.as_ref().and_then(not_to_follow) {
         format!("denylist: {problem}")
+    } else if config.introspection && (config.denylist.is_some() || config.cache.is_some()) {
+        "introspection: the issuer is asked about each token; leave `denylist` and `cache` out".to_owned()
     } else if config.cache.is_some_and(|cache| cache.follow.is_some()) {
         "cache: a verified token is looked up in the deny-list at every hit; leave `poll` and `push` out".to_owned()
     } else if config.cache.is_some_and(|cache| cache.stale_if_error.is_some()) {

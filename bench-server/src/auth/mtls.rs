@@ -13,7 +13,10 @@
 //! CRL files; until then it refuses what the new one signed, since no list speaks for that. Where OCSP is asked instead, the
 //! first such certificate tells. The old one ends like a certificate: in a CRL, that of the CA above it.
 
+#[cfg(test)]
+mod mutated;
 mod ocsp;
+pub(crate) mod offline;
 mod revocation;
 mod verifier;
 

@@ -13,13 +13,13 @@ use std::time::Duration;
 use super::jwt::Validator;
 use super::{BuildError, Environment, Principal, Rejection, Request, header};
 use crate::config::{
-    AccessTokenFormat, Algorithm, CacheConfig, JwksConfig, LONGEST_STALE, OAuth2Config, TokenValidation, TrustedIssuer,
+    AccessTokenFormat, CacheConfig, JwksConfig, LONGEST_STALE, OAuth2Config, TokenValidation, TrustedIssuer,
 };
 use crate::contract::{ClientRegistration, Secret};
 use crate::issuer::authorization_server::AuthorizationServer;
 use crate::store::distance::Distance;
 
-mod discovery;
+pub(super) mod discovery;
 pub(super) mod introspection;
 mod keys;
 #[cfg(test)]
@@ -62,6 +62,7 @@ impl OAuth2 {
             },
         };
         check_jwks(&config.jwks)?;
+        config.rules.check().map_err(|problem| BuildError::Config(format!("rules.{problem}")))?;
         let discovery = Arc::new(Discovery::new(&trusted.issuer, trusted.http.clone())?);
         let meter = environment.meter.clone();
         let validation = match config.validation {
@@ -83,9 +84,10 @@ impl OAuth2 {
                 )?;
                 Validation::Opaque(Box::new(introspection.away_by(distance)))
             }
-            TokenValidation::Jwt { algorithm: Algorithm::HS256 } => {
-                let remedy = "validation: HS256 keys cannot be published; use an asymmetric algorithm";
-                return Err(BuildError::Config(remedy.to_owned()));
+            TokenValidation::Jwt { algorithm } if algorithm.is_symmetric() => {
+                let name = algorithm.name();
+                let remedy = format!("validation: {name} keys cannot be published; use an asymmetric algorithm");
+                return Err(BuildError::Config(remedy));
             }
             TokenValidation::Jwt { algorithm } => Validation::Jwt {
                 validator: Validator {

@@ -65,7 +65,7 @@ fn jwt(config: &JwtConfig) -> Option<String> {
         Some(DenyListConfig { population: 0, .. }) => "-denylist",
         Some(_) => return None,
     };
-    let plain = config.cache.is_none() && config.claims_bytes.is_none();
+    let plain = config.cache.is_none() && config.claims_bytes.is_none() && !config.introspection;
     plain.then(|| format!("jwt/{:?}{denylist}", config.algorithm))
 }
 

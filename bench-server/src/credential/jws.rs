@@ -8,6 +8,7 @@ pub(crate) mod compact;
 pub(crate) mod json;
 mod keys;
 mod signing;
+pub(crate) mod token;
 
 pub use keys::KeySet;
 pub(crate) use keys::VerifyError;
@@ -20,18 +21,13 @@ use crate::config::Algorithm;
 #[error("{0}")]
 pub struct KeyError(pub String);
 
-/// The `alg` value of an algorithm (RFC 7518 §3.1, RFC 8037 §3.1).
+/// The `alg` value of an algorithm.
 pub(crate) fn name(algorithm: Algorithm) -> &'static str {
-    match algorithm {
-        Algorithm::HS256 => "HS256",
-        Algorithm::RS256 => "RS256",
-        Algorithm::PS256 => "PS256",
-        Algorithm::ES256 => "ES256",
-        Algorithm::ES384 => "ES384",
-        Algorithm::EdDSA => "EdDSA",
-    }
+    algorithm.name()
 }
 
+/// Algorithms whose keys can be published.
 #[cfg(test)]
-pub(crate) const ALGORITHMS: [Algorithm; 6] =
-    [Algorithm::HS256, Algorithm::RS256, Algorithm::PS256, Algorithm::ES256, Algorithm::ES384, Algorithm::EdDSA];
+pub(crate) fn asymmetric() -> impl Iterator<Item = Algorithm> {
+    Algorithm::ALL.into_iter().filter(|algorithm| !algorithm.is_symmetric())
+}

@@ -24,7 +24,7 @@ use url::Url;
 
 use crate::auth::{AdminError, BuildError};
 use crate::clock::Clock;
-use crate::config::{AccessTokenFormat, Algorithm, AuthorizationServerConfig};
+use crate::config::{AccessTokenFormat, AuthorizationServerConfig};
 use crate::contract::{ClientRegistration, KeyRollover, RegisteredClient, Secret, UserRegistration};
 use crate::telemetry::Meter;
 
@@ -111,8 +111,8 @@ impl AuthorizationServer {
         check_lifetimes(config)?;
         let keys = match config.access_token {
             AccessTokenFormat::Opaque => None,
-            AccessTokenFormat::Jwt { algorithm: Algorithm::HS256 } => {
-                let remedy = "authorization_server.access_token: HS256 would hand the signing key to every resource \
+            AccessTokenFormat::Jwt { algorithm } if algorithm.is_symmetric() => {
+                let remedy = "authorization_server.access_token: HMAC would hand the signing key to every resource \
                               server; use an asymmetric algorithm";
                 return Err(BuildError::Config(remedy.to_owned()));
             }

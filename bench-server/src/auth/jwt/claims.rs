@@ -19,7 +19,7 @@ const MAX_NAME: usize = 255;
 #[derive(Debug, PartialEq)]
 pub(crate) struct ClaimsRef<'a> {
     pub(crate) iss: Cow<'a, str>,
-    /// Whether `aud` contains [`AUDIENCE`].
+    /// Whether `aud` contains our identifier, [`AUDIENCE`] in a request.
     pub(crate) for_us: bool,
     pub(crate) sub: Cow<'a, str>,
     pub(crate) client_id: Cow<'a, str>,
@@ -31,14 +31,29 @@ pub(crate) struct ClaimsRef<'a> {
     pub(crate) iat: Duration,
 }
 
+/// Which claims have to be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Profile {
+    /// Those of an access token (RFC 9068 §2.2).
+    AccessToken,
+    /// Issuer, audience and times; names that are missing are empty (RFC 8725 §3).
+    General,
+}
+
 impl<'a> ClaimsRef<'a> {
-    /// Reads a decoded payload.
+    /// Reads the decoded payload of an access token for us.
     pub(crate) fn read(text: &'a [u8]) -> Result<Self, Fault> {
+        Self::read_as(Profile::AccessToken, AUDIENCE, text)
+    }
+
+    /// Reads a decoded payload; `for_us` is then about that audience.
+    #[inline]
+    pub(crate) fn read_as(profile: Profile, ours: &str, text: &'a [u8]) -> Result<Self, Fault> {
         let (mut iss, mut aud, mut sub, mut client_id, mut jti, mut scope) = (None, None, None, None, None, None);
         let (mut exp, mut nbf, mut iat, mut others) = (None, None, None, Names::default());
         json::read_object(text, |name, value| match &*name {
             "iss" => once(&mut iss, value.string()?),
-            "aud" => once(&mut aud, names_us(value)?),
+            "aud" => once(&mut aud, names(value, ours)?),
             "sub" => once(&mut sub, self::name(value)?),
             "client_id" => once(&mut client_id, self::name(value)?),
             "jti" => once(&mut jti, self::name(value)?),
@@ -53,13 +68,17 @@ impl<'a> ClaimsRef<'a> {
                 value.skip()
             }
         })?;
+        let needed = |name: Option<Cow<'a, str>>| match profile {
+            Profile::AccessToken => name,
+            Profile::General => name.or(Some(Cow::Borrowed(""))),
+        };
         let all = || {
             Some(Self {
                 iss: iss?,
                 for_us: aud?,
-                sub: sub?,
-                client_id: client_id?,
-                jti: jti?,
+                sub: needed(sub)?,
+                client_id: needed(client_id)?,
+                jti: needed(jti)?,
                 scope: scope.unwrap_or_default(),
                 exp: exp?,
                 nbf,
@@ -86,9 +105,9 @@ fn name<'a>(value: &mut Reader<'a>) -> Result<Cow<'a, str>, Fault> {
 }
 
 /// Whether `aud`, a string or an array of strings that is not empty (RFC 7519 §4.1.3), names us.
-fn names_us(value: &mut Reader<'_>) -> Result<bool, Fault> {
+fn names(value: &mut Reader<'_>, ours: &str) -> Result<bool, Fault> {
     let mut for_us = false;
-    value.one_or_more_strings(|audience| for_us |= audience == AUDIENCE)?;
+    value.one_or_more_strings(|audience| for_us |= audience == ours)?;
     Ok(for_us)
 }
 
@@ -143,14 +162,14 @@ mod tests {
     }
 
     #[test]
-    fn required_claims() {
+    fn jw_23_jw_28_bc_099_required_claims() {
         for (claim, _) in GOOD.iter().filter(|(name, _)| *name != "scope") {
             assert_eq!(read(&with(claim, "")), Err(Fault::NotAccepted), "{claim}");
         }
     }
 
     #[test]
-    fn numeric_dates() {
+    fn jw_26_bc_100_bc_101_numeric_dates() {
         for (text, expected) in [("0", 0.0), ("150.25", 150.25), ("1.5e2", 150.0), ("253402300799", 253402300799.0)] {
             for claim in ["exp", "nbf", "iat"] {
                 let json = with(claim, text);
@@ -176,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn audiences() {
+    fn jw_26_jw_28_bc_106_audiences() {
         let ours = r#""https://api.authbench.test""#;
         for text in [ours.to_owned(), format!("[{ours}]"), format!(r#"["other",{ours}]"#)] {
             assert!(read(&with("aud", &text)).unwrap().for_us, "{text}");
@@ -193,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn names() {
+    fn jw_26_bc_104_bc_107_names() {
         let long = |n: usize| format!("\"{}\"", "s".repeat(n));
         for claim in ["sub", "client_id", "jti"] {
             assert!(read(&with(claim, &long(255))).is_ok());
@@ -208,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn repeated_claims() {
+    fn jw_19_bc_097_repeated_claims() {
         for extra in [r#""exp":9"#, r#""sub":"b""#, r#""scope":"admin""#, r#""e\u0078p":9"#, r#""x":1,"\u0078":2"#] {
             let text = with("z", "0").replacen('{', &format!("{{{extra},"), 1);
             assert_eq!(read(&text), Err(Fault::NotAccepted), "{extra}");
@@ -216,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn only_one_object() {
+    fn jw_22_bc_112_only_one_object() {
         let good = with("z", "0");
         for text in [format!("\u{feff}{good}"), format!("{good}x"), format!("{good}{good}")] {
             assert_eq!(read(&text), Err(Fault::NotJson), "{text}");

@@ -1,7 +1,7 @@
 //! The rules of a JWT access token, applied (RFC 9068 §4, RFC 8725 §3).
 //!
 //! The order is cheap before expensive, except that nothing is said about a claim before the signature is known to be
-//! good.
+//! good. The front is that of every signed token, [`crate::credential::jws::token`].
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -11,12 +11,12 @@ use super::trusted::TrustedKeys;
 use crate::auth::{Cause, Rejection};
 use crate::clock::UnixTime;
 use crate::config::{Algorithm, TokenRules};
-use crate::credential::jws::compact::{Compact, Header};
 use crate::credential::jws::json::Fault;
-use crate::credential::jws::{self, VerifyError, base64url};
+use crate::credential::jws::token::{self, Kind, Refused};
 use crate::telemetry::Meter;
 
 /// The rules that a JWT access token (RFC 9068) is held to.
+#[derive(Clone)]
 pub(crate) struct Validator {
     /// `iss`, compared exactly.
     pub(crate) issuer: Arc<str>,
@@ -47,55 +47,31 @@ impl Validator {
         meter: &Meter,
         accept: impl FnOnce(&ClaimsRef<'_>) -> Result<T, Rejection>,
     ) -> Result<T, Rejection> {
-        if token.len() > self.max_token {
-            return Err(Rejection::Invalid(Cause::Malformed));
-        }
-        let parts = Compact::split(token).ok_or(Rejection::Invalid(Cause::Malformed))?;
+        let kind = Kind {
+            algorithms: std::slice::from_ref(&self.algorithm),
+            is_typ: |typ| token::is_media_type(typ, super::ACCESS_TOKEN_TYP),
+            longest: self.max_token,
+        };
+        let parts = kind.split(token)?;
+        let (set, calls) = (&keys.set, &meter.verify_calls);
         DECODED.with_borrow_mut(|decoded| {
             match keys.recognise(parts.header, self.algorithm) {
-                Some(header) => self.check_signature(&parts, header.kid, keys, decoded, meter)?,
+                Some(known) => token::verify(&parts, known.kid, self.algorithm, set, decoded, calls)?,
                 None => {
                     let mut bytes = Vec::new();
-                    base64url::decode(parts.header, &mut bytes).map_err(|fault| faulty(fault, Cause::Header))?;
-                    let header = Header::read(&bytes).map_err(|fault| faulty(fault, Cause::Header))?;
-                    self.check_header(&header)?;
-                    self.check_signature(&parts, header.kid.as_deref(), keys, decoded, meter)?;
-                    keys.remember(parts.header, self.algorithm, header.kid.as_deref());
+                    let (header, algorithm) = kind.read_header(&parts, &mut bytes)?;
+                    token::verify(&parts, header.kid.as_deref(), algorithm, set, decoded, calls)?;
+                    keys.remember(parts.header, algorithm, header.kid.as_deref());
                 }
             }
-            base64url::decode(parts.payload, decoded).map_err(|fault| faulty(fault, Cause::Claims))?;
-            let claims = ClaimsRef::read(decoded).map_err(|fault| faulty(fault, Cause::Claims))?;
+            token::payload(&parts, decoded)?;
+            let claims = ClaimsRef::read(decoded).map_err(faulty)?;
             self.check_claims(&claims, now)?;
             accept(&claims)
         })
     }
 
-    fn check_signature(
-        &self,
-        parts: &Compact<'_>,
-        kid: Option<&str>,
-        keys: &TrustedKeys,
-        decoded: &mut Vec<u8>,
-        meter: &Meter,
-    ) -> Result<(), Rejection> {
-        let key = keys.set.choose(kid, self.algorithm).map_err(refused)?;
-        base64url::decode(parts.signature, decoded).map_err(|fault| faulty(fault, Cause::BadSignature))?;
-        meter.verify_calls.add();
-        key.verify(parts.signing_input.as_bytes(), decoded).map_err(refused)
-    }
-
-    fn check_header(&self, header: &Header<'_>) -> Result<(), Rejection> {
-        let typ = header.typ.as_deref().unwrap_or_default();
-        // A media type may leave out `application/` (RFC 7515 §4.1.9).
-        let access_token = [super::ACCESS_TOKEN_TYP, "application/at+jwt"].iter().any(|t| t.eq_ignore_ascii_case(typ));
-        if header.alg == jws::name(self.algorithm) && access_token {
-            Ok(())
-        } else {
-            Err(Rejection::Invalid(Cause::Header))
-        }
-    }
-
-    fn check_claims(&self, claims: &ClaimsRef<'_>, now: UnixTime) -> Result<(), Rejection> {
+    pub(crate) fn check_claims(&self, claims: &ClaimsRef<'_>, now: UnixTime) -> Result<(), Rejection> {
         let TokenRules { leeway, max_lifetime } = self.rules;
         let lives_too_long = claims.exp.checked_sub(claims.iat).is_none_or(|lifetime| lifetime > max_lifetime);
         let cause = if *claims.iss != *self.issuer || !claims.for_us || lives_too_long {
@@ -111,19 +87,23 @@ impl Validator {
     }
 }
 
-fn faulty(fault: Fault, otherwise: Cause) -> Rejection {
+/// Why a payload is no claims set of an access token.
+fn faulty(fault: Fault) -> Rejection {
     Rejection::Invalid(match fault {
         Fault::NotJson => Cause::Malformed,
-        Fault::NotAccepted => otherwise,
+        Fault::NotAccepted => Cause::Claims,
     })
 }
 
-fn refused(error: VerifyError) -> Rejection {
-    Rejection::Invalid(match error {
-        VerifyError::UnknownKey => Cause::UnknownKey,
-        VerifyError::OtherAlgorithm => Cause::Header,
-        VerifyError::BadSignature => Cause::BadSignature,
-    })
+impl From<Refused> for Rejection {
+    fn from(refused: Refused) -> Self {
+        Self::Invalid(match refused {
+            Refused::Malformed => Cause::Malformed,
+            Refused::Header => Cause::Header,
+            Refused::UnknownKey => Cause::UnknownKey,
+            Refused::BadSignature => Cause::BadSignature,
+        })
+    }
 }
 
 #[cfg(test)]

@@ -19,12 +19,12 @@ use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, RootCertStore, SignatureScheme,
 };
 use rustls_pki_types::{CertificateDer, UnixTime as PkiTime};
-use webpki::{EndEntityCert, KeyUsage};
+use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
 use super::revocation::{CrlError, Revocations, VerifiedCrl};
-use crate::clock::Clock;
+use crate::clock::{Clock, UnixTime};
 use crate::credential::x509::{ClientIdentity, serial_hex};
 use crate::issuer::ca::{CaError, CertificateAuthority, PublishedCa};
 
@@ -89,19 +89,32 @@ impl Verifier {
     fn verify_path(&self, leaf: &CertificateDer<'_>, sent: &[CertificateDer<'_>]) -> Result<(), webpki::Error> {
         // The process has one clock, which a test may have moved.
         let now = self.clock.now();
-        let leaf = EndEntityCert::try_from(leaf)?;
-        let verified = leaf.verify_for_usage(
-            self.algorithms().all,
-            &self.roots.roots,
-            sent,
-            PkiTime::since_unix_epoch(now.0),
-            KeyUsage::client_auth(),
-            // Given to webpki, the CRLs' own signatures would be verified anew in every handshake.
-            None,
-            Some(&|path| self.current().map_or(Ok(()), |current| current.check_path(path, now))),
-        );
-        verified.map(drop)
+        let look_up = |path: &VerifiedPath<'_>| self.current().map_or(Ok(()), |current| current.check_path(path, now));
+        verify_path(leaf, sent, &self.roots, self.algorithms(), now, &look_up)
     }
+}
+
+/// Builds and checks the path from a leaf to a root by the rules for clients; `look_up` is asked about one that is in order.
+pub(super) fn verify_path(
+    leaf: &CertificateDer<'_>,
+    sent: &[CertificateDer<'_>],
+    roots: &RootCertStore,
+    algorithms: &WebPkiSupportedAlgorithms,
+    now: UnixTime,
+    look_up: &dyn Fn(&VerifiedPath<'_>) -> Result<(), webpki::Error>,
+) -> Result<(), webpki::Error> {
+    let leaf = EndEntityCert::try_from(leaf)?;
+    let verified = leaf.verify_for_usage(
+        algorithms.all,
+        &roots.roots,
+        sent,
+        PkiTime::since_unix_epoch(now.0),
+        KeyUsage::client_auth(),
+        // Given to webpki, the CRLs' own signatures would be verified anew in every handshake.
+        None,
+        Some(look_up),
+    );
+    verified.map(drop)
 }
 
 /// Reads the CRLs of CAs; `None` when they are those of `old`. What did not change is not verified again.
@@ -133,7 +146,7 @@ fn read(
 }
 
 /// The error of rustls that says the same, and so decides which alert the client receives (RFC 8446 §6.2).
-fn refused(error: webpki::Error) -> Error {
+pub(super) fn refused(error: webpki::Error) -> Error {
     use webpki::Error as Pki;
     let why = match error {
         Pki::BadDer | Pki::BadDerTime | Pki::TrailingData(_) => CertificateError::BadEncoding,

@@ -25,7 +25,7 @@ pub(super) struct Metadata {
 }
 
 /// Fetches the metadata when it is first needed, and keeps it.
-pub(super) struct Discovery {
+pub(in crate::auth) struct Discovery {
     issuer: Url,
     /// As configured: compared byte for byte.
     issuer_text: String,
@@ -38,7 +38,7 @@ pub(super) struct Discovery {
 impl Discovery {
     /// # Errors
     /// [`BuildError::Config`] when the issuer is not an http(s) URL without query and fragment (RFC 8414 §2).
-    pub(super) fn new(issuer: &str, http: Arc<Http>) -> Result<Self, BuildError> {
+    pub(in crate::auth) fn new(issuer: &str, http: Arc<Http>) -> Result<Self, BuildError> {
         let url = Url::parse(issuer).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
         let url = url.filter(|url| url.query().is_none() && url.fragment().is_none());
         let remedy = || BuildError::Config(format!("issuer {issuer:?}: use an http(s) URL without query and fragment"));

@@ -58,7 +58,7 @@ impl Audience {
 }
 
 /// Asks about tokens.
-pub(super) struct Introspection {
+pub(in crate::auth) struct Introspection {
     pub(super) issuer: Arc<str>,
     pub(super) discovery: Arc<Discovery>,
     pub(super) http: Arc<Http>,
@@ -74,7 +74,7 @@ pub(super) struct Introspection {
 }
 
 impl Introspection {
-    pub(super) fn new(
+    pub(in crate::auth) fn new(
         issuer: &str,
         discovery: Arc<Discovery>,
         http: Arc<Http>,
@@ -102,7 +102,7 @@ impl Introspection {
     }
 
     /// The principal that a token stands for.
-    pub(super) async fn validate(&self, token: &str, now: UnixTime) -> Result<Principal, Rejection> {
+    pub(in crate::auth) async fn validate(&self, token: &str, now: UnixTime) -> Result<Principal, Rejection> {
         if self.own_tokens && !opaque::is_access_token(token) {
             return Err(Rejection::Invalid(Cause::Malformed));
         }
@@ -212,7 +212,7 @@ fn time(seconds: f64) -> Option<UnixTime> {
 }
 
 /// `client_secret_basic` (RFC 6749 §2.3.1): both parts form-urlencoded, then joined and base64-encoded.
-fn client_secret_basic(id: &str, secret: &Secret) -> HeaderValue {
+pub(in crate::auth) fn client_secret_basic(id: &str, secret: &Secret) -> HeaderValue {
     let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
     let credentials = STANDARD.encode(format!("{}:{}", encode(id), encode(secret.expose())));
     let mut value = HeaderValue::try_from(format!("Basic {credentials}")).expect("base64 is visible ASCII");

@@ -1,6 +1,12 @@
 //! The authorization server's public keys, fetched and kept (RFC 7517 §5).
+//!
+//! Past their `max-age` they decide about nothing any more before the issuer was asked again: a key may have been withdrawn,
+//! and a server that was idle meanwhile would still accept its tokens. Where requests come all the time the keys are fetched
+//! a little earlier, beside them, and none has to wait. Only an issuer that gives no answer is bridged, for as long as the
+//! configuration says.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -16,9 +22,19 @@ use crate::config::JwksConfig;
 use crate::credential::jws::KeySet;
 use crate::telemetry::Meter;
 
+/// How long after an attempt without an answer requests go on with old keys, while the next attempts are made beside them: an
+/// issuer that hangs must not hold up each of them.
+const OUTAGE: Duration = Duration::from_secs(10);
+
 struct Fetched {
     keys: TrustedKeys,
     at: UnixTime,
+}
+
+impl Fetched {
+    fn age(&self, now: UnixTime) -> Duration {
+        now.0.saturating_sub(self.at.0)
+    }
 }
 
 /// When keys were last asked for, whatever came of it.
@@ -36,11 +52,14 @@ pub(super) struct Keys {
     kept: JwksConfig,
     current: ArcSwapOption<Fetched>,
     attempts: Arc<Mutex<Attempts>>,
+    /// Nanoseconds since 1970 at which the issuer last gave no answer; 0 once it has given one.
+    failed_at: AtomicU64,
 }
 
 impl Keys {
     pub(super) fn new(discovery: Arc<Discovery>, http: Arc<Http>, meter: Arc<Meter>, kept: JwksConfig) -> Arc<Self> {
-        Arc::new(Self { discovery, http, meter, kept, current: ArcSwapOption::empty(), attempts: Arc::default() })
+        let (current, attempts, failed_at) = (ArcSwapOption::empty(), Arc::default(), AtomicU64::new(0));
+        Arc::new(Self { discovery, http, meter, kept, current, attempts, failed_at })
     }
 
     /// Validates a token against the keys, fetching them as needed.
@@ -68,27 +87,38 @@ impl Keys {
 
     /// Keys that may be used now; `None` when there are none and none can be had.
     async fn usable(self: &Arc<Self>, now: UnixTime) -> Option<Arc<Fetched>> {
-        if let Some(keys) = self.current.load_full() {
-            let age = now.0.saturating_sub(keys.at.0);
-            if age < self.kept.refresh {
-                return Some(keys);
-            }
-            if age < self.stale() {
-                self.refresh_aside(now);
-                return Some(keys);
-            }
+        if let Some(keys) = self.without_waiting(now) {
+            return Some(keys);
         }
         let mut attempts = self.attempts.clone().lock_owned().await;
-        let is_usable = |keys: &Arc<Fetched>| now.0.saturating_sub(keys.at.0) < self.stale();
-        if let Some(keys) = self.current.load_full().filter(is_usable) {
-            return Some(keys); // somebody else fetched them while this request waited
+        // Somebody else may have asked while this request waited.
+        if let Some(keys) = self.without_waiting(now) {
+            return Some(keys);
         }
         if is_recent(attempts.any, now, RETRY) {
             return None;
         }
         attempts.any = Some(now);
         self.fetch_aside(attempts, now).await.ok()?;
-        self.current.load_full().filter(is_usable)
+        self.current.load_full().filter(|keys| keys.age(now) < self.stale())
+    }
+
+    /// Keys that decide without the issuer being asked before: those that are young enough, and in an outage old ones.
+    fn without_waiting(self: &Arc<Self>, now: UnixTime) -> Option<Arc<Fetched>> {
+        let keys = self.current.load_full()?;
+        let age = keys.age(now);
+        if age < self.kept.refresh {
+            if age >= self.kept.refresh / 5 * 4 {
+                self.refresh_aside(now);
+            }
+            return Some(keys);
+        }
+        let failed_at = UnixTime(Duration::from_nanos(self.failed_at.load(Ordering::Relaxed)));
+        if age < self.stale() && is_recent(Some(failed_at), now, OUTAGE) {
+            self.refresh_aside(now);
+            return Some(keys);
+        }
+        None
     }
 
     /// Keys fetched after `known`, which lacked one; `None` when there are none yet. A fetch that fails leaves the known
@@ -125,10 +155,17 @@ impl Keys {
     ) -> tokio::task::JoinHandle<()> {
         let this = self.clone();
         tokio::spawn(async move {
-            match this.fetch(now).await {
-                Ok(set) => this.current.store(Some(Arc::new(Fetched { keys: TrustedKeys::new(set), at: now }))),
-                Err(trouble) => tracing::warn!(%trouble, "no keys from the authorization server"),
-            }
+            let failed_at = match this.fetch(now).await {
+                Ok(set) => {
+                    this.current.store(Some(Arc::new(Fetched { keys: TrustedKeys::new(set), at: now })));
+                    0
+                }
+                Err(trouble) => {
+                    tracing::warn!(%trouble, "no keys from the authorization server");
+                    u64::try_from(now.0.as_nanos()).unwrap_or(u64::MAX)
+                }
+            };
+            this.failed_at.store(failed_at, Ordering::Relaxed);
             drop(attempts);
         })
     }

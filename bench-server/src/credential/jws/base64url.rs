@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn strict() {
+    fn jw_21_bc_111_strict() {
         assert_eq!(decoded("_-8"), Ok(vec![0xff, 0xef]));
         assert_eq!(decoded(""), Ok(vec![]));
         // Padding, the other alphabet, white space, spare bits, a lone character.
@@ -97,7 +97,7 @@ mod tests {
 
     /// Every byte at every place of texts around the size of a block: as another decoder reads it.
     #[test]
-    fn as_the_base64_crate_reads_it() {
+    fn jw_21_as_the_base64_crate_reads_it() {
         for length in [1, 2, 3, 4, 5, 31, 32, 33, 34, 35, 64, 66] {
             for place in 0..length {
                 for character in (0..=127_u8).map(char::from) {

@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn exactly_three_parts() {
+    fn jw_20_exactly_three_parts() {
         let parts = Compact::split("aa.bbb.c").unwrap();
         assert_eq!((parts.header, parts.payload, parts.signature, parts.signing_input), ("aa", "bbb", "c", "aa.bbb"));
         assert_eq!(Compact::split("a.b.").unwrap().signature, "");
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn header_members() {
+    fn jw_17_jw_18_jw_19_bc_095_bc_096_header_members() {
         let header = Header::read(br#"{"typ":"at+jwt","alg":"ES256","kid":"k\u0031","jku":"http://x/","jwk":{"k":1}}"#);
         let expected = Header { alg: "ES256".into(), typ: Some("at+jwt".into()), kid: Some("k1".into()) };
         assert_eq!(header, Ok(expected));
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn kid_length_is_bounded() {
+    fn jw_10_kid_length_is_bounded() {
         let header = |n: usize| format!(r#"{{"alg":"a","kid":"{}"}}"#, "k".repeat(n));
         assert!(Header::read(header(MAX_KID).as_bytes()).is_ok());
         assert_eq!(Header::read(header(MAX_KID + 1).as_bytes()), Err(Fault::NotAccepted));

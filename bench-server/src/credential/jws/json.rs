@@ -362,7 +362,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_object_and_nothing_else() {
+    fn jw_22_one_object_and_nothing_else() {
         assert_eq!(check_object(br#" {"a":[1,-2,3.5,"x",null,true,{"b":{}}]} "#), Ok(()));
         assert_eq!(check_object(b"{}"), Ok(()));
         for text in [&b"\xef\xbb\xbf{}"[..], b"{}x", b"{} {}", b"", b"{", b"{\"a\":\"\xff\"}", br#"{"a":"\ud800"}"#] {
@@ -374,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn repeated_members_are_found_under_any_spelling_and_at_any_depth() {
+    fn jw_19_repeated_members_are_found_under_any_spelling_and_at_any_depth() {
         for text in
             [r#"{"a":1,"a":1}"#, r#"{"alg":1,"\u0061lg":1}"#, r#"{"x":{"b":1,"\u0062":2}}"#, r#"{"x":[{"":1,"":2}]}"#]
         {
@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn depth_and_member_count_are_bounded() {
+    fn jw_22_depth_and_member_count_are_bounded() {
         let nested = |depth: usize| format!("{{\"a\":{}{}}}", "[".repeat(depth - 1), "]".repeat(depth - 1));
         assert_eq!(check_object(nested(MAX_DEPTH).as_bytes()), Ok(()));
         assert_eq!(check_object(nested(MAX_DEPTH + 1).as_bytes()), Err(Fault::NotAccepted));
@@ -459,7 +459,7 @@ mod tests {
     /// Accepts and refuses what serde_json does, and reads the same from it: over a hundred thousand texts made by damaging
     /// good ones. A fixed seed, so that a failure comes again.
     #[test]
-    fn as_serde_json_reads_it() {
+    fn jw_22_as_serde_json_reads_it() {
         let good = [
             r#"{"iss":"https://issuer.test/p","aud":["a","b"],"sub":"app-1","exp":1700000300,"iat":1700000000.5,"x":null}"#,
             r#"{"a":"\u0061\n\ud83d\ude00\/\\\"","b":[true,false,{"c":-0,"d":[]}],"e":1e-3,"f":{},"g":18446744073709551616}"#,

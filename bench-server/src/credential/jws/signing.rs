@@ -21,6 +21,7 @@ use x509_parser::prelude::FromDer;
 use x509_parser::public_key::RSAPublicKey;
 use zeroize::Zeroizing;
 
+use super::keys::{hmac_hash, shortest_secret};
 use super::{KeyError, KeySet, base64url, compact, name};
 use crate::config::Algorithm;
 use crate::store::file::{self, Readers};
@@ -44,7 +45,7 @@ impl fmt::Debug for SigningKey {
 }
 
 impl SigningKey {
-    /// A fresh key from the operating system's random source: 32 bytes for HMAC, 2048 bits for RSA.
+    /// A fresh key from the operating system's random source: as many bytes as the hash has for HMAC, 2048 bits for RSA.
     ///
     /// # Errors
     /// When the key cannot be made, or does not verify what it signed.
@@ -52,22 +53,22 @@ impl SigningKey {
         let rng = aws_lc_rs::rand::SystemRandom::new();
         let failed = |_| KeyError(format!("cannot generate a key for {}", name(algorithm)));
         let ecdsa = |curve| Ok(EcdsaKeyPair::generate_pkcs8(curve, &rng).map_err(failed)?.as_ref().to_vec());
+        if let Some(hash) = hmac_hash(algorithm) {
+            let mut secret = Zeroizing::new(vec![0; shortest_secret(hash)]);
+            let mut kid = [0; 16];
+            aws_lc_rs::rand::fill(&mut secret).map_err(failed)?;
+            aws_lc_rs::rand::fill(&mut kid).map_err(failed)?;
+            return Self::hmac(algorithm, &URL_SAFE_NO_PAD.encode(kid), &secret);
+        }
         let pkcs8 = match algorithm {
-            Algorithm::HS256 => {
-                let mut secret = Zeroizing::new([0; 32]);
-                let mut kid = [0; 16];
-                aws_lc_rs::rand::fill(&mut *secret).map_err(failed)?;
-                aws_lc_rs::rand::fill(&mut kid).map_err(failed)?;
-                return Self::hmac(&URL_SAFE_NO_PAD.encode(kid), &*secret);
-            }
-            Algorithm::RS256 | Algorithm::PS256 => {
+            Algorithm::ES256 => ecdsa(&ECDSA_P256_SHA256_FIXED_SIGNING)?,
+            Algorithm::ES384 => ecdsa(&ECDSA_P384_SHA384_FIXED_SIGNING)?,
+            Algorithm::EdDSA => Ed25519KeyPair::generate_pkcs8v1(&rng).map_err(failed)?.as_ref().to_vec(),
+            _ => {
                 let pair = RsaKeyPair::generate(KeySize::Rsa2048).map_err(failed)?;
                 let der: Pkcs8V1Der<'_> = pair.as_der().map_err(failed)?;
                 der.as_ref().to_vec()
             }
-            Algorithm::ES256 => ecdsa(&ECDSA_P256_SHA256_FIXED_SIGNING)?,
-            Algorithm::ES384 => ecdsa(&ECDSA_P384_SHA384_FIXED_SIGNING)?,
-            Algorithm::EdDSA => Ed25519KeyPair::generate_pkcs8v1(&rng).map_err(failed)?.as_ref().to_vec(),
         };
         Self::asymmetric(algorithm, &Zeroizing::new(pkcs8))
     }
@@ -85,12 +86,13 @@ impl SigningKey {
             return Ok(key);
         };
         let content = Zeroizing::new(content);
-        let key = match algorithm {
-            Algorithm::HS256 => Self::from_oct(&content),
-            _ => match PrivatePkcs8KeyDer::from_pem_slice(&content) {
+        let key = if algorithm.is_symmetric() {
+            Self::from_oct(algorithm, &content)
+        } else {
+            match PrivatePkcs8KeyDer::from_pem_slice(&content) {
                 Ok(der) => Self::asymmetric(algorithm, der.secret_pkcs8_der()),
                 Err(_) => Err(KeyError("no PKCS #8 key in PEM".to_owned())),
-            },
+            }
         };
         key.map_err(|error| {
             place(&format!("{error}; {} needs another key: move this file away to have one made", name(algorithm)))
@@ -137,29 +139,29 @@ impl SigningKey {
         format!("{input}.{signature}")
     }
 
-    fn hmac(kid: &str, secret: &[u8]) -> Result<Self, KeyError> {
-        let oct = json!({"kty": "oct", "alg": "HS256", "kid": kid, "k": URL_SAFE_NO_PAD.encode(secret)});
+    fn hmac(algorithm: Algorithm, kid: &str, secret: &[u8]) -> Result<Self, KeyError> {
+        let oct = json!({"kty": "oct", "alg": name(algorithm), "kid": kid, "k": URL_SAFE_NO_PAD.encode(secret)});
         let key = Self {
-            algorithm: Algorithm::HS256,
+            algorithm,
             kid: kid.to_owned(),
             signer: EncodingKey::from_secret(secret),
             jwk: None,
-            keys: KeySet::hmac(kid, secret)?,
+            keys: KeySet::hmac(algorithm, kid, secret)?,
             text: Zeroizing::new(oct.to_string()),
         };
         key.self_test()
     }
 
-    fn from_oct(json: &[u8]) -> Result<Self, KeyError> {
+    fn from_oct(algorithm: Algorithm, json: &[u8]) -> Result<Self, KeyError> {
         let oct: Value = serde_json::from_slice(json).map_err(|_| KeyError("not a JWK".to_owned()))?;
         let member = |name: &str| oct.get(name).and_then(Value::as_str);
-        let (Some("oct"), Some("HS256"), Some(kid), Some(k)) =
-            (member("kty"), member("alg"), member("kid"), member("k"))
-        else {
-            return Err(KeyError("not a JWK of type \"oct\" for HS256 with \"kid\" and \"k\"".to_owned()));
+        let is_for_it = member("kty") == Some("oct") && member("alg") == Some(name(algorithm));
+        let (true, Some(kid), Some(k)) = (is_for_it, member("kid"), member("k")) else {
+            let name = name(algorithm);
+            return Err(KeyError(format!("not a JWK of type \"oct\" for {name} with \"kid\" and \"k\"")));
         };
         let secret = URL_SAFE_NO_PAD.decode(k).map_err(|_| KeyError("\"k\" is not base64url".to_owned()))?;
-        Self::hmac(kid, &Zeroizing::new(secret))
+        Self::hmac(algorithm, kid, &Zeroizing::new(secret))
     }
 
     fn asymmetric(algorithm: Algorithm, pkcs8: &[u8]) -> Result<Self, KeyError> {
@@ -167,7 +169,12 @@ impl SigningKey {
         let pem = pem(pkcs8);
         // Only the members that RFC 7638 §3.2 counts, in the order that it asks for.
         let (required, signer) = match algorithm {
-            Algorithm::RS256 | Algorithm::PS256 => {
+            Algorithm::RS256
+            | Algorithm::RS384
+            | Algorithm::RS512
+            | Algorithm::PS256
+            | Algorithm::PS384
+            | Algorithm::PS512 => {
                 let pair = RsaKeyPair::from_pkcs8(pkcs8).map_err(refused)?;
                 let required = rsa_members(pair.public_key().as_ref())
                     .ok_or_else(|| KeyError("the RSA public key cannot be read".to_owned()))?;
@@ -190,7 +197,9 @@ impl SigningKey {
                 let required = json!({"crv": "Ed25519", "kty": "OKP", "x": encode(pair.public_key().as_ref())});
                 (required, EncodingKey::from_ed_pem(pem.as_bytes()))
             }
-            Algorithm::HS256 => return Err(KeyError("HS256 has no PKCS #8 key".to_owned())),
+            Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512 => {
+                return Err(KeyError(format!("{} has no PKCS #8 key", name(algorithm))));
+            }
         };
         let signer = signer.map_err(|error| KeyError(format!("the signer refuses the key: {error}")))?;
         let kid = encode(&Sha256::digest(required.to_string()));
@@ -222,8 +231,14 @@ impl SigningKey {
 fn library_name(algorithm: Algorithm) -> jsonwebtoken::Algorithm {
     match algorithm {
         Algorithm::HS256 => jsonwebtoken::Algorithm::HS256,
+        Algorithm::HS384 => jsonwebtoken::Algorithm::HS384,
+        Algorithm::HS512 => jsonwebtoken::Algorithm::HS512,
         Algorithm::RS256 => jsonwebtoken::Algorithm::RS256,
+        Algorithm::RS384 => jsonwebtoken::Algorithm::RS384,
+        Algorithm::RS512 => jsonwebtoken::Algorithm::RS512,
         Algorithm::PS256 => jsonwebtoken::Algorithm::PS256,
+        Algorithm::PS384 => jsonwebtoken::Algorithm::PS384,
+        Algorithm::PS512 => jsonwebtoken::Algorithm::PS512,
         Algorithm::ES256 => jsonwebtoken::Algorithm::ES256,
         Algorithm::ES384 => jsonwebtoken::Algorithm::ES384,
         Algorithm::EdDSA => jsonwebtoken::Algorithm::EdDSA,
@@ -259,7 +274,7 @@ mod tests {
 
     use jsonwebtoken::{DecodingKey, Validation};
 
-    use super::super::{ALGORITHMS, VerifyError};
+    use super::super::{VerifyError, asymmetric};
     use super::*;
 
     fn verify(token: &str, keys: &KeySet, kid: Option<&str>, algorithm: Algorithm) -> Result<(), VerifyError> {
@@ -270,8 +285,8 @@ mod tests {
     }
 
     #[test]
-    fn good_flipped_and_foreign_signatures_of_every_algorithm() {
-        for algorithm in ALGORITHMS {
+    fn jw_5_good_flipped_and_foreign_signatures_of_every_algorithm() {
+        for algorithm in Algorithm::ALL {
             let (key, other) = (SigningKey::generate(algorithm).unwrap(), SigningKey::generate(algorithm).unwrap());
             let token = key.sign("at+jwt", &json!({"sub": "a"})).unwrap();
             assert_eq!(verify(&token, &key.key_set(), Some(key.kid()), algorithm), Ok(()), "{algorithm:?}");
@@ -295,13 +310,13 @@ mod tests {
 
     /// `jsonwebtoken` reads our JWKs and accepts our tokens: its verifier is independent of ours.
     #[test]
-    fn another_implementation_agrees() {
-        for algorithm in &ALGORITHMS[1..] {
-            let key = SigningKey::generate(*algorithm).unwrap();
+    fn jw_5_another_implementation_agrees() {
+        for algorithm in asymmetric() {
+            let key = SigningKey::generate(algorithm).unwrap();
             let token = key.sign("at+jwt", &json!({"sub": "a"})).unwrap();
             let jwk: jsonwebtoken::jwk::Jwk = serde_json::from_value(key.jwk().unwrap()).unwrap();
             assert_eq!(jwk.thumbprint(jsonwebtoken::jwk::ThumbprintHash::SHA256).unwrap(), key.kid());
-            let mut rules = Validation::new(name(*algorithm).parse().unwrap());
+            let mut rules = Validation::new(name(algorithm).parse().unwrap());
             rules.required_spec_claims.clear();
             rules.validate_exp = false;
             let decoded = jsonwebtoken::decode::<Value>(&token, &DecodingKey::from_jwk(&jwk).unwrap(), &rules).unwrap();
@@ -312,14 +327,17 @@ mod tests {
 
     /// RFC 7515 appendix A.1 (HS256) and A.3 (ES256).
     #[test]
-    fn known_answers() {
+    fn jw_5_known_answers() {
         let payload = "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
         let secret = URL_SAFE_NO_PAD
             .decode("AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow")
             .unwrap();
         let token =
             format!("eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.{payload}.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");
-        assert_eq!(verify(&token, &KeySet::hmac("k", &secret).unwrap(), None, Algorithm::HS256), Ok(()));
+        assert_eq!(
+            verify(&token, &KeySet::hmac(Algorithm::HS256, "k", &secret).unwrap(), None, Algorithm::HS256),
+            Ok(())
+        );
 
         let jwks = r#"{"keys":[{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
             "y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}"#;
@@ -331,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn ecdsa_signatures_have_one_form() {
+    fn jw_8_bc_091_bc_092_ecdsa_signatures_have_one_form() {
         let key = SigningKey::generate(Algorithm::ES256).unwrap();
         let keys = key.key_set();
         let chosen = keys.choose(None, Algorithm::ES256).unwrap();
@@ -340,14 +358,31 @@ mod tests {
         let pair = EcdsaKeyPair::from_pkcs8(asn1, pkcs8.secret_pkcs8_der()).unwrap();
         let der = pair.sign(&aws_lc_rs::rand::SystemRandom::new(), b"x").unwrap();
         assert!(chosen.verify(b"x", der.as_ref()).is_err(), "DER is for X.509, not for JWS");
-        assert!(chosen.verify(b"x", &[0; 64]).is_err());
-        assert!(chosen.verify(b"x", &[]).is_err());
+        let fixed = &ECDSA_P256_SHA256_FIXED_SIGNING;
+        let pair = EcdsaKeyPair::from_pkcs8(fixed, pkcs8.secret_pkcs8_der()).unwrap();
+        let good = pair.sign(&aws_lc_rs::rand::SystemRandom::new(), b"x").unwrap();
+        let good = good.as_ref();
+        assert_eq!((good.len(), chosen.verify(b"x", good)), (64, Ok(())));
+        let (r, s) = good.split_at(32);
+        let zero = &[0; 32][..];
+        for wrong in [
+            [zero, zero].concat(),
+            [zero, s].concat(),
+            [r, zero].concat(),
+            good[..63].to_vec(),
+            [good, &[0]].concat(),
+            [&[0], good].concat(),
+            [s, r].concat(),
+            Vec::new(),
+        ] {
+            assert_eq!(chosen.verify(b"x", &wrong), Err(VerifyError::BadSignature), "{wrong:?}");
+        }
     }
 
     #[test]
-    fn a_restart_keeps_the_key_and_its_secret_stays_private() {
+    fn jw_34_a_restart_keeps_the_key_and_its_secret_stays_private() {
         let dir = tempfile::tempdir().unwrap();
-        for algorithm in ALGORITHMS {
+        for algorithm in Algorithm::ALL {
             let path = dir.path().join(name(algorithm));
             let first = SigningKey::load_or_generate(&path, algorithm).unwrap();
             let second = SigningKey::load_or_generate(&path, algorithm).unwrap();

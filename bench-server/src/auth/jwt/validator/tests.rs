@@ -5,11 +5,12 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
+use x509_parser::prelude::FromDer as _;
 
 use super::*;
 use crate::auth::header;
 use crate::config::AUDIENCE;
-use crate::credential::jws::{ALGORITHMS, KeySet, SigningKey};
+use crate::credential::jws::{self, KeySet, SigningKey};
 
 const ISSUER: &str = "https://issuer.authbench.test/p";
 
@@ -114,8 +115,8 @@ fn b64(bytes: impl AsRef<[u8]>) -> String {
 }
 
 #[test]
-fn a_good_token_of_every_algorithm() {
-    for algorithm in ALGORITHMS {
+fn jw_5_a_good_token_of_every_algorithm() {
+    for algorithm in Algorithm::ALL {
         let fixture = fixture(algorithm);
         let accepted = fixture.check(&fixture.good()).unwrap();
         assert_eq!((&*accepted.sub, &*accepted.client_id, &*accepted.jti), ("app-1", "app-1", "j1"));
@@ -125,8 +126,8 @@ fn a_good_token_of_every_algorithm() {
 }
 
 #[test]
-fn every_algorithm_refuses_changes_and_other_keys() {
-    for algorithm in ALGORITHMS {
+fn jw_5_jw_15_bc_082_bc_083_bc_084_bc_085_bc_086_every_algorithm_refuses_changes_and_other_keys() {
+    for algorithm in Algorithm::ALL {
         let fixture = fixture(algorithm);
         let good = fixture.good();
         let (input, signature) = good.rsplit_once('.').unwrap();
@@ -158,7 +159,7 @@ fn every_algorithm_refuses_changes_and_other_keys() {
 }
 
 #[test]
-fn a_known_header_helps_no_key_that_was_dropped_and_no_other_signature() {
+fn jw_5_bc_115_a_known_header_helps_no_key_that_was_dropped_and_no_other_signature() {
     let (fixture, other) = (fixture(Algorithm::ES256), super::tests::fixture(Algorithm::ES256));
     let (good, now) = (fixture.good(), Duration::from_secs(NOW));
     let (header, rest) = good.split_once('.').unwrap();
@@ -200,12 +201,12 @@ fn a_header_is_remembered_only_after_a_good_signature() {
 }
 
 #[test]
-fn no_signature_is_not_a_signature() {
+fn jw_2_bc_076_bc_077_bc_078_bc_079_bc_092_no_signature_is_not_a_signature() {
     let fixture = fixture(Algorithm::ES256);
     let good = fixture.good();
     let (input, signature) = good.rsplit_once('.').unwrap();
     let payload = input.split_once('.').unwrap().1;
-    for alg in ["none", "None", "NONE", "nOnE", "none "] {
+    for alg in ["none", "None", "NONE", "nOnE", "none ", "\u{ff4e}one", ""] {
         let header = b64(json!({"typ": "at+jwt", "alg": alg}).to_string());
         fixture.refused(&format!("{header}.{payload}."), Cause::Header);
         fixture.refused(&format!("{header}.{payload}.{signature}"), Cause::Header);
@@ -217,38 +218,91 @@ fn no_signature_is_not_a_signature() {
     fixture.refused(&format!("{input}.{}", b64([0xff; 96])), Cause::BadSignature);
 }
 
-#[test]
-fn a_public_key_is_not_an_hmac_secret() {
-    let fixture = fixture(Algorithm::RS256);
-    let jwk = fixture.key.jwk().unwrap();
-    let modulus = URL_SAFE_NO_PAD.decode(jwk["n"].as_str().unwrap()).unwrap();
-    let pem = format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----", STANDARD.encode(&modulus));
-    let with_newline = format!("{pem}\n");
-    let text = jwk.to_string();
-    let secrets: [&[u8]; 9] = [
-        pem.as_bytes(),
-        with_newline.as_bytes(),
-        &modulus,
-        text.as_bytes(),
-        b"",
-        b"secret",
-        b"password",
-        ISSUER.as_bytes(),
-        b"\0",
-    ];
-    let mut header = fixture.header();
-    header["alg"] = json!("HS256");
-    let input = format!("{}.{}", b64(header.to_string()), b64(claims().to_string()));
-    for secret in secrets {
-        let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, secret);
-        let tag = aws_lc_rs::hmac::sign(&key, input.as_bytes());
-        fixture.refused(&format!("{input}.{}", b64(tag)), Cause::Header);
+/// One value of DER.
+fn der(tag: u8, content: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![tag];
+    match content.len() {
+        short @ 0..0x80 => bytes.push(short as u8),
+        medium @ 0x80..0x100 => bytes.extend([0x81, medium as u8]),
+        long => bytes.extend([0x82, (long >> 8) as u8, long as u8]),
     }
-    assert_eq!(fixture.meter.verify_calls.get(), 0);
+    bytes.extend(content);
+    bytes
+}
+
+/// The forms in which a public key is passed around: the raw key, what is in the certificate, and their texts.
+fn forms_of_a_public_key(jwk: &Value) -> Vec<Vec<u8>> {
+    let member = |name: &str| URL_SAFE_NO_PAD.decode(jwk[name].as_str().unwrap()).unwrap();
+    let integer = |number: Vec<u8>| der(2, &[&[0][..], &number].concat());
+    // Object identifiers of rsaEncryption, id-ecPublicKey with P-256, and Ed25519.
+    let (algorithm, key) = match jwk["kty"].as_str().unwrap() {
+        "RSA" => {
+            let exponent = der(2, &member("e"));
+            let key = der(0x30, &[integer(member("n")), exponent].concat());
+            (hex("06092a864886f70d0101010500"), key)
+        }
+        "EC" => {
+            let point = [vec![4], member("x"), member("y")].concat();
+            (hex("06072a8648ce3d020106082a8648ce3d030107"), point)
+        }
+        _ => (hex("06032b6570"), member("x")),
+    };
+    let spki = der(0x30, &[der(0x30, &algorithm), der(3, &[&[0][..], &key].concat())].concat());
+    let (rest, parsed) = x509_parser::x509::SubjectPublicKeyInfo::from_der(&spki).unwrap();
+    assert!(rest.is_empty() && *parsed.subject_public_key.data == *key);
+    let lines: Vec<String> =
+        STANDARD.encode(&spki).as_bytes().chunks(64).map(|line| String::from_utf8(line.to_vec()).unwrap()).collect();
+    let pem = format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----", lines.join("\n"));
+    let mut forms = vec![
+        format!("{pem}\n").into_bytes(),
+        format!("{pem}\r\n").into_bytes(),
+        pem.into_bytes(),
+        spki,
+        key,
+        jwk.to_string().into_bytes(),
+        serde_json::to_string_pretty(jwk).unwrap().into_bytes(),
+    ];
+    for name in ["n", "x", "y"] {
+        // The modulus or a coordinate: its bytes, and its text in the JWK.
+        if let Some(text) = jwk[name].as_str() {
+            forms.extend([member(name), text.as_bytes().to_vec()]);
+        }
+    }
+    forms
+}
+
+fn hex(text: &str) -> Vec<u8> {
+    crate::credential::x509::serial_bytes(text).unwrap()
 }
 
 #[test]
-fn an_hmac_key_is_the_configured_one_only() {
+fn jw_3_bc_080_a_public_key_is_not_an_hmac_secret() {
+    use aws_lc_rs::hmac;
+    for algorithm in [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA] {
+        let mut fixture = fixture(algorithm);
+        let forms = forms_of_a_public_key(&fixture.key.jwk().unwrap());
+        let common = [&b""[..], b"secret", b"password", ISSUER.as_bytes(), b"\0"].map(<[u8]>::to_vec);
+        let mut tokens = Vec::new();
+        for (alg, hash) in [("HS256", hmac::HMAC_SHA256), ("HS384", hmac::HMAC_SHA384), ("HS512", hmac::HMAC_SHA512)] {
+            let mut header = fixture.header();
+            header["alg"] = json!(alg);
+            let input = format!("{}.{}", b64(header.to_string()), b64(claims().to_string()));
+            for secret in forms.iter().chain(&common) {
+                let tag = hmac::sign(&hmac::Key::new(hash, secret), input.as_bytes());
+                tokens.push(format!("{input}.{}", b64(tag)));
+            }
+        }
+        assert!(tokens.len() > 40);
+        tokens.iter().for_each(|token| fixture.refused(token, Cause::Header));
+        // Also where HMAC is what is accepted: a key that was published is for the algorithm that it was published for.
+        fixture.validator.algorithm = Algorithm::HS256;
+        tokens.iter().for_each(|token| fixture.refused(token, Cause::Header));
+        assert_eq!(fixture.meter.verify_calls.get(), 0);
+    }
+}
+
+#[test]
+fn jw_7_bc_081_an_hmac_key_is_the_configured_one_only() {
     let fixture = fixture(Algorithm::HS256);
     let input = format!("{}.{}", b64(fixture.header().to_string()), b64(claims().to_string()));
     for secret in [&b""[..], b"secret", b"password", ISSUER.as_bytes(), b"\0"] {
@@ -259,7 +313,7 @@ fn an_hmac_key_is_the_configured_one_only() {
 }
 
 #[test]
-fn one_key_serves_one_algorithm() {
+fn jw_4_bc_090_bc_093_one_key_serves_one_algorithm() {
     // The token is signed as PS256 and names a key that is published for RS256.
     let mut ps256 = fixture(Algorithm::PS256);
     let mut jwk = ps256.key.jwk().unwrap();
@@ -279,7 +333,7 @@ fn one_key_serves_one_algorithm() {
 }
 
 #[test]
-fn header_members() {
+fn jw_1_jw_10_jw_11_jw_16_jw_17_jw_18_jw_19_bc_087_bc_089_bc_094_bc_095_bc_096_header_members() {
     let fixture = fixture(Algorithm::EdDSA);
     for alg in ["eddsa", "EdDSA ", "Ed25519", "ES256", ""] {
         fixture.header_refused("alg", json!(alg), Cause::Header);
@@ -329,7 +383,7 @@ fn header_members() {
 }
 
 #[test]
-fn serialisations() {
+fn jw_20_jw_21_bc_109_bc_110_bc_111_serialisations() {
     let fixture = fixture(Algorithm::EdDSA);
     let good = fixture.good();
     let parts: Vec<_> = good.split('.').collect();
@@ -344,8 +398,6 @@ fn serialisations() {
         format!("{good}\n"),
         format!(" {good}"),
         good.replacen('.', "\n.", 1),
-        "a".repeat(8193),
-        format!("{}.{}", "a".repeat(1 << 20), good),
     ] {
         fixture.refused(&token, Cause::Malformed);
     }
@@ -363,6 +415,44 @@ fn serialisations() {
     fixture.refused(&good.replacen('.', ".\n", 1), Cause::BadSignature);
 }
 
+/// A good token of exactly so many bytes.
+fn token_of_length(fixture: &Fixture, length: usize) -> String {
+    for filler in 0..4 {
+        let mut header = fixture.header();
+        header["filler"] = json!("x".repeat(filler));
+        let mut claims = claims();
+        claims["filler"] = json!("");
+        let signature = 86; // 64 bytes
+        let payload = length - b64(header.to_string()).len() - signature - 2;
+        let bytes = payload / 4 * 3 + [0, 0, 1, 2][payload % 4];
+        let filler = bytes - claims.to_string().len();
+        claims["filler"] = json!("x".repeat(filler));
+        let token = fixture.token(&header, &claims);
+        if token.len() == length {
+            return token;
+        }
+    }
+    panic!("no header and payload have that length");
+}
+
+#[test]
+fn xc_8_bc_113_a_token_over_the_cap_is_refused_before_anything_is_decoded() {
+    let fixture = fixture(Algorithm::EdDSA);
+    let longest = token_of_length(&fixture, header::MAX_TOKEN);
+    assert_eq!(longest.len(), 8192);
+    assert!(fixture.check(&longest).is_ok());
+    let calls = fixture.meter.verify_calls.get();
+    assert_eq!(calls, 2);
+    // It would be as good, if it were not one byte too long.
+    let too_long = token_of_length(&fixture, header::MAX_TOKEN + 1);
+    fixture.refused(&too_long, Cause::Malformed);
+    fixture.refused(&format!("{}.{longest}", "a".repeat(1 << 20)), Cause::Malformed);
+    assert_eq!(fixture.meter.verify_calls.get(), calls);
+    let longer = Validator { max_token: header::MAX_LONG_TOKEN, ..super::tests::fixture(Algorithm::EdDSA).validator };
+    let fixture = Fixture { validator: longer, ..fixture };
+    assert!(fixture.check(&too_long).is_ok(), "it is the length alone");
+}
+
 #[test]
 fn a_claim_is_judged_only_after_the_signature() {
     let fixture = fixture(Algorithm::EdDSA);
@@ -372,7 +462,7 @@ fn a_claim_is_judged_only_after_the_signature() {
 }
 
 #[test]
-fn issuer_and_audience() {
+fn jw_26_jw_27_jw_28_bc_099_bc_104_bc_106_bc_107_issuer_and_audience() {
     let fixture = fixture(Algorithm::EdDSA);
     let upper = ISSUER.to_uppercase();
     for iss in
@@ -394,13 +484,69 @@ fn issuer_and_audience() {
     for sub in [json!(5), json!(""), json!("s".repeat(256)), json!(null)] {
         fixture.refused(&fixture.with_claim("sub", sub), Cause::Claims);
     }
-    // An ID token of the same issuer: its typ tells, and so does its audience.
-    let id_token = json!({"iss": ISSUER, "aud": "client", "sub": "u", "iat": NOW, "exp": NOW + 60, "nonce": "n"});
-    fixture.refused(&fixture.token(&fixture.header(), &id_token), Cause::Claims);
 }
 
 #[test]
-fn a_payload_that_is_no_claims_set() {
+fn jw_29_bc_108_no_token_of_another_kind_stands_in_for_an_access_token() {
+    let fixture = fixture(Algorithm::EdDSA);
+    let id_token = json!({"iss": ISSUER, "aud": "client", "sub": "u", "iat": NOW, "exp": NOW + 60, "nonce": "n"});
+    let proof = json!({"jti": "j", "htm": "GET", "htu": AUDIENCE, "iat": NOW});
+    let assertion = json!({"iss": "client", "sub": "client", "aud": ISSUER, "jti": "j", "iat": NOW, "exp": NOW + 60});
+    let logout = json!({"iss": ISSUER, "aud": "client", "iat": NOW, "exp": NOW + 60, "jti": "j", "events": {}});
+    for (typ, claims) in
+        [("JWT", &id_token), ("dpop+jwt", &proof), ("client-authentication+jwt", &assertion), ("logout+jwt", &logout)]
+    {
+        // By the rules of its own kind, under the name of an access token, and with the claims of one under its own name.
+        let mut header = fixture.header();
+        header["typ"] = json!(typ);
+        fixture.refused(&fixture.token(&header, claims), Cause::Header);
+        fixture.refused(&fixture.token(&fixture.header(), claims), Cause::Claims);
+        fixture.refused(&fixture.token(&header, &super::tests::claims()), Cause::Header);
+    }
+    // Bound to a key that nobody proves to hold: no bearer token (RFC 7800 §3.1).
+    fixture.refused(&fixture.with_claim("cnf", json!({"x5t#S256": "A"})), Cause::Claims);
+}
+
+#[test]
+fn jw_27_bc_105_keys_belong_to_their_issuer_whatever_they_are_called() {
+    // The other issuer is trusted elsewhere, and has a key of the same name.
+    let (ours, mut theirs) = (fixture(Algorithm::ES256), fixture(Algorithm::ES256));
+    theirs.validator.issuer = "https://issuer.authbench.test/other".into();
+    let mut jwk = theirs.key.jwk().unwrap();
+    jwk["kid"] = json!(ours.key.kid());
+    let their_keys = TrustedKeys::new(KeySet::from_jwks(&json!({"keys": [jwk]}).to_string()).unwrap());
+    let now = Duration::from_secs(NOW);
+    let mut own = claims();
+    own["iss"] = json!("https://issuer.authbench.test/other");
+    let good = theirs.token(&ours.header(), &own);
+    assert!(theirs.check_at(&good, &their_keys, now).is_ok(), "good where it belongs");
+    ours.refused(&good, Cause::BadSignature);
+    ours.refused(&theirs.token(&ours.header(), &claims()), Cause::BadSignature);
+    // Nor do ours count there.
+    assert_eq!(theirs.check_at(&ours.good(), &their_keys, now), Err(Rejection::Invalid(Cause::BadSignature)));
+}
+
+#[test]
+fn jw_36_signatures_have_the_length_of_their_algorithm() {
+    for (algorithm, bytes) in [
+        (Algorithm::HS256, 32),
+        (Algorithm::HS384, 48),
+        (Algorithm::HS512, 64),
+        (Algorithm::ES256, 64),
+        (Algorithm::ES384, 96),
+        (Algorithm::EdDSA, 64),
+        (Algorithm::RS256, 256),
+        (Algorithm::PS512, 256),
+    ] {
+        let good = fixture(algorithm).good();
+        let signature = URL_SAFE_NO_PAD.decode(good.rsplit_once('.').unwrap().1).unwrap();
+        assert_eq!(signature.len(), bytes, "{algorithm:?}");
+        assert!(good.len() < header::MAX_TOKEN);
+    }
+}
+
+#[test]
+fn jw_19_jw_22_bc_097_bc_112_a_payload_that_is_no_claims_set() {
     let fixture = fixture(Algorithm::EdDSA);
     let header = fixture.header().to_string();
     let sign = |payload: &[u8]| fixture.key.sign_as_it_is(header.as_bytes(), payload);
@@ -415,7 +561,7 @@ fn a_payload_that_is_no_claims_set() {
 }
 
 #[test]
-fn the_edges_of_time() {
+fn jw_23_jw_24_jw_25_bc_098_bc_101_bc_102_bc_103_the_edges_of_time() {
     let fixture = fixture(Algorithm::EdDSA);
     let keys = fixture.keys();
     let at = |token: &str, millis: u64| fixture.check_at(token, &keys, Duration::from_millis(millis)).map(drop);
@@ -457,7 +603,7 @@ fn the_edges_of_time() {
 }
 
 #[test]
-fn without_leeway_a_token_dies_at_exp_itself() {
+fn jw_23_bc_098_without_leeway_a_token_dies_at_exp_itself() {
     let mut fixture = fixture(Algorithm::EdDSA);
     fixture.validator.rules.leeway = Duration::ZERO;
     let keys = fixture.keys();
@@ -471,7 +617,7 @@ fn without_leeway_a_token_dies_at_exp_itself() {
 }
 
 #[test]
-fn refusals_never_repeat_what_was_sent() {
+fn jw_35_refusals_never_repeat_what_was_sent() {
     let fixture = fixture(Algorithm::EdDSA);
     let rejection = fixture.check(&fixture.with_claim("sub", json!(5))).unwrap_err();
     assert_eq!(rejection.reason(), "claims");

@@ -4,7 +4,7 @@ use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, ETAG, IF_NONE_MATCH, 
 
 use super::super::*;
 use super::fixture::*;
-use crate::config::ClockMode;
+use crate::config::{Algorithm, ClockMode};
 
 #[tokio::test]
 async fn metadata_names_the_issuer_and_only_what_exists() {
