@@ -13,10 +13,14 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+mod layered;
+mod mixed;
 mod mtls;
 mod store;
 mod validator;
 
+pub use layered::{CallerConfig, LayeredConfig, ServiceConfig};
+pub use mixed::MixedConfig;
 pub use mtls::{CertificateKey, ChainLength, MtlsConfig, OcspConfig, OcspPolicy};
 pub use store::{Follow, Push, RemoteStore, StoreConfig, StoreUrl};
 
@@ -193,6 +197,10 @@ pub enum MethodConfig {
     OAuth2(OAuth2Config),
     /// Client certificates.
     Mtls(MtlsConfig),
+    /// API keys, JWTs and opaque tokens behind one route.
+    Mixed(Box<MixedConfig>),
+    /// Who calls, and the user for whom.
+    Layered(Box<LayeredConfig>),
 }
 
 impl MethodConfig {
@@ -205,6 +213,8 @@ impl MethodConfig {
             Self::Jwt(_) => "jwt",
             Self::OAuth2(_) => "oauth2",
             Self::Mtls(_) => "mtls",
+            Self::Mixed(_) => "mixed",
+            Self::Layered(_) => "layered",
         }
     }
 
@@ -214,6 +224,11 @@ impl MethodConfig {
             Self::ApiKey(config) => Some(&config.store),
             Self::Basic(config) => Some(&config.store),
             Self::Jwt(config) => config.denylist.as_ref().map(|denylist| &denylist.store),
+            Self::Mixed(config) => Some(&config.api_key.store),
+            Self::Layered(config) => match &config.caller {
+                CallerConfig::Application(keys) => Some(&keys.store),
+                CallerConfig::Service(_) => None,
+            },
             Self::None | Self::OAuth2(_) | Self::Mtls(_) => None,
         }
     }
@@ -224,7 +239,36 @@ impl MethodConfig {
             Self::ApiKey(config) => Some(&mut config.store),
             Self::Basic(config) => Some(&mut config.store),
             Self::Jwt(config) => config.denylist.as_mut().map(|denylist| &mut denylist.store),
+            Self::Mixed(config) => Some(&mut config.api_key.store),
+            Self::Layered(config) => match &mut config.caller {
+                CallerConfig::Application(keys) => Some(&mut keys.store),
+                CallerConfig::Service(_) => None,
+            },
             Self::None | Self::OAuth2(_) | Self::Mtls(_) => None,
+        }
+    }
+
+    /// How client certificates are asked for, where they are: that makes them mandatory on the listener.
+    pub fn certificates(&self) -> Option<&MtlsConfig> {
+        match self {
+            Self::Mtls(config) => Some(config),
+            Self::Layered(config) => match &config.caller {
+                CallerConfig::Service(service) => Some(&service.certificates),
+                CallerConfig::Application(_) => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn certificates_mut(&mut self) -> Option<&mut MtlsConfig> {
+        match self {
+            Self::Mtls(config) => Some(config),
+            Self::Layered(config) => match &mut config.caller {
+                CallerConfig::Service(service) => Some(&mut service.certificates),
+                CallerConfig::Application(_) => None,
+            },
+            _ => None,
         }
     }
 }

@@ -7,6 +7,7 @@
 //!
 //! | request | answer |
 //! | --- | --- |
+//! | `GET /health` | 200 while every profile could decide about a credential, 503 while one could not |
 //! | `GET /counters` | [`Counters`] |
 //! | `GET /config` | the [`ServerConfig`] in force |
 //! | `POST /telemetry/take` | [`Telemetry`]; the validation histogram starts anew |

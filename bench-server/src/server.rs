@@ -20,7 +20,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::auth::{BuildError, Environment, Method};
 use crate::clock::Clock;
-use crate::config::{ChainLength, ListenerConfig, MethodConfig, MtlsConfig, ServerConfig, Transport};
+use crate::config::{ChainLength, ListenerConfig, MtlsConfig, ServerConfig, Transport};
 use crate::contract::{Ready, ReadyListener};
 use crate::control::{Administration, ControlSocket};
 use crate::issuer::authorization_server::AuthorizationServer;
@@ -402,7 +402,7 @@ fn find_responders(config: &mut ServerConfig, listeners: &[ReadyListener]) {
     });
     let urls: BTreeMap<String, String> = carried.collect();
     for profile in config.listeners.iter_mut().flat_map(|listener| &mut listener.profiles) {
-        if let MethodConfig::Mtls(MtlsConfig { ocsp: Some(ocsp), .. }) = &mut profile.method
+        if let Some(MtlsConfig { ocsp: Some(ocsp), .. }) = profile.method.certificates_mut()
             && ocsp.url.is_none()
         {
             ocsp.url = urls.get(&profile.name).cloned();
@@ -477,8 +477,7 @@ fn build_listener(
     };
     // Validation leaves at most one profile on a listener that asks for certificates.
     let clients = listener.profiles.iter().find_map(|profile| {
-        let asks = matches!(profile.method, MethodConfig::Mtls(_));
-        methods[&profile.name].client_certificates().filter(|_| asks)
+        methods[&profile.name].client_certificates()
     });
     let tls = version
         .map(|version| {

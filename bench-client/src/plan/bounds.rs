@@ -30,7 +30,7 @@ impl Variant {
             Some(Follow::Push(_)) => None,
         };
         match self.method.reference()? {
-            MethodConfig::None => None,
+            MethodConfig::None | MethodConfig::Mixed(_) | MethodConfig::Layered(_) => None,
             MethodConfig::ApiKey(api_key) => api_key.cache.and_then(of_cache),
             MethodConfig::Basic(basic) => basic.cache.and_then(of_cache),
             MethodConfig::Jwt(jwt) => match jwt.denylist.as_ref()?.follow {
@@ -60,7 +60,7 @@ impl Variant {
         let of_cache = |cache: Option<CacheConfig>| cache.map_or(Duration::ZERO, |cache| cache.bound());
         let rest_of_life = |leeway| lifetime.or(self.credential_lifetime()).unwrap_or_default() + leeway;
         match method {
-            MethodConfig::None => Duration::ZERO,
+            MethodConfig::None | MethodConfig::Mixed(_) | MethodConfig::Layered(_) => Duration::ZERO,
             MethodConfig::ApiKey(api_key) => of_cache(api_key.cache),
             MethodConfig::Basic(basic) => of_cache(basic.cache),
             MethodConfig::Jwt(jwt) => {
@@ -83,6 +83,7 @@ impl Variant {
             MethodConfig::OAuth2(_) => self.authorization_server.as_ref().map(|server| server.access_token_lifetime),
             MethodConfig::Mtls(mtls) => Some(mtls.lifetime()),
             MethodConfig::None | MethodConfig::ApiKey(_) | MethodConfig::Basic(_) => None,
+            MethodConfig::Mixed(_) | MethodConfig::Layered(_) => None,
         }
     }
 }

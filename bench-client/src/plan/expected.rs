@@ -167,6 +167,7 @@ pub fn expected_filling(method: &MethodConfig) -> Duration {
         }
         MethodConfig::Mtls(mtls) => times(Duration::from_micros(2), mtls.crl_population),
         MethodConfig::None | MethodConfig::Basic(_) | MethodConfig::OAuth2(_) => Duration::ZERO,
+        MethodConfig::Mixed(_) | MethodConfig::Layered(_) => Duration::ZERO,
     }
 }
 
@@ -186,7 +187,7 @@ fn issuing(variant: &Variant, method: &MethodConfig) -> Duration {
     let token_request = Duration::from_micros(500);
     match method {
         MethodConfig::None => Duration::ZERO,
-        MethodConfig::ApiKey(_) => Duration::from_micros(20),
+        MethodConfig::ApiKey(_) | MethodConfig::Mixed(_) | MethodConfig::Layered(_) => Duration::from_micros(20),
         MethodConfig::Basic(basic) => match basic.hash {
             PasswordHash::Argon2id { memory_kib, iterations, .. } => {
                 Duration::from_nanos(700) * memory_kib.saturating_mul(iterations)

@@ -86,6 +86,7 @@ pub(crate) fn lookups(method: &Method) -> Lookups {
         MethodConfig::Mtls(config) if config.ocsp.is_some() => Lookups::CacheOrOne,
         MethodConfig::Mtls(_) => Lookups::None,
         MethodConfig::None | MethodConfig::Basic(_) | MethodConfig::Jwt(_) => Lookups::Open,
+        MethodConfig::Mixed(_) | MethodConfig::Layered(_) => Lookups::Open,
     }
 }
 
@@ -122,6 +123,8 @@ pub(crate) fn notice(variant: &Variant) -> Notice {
             TokenValidation::Jwt { .. } => Notice::AtExpiry { what: "token", leeway: config.rules.leeway },
         },
         MethodConfig::Mtls(config) => certificate_notice(config),
+        // As each credential has it.
+        MethodConfig::Mixed(_) | MethodConfig::Layered(_) => Notice::Untold,
     }
 }
 
@@ -162,7 +165,7 @@ pub(crate) fn cache_lifetime(method: &Method) -> Option<Duration> {
         },
         MethodConfig::Jwt(config) => config.cache,
         MethodConfig::Mtls(config) => return config.ocsp.as_ref().map(|ocsp| ocsp.validity),
-        MethodConfig::None => None,
+        MethodConfig::None | MethodConfig::Mixed(_) | MethodConfig::Layered(_) => None,
     };
     cache.map(|cache| cache.ttl)
 }
@@ -198,7 +201,7 @@ pub(crate) fn longest_unnoticed(method: &Method) -> Option<Duration> {
             let asked = config.ocsp.as_ref().filter(|ocsp| ocsp.policy == OcspPolicy::Hard).map(|ocsp| ocsp.validity);
             config.crl_reload.into_iter().chain(asked).min()
         }
-        MethodConfig::None => None,
+        MethodConfig::None | MethodConfig::Mixed(_) | MethodConfig::Layered(_) => None,
     }
 }
 
@@ -210,6 +213,7 @@ pub(crate) fn looks_up_own_copy(method: &Method) -> bool {
         Some(MethodConfig::Basic(config)) => matches!(config.store, StoreConfig::Memory),
         Some(MethodConfig::Jwt(config)) => config.denylist.is_some(),
         Some(MethodConfig::None | MethodConfig::OAuth2(_) | MethodConfig::Mtls(_)) | None => false,
+        Some(MethodConfig::Mixed(_) | MethodConfig::Layered(_)) => false,
     }
 }
 
@@ -255,6 +259,8 @@ fn describe_method(variant: &Variant) -> String {
     };
     match method {
         MethodConfig::None => "no authentication".to_owned(),
+        MethodConfig::Mixed(_) => "API key, JWT or opaque token, told apart by their form".to_owned(),
+        MethodConfig::Layered(_) => "a caller and the user for whom it calls".to_owned(),
         MethodConfig::ApiKey(config) => {
             let store = stored(&config.store);
             let among = match config.store_population {

@@ -531,7 +531,7 @@ fn shares_records(method: &MethodConfig) -> bool {
         MethodConfig::Basic(basic) => basic.store.is_shared(),
         MethodConfig::Jwt(jwt) => jwt.denylist.is_some(),
         MethodConfig::Mtls(_) => true,
-        MethodConfig::None | MethodConfig::OAuth2(_) => false,
+        MethodConfig::None | MethodConfig::OAuth2(_) | MethodConfig::Mixed(_) | MethodConfig::Layered(_) => false,
     }
 }
 

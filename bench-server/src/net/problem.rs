@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use serde::Serialize;
 
-use crate::auth::{Cause, Rejection, Scheme};
+use crate::auth::{Cause, Layer, Rejection, Scheme};
 use crate::limit;
 
 /// An answer of a protected route or of the control socket.
@@ -31,6 +31,8 @@ const BEARER_INVALID_TOKEN: HeaderValue =
 const BEARER_EXPIRED: HeaderValue = HeaderValue::from_static(
     r#"Bearer realm="authbench", error="invalid_token", error_description="the credential has expired""#,
 );
+/// Nobody registered a scheme for keys in a field of their own. `Bearer` would have the client renew its user's token.
+const API_KEY: HeaderValue = HeaderValue::from_static(r#"ApiKey realm="authbench", field="X-API-Key""#);
 const BASIC: HeaderValue = HeaderValue::from_static(r#"Basic realm="authbench", charset="UTF-8""#);
 
 /// Answers a request that was not accepted on a route with the given challenge scheme and scope.
@@ -46,6 +48,9 @@ pub(crate) fn refusal(rejection: &Rejection, scheme: Option<Scheme>, scope: &str
             (Some(Scheme::Basic), _) => unauthorized(BASIC),
             (None, _) => certificate_refused("client-certificate-invalid"),
         },
+        Rejection::Caller(Layer::Application, _) => unauthorized(API_KEY),
+        Rejection::Caller(Layer::Service, None) => certificate_refused("client-certificate-required"),
+        Rejection::Caller(Layer::Service, Some(_)) => certificate_refused("client-certificate-invalid"),
         Rejection::Ambiguous(what) => {
             let mut answer = problem(StatusCode::BAD_REQUEST, None, Some(what));
             if scheme == Some(Scheme::Bearer) {
@@ -211,6 +216,26 @@ mod tests {
         // RFC 7617 knows no error attribute.
         let (_, challenge) = status_and_challenge(&Rejection::Invalid(Cause::Expired), BASIC_SCHEME);
         assert!(!challenge.unwrap().contains("error"));
+    }
+
+    #[tokio::test]
+    async fn la_2_who_calls_is_challenged_for_its_own_credential_and_all_causes_look_alike() {
+        let missing = refusal(&Rejection::Caller(Layer::Application, None), BEARER_SCHEME, "read");
+        assert_eq!(missing.status(), StatusCode::UNAUTHORIZED);
+        let challenge = missing.headers()[WWW_AUTHENTICATE].to_str().unwrap().to_owned();
+        assert!(challenge.starts_with(&format!("ApiKey realm=\"{REALM}\"")), "{challenge}");
+        let expected = bytes(missing).await;
+        for cause in [Cause::Malformed, Cause::Unknown, Cause::Expired, Cause::Revoked] {
+            let rejection = Rejection::Caller(Layer::Application, Some(cause));
+            assert_eq!(bytes(refusal(&rejection, BEARER_SCHEME, "read")).await, expected, "{cause:?}");
+        }
+        // A certificate that has gone bad on its connection ends that, whatever the route's scheme is.
+        for cause in [None, Some(Cause::Revoked)] {
+            let answer = refusal(&Rejection::Caller(Layer::Service, cause), BEARER_SCHEME, "read");
+            assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+            assert_eq!(answer.headers()[CONNECTION], "close");
+            assert!(!answer.headers().contains_key(WWW_AUTHENTICATE));
+        }
     }
 
     #[test]

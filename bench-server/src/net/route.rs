@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use ::http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, VARY};
+use ::http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, VARY};
 use ::http::request::Parts;
 use ::http::{HeaderMap, HeaderValue, Method as Verb, Request, Response, StatusCode, Version};
 use bytes::Bytes;
@@ -19,7 +19,7 @@ use super::json;
 use super::ocsp;
 use super::problem::{self, Answer};
 use super::slow_down::Extra;
-use crate::auth::{self, Method, Principal, Rejection, Scheme};
+use crate::auth::{self, Method, Principal, Rejection, Scheme, Through};
 use crate::clock::Clock;
 use crate::config::Profile;
 use crate::issuer::authorization_server::AuthorizationServer;
@@ -40,7 +40,7 @@ const MAX_FORM: usize = 64 * 1024;
 const FORM_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What protected routes allow.
-const ALLOWED: &str = "GET, HEAD";
+const ALLOWED: &str = "GET, HEAD, OPTIONS";
 
 /// What one listener serves.
 pub(crate) struct Site {
@@ -103,12 +103,20 @@ impl Route {
         if let Some(vary) = &self.vary {
             fields.insert(VARY, vary.clone());
         }
-        let mut answer = Response::new(Full::new(json::object(&[
+        let through = match &principal.through {
+            None => None,
+            Some(Through::Application(id)) => Some(("application", &**id)),
+            Some(Through::Service(id)) => Some(("service", &**id)),
+        };
+        let members = [
             ("method", self.name),
-            ("principal", &principal.id),
-            ("scopes", &principal.scopes),
-            ("cred_id", &principal.credential_id),
-        ])));
+            ("principal", &*principal.id),
+            ("scopes", &*principal.scopes),
+            ("cred_id", &*principal.credential_id),
+            through.unwrap_or_default(),
+        ];
+        let members = if through.is_some() { &members[..] } else { &members[..4] };
+        let mut answer = Response::new(Full::new(json::object(members)));
         *answer.headers_mut() = fields;
         answer
     }
@@ -150,6 +158,9 @@ impl Site {
             return problem::problem(StatusCode::BAD_REQUEST, None, Some("one Host field is required")); // RFC 9112 §3.2
         }
         if let Some(route) = self.routes.iter().find(|route| route.path == head.uri.path()) {
+            if head.method == Verb::OPTIONS {
+                return options();
+            }
             return self.protected(route, head, caller).await;
         }
         if let Some(responder) = &self.ocsp_responder {
@@ -228,6 +239,15 @@ impl Site {
     }
 }
 
+/// What protected routes allow (RFC 9110 §9.3.7), without a credential: a browser's preflight carries none (Fetch §3.3.8).
+/// No origin is allowed anything, so scripts of other pages neither send a credential here nor read an answer.
+fn options() -> Answer {
+    let mut answer = Response::new(Full::default());
+    *answer.status_mut() = StatusCode::NO_CONTENT;
+    answer.headers_mut().insert(ALLOW, HeaderValue::from_static(ALLOWED));
+    answer
+}
+
 /// Size of the field lines as HTTP/1 writes them.
 fn field_bytes(fields: &HeaderMap) -> usize {
     fields.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum()
@@ -259,8 +279,6 @@ fn without_body(answer: Answer) -> Answer {
 
 #[cfg(test)]
 mod tests {
-    use ::http::header::ALLOW;
-
     use super::*;
     use crate::config::{ClockMode, MethodConfig};
 
@@ -311,7 +329,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn paths_are_exact() {
+    async fn xc_13_bc_014_paths_are_exact() {
         for uri in [
             "//whoami",
             "/./whoami",
@@ -332,15 +350,18 @@ mod tests {
 
     #[tokio::test]
     async fn verbs() {
-        for verb in ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "get"] {
+        for verb in ["POST", "PUT", "DELETE", "TRACE", "get", "options"] {
             let answer = site().answer(request(verb, "/whoami"), &caller()).await;
             assert_eq!(answer.status(), StatusCode::METHOD_NOT_ALLOWED, "{verb}");
-            assert_eq!(answer.headers()[ALLOW], "GET, HEAD");
+            assert_eq!(answer.headers()[ALLOW], ALLOWED);
         }
+        let answer = site().answer(request("OPTIONS", "/whoami"), &caller()).await;
+        assert_eq!((answer.status(), &answer.headers()[ALLOW]), (StatusCode::NO_CONTENT, &HeaderValue::from_static(ALLOWED)));
+        assert_eq!(status("OPTIONS", "/nothing").await, 404);
     }
 
     #[tokio::test]
-    async fn head_is_get_without_body() {
+    async fn xc_22_head_is_get_without_body() {
         let get = site().answer(request("GET", "/whoami"), &caller()).await;
         let length = get.body().size_hint().exact().unwrap();
         let head = site().answer(request("HEAD", "/whoami"), &caller()).await;
@@ -351,7 +372,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn too_many_fields_and_wrong_hosts() {
+    async fn xc_7_bc_012_too_many_fields_and_wrong_hosts() {
         let mut many = request("GET", "/whoami");
         for n in 0..MAX_FIELDS {
             many.headers_mut().append("x-filler", HeaderValue::from(n));

@@ -104,6 +104,12 @@ impl Server {
         &self.running().ready().listeners[0].url
     }
 
+    /// The listener that carries the authorization server: a further one, or the only one.
+    fn issuer(&self) -> &str {
+        let listeners = &self.running().ready().listeners;
+        &listeners.iter().find(|listener| listener.name == "issuer").unwrap_or(&listeners[0]).url
+    }
+
     pub fn whoami(&self) -> String {
         format!("{}/whoami", self.url())
     }
@@ -159,7 +165,7 @@ impl Server {
             .client()
             .build()
             .expect("a client")
-            .post(format!("{}/token", self.url()))
+            .post(format!("{}/token", self.issuer()))
             .basic_auth(&client.client_id, Some(secret))
             .form(&[("grant_type", "client_credentials"), ("scope", &scopes.join(" "))])
             .send()
@@ -173,6 +179,20 @@ impl Server {
             principal: format!("client:{}", client.client_id),
             material: Material::Bearer { token: Secret::new(token) },
         }
+    }
+
+    /// A token of the tests' own client, at the authorization server of this process wherever that listens.
+    pub async fn token_of_client(&self, scopes: &[&str]) -> String {
+        let client = self.oauth_client.as_ref().expect("an authorization server is configured");
+        let Material::Bearer { token } = self.token(client, scopes).await.material else { panic!("not a token") };
+        token.expose().to_owned()
+    }
+
+    /// Revokes a credential of the profile, whatever its standard says.
+    pub async fn revoke_at_control(&self, credential: &Issued) {
+        let url = format!("http://control/profiles/subject/credentials/{}", credential.id);
+        let status = self.control.delete(url).send().await.expect("an answer").status();
+        assert!(status.is_success(), "revocation answered {status}");
     }
 
     /// Revokes a credential the way its standard says.
@@ -240,6 +260,13 @@ impl Caller {
             }
         }
         Self { client: client.build().expect("a client"), url: server.whoami(), headers }
+    }
+
+    /// The same with a bearer token, beside a certificate.
+    pub fn with_bearer(mut self, token: &str) -> Self {
+        let value = HeaderValue::from_str(&format!("Bearer {token}")).expect("a field value");
+        self.headers.insert("authorization", value);
+        self
     }
 
     pub async fn call(&self) -> Answer {

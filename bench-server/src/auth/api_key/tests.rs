@@ -92,6 +92,7 @@ async fn an_issued_key_is_accepted_in_either_field_with_one_lookup() {
             id: issued.principal.as_str().into(),
             scopes: "read".into(),
             credential_id: issued.id.as_str().into(),
+            through: None,
         };
         assert!(issued.principal.starts_with("app-") && issued.id.starts_with("key-"));
         assert_eq!(bench.send(&[("authorization", &format!("bEARER  {key}"))]), Ok(expected.clone()));

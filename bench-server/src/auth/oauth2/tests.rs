@@ -270,7 +270,7 @@ async fn an_active_token_is_held_to_audience_issuer_type_and_time() {
         answer[member] = value;
         answer
     };
-    let accepted = Principal { id: "alice".into(), scopes: "read".into(), credential_id: "j-1".into() };
+    let accepted = Principal { id: "alice".into(), scopes: "read".into(), credential_id: "j-1".into(), through: None };
     for answer in [
         good.clone(),
         with("aud", json!(["https://other.test", AUDIENCE])),
