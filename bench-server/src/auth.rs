@@ -437,7 +437,9 @@ impl Method {
         match self {
             Self::None | Self::Mtls(_) => None,
             Self::Basic(_) => Some(Scheme::Basic),
-            Self::ApiKey(_) | Self::Jwt(_) | Self::OAuth2(_) | Self::Mixed(_) | Self::Layered(_) => Some(Scheme::Bearer),
+            Self::ApiKey(_) | Self::Jwt(_) | Self::OAuth2(_) | Self::Mixed(_) | Self::Layered(_) => {
+                Some(Scheme::Bearer)
+            }
         }
     }
 

@@ -28,7 +28,7 @@ use tokio::net::UnixListener;
 use crate::auth::{AdminError, Method};
 use crate::clock::Clock;
 use crate::config::ServerConfig;
-use crate::contract::{ClientRegistration, ClockStep, IssueRequest, KeyRollover, Telemetry, UserRegistration};
+use crate::contract::{ClientRegistration, ClockChange, IssueRequest, KeyRollover, Telemetry, UserRegistration};
 use crate::issuer::authorization_server::AuthorizationServer;
 use crate::net::problem::{self, Answer, problem};
 use crate::server::StartError;
@@ -209,8 +209,8 @@ impl Administration {
                 Ok(empty(StatusCode::CREATED))
             }
             (["clock"], &Verb::POST) => {
-                let step: ClockStep = parse(body)?;
-                Ok(match self.clock.advance(step.advance) {
+                let change: ClockChange = parse(body)?;
+                Ok(match self.clock.change(change) {
                     Ok(()) => empty(StatusCode::NO_CONTENT),
                     Err(error) => problem(StatusCode::CONFLICT, None, Some(&error.to_string())),
                 })
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn credentials_are_issued_by_profile() {
+    async fn hk_13_credentials_are_issued_by_profile() {
         let path = "/profiles/the%20baseline/credentials";
         let (status, body) = ask(Verb::POST, path, r#"{"count": 3, "scopes": ["read"]}"#).await;
         assert_eq!(status, 200);
@@ -485,6 +485,23 @@ mod tests {
         let before = administration.clock.now();
         assert_eq!(ask_with(&administration, Verb::POST, "/clock", step).await.0, 204);
         assert!(administration.clock.now().0 - before.0 >= Duration::from_secs(3600));
+        for (change, status) in [
+            (r#"{"set": 1767225600}"#, 204),
+            (r#""freeze""#, 204),
+            (r#"{"set": 1767225600}"#, 204),
+            (r#"{"advance": "-1h"}"#, 400),
+            (r#"{"set": "1h"}"#, 400),
+            (r#"{"advance": "1h", "set": 1}"#, 400),
+            (r#""stop""#, 400),
+        ] {
+            assert_eq!(ask_with(&administration, Verb::POST, "/clock", change).await.0, status, "{change}");
+        }
+        assert_eq!(administration.clock.now().as_secs(), 1_767_225_600);
+        assert_eq!(ask_with(&administration, Verb::POST, "/clock", r#""run""#).await.0, 204);
+        let before = administration.clock.now();
+        while administration.clock.now() == before {
+            tokio::task::yield_now().await;
+        }
     }
 
     #[tokio::test]

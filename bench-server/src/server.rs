@@ -476,9 +476,7 @@ fn build_listener(
         Transport::Tls13 => Some(&rustls::version::TLS13),
     };
     // Validation leaves at most one profile on a listener that asks for certificates.
-    let clients = listener.profiles.iter().find_map(|profile| {
-        methods[&profile.name].client_certificates()
-    });
+    let clients = listener.profiles.iter().find_map(|profile| methods[&profile.name].client_certificates());
     let tls = version
         .map(|version| {
             let certificate = (chain.clone(), key.clone_key());

@@ -138,7 +138,9 @@ fn malformed(good: &str) -> Vec<String> {
 #[tokio::test]
 async fn xc_1_every_401_carries_challenges_that_a_strict_parser_reads() {
     assert_eq!(challenge("Bearer realm=\"a\", error=\"b\""), Some(("Bearer", vec![("realm", "a"), ("error", "b")])));
-    for wrong in ["Bearer", "Bearer realm=a", "Bearer realm=\"a\",error=\"b\"", "Bearer realm=\"a\" ", "B@d realm=\"a\""] {
+    for wrong in
+        ["Bearer", "Bearer realm=a", "Bearer realm=\"a\",error=\"b\"", "Bearer realm=\"a\" ", "B@d realm=\"a\""]
+    {
         assert_eq!(challenge(wrong), None, "{wrong}");
     }
     for (name, method) in methods() {
@@ -149,7 +151,9 @@ async fn xc_1_every_401_carries_challenges_that_a_strict_parser_reads() {
         for fields in requests.chain([vec![], vec![("x-api-key", "x")]]) {
             for path in ["/whoami", "/nothing"] {
                 let answer = server.call_with(path, &fields).await;
-                let Answer::Http { status: 401, challenges, .. } = &answer else { panic!("{name} {fields:?}: {answer:?}") };
+                let Answer::Http { status: 401, challenges, .. } = &answer else {
+                    panic!("{name} {fields:?}: {answer:?}")
+                };
                 let read: Vec<_> = challenges.iter().map(|value| challenge(value)).collect();
                 let [Some((used, parameters))] = read.as_slice() else { panic!("{name} {fields:?}: {challenges:?}") };
                 assert_eq!((*used, parameters[0]), (scheme(&method), ("realm", "authbench")), "{name} {fields:?}");
@@ -271,7 +275,11 @@ async fn xc_9_no_shared_cache_may_keep_what_a_credential_opened() {
             assert_eq!(answer.headers()["cache-control"], "no-store", "{name}");
             let vary = answer.headers()["vary"].to_str().expect("text").to_lowercase();
             let named: BTreeSet<_> = vary.split(',').map(str::trim).collect();
-            let fields = if ["api-key", "mixed"].contains(&name) { vec!["authorization", "x-api-key"] } else { vec!["authorization"] };
+            let fields = if ["api-key", "mixed"].contains(&name) {
+                vec!["authorization", "x-api-key"]
+            } else {
+                vec!["authorization"]
+            };
             assert_eq!(named, BTreeSet::from_iter(fields), "{name}");
         }
         server.stop().await;
@@ -290,7 +298,8 @@ async fn raw(server: &Server, request: &str) -> Option<u16> {
 
 #[tokio::test]
 async fn xc_13_bc_013_bc_014_no_spelling_of_a_path_gets_around_its_authentication() {
-    let open = Profile { name: "open".into(), path: "/open".into(), scope: String::new(), ..profile(MethodConfig::None) };
+    let open =
+        Profile { name: "open".into(), path: "/open".into(), scope: String::new(), ..profile(MethodConfig::None) };
     let both = ListenerConfig {
         profiles: vec![profile(api_key()), open],
         ..listener(Transport::Plaintext, HttpVersion::Http1)
@@ -298,7 +307,8 @@ async fn xc_13_bc_013_bc_014_no_spelling_of_a_path_gets_around_its_authenticatio
     let server = Server::start_with(vec![both], None).await;
     let issued = server.issue(&[READ_SCOPE], None).await;
     let good = format!("Authorization: {}\r\n", field(&issued));
-    let get = |target: &str, fields: &str| format!("GET {target} HTTP/1.1\r\nHost: x\r\n{fields}Connection: close\r\n\r\n");
+    let get =
+        |target: &str, fields: &str| format!("GET {target} HTTP/1.1\r\nHost: x\r\n{fields}Connection: close\r\n\r\n");
     assert_eq!(raw(&server, &get("/open", "")).await, Some(200));
     assert_eq!(raw(&server, &get("/whoami", "")).await, Some(401));
     assert_eq!(raw(&server, &get("/whoami", &good)).await, Some(200));
@@ -328,14 +338,18 @@ async fn xc_13_bc_013_bc_014_no_spelling_of_a_path_gets_around_its_authenticatio
     }
     // In absolute form, and under whatever name: the same route.
     for host in ["x", "other.test"] {
-        let request = |fields: &str| {
-            format!("GET http://x/whoami HTTP/1.1\r\nHost: {host}\r\n{fields}Connection: close\r\n\r\n")
-        };
+        let request =
+            |fields: &str| format!("GET http://x/whoami HTTP/1.1\r\nHost: {host}\r\n{fields}Connection: close\r\n\r\n");
         assert_eq!(raw(&server, &request("")).await, Some(401), "{host}");
         assert_eq!(raw(&server, &request(&good)).await, Some(200), "{host}");
     }
     // Nobody rewrites what was asked for.
-    for field in ["X-Original-URL: /open", "X-Rewrite-URL: /open", "X-Forwarded-Prefix: /open", "X-HTTP-Method-Override: OPTIONS"] {
+    for field in [
+        "X-Original-URL: /open",
+        "X-Rewrite-URL: /open",
+        "X-Forwarded-Prefix: /open",
+        "X-HTTP-Method-Override: OPTIONS",
+    ] {
         assert_eq!(raw(&server, &get("/whoami", &format!("{field}\r\n"))).await, Some(401), "{field}");
     }
     server.stop().await;
@@ -439,7 +453,8 @@ async fn xc_16_who_is_unknown_and_who_is_wrong_cannot_be_told_apart_by_what_they
 
     // Keys and tokens have no name beside their secret: what was never issued and what is dead.
     for method in [api_key(), opaque()] {
-        let (server, elsewhere) = (serving(HttpVersion::Http1, method.clone()).await, serving(HttpVersion::Http1, method).await);
+        let (server, elsewhere) =
+            (serving(HttpVersion::Http1, method.clone()).await, serving(HttpVersion::Http1, method).await);
         let (dead, foreign) = (server.issue(&[READ_SCOPE], None).await, elsewhere.issue(&[READ_SCOPE], None).await);
         server.revoke(&dead).await;
         let (dead, foreign) = (field(&dead), field(&foreign));
@@ -501,7 +516,9 @@ async fn xc_21_a_preflight_needs_no_credential_and_opens_nothing() {
         assert_eq!(answer.status(), 204, "{name}");
         assert_eq!(answer.headers()["allow"], "GET, HEAD, OPTIONS");
         let good = field(&server.issue(&[READ_SCOPE], None).await);
-        let crossing = sent(client.get(server.whoami()).header("origin", "https://elsewhere.test").header("authorization", good)).await;
+        let crossing =
+            sent(client.get(server.whoami()).header("origin", "https://elsewhere.test").header("authorization", good))
+                .await;
         for headers in [answer.headers(), crossing.headers()] {
             // No origin is allowed, so no browser sends a credential across, or shows what came back.
             assert!(headers.keys().all(|name| !name.as_str().starts_with("access-control-")), "{headers:?}");

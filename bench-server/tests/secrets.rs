@@ -72,9 +72,15 @@ fn configuration(folder: &Path) -> Value {
     let profiles = json!([
         profile("api-key", sqlite.clone()),
         profile("basic", json!({ "store": "sqlite", "hash": hash, "cache": { "ttl": "1s" } })),
-        profile("jwt", json!({ "algorithm": "HS256", "denylist": { "follow": { "poll": "1h" } }, "cache": { "ttl": "1s" } })),
+        profile(
+            "jwt",
+            json!({ "algorithm": "HS256", "denylist": { "follow": { "poll": "1h" } }, "cache": { "ttl": "1s" } })
+        ),
         profile("oauth2", opaque.clone()),
-        profile("mixed", json!({ "api-key": { "store": "memory" }, "jwt": { "algorithm": "ES256" }, "opaque": opaque })),
+        profile(
+            "mixed",
+            json!({ "api-key": { "store": "memory" }, "jwt": { "algorithm": "ES256" }, "opaque": opaque })
+        ),
     ]);
     let listener = |name: &str, http: &str, profiles: Value, authorization_server: bool| {
         json!({
@@ -82,7 +88,8 @@ fn configuration(folder: &Path) -> Value {
             "profiles": profiles, "authorization_server": authorization_server,
         })
     };
-    let more = json!([{ "name": "over-h2", "path": "/api-key", "scope": READ_SCOPE, "method": "api-key", "store": "memory" }]);
+    let more =
+        json!([{ "name": "over-h2", "path": "/api-key", "scope": READ_SCOPE, "method": "api-key", "store": "memory" }]);
     json!({
         "workers": 1,
         "state_dir": folder.join("state"),
@@ -123,7 +130,10 @@ fn forms(secret: &str) -> Vec<String> {
         let encoded = STANDARD_NO_PAD.encode([&vec![b' '; before][..], bytes].concat());
         encoded[(before * 8).div_ceil(6)..encoded.len() - 2].to_owned()
     });
-    [secret.to_owned(), hex, debug, STANDARD.encode(secret), URL_SAFE_NO_PAD.encode(secret)].into_iter().chain(within).collect()
+    [secret.to_owned(), hex, debug, STANDARD.encode(secret), URL_SAFE_NO_PAD.encode(secret)]
+        .into_iter()
+        .chain(within)
+        .collect()
 }
 
 fn secret_of(credential: &Issued) -> (String, String) {
@@ -168,7 +178,13 @@ async fn plant(said: &mut Said, client: &Client, url: &str, secret: &str) {
 }
 
 /// The same at the authorization server's endpoints.
-async fn plant_at_issuer(said: &mut Said, client: &Client, process: &Process, registered: &RegisteredClient, secret: &str) {
+async fn plant_at_issuer(
+    said: &mut Said,
+    client: &Client,
+    process: &Process,
+    registered: &RegisteredClient,
+    secret: &str,
+) {
     let id = registered.client_id.as_str();
     let token = process.url("issuer", "/token");
     for form in [
@@ -186,7 +202,8 @@ async fn plant_at_issuer(said: &mut Said, client: &Client, process: &Process, re
         let endpoint = process.url("issuer", endpoint);
         let known = registered.client_secret.as_ref().map(|known| known.expose());
         said.ask("token asked about", client.post(&endpoint).basic_auth(id, known).form(&[("token", secret)])).await;
-        said.ask("wrong client secret", client.post(&endpoint).basic_auth(id, Some(secret)).form(&[("token", secret)])).await;
+        said.ask("wrong client secret", client.post(&endpoint).basic_auth(id, Some(secret)).form(&[("token", secret)]))
+            .await;
     }
     for page in ["/authorize", "/login", "/grants"] {
         let page = process.url("issuer", page);

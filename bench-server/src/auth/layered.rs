@@ -97,7 +97,8 @@ impl Layered {
     pub(crate) async fn renew(&self, caller: &str, request: &IssueRequest) -> Result<Issued, AdminError> {
         match &self.caller {
             Caller::Application(keys) => {
-                let is_name = (1..=MAX_CLIENT_ID).contains(&caller.len()) && caller.bytes().all(|b| b.is_ascii_graphic());
+                let is_name =
+                    (1..=MAX_CLIENT_ID).contains(&caller.len()) && caller.bytes().all(|b| b.is_ascii_graphic());
                 if !is_name {
                     return Err(AdminError::BadRequest(format!("{caller:?} is not the name of a client")));
                 }

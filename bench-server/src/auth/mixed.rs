@@ -153,9 +153,8 @@ mod tests {
     #[test]
     fn xc_25_a_request_has_one_form_or_is_refused() {
         let head = |fields: &[(&str, &str)]| {
-            let request = fields.iter().fold(http::Request::builder(), |request, (name, value)| {
-                request.header(*name, *value)
-            });
+            let request =
+                fields.iter().fold(http::Request::builder(), |request, (name, value)| request.header(*name, *value));
             request.body(()).expect("a valid request").into_parts().0
         };
         // Beside `Authorization` it is refused, by the part that looks at both.

@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_is_challenged_without_an_error() {
+    fn xc_1_missing_is_challenged_without_an_error() {
         assert_eq!(
             status_and_challenge(&Rejection::Missing, BEARER_SCHEME),
             (401, Some(format!("Bearer realm=\"{REALM}\"")))
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn invalid_credentials_look_alike_but_for_expiry() {
+    async fn xc_16_invalid_credentials_look_alike_but_for_expiry() {
         let alike = [
             Cause::Malformed,
             Cause::Unknown,
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn scope_and_ambiguity() {
+    fn xc_2_scope_and_ambiguity() {
         assert_eq!(
             status_and_challenge(&Rejection::InsufficientScope, BEARER_SCHEME),
             (403, Some(format!("Bearer realm=\"{REALM}\", error=\"insufficient_scope\", scope=\"read\"")))
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dependency_that_is_down_is_neither_401_nor_200() {
+    fn xc_20_a_dependency_that_is_down_is_neither_401_nor_200() {
         for (retry_after, seconds) in [(Duration::ZERO, "1"), (Duration::from_millis(1001), "2")] {
             let answer = refusal(&Rejection::Unavailable { dependency: "store", retry_after }, BEARER_SCHEME, "read");
             assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);

@@ -202,7 +202,7 @@ impl Site {
             Ok(principal) if matches!(head.method, Verb::GET | Verb::HEAD) => route.resource(&principal, head.headers),
             Ok(_) => problem::method_not_allowed(ALLOWED),
             Err(rejection) => {
-                self.meter.rejected(rejection.reason());
+                self.meter.rejected(&rejection);
                 tracing::debug!(path = route.path, reason = rejection.reason(), "refused");
                 problem::refusal(&rejection, route.scheme, &route.scope)
             }
@@ -232,7 +232,7 @@ impl Site {
                 not_found()
             }
             Err(rejection) => {
-                self.meter.rejected(rejection.reason());
+                self.meter.rejected(&rejection);
                 problem::refusal(&rejection, route.scheme, &route.scope)
             }
         }
@@ -356,7 +356,10 @@ mod tests {
             assert_eq!(answer.headers()[ALLOW], ALLOWED);
         }
         let answer = site().answer(request("OPTIONS", "/whoami"), &caller()).await;
-        assert_eq!((answer.status(), &answer.headers()[ALLOW]), (StatusCode::NO_CONTENT, &HeaderValue::from_static(ALLOWED)));
+        assert_eq!(
+            (answer.status(), &answer.headers()[ALLOW]),
+            (StatusCode::NO_CONTENT, &HeaderValue::from_static(ALLOWED))
+        );
         assert_eq!(status("OPTIONS", "/nothing").await, 404);
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bench_server::Running;
 use bench_server::contract::{
-    AccessTokenFormat, AuthorizationServerConfig, ClientRegistration, ClockMode, ClockStep, Counters, HttpVersion,
+    AccessTokenFormat, AuthorizationServerConfig, ClientRegistration, ClockChange, ClockMode, Counters, HttpVersion,
     IssueRequest, Issued, ListenerConfig, Material, MethodConfig, OAuth2Config, Profile, READ_SCOPE, RegisteredClient,
     Secret, ServerConfig, TokenRules, TokenValidation, Transport,
 };
@@ -143,7 +143,7 @@ impl Server {
     }
 
     pub async fn advance(&self, by: Duration) {
-        self.control_post("/clock", &ClockStep { advance: by }).await;
+        self.control_post("/clock", &ClockChange::Advance(by)).await;
     }
 
     /// Issues a credential the way its standard says.

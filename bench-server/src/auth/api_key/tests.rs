@@ -325,9 +325,8 @@ async fn senseless_configurations_and_requests_are_refused() {
     assert!(matches!(ApiKey::build("test", &config, &bench.environment).await, Err(BuildError::Config(_))));
 }
 
-/// RV-1.
 #[tokio::test]
-async fn the_node_that_revokes_refuses_at_once_cached_or_not() {
+async fn rv_1_the_node_that_revokes_refuses_at_once_cached_or_not() {
     for store in BOTH {
         let bench = Bench::cached(store).await;
         let ((issued, key), (_, bystander)) = (bench.issue(None).await, bench.issue(None).await);

@@ -335,7 +335,7 @@ async fn users_that_cannot_be_and_senseless_configurations_are_refused() {
 
 /// RV-1, and who guesses at a password does not make its owner pay for a hash.
 #[tokio::test]
-async fn the_node_that_changes_a_password_refuses_the_old_one_at_once() {
+async fn rv_1_the_node_that_changes_a_password_refuses_the_old_one_at_once() {
     let bench = Bench::new(&config(CHEAP, Some(TTL))).await;
     bench.create("anna", "correct horse").await.expect("create");
     bench.create("ben", "battery").await.expect("create");

@@ -44,7 +44,8 @@ impl Issuer {
         let keys = json!({ "keys": [issuer.signing.jwk()] }).to_string();
         thread::spawn(move || {
             for mut stream in listener.incoming().map_while(Result::ok) {
-                let mut head = BufReader::new(&stream).lines().map_while(Result::ok).take_while(|line| !line.is_empty());
+                let mut head =
+                    BufReader::new(&stream).lines().map_while(Result::ok).take_while(|line| !line.is_empty());
                 let first = head.next().unwrap_or_default();
                 head.for_each(drop);
                 let body = if first.starts_with("GET /jwks ") { &keys } else { &metadata };
@@ -154,7 +155,8 @@ impl Bench {
     }
 
     async fn send(&self, connection: &Connection, fields: &[(&str, &str)]) -> Result<Principal, Rejection> {
-        let request = fields.iter().fold(http::Request::builder(), |request, (name, value)| request.header(*name, *value));
+        let request =
+            fields.iter().fold(http::Request::builder(), |request, (name, value)| request.header(*name, *value));
         let head = request.body(()).expect("a request").into_parts().0;
         self.layered.authenticate(&Request { head: &head, connection, now: self.clock.now() }).await
     }

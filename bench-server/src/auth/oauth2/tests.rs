@@ -392,7 +392,7 @@ fn each_thread_has_connections_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_remote_issuer_is_trusted_with_a_secret_from_a_file() {
+async fn hk_11_a_remote_issuer_is_trusted_with_a_secret_from_a_file() {
     let issuer = Issuer::new();
     let registered = issuer.server.register_client(&ClientRegistration::resource_server("remote resource server"));
     let registered = registered.unwrap();
