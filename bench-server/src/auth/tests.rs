@@ -4,6 +4,8 @@ use http::HeaderValue;
 use http::header::AUTHORIZATION;
 use rand::rngs::ChaCha20Rng;
 use rand::{RngExt as _, SeedableRng as _};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
 
 use super::*;
 use crate::clock::READINGS;
@@ -111,8 +113,7 @@ async fn xc_17_a_request_is_judged_by_the_time_that_it_came_with() {
     }
     let bench = Bench::new(MethodConfig::Mtls(MtlsConfig::new(HOUR))).await;
     let Material::Certificate { chain_pem, .. } = bench.issue().await.material else { panic!("not a certificate") };
-    let leaf = rustls_pki_types::pem::PemObject::from_pem_slice(chain_pem.as_bytes());
-    let leaf: rustls_pki_types::CertificateDer<'_> = leaf.expect("PEM");
+    let leaf = CertificateDer::from_pem_slice(chain_pem.as_bytes()).expect("PEM");
     let identity = ClientIdentity::from_der(&leaf).expect("an identity");
     let (now, end) = (bench.environment.clock.now(), identity.not_after);
     let connection = connection(Some(Arc::new(identity)));
