@@ -27,6 +27,7 @@ use crate::issuer::authorization_server::AuthorizationServer;
 use crate::issuer::ca::{CertificateAuthority, OcspResponder};
 use crate::net::accept::{self, Listener};
 use crate::net::bind::{self, Bound};
+use crate::net::openapi;
 use crate::net::route::{Route, Site};
 use crate::net::tls;
 use crate::telemetry::Meter;
@@ -244,7 +245,8 @@ impl Server {
         let listeners = config
             .listeners
             .iter()
-            .map(|listener| {
+            .zip(&ready_listeners)
+            .map(|(listener, ready)| {
                 let ocsp_responder = ocsp_responder(listener, &methods)?;
                 let site = Site {
                     routes: listener
@@ -254,6 +256,7 @@ impl Server {
                         .collect(),
                     authorization_server: authorization_server.clone().filter(|_| listener.authorization_server),
                     ocsp_responder,
+                    description: openapi::document(listener, &ready.url),
                     clock: clock.clone(),
                     meter: meter.clone(),
                 };

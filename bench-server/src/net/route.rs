@@ -17,6 +17,7 @@ use hyper::body::Body;
 
 use super::json;
 use super::ocsp;
+use super::openapi;
 use super::problem::{self, Answer};
 use super::slow_down::Extra;
 use crate::auth::{self, Method, Principal, Rejection, Scheme, Through};
@@ -47,6 +48,8 @@ pub(crate) struct Site {
     pub(crate) routes: Vec<Route>,
     pub(crate) authorization_server: Option<Arc<AuthorizationServer>>,
     pub(crate) ocsp_responder: Option<Arc<OcspResponder>>,
+    /// What is offered here ([`super::openapi`]).
+    pub(crate) description: Bytes,
     pub(crate) clock: Clock,
     pub(crate) meter: Arc<Meter>,
 }
@@ -169,6 +172,9 @@ impl Site {
                 Err(answer) => answer,
             };
         }
+        if head.uri.path() == openapi::PATH && matches!(head.method, Verb::GET | Verb::HEAD) {
+            return self.describe();
+        }
         let Some(server) = &self.authorization_server else { return self.unknown(&head, caller).await };
         let mut request = match collect(body).await {
             Ok(form) => Request::from_parts(head, form),
@@ -179,6 +185,12 @@ impl Site {
             Some(answer) => answer.map(Full::new),
             None => self.unknown(&request.into_parts().0, caller).await,
         }
+    }
+
+    fn describe(&self) -> Answer {
+        let mut answer = Response::new(Full::new(self.description.clone()));
+        answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        answer
     }
 
     async fn protected(&self, route: &Route, head: Parts, caller: &Caller) -> Answer {
@@ -294,6 +306,7 @@ mod tests {
             routes: vec![Route::new(&profile("/whoami"), Arc::new(Method::None))],
             authorization_server: None,
             ocsp_responder: None,
+            description: Bytes::from_static(b"{}"),
             clock: Clock::new(ClockMode::System),
             meter: Arc::default(),
         }
@@ -372,6 +385,17 @@ mod tests {
         assert_eq!(head.headers()[CONTENT_TYPE], get.headers()[CONTENT_TYPE]);
         assert_eq!(head.headers()[CONTENT_LENGTH], length.to_string());
         assert!(head.body().is_end_stream());
+    }
+
+    #[tokio::test]
+    async fn hk_10_what_is_offered_is_told_to_everybody() {
+        let answer = site().answer(request("GET", openapi::PATH), &caller()).await;
+        assert_eq!(
+            (answer.status(), &answer.headers()[CONTENT_TYPE]),
+            (StatusCode::OK, &HeaderValue::from_static("application/json"))
+        );
+        assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "{}");
+        assert_eq!(status("POST", openapi::PATH).await, 404);
     }
 
     #[tokio::test]
