@@ -31,7 +31,7 @@ pub struct ServeArgs {
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Serve it with so many processes that share their records, on ports that count upwards
-    #[arg(long, value_name = "N", requires = "config", default_value = "1")]
+    #[arg(long, value_name = "N", default_value = "1", conflicts_with_all = ["demo", "supervised"])]
     pub replicas: NonZeroUsize,
     /// Serve every method at once and print curl lines to try them
     #[arg(long)]

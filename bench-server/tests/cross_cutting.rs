@@ -40,16 +40,20 @@ fn methods() -> [(&'static str, MethodConfig); 4] {
     [("api-key", api_key()), ("basic", password()), ("jwt", jwt()), ("oauth2", opaque())]
 }
 
-/// A plaintext server with one method, and with an authorization server where that is needed.
+/// A plaintext server with one method, and with an authorization server beside it where that is needed.
 async fn serving(http: HttpVersion, method: MethodConfig) -> Server {
     let authorization_server =
         matches!(method, MethodConfig::OAuth2(_) | MethodConfig::Mixed(_)).then(AuthorizationServerConfig::default);
-    let listener = ListenerConfig {
-        authorization_server: authorization_server.is_some(),
-        profiles: vec![profile(method)],
-        ..listener(Transport::Plaintext, http)
-    };
-    Server::start_with(vec![listener], authorization_server).await
+    let mut listeners =
+        vec![ListenerConfig { profiles: vec![profile(method)], ..listener(Transport::Plaintext, http) }];
+    if authorization_server.is_some() {
+        listeners.push(ListenerConfig {
+            name: "issuer".into(),
+            authorization_server: true,
+            ..listener(Transport::Plaintext, HttpVersion::Http1)
+        });
+    }
+    Server::start_with(listeners, authorization_server).await
 }
 
 /// A client that keeps one connection.

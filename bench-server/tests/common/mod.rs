@@ -203,7 +203,7 @@ impl Server {
                 self.client()
                     .build()
                     .expect("a client")
-                    .post(format!("{}/revoke", self.url()))
+                    .post(format!("{}/revoke", self.issuer()))
                     .basic_auth(&client.client_id, Some(secret))
                     .form(&[("token", token.expose())])
                     .send()
