@@ -26,7 +26,7 @@ const SAMPLES: usize = 5_000;
 const DIVISIONS: usize = 199;
 
 const HASHES: [(&str, PasswordHash); 3] = [
-    ("basic/argon2id", PasswordHash::Argon2id { memory_kib: 64, iterations: 1, parallelism: 1 }),
+    ("basic/argon2id", PasswordHash::Argon2id { memory_kib: 1_024, iterations: 1, parallelism: 1 }),
     ("basic/scrypt", PasswordHash::Scrypt { log_n: 8, r: 8, p: 1 }),
     ("basic/pbkdf2-sha256", PasswordHash::Pbkdf2Sha256 { iterations: 1_000 }),
 ];
