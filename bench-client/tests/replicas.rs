@@ -75,7 +75,7 @@ connection = ["reused", "h2", "resumed", "fresh"]
 "#;
 
 #[test]
-fn every_replica_has_a_window_over_every_kind_of_connection_and_nothing_is_left() {
+fn hk_8_rv_2_every_replica_has_a_window_over_every_kind_of_connection_and_nothing_is_left() {
     let folder = tempfile::tempdir().unwrap();
     // PostgreSQL does not run as root, and its user must get to its files.
     fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();

@@ -28,6 +28,8 @@ pub(crate) mod grant;
 pub mod header;
 pub mod jwt;
 mod kept;
+pub mod layered;
+pub mod mixed;
 pub mod mtls;
 pub mod oauth2;
 mod outbound;
@@ -71,6 +73,17 @@ pub struct Principal {
     pub scopes: Arc<str>,
     /// Which credential it was: what a revocation would name.
     pub credential_id: Arc<str>,
+    /// Who calls for this principal, on layered routes.
+    pub through: Option<Through>,
+}
+
+/// Who calls for a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Through {
+    /// An application, by its API key.
+    Application(Arc<str>),
+    /// A service of our own, by its certificate.
+    Service(Arc<str>),
 }
 
 impl Principal {
@@ -91,6 +104,9 @@ pub enum Rejection {
     /// Unknown, malformed, expired, revoked or badly signed: 401 `invalid_token`. The cause is for the log; the caller
     /// learns only whether the credential expired.
     Invalid(Cause),
+    /// The same for who calls on a layered route, whoever the user is: 401 with the challenge of API keys, or 403 and the end
+    /// of the connection that a certificate opened. Without a cause there was no credential.
+    Caller(Layer, Option<Cause>),
     /// Two credentials, a repeated field, a credential in the URL: 400 `invalid_request`.
     Ambiguous(&'static str),
     /// Authenticated, but without the scope: 403 `insufficient_scope`.
@@ -108,6 +124,15 @@ pub enum Rejection {
         /// When to try again.
         retry_after: Duration,
     },
+}
+
+/// What a layered route asks of who calls, beside the user's token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layer {
+    /// An API key.
+    Application,
+    /// A client certificate.
+    Service,
 }
 
 /// Why a credential is invalid: for counters and logs, not for the caller.
@@ -141,24 +166,32 @@ impl Rejection {
     /// A fixed word for counters and logs; never contains anything the caller sent.
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::Missing => "missing",
-            Self::Invalid(Cause::Malformed) => "malformed",
-            Self::Invalid(Cause::Unknown) => "unknown",
-            Self::Invalid(Cause::Expired) => "expired",
-            Self::Invalid(Cause::NotYetValid) => "not_yet_valid",
-            Self::Invalid(Cause::Revoked) => "revoked",
-            Self::Invalid(Cause::WrongSecret) => "wrong_secret",
-            Self::Invalid(Cause::BadSignature) => "bad_signature",
-            Self::Invalid(Cause::Header) => "header",
-            Self::Invalid(Cause::Claims) => "claims",
-            Self::Invalid(Cause::UnknownKey) => "unknown_key",
-            Self::Invalid(Cause::Replayed) => "replayed",
+            Self::Missing | Self::Caller(_, None) => "missing",
+            Self::Invalid(cause) | Self::Caller(_, Some(cause)) => cause.word(),
             Self::Ambiguous(_) => "ambiguous",
             Self::InsufficientScope => "insufficient_scope",
             Self::Forbidden(_) => "forbidden",
             Self::TooLarge => "too_large",
             Self::TooMany(_) => "too_many",
             Self::Unavailable { .. } => "unavailable",
+        }
+    }
+}
+
+impl Cause {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::Unknown => "unknown",
+            Self::Expired => "expired",
+            Self::NotYetValid => "not_yet_valid",
+            Self::Revoked => "revoked",
+            Self::WrongSecret => "wrong_secret",
+            Self::BadSignature => "bad_signature",
+            Self::Header => "header",
+            Self::Claims => "claims",
+            Self::UnknownKey => "unknown_key",
+            Self::Replayed => "replayed",
         }
     }
 }
@@ -229,6 +262,10 @@ pub enum Method {
     Mtls(mtls::Mtls),
     /// Signed requests.
     Signed(Box<signed::Signed>),
+    /// API keys, JWTs and opaque tokens behind one route.
+    Mixed(Box<mixed::Mixed>),
+    /// Who calls, and the user for whom.
+    Layered(Box<layered::Layered>),
 }
 
 impl Method {
@@ -254,6 +291,12 @@ impl Method {
             MethodConfig::Signed(config) => {
                 Self::Signed(Box::new(signed::Signed::build(&profile.name, config, environment).await?))
             }
+            MethodConfig::Mixed(config) => {
+                Self::Mixed(Box::new(mixed::Mixed::build(&profile.name, config, environment).await?))
+            }
+            MethodConfig::Layered(config) => {
+                Self::Layered(Box::new(layered::Layered::build(&profile.name, config, environment).await?))
+            }
         })
     }
 
@@ -270,6 +313,27 @@ impl Method {
             Self::OAuth2(method) => method.authenticate(request).await,
             Self::Mtls(method) => method.authenticate(request).await,
             Self::Signed(method) => method.authenticate(request).await,
+            Self::Mixed(method) => method.authenticate(request).await,
+            Self::Layered(method) => method.authenticate(request).await,
+        }
+    }
+
+    /// Whether everything that a decision needs gives an answer; else what does not. Caches do not count: they bridge an
+    /// outage for some callers alone.
+    ///
+    /// # Errors
+    /// The dependency, in words.
+    pub async fn probe(&self) -> Result<(), &'static str> {
+        match self {
+            // CRLs are files, and a responder that does not answer is a matter of its policy.
+            Self::None | Self::Mtls(_) => Ok(()),
+            Self::ApiKey(method) => method.probe().await,
+            Self::Basic(method) => method.probe().await,
+            Self::Jwt(method) => method.probe().await,
+            Self::OAuth2(method) => method.probe().await,
+            Self::Signed(method) => method.probe().await,
+            Self::Mixed(method) => method.probe().await,
+            Self::Layered(method) => method.probe().await,
         }
     }
 
@@ -289,6 +353,8 @@ impl Method {
             Self::OAuth2(_) => Err(AdminError::NotHere("ask the token endpoint (RFC 6749 §3.2)")),
             Self::Mtls(method) => method.issue(request).await,
             Self::Signed(method) => method.issue(request).await,
+            Self::Mixed(method) => method.issue(request).await,
+            Self::Layered(method) => method.issue(request).await,
         }
     }
 
@@ -306,6 +372,8 @@ impl Method {
             Self::OAuth2(_) => Err(AdminError::NotHere("ask the token endpoint (RFC 6749 §3.2)")),
             Self::Mtls(method) => method.renew(principal, request).await,
             Self::Signed(method) => method.renew(principal, request).await,
+            Self::Mixed(method) => method.renew(principal, request).await,
+            Self::Layered(method) => method.renew(principal, request).await,
         }
     }
 
@@ -317,8 +385,9 @@ impl Method {
     pub async fn roll_over(&self, rollover: &KeyRollover) -> Result<(), AdminError> {
         match self {
             Self::Mtls(method) => method.roll_over(rollover).await,
+            Self::Layered(method) => method.roll_over(rollover).await,
             Self::OAuth2(_) => Err(AdminError::NotHere("ask for the authorization server's next key")),
-            Self::None | Self::ApiKey(_) | Self::Basic(_) | Self::Jwt(_) | Self::Signed(_) => {
+            Self::None | Self::ApiKey(_) | Self::Basic(_) | Self::Jwt(_) | Self::Signed(_) | Self::Mixed(_) => {
                 Err(AdminError::NotHere("the profile has no key that others have to learn of"))
             }
         }
@@ -336,6 +405,8 @@ impl Method {
             Self::Jwt(method) => method.revoke(id).await,
             Self::OAuth2(_) => Err(AdminError::NotHere("ask the revocation endpoint (RFC 7009)")),
             Self::Mtls(method) => method.revoke(id).await,
+            Self::Mixed(method) => method.revoke(id).await,
+            Self::Layered(method) => method.revoke(id).await,
             Self::Signed(method) => method.revoke(id).await,
         }
     }
@@ -369,6 +440,8 @@ impl Method {
             Self::Basic(method) => method.discard().await,
             Self::Jwt(method) => method.discard().await,
             Self::Signed(method) => method.discard().await,
+            Self::Mixed(method) => method.discard().await,
+            Self::Layered(method) => method.discard().await,
             Self::None | Self::OAuth2(_) | Self::Mtls(_) => Ok(()),
         }
     }
@@ -377,6 +450,7 @@ impl Method {
     pub fn client_certificates(&self) -> Option<ClientCertificates> {
         match self {
             Self::Mtls(method) => Some(method.client_certificates()),
+            Self::Layered(method) => method.services().map(mtls::Mtls::client_certificates),
             _ => None,
         }
     }
@@ -388,6 +462,7 @@ impl Method {
     pub(crate) fn ocsp_responder(&self) -> Result<Option<OcspResponder>, CaError> {
         match self {
             Self::Mtls(method) => method.ocsp_responder().transpose(),
+            Self::Layered(method) => method.services().and_then(mtls::Mtls::ocsp_responder).transpose(),
             _ => Ok(None),
         }
     }
@@ -398,7 +473,9 @@ impl Method {
             Self::None | Self::Mtls(_) => None,
             Self::Basic(_) => Some(Scheme::Basic),
             Self::Signed(_) => Some(Scheme::Signature),
-            Self::ApiKey(_) | Self::Jwt(_) | Self::OAuth2(_) => Some(Scheme::Bearer),
+            Self::ApiKey(_) | Self::Jwt(_) | Self::OAuth2(_) | Self::Mixed(_) | Self::Layered(_) => {
+                Some(Scheme::Bearer)
+            }
         }
     }
 
@@ -417,9 +494,10 @@ impl Method {
     pub fn vary(&self) -> Option<&'static str> {
         match self {
             Self::None | Self::Mtls(_) => None,
-            Self::ApiKey(_) => Some("Authorization, X-API-Key"),
+            Self::ApiKey(_) | Self::Mixed(_) => Some("Authorization, X-API-Key"),
+            Self::Layered(method) if method.services().is_none() => Some("Authorization, X-API-Key"),
             Self::Signed(_) => Some("Signature-Input, Signature"),
-            Self::Basic(_) | Self::Jwt(_) | Self::OAuth2(_) => Some("Authorization"),
+            Self::Basic(_) | Self::Jwt(_) | Self::OAuth2(_) | Self::Layered(_) => Some("Authorization"),
         }
     }
 }
@@ -455,5 +533,9 @@ fn anonymous() -> Principal {
         id: name.clone(),
         scopes: nothing.clone(),
         credential_id: nothing.clone(),
+        through: None,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 //! Exit status: 0 after a clean stop, 2 for a wrong configuration, 3 when the server could not start.
 
 use std::io::{self, BufRead as _, Read as _, Write as _};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread;
@@ -17,6 +18,8 @@ use crate::contract::Ready;
 use crate::demo;
 use crate::server::{StartError, start};
 
+mod replicas;
+
 const WRONG_CONFIGURATION: u8 = 2;
 const NOT_STARTED: u8 = 3;
 
@@ -27,6 +30,9 @@ pub struct ServeArgs {
     /// Serve what this TOML file configures
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Serve it with so many processes that share their records, on ports that count upwards
+    #[arg(long, value_name = "N", default_value = "1", conflicts_with_all = ["demo", "supervised"])]
+    pub replicas: NonZeroUsize,
     /// Serve every method at once and print curl lines to try them
     #[arg(long)]
     pub demo: bool,
@@ -62,6 +68,7 @@ pub fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
         None => (read_line(), true),
     };
     match config {
+        Ok(config) if args.replicas > NonZeroUsize::MIN => runtime.block_on(replicas::serve(config, args.replicas)),
         Ok(config) => runtime.block_on(run(config, supervised, args.temporary_state)),
         Err(message) => Ok(wrong_configuration(&message)),
     }
@@ -214,7 +221,9 @@ mod tests {
         assert_eq!(parse("--demo --port 8443").unwrap().port, 8443);
         assert!(parse("--supervised").unwrap().supervised);
         assert_eq!(parse("--config x.toml").unwrap().config.unwrap(), Path::new("x.toml"));
-        for wrong in ["", "--demo --supervised", "--config x --demo", "--supervised --port 1"] {
+        assert_eq!(parse("--config x.toml --replicas 3").unwrap().replicas.get(), 3);
+        let wrong = ["", "--demo --supervised", "--config x --demo", "--supervised --port 1"];
+        for wrong in wrong.into_iter().chain(["--supervised --replicas 2", "--config x --replicas 0"]) {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
     }

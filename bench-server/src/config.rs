@@ -13,11 +13,15 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+mod layered;
+mod mixed;
 mod mtls;
 mod signed;
 mod store;
 mod validator;
 
+pub use layered::{CallerConfig, LayeredConfig, ServiceConfig};
+pub use mixed::MixedConfig;
 pub use mtls::{CertificateKey, ChainLength, MtlsConfig, OcspConfig, OcspPolicy};
 pub use signed::SignedConfig;
 pub use store::{Follow, Push, RemoteStore, StoreConfig, StoreUrl};
@@ -197,6 +201,10 @@ pub enum MethodConfig {
     Mtls(MtlsConfig),
     /// Requests signed with HMAC (RFC 9421).
     Signed(SignedConfig),
+    /// API keys, JWTs and opaque tokens behind one route.
+    Mixed(Box<MixedConfig>),
+    /// Who calls, and the user for whom.
+    Layered(Box<LayeredConfig>),
 }
 
 impl MethodConfig {
@@ -210,6 +218,8 @@ impl MethodConfig {
             Self::OAuth2(_) => "oauth2",
             Self::Mtls(_) => "mtls",
             Self::Signed(_) => "signed",
+            Self::Mixed(_) => "mixed",
+            Self::Layered(_) => "layered",
         }
     }
 
@@ -220,6 +230,11 @@ impl MethodConfig {
             Self::Basic(config) => Some(&config.store),
             Self::Jwt(config) => config.denylist.as_ref().map(|denylist| &denylist.store),
             Self::Signed(config) => Some(&config.store),
+            Self::Mixed(config) => Some(&config.api_key.store),
+            Self::Layered(config) => match &config.caller {
+                CallerConfig::Application(keys) => Some(&keys.store),
+                CallerConfig::Service(_) => None,
+            },
             Self::None | Self::OAuth2(_) | Self::Mtls(_) => None,
         }
     }
@@ -231,7 +246,36 @@ impl MethodConfig {
             Self::Basic(config) => Some(&mut config.store),
             Self::Jwt(config) => config.denylist.as_mut().map(|denylist| &mut denylist.store),
             Self::Signed(config) => Some(&mut config.store),
+            Self::Mixed(config) => Some(&mut config.api_key.store),
+            Self::Layered(config) => match &mut config.caller {
+                CallerConfig::Application(keys) => Some(&mut keys.store),
+                CallerConfig::Service(_) => None,
+            },
             Self::None | Self::OAuth2(_) | Self::Mtls(_) => None,
+        }
+    }
+
+    /// How client certificates are asked for, where they are: that makes them mandatory on the listener.
+    pub fn certificates(&self) -> Option<&MtlsConfig> {
+        match self {
+            Self::Mtls(config) => Some(config),
+            Self::Layered(config) => match &config.caller {
+                CallerConfig::Service(service) => Some(&service.certificates),
+                CallerConfig::Application(_) => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn certificates_mut(&mut self) -> Option<&mut MtlsConfig> {
+        match self {
+            Self::Mtls(config) => Some(config),
+            Self::Layered(config) => match &mut config.caller {
+                CallerConfig::Service(service) => Some(&mut service.certificates),
+                CallerConfig::Application(_) => None,
+            },
+            _ => None,
         }
     }
 }

@@ -7,6 +7,7 @@
 //!
 //! | request | answer |
 //! | --- | --- |
+//! | `GET /health` | 200 while every profile could decide about a credential, 503 while one could not |
 //! | `GET /counters` | [`Counters`] |
 //! | `GET /config` | the [`ServerConfig`] in force |
 //! | `POST /telemetry/take` | [`Telemetry`]; the validation histogram starts anew |
@@ -19,7 +20,7 @@
 //! | `POST /clients` with [`ClientRegistration`] | [`RegisteredClient`] |
 //! | `POST /signing-keys` with [`KeyRollover`] | 201; the authorization server's next key |
 //! | `POST /users` with [`UserRegistration`] | 201 |
-//! | `POST /clock` with [`ClockStep`] | 204; 409 unless the clock is controlled |
+//! | `POST /clock` with [`ClockChange`] | 204; 409 unless the clock is controlled |
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -30,8 +31,8 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::auth::jwt::required_claims_bytes;
 pub use crate::config::*;
-pub use crate::credential::key::generate as generate_key;
 pub use crate::credential::http_signature;
+pub use crate::credential::key::generate as generate_key;
 pub use crate::credential::password::check_costs;
 pub use crate::credential::x509::ClientIdentity;
 pub use crate::store::instance::{InstanceError, PrivateServer, ServerKind};
@@ -259,13 +260,18 @@ pub struct SubjectRevocation {
     pub issued_before: u64,
 }
 
-/// Moves a controlled clock forward.
+/// What may be done to a controlled clock: `{"advance": "1h"}`, `{"set": 1767225600}`, `"freeze"`, `"run"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ClockStep {
-    /// By how much.
-    #[serde(with = "humantime_serde")]
-    pub advance: Duration,
+#[serde(rename_all = "kebab-case")]
+pub enum ClockChange {
+    /// It goes forward by this much.
+    Advance(#[serde(with = "humantime_serde")] Duration),
+    /// It shows this time, in seconds since 1970-01-01T00:00:00Z.
+    Set(u64),
+    /// It stands still, where it can be moved and set all the same.
+    Freeze,
+    /// It goes on from where it stands.
+    Run,
 }
 
 /// What the server did since it started. Differences of two readings are what a trial cost.
@@ -318,6 +324,9 @@ pub struct Counters {
     pub handshakes_refused: u64,
     /// Requests refused, by reason (see [`crate::auth::Rejection::reason`]).
     pub rejected: std::collections::BTreeMap<String, u64>,
+    /// Those of them that were refused because something gave no answer or was full, by what that was.
+    #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+    pub unavailable: std::collections::BTreeMap<String, u64>,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde passes a reference
@@ -329,12 +338,11 @@ impl Counters {
     /// What happened between `earlier` and `self`.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
-        let rejected = self
-            .rejected
-            .iter()
-            .map(|(reason, n)| (reason.clone(), n - earlier.rejected.get(reason).copied().unwrap_or(0)))
-            .filter(|(_, n)| *n > 0)
-            .collect();
+        type ByReason = std::collections::BTreeMap<String, u64>;
+        let since = |now: &ByReason, earlier: &ByReason| -> ByReason {
+            let grown = now.iter().map(|(reason, n)| (reason.clone(), n - earlier.get(reason).copied().unwrap_or(0)));
+            grown.filter(|(_, n)| *n > 0).collect()
+        };
         Self {
             requests: self.requests - earlier.requests,
             accepted: self.accepted - earlier.accepted,
@@ -357,7 +365,8 @@ impl Counters {
             handshakes_with_certificate: self.handshakes_with_certificate - earlier.handshakes_with_certificate,
             handshakes_failed: self.handshakes_failed - earlier.handshakes_failed,
             handshakes_refused: self.handshakes_refused - earlier.handshakes_refused,
-            rejected,
+            rejected: since(&self.rejected, &earlier.rejected),
+            unavailable: since(&self.unavailable, &earlier.unavailable),
         }
     }
 }

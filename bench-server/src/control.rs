@@ -29,7 +29,8 @@ use crate::auth::{AdminError, Method};
 use crate::clock::Clock;
 use crate::config::ServerConfig;
 use crate::contract::{
-    ClientRegistration, ClockStep, Counters, IssueRequest, KeyRollover, SubjectRevocation, Telemetry, UserRegistration,
+    ClientRegistration, ClockChange, Counters, IssueRequest, KeyRollover, SubjectRevocation, Telemetry,
+    UserRegistration,
 };
 use crate::issuer::authorization_server::AuthorizationServer;
 use crate::net::problem::{self, Answer, problem};
@@ -162,7 +163,7 @@ impl Administration {
             .map_err(|_| AdminError::BadRequest("the path is not UTF-8".to_owned()))?;
         let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
         match (segments.as_slice(), verb) {
-            (["health"], &Verb::GET) => Ok(json(&serde_json::json!({ "status": "ok" }))),
+            (["health"], &Verb::GET) => Ok(self.health().await),
             (["counters"], &Verb::GET) => Ok(json(&self.counters())),
             (["config"], &Verb::GET) => Ok(json(&self.config)),
             (["telemetry", "take"], &Verb::POST) => {
@@ -216,8 +217,8 @@ impl Administration {
                 Ok(empty(StatusCode::CREATED))
             }
             (["clock"], &Verb::POST) => {
-                let step: ClockStep = parse(body)?;
-                Ok(match self.clock.advance(step.advance) {
+                let change: ClockChange = parse(body)?;
+                Ok(match self.clock.change(change) {
                     Ok(()) => empty(StatusCode::NO_CONTENT),
                     Err(error) => problem(StatusCode::CONFLICT, None, Some(&error.to_string())),
                 })
@@ -245,6 +246,17 @@ impl Administration {
             counters.denylist_bytes += size.bytes as u64;
         }
         counters
+    }
+
+    /// Whether every profile could decide about a credential now: 503 as long as one could not.
+    async fn health(&self) -> Answer {
+        for (profile, method) in &self.methods {
+            if let Err(dependency) = method.probe().await {
+                let detail = format!("profile \"{profile}\": the {dependency} gives no answer");
+                return unavailable(Some("not-ready"), &detail);
+            }
+        }
+        json(&serde_json::json!({ "status": "ok" }))
     }
 
     /// The method of a profile.
@@ -285,13 +297,19 @@ fn empty(status: StatusCode) -> Answer {
     answer
 }
 
+fn unavailable(kind: Option<&str>, detail: &str) -> Answer {
+    let mut answer = problem(StatusCode::SERVICE_UNAVAILABLE, kind, Some(detail));
+    answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    answer
+}
+
 fn refuse(error: &AdminError) -> Answer {
     let (status, field) = match error {
         AdminError::NotFound(_) => (StatusCode::NOT_FOUND, None),
         AdminError::BadRequest(_) => (StatusCode::BAD_REQUEST, None),
         // No method is allowed there (RFC 9110 §10.2.1).
         AdminError::NotHere(_) => (StatusCode::METHOD_NOT_ALLOWED, Some((ALLOW, ""))),
-        AdminError::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, Some((RETRY_AFTER, "1"))),
+        AdminError::Store(_) => return unavailable(None, &error.to_string()),
     };
     let mut answer = problem(status, None, Some(&error.to_string()));
     if let Some((name, value)) = field {
@@ -303,9 +321,12 @@ fn refuse(error: &AdminError) -> Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::Environment;
-    use crate::config::{ClockMode, MethodConfig, MtlsConfig, Profile, READ_SCOPE};
-    use crate::contract::{Issued, Material};
+    use crate::auth::{self, Cause, Connection, Environment, Rejection};
+    use crate::config::{
+        Algorithm, ApiKeyConfig, BasicConfig, ClockMode, DenyListConfig, JwtConfig, MethodConfig, MtlsConfig,
+        PasswordHash, Profile, READ_SCOPE, StoreConfig,
+    };
+    use crate::contract::{Counters, Issued, Material};
 
     fn administration(clock: ClockMode) -> Administration {
         let config = toml::from_str("workers = 1\nstate_dir = \"state\"\nlisteners = []").unwrap();
@@ -325,12 +346,13 @@ mod tests {
     async fn ask_with(administration: &Administration, verb: Verb, path: &str, body: &str) -> (u16, Bytes) {
         let answer = administration.answer(&verb, path, body.as_bytes()).await;
         let problem = answer.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "application/problem+json");
-        assert_eq!(problem, answer.status().is_client_error(), "{verb} {path}");
+        let status = answer.status();
+        assert_eq!(problem, status.is_client_error() || status.is_server_error(), "{verb} {path}");
         (answer.status().as_u16(), answer.into_body().collect().await.unwrap().to_bytes())
     }
 
     #[tokio::test]
-    async fn counters_configuration_and_health() {
+    async fn hk_6_hk_9_counters_configuration_and_health() {
         let administration = administration(ClockMode::System);
         administration.meter.requests.add();
         let (status, body) = ask_with(&administration, Verb::GET, "/counters", "").await;
@@ -344,7 +366,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn credentials_are_issued_by_profile() {
+    async fn hk_13_credentials_are_issued_by_profile() {
         let path = "/profiles/the%20baseline/credentials";
         let (status, body) = ask(Verb::POST, path, r#"{"count": 3, "scopes": ["read"]}"#).await;
         assert_eq!(status, 200);
@@ -361,27 +383,84 @@ mod tests {
         assert_eq!(ask(Verb::POST, "/profiles/x/signing-keys", "{}").await.0, 404);
     }
 
+    /// Adds a profile called `m`, whose files are in the folder.
+    async fn with_method(administration: &mut Administration, folder: &Path, method: MethodConfig) -> Arc<Method> {
+        let environment = Environment {
+            shared_dir: folder.to_owned(),
+            clock: administration.clock.clone(),
+            meter: administration.meter.clone(),
+            authorization_server: None,
+            ca_file: folder.join("unused.pem"),
+        };
+        let (name, path, scope) = ("m".to_owned(), "/".to_owned(), READ_SCOPE.to_owned());
+        let profile = Profile { name, path, scope, method, slow_down: None };
+        let method = Arc::new(Method::build(&profile, &environment).await.unwrap());
+        administration.methods.insert("m".to_owned(), method.clone());
+        method
+    }
+
+    #[tokio::test]
+    async fn xc_20_health_is_red_for_as_long_as_a_store_gives_no_answer() {
+        let stored = [
+            MethodConfig::ApiKey(ApiKeyConfig::new(StoreConfig::Sqlite)),
+            MethodConfig::Basic(BasicConfig {
+                store: StoreConfig::Sqlite,
+                ..BasicConfig::new(PasswordHash::Pbkdf2Sha256 { iterations: 2 })
+            }),
+            MethodConfig::Jwt(JwtConfig {
+                denylist: Some(DenyListConfig::new(Duration::from_secs(3600))),
+                ..JwtConfig::new(Algorithm::EdDSA)
+            }),
+        ];
+        for method in stored {
+            let folder = tempfile::tempdir().unwrap();
+            let mut administration = administration(ClockMode::System);
+            with_method(&mut administration, folder.path(), method).await;
+            let health = async || ask_with(&administration, Verb::GET, "/health", "").await;
+            assert_eq!(health().await.0, 200);
+            let meddler = rusqlite::Connection::open(folder.path().join("m/store.sqlite")).unwrap();
+            meddler.execute_batch("ALTER TABLE keys RENAME TO elsewhere").unwrap();
+            let (status, body) = health().await;
+            assert_eq!(status, 503);
+            let text = String::from_utf8_lossy(&body).into_owned();
+            assert!(text.contains("not-ready") && text.contains(r#"profile \"m\""#), "{text}");
+            meddler.execute_batch("ALTER TABLE elsewhere RENAME TO keys").unwrap();
+            assert_eq!(health().await.0, 200);
+        }
+    }
+
+    #[tokio::test]
+    async fn xc_20_a_store_that_gives_no_answer_lets_nobody_in_and_one_that_does_again_knows_who_was_revoked() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut administration = administration(ClockMode::System);
+        let config = ApiKeyConfig::new(StoreConfig::Sqlite);
+        let method = with_method(&mut administration, folder.path(), MethodConfig::ApiKey(config)).await;
+        let request = IssueRequest { count: 2, lifetime: None, scopes: vec![READ_SCOPE.to_owned()] };
+        let issued = method.issue(&request).await.unwrap();
+        let call = async |credential: &Issued| {
+            let Material::ApiKey { key } = &credential.material else { panic!("not a key") };
+            let head = Request::get("/").header("x-api-key", key.expose()).body(()).unwrap().into_parts().0;
+            let connection = Connection::new(([127, 0, 0, 1], 1).into(), None);
+            let now = administration.clock.now();
+            method.authenticate(&auth::Request { head: &head, connection: &connection, now }).await.map(|_| ())
+        };
+        method.revoke(&issued[0].id).await.unwrap();
+        let meddler = rusqlite::Connection::open(folder.path().join("m/store.sqlite")).unwrap();
+        meddler.execute_batch("ALTER TABLE keys RENAME TO elsewhere").unwrap();
+        for credential in &issued {
+            assert!(matches!(call(credential).await, Err(Rejection::Unavailable { .. })));
+        }
+        meddler.execute_batch("ALTER TABLE elsewhere RENAME TO keys").unwrap();
+        assert_eq!(call(&issued[0]).await, Err(Rejection::Invalid(Cause::Revoked)));
+        assert_eq!(call(&issued[1]).await, Ok(()));
+    }
+
     #[tokio::test]
     async fn the_ca_of_a_profile_is_rolled_over() {
         let folder = tempfile::tempdir().unwrap();
         let mut administration = administration(ClockMode::System);
-        let environment = Environment {
-            shared_dir: folder.path().to_owned(),
-            clock: administration.clock.clone(),
-            meter: administration.meter.clone(),
-            authorization_server: None,
-            ca_file: folder.path().join("unused.pem"),
-        };
         let config = MtlsConfig::new(Duration::from_secs(1));
-        let profile = Profile {
-            name: "m".into(),
-            path: "/".into(),
-            scope: READ_SCOPE.into(),
-            method: MethodConfig::Mtls(config),
-            slow_down: None,
-        };
-        let method = Method::build(&profile, &environment).await.unwrap();
-        administration.methods.insert("m".to_owned(), Arc::new(method));
+        with_method(&mut administration, folder.path(), MethodConfig::Mtls(config)).await;
         let signer = async || {
             let request = r#"{"count": 1, "scopes": ["read"]}"#;
             let (_, body) = ask_with(&administration, Verb::POST, "/profiles/m/credentials", request).await;
@@ -417,13 +496,30 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_clock_moves_only_when_controlled() {
+    async fn hk_7_the_clock_moves_only_when_controlled() {
         let step = r#"{"advance": "1h"}"#;
         assert_eq!(ask(Verb::POST, "/clock", step).await.0, 409);
         let administration = administration(ClockMode::Controlled);
         let before = administration.clock.now();
         assert_eq!(ask_with(&administration, Verb::POST, "/clock", step).await.0, 204);
         assert!(administration.clock.now().0 - before.0 >= Duration::from_secs(3600));
+        for (change, status) in [
+            (r#"{"set": 1767225600}"#, 204),
+            (r#""freeze""#, 204),
+            (r#"{"set": 1767225600}"#, 204),
+            (r#"{"advance": "-1h"}"#, 400),
+            (r#"{"set": "1h"}"#, 400),
+            (r#"{"advance": "1h", "set": 1}"#, 400),
+            (r#""stop""#, 400),
+        ] {
+            assert_eq!(ask_with(&administration, Verb::POST, "/clock", change).await.0, status, "{change}");
+        }
+        assert_eq!(administration.clock.now().as_secs(), 1_767_225_600);
+        assert_eq!(ask_with(&administration, Verb::POST, "/clock", r#""run""#).await.0, 204);
+        let before = administration.clock.now();
+        while administration.clock.now() == before {
+            tokio::task::yield_now().await;
+        }
     }
 
     #[tokio::test]

@@ -61,7 +61,7 @@ pub(crate) async fn run(port: u16, mtls_port: u16) -> anyhow::Result<ExitCode> {
     printed.map(|()| ExitCode::SUCCESS)
 }
 
-fn configuration(state_dir: PathBuf, port: u16, mtls_port: u16) -> ServerConfig {
+pub(crate) fn configuration(state_dir: PathBuf, port: u16, mtls_port: u16) -> ServerConfig {
     let profile = |method: MethodConfig| Profile {
         name: method.name().to_owned(),
         path: format!("/{}", method.name()),

@@ -8,6 +8,7 @@ pub(crate) mod bind;
 pub(crate) mod http;
 mod json;
 mod ocsp;
+pub(crate) mod openapi;
 pub(crate) mod problem;
 pub(crate) mod route;
 mod slow_down;

@@ -20,13 +20,14 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::auth::{BuildError, Environment, Method};
 use crate::clock::Clock;
-use crate::config::{ChainLength, ListenerConfig, MethodConfig, MtlsConfig, ServerConfig, Transport};
+use crate::config::{ChainLength, ListenerConfig, MtlsConfig, ServerConfig, Transport};
 use crate::contract::{Ready, ReadyListener};
 use crate::control::{Administration, ControlSocket};
 use crate::issuer::authorization_server::AuthorizationServer;
 use crate::issuer::ca::{CertificateAuthority, OcspResponder};
 use crate::net::accept::{self, Listener};
 use crate::net::bind::{self, Bound};
+use crate::net::openapi;
 use crate::net::route::{Route, Site};
 use crate::net::tls;
 use crate::telemetry::Meter;
@@ -244,7 +245,8 @@ impl Server {
         let listeners = config
             .listeners
             .iter()
-            .map(|listener| {
+            .zip(&ready_listeners)
+            .map(|(listener, ready)| {
                 let ocsp_responder = ocsp_responder(listener, &methods)?;
                 let site = Site {
                     routes: listener
@@ -254,6 +256,7 @@ impl Server {
                         .collect(),
                     authorization_server: authorization_server.clone().filter(|_| listener.authorization_server),
                     ocsp_responder,
+                    description: openapi::document(listener, &ready.url),
                     clock: clock.clone(),
                     meter: meter.clone(),
                 };
@@ -402,7 +405,7 @@ fn find_responders(config: &mut ServerConfig, listeners: &[ReadyListener]) {
     });
     let urls: BTreeMap<String, String> = carried.collect();
     for profile in config.listeners.iter_mut().flat_map(|listener| &mut listener.profiles) {
-        if let MethodConfig::Mtls(MtlsConfig { ocsp: Some(ocsp), .. }) = &mut profile.method
+        if let Some(MtlsConfig { ocsp: Some(ocsp), .. }) = profile.method.certificates_mut()
             && ocsp.url.is_none()
         {
             ocsp.url = urls.get(&profile.name).cloned();
@@ -476,10 +479,7 @@ fn build_listener(
         Transport::Tls13 => Some(&rustls::version::TLS13),
     };
     // Validation leaves at most one profile on a listener that asks for certificates.
-    let clients = listener.profiles.iter().find_map(|profile| {
-        let asks = matches!(profile.method, MethodConfig::Mtls(_));
-        methods[&profile.name].client_certificates().filter(|_| asks)
-    });
+    let clients = listener.profiles.iter().find_map(|profile| methods[&profile.name].client_certificates());
     let tls = version
         .map(|version| {
             let certificate = (chain.clone(), key.clone_key());

@@ -122,6 +122,11 @@ impl Store {
         }
     }
 
+    /// Reads something that is not there: tells whether the store answers.
+    pub(crate) async fn probe(&self) -> Result<(), StoreError> {
+        self.key(&Digest([0; 32])).await.map(drop)
+    }
+
     /// Adds keys: all of them, or none on an error; Redis may keep whole thousands of them.
     pub(crate) async fn insert_keys(&self, records: Vec<KeyRecord>) -> Result<(), StoreError> {
         match self {

@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer as _, V2Serializer};
 
+use crate::auth::Rejection;
 use crate::contract::Counters;
 
 /// Bounds and precision of the validation histogram: 1 ns to 60 s, three significant digits. What lies outside is
@@ -68,14 +69,19 @@ pub struct Meter {
 #[derive(Debug, Default)]
 struct Shard {
     rejected: BTreeMap<&'static str, u64>,
+    unavailable: BTreeMap<&'static str, u64>,
     /// Made at the first use: it takes some 200 KiB, and most shards are never used.
     validation: Option<Histogram<u64>>,
 }
 
 impl Meter {
-    /// Counts a refused request; `reason` is [`crate::auth::Rejection::reason`].
-    pub fn rejected(&self, reason: &'static str) {
-        *self.shard().rejected.entry(reason).or_default() += 1;
+    /// Counts a refused request.
+    pub fn rejected(&self, rejection: &Rejection) {
+        let mut shard = self.shard();
+        *shard.rejected.entry(rejection.reason()).or_default() += 1;
+        if let Rejection::Unavailable { dependency, .. } = rejection {
+            *shard.unavailable.entry(dependency).or_default() += 1;
+        }
     }
 
     /// Records the time inside one authenticator call.
@@ -86,10 +92,13 @@ impl Meter {
 
     /// Totals since the start.
     pub fn counters(&self) -> Counters {
-        let mut rejected = BTreeMap::new();
+        let (mut rejected, mut unavailable) = (BTreeMap::new(), BTreeMap::new());
         for shard in &self.shards {
-            for (reason, count) in &lock(shard).rejected {
-                *rejected.entry((*reason).to_owned()).or_default() += count;
+            let shard = lock(shard);
+            for (counts, sum) in [(&shard.rejected, &mut rejected), (&shard.unavailable, &mut unavailable)] {
+                for (reason, count) in counts {
+                    *sum.entry((*reason).to_owned()).or_default() += count;
+                }
             }
         }
         Counters {
@@ -116,6 +125,7 @@ impl Meter {
             handshakes_failed: self.handshakes_failed.get(),
             handshakes_refused: self.handshakes_refused.get(),
             rejected,
+            unavailable,
         }
     }
 
@@ -156,6 +166,7 @@ fn empty_histogram() -> Histogram<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::Cause;
 
     fn decode(base64: &str) -> Histogram<u64> {
         let bytes = STANDARD.decode(base64).expect("base64");
@@ -163,22 +174,29 @@ mod tests {
     }
 
     #[test]
-    fn counts_add_up_over_threads() {
+    fn hk_6_counts_add_up_over_threads() {
         let meter = Meter::default();
         std::thread::scope(|scope| {
             for _ in 0..2 * SHARDS {
                 scope.spawn(|| {
                     meter.requests.add();
-                    meter.rejected("unknown");
+                    meter.rejected(&Rejection::Invalid(Cause::Unknown));
                     meter.record_validation(Duration::from_micros(3));
                 });
             }
         });
-        meter.rejected("expired");
+        meter.rejected(&Rejection::Invalid(Cause::Expired));
+        let retry_after = Duration::ZERO;
+        for dependency in ["key store", "key store", "deny-list"] {
+            meter.rejected(&Rejection::Unavailable { dependency, retry_after });
+        }
         let counters = meter.counters();
         assert_eq!(counters.requests, 2 * SHARDS as u64);
         assert_eq!(counters.rejected["unknown"], 2 * SHARDS as u64);
         assert_eq!(counters.rejected["expired"], 1);
+        assert_eq!(counters.rejected["unavailable"], 3);
+        assert_eq!(counters.unavailable, BTreeMap::from([("deny-list".to_owned(), 1), ("key store".to_owned(), 2)]));
+        assert_eq!(counters.since(&counters).unavailable, BTreeMap::new());
         assert_eq!(decode(&meter.take_validation()).len(), 2 * SHARDS as u64);
     }
 

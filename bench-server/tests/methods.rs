@@ -144,7 +144,7 @@ async fn valid_is_accepted_for_whom_it_was_issued() {
 }
 
 #[tokio::test]
-async fn missing_is_challenged_without_an_error() {
+async fn xc_1_bc_001_missing_is_challenged_without_an_error() {
     for_each_method(|subject, server| async move {
         let answer = server.call(&Material::None).await;
         match subject.refusal {
@@ -192,7 +192,7 @@ async fn foreign_is_refused() {
 }
 
 #[tokio::test]
-async fn expired_is_refused_at_its_end() {
+async fn xc_17_expired_is_refused_at_its_end() {
     for_each_method(|subject, server| async move {
         let Some(lifetime) = subject.lifetime else { return };
         let issued = server.issue(&[READ_SCOPE], Some(lifetime)).await;
@@ -236,7 +236,7 @@ async fn revoked_is_refused_and_others_are_not() {
 }
 
 #[tokio::test]
-async fn revocation_reaches_an_open_connection() {
+async fn rv_10_revocation_reaches_an_open_connection() {
     for_each_method(|subject, server| async move {
         let victim = server.issue(&[READ_SCOPE], Some(MINUTE)).await;
         let caller = Caller::new(&server, &victim.material);
@@ -263,7 +263,7 @@ async fn revocation_reaches_an_open_connection() {
 }
 
 #[tokio::test]
-async fn scope_missing_is_forbidden_not_unauthorized() {
+async fn xc_2_bc_030_bc_070_scope_missing_is_forbidden_not_unauthorized() {
     for_each_method(|subject, server| async move {
         if subject.refusal != Refusal::Bearer {
             return; // users and certificates are granted scopes by the server's policy
@@ -279,7 +279,7 @@ async fn scope_missing_is_forbidden_not_unauthorized() {
 }
 
 #[tokio::test]
-async fn two_credentials_or_one_in_the_url_are_a_bad_request() {
+async fn xc_5_xc_6_two_credentials_or_one_in_the_url_are_a_bad_request() {
     for_each_method(|subject, server| async move {
         let issued = server.issue(&[READ_SCOPE], Some(MINUTE)).await;
         let (Material::ApiKey { key: secret } | Material::Bearer { token: secret }) = &issued.material else {

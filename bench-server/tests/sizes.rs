@@ -72,7 +72,7 @@ async fn full_stores_accept_refuse_and_revoke_like_empty_ones() {
 }
 
 #[tokio::test]
-async fn the_longest_tokens_pass_in_both_http_versions_and_longer_headers_do_not() {
+async fn xc_7_the_longest_tokens_pass_in_both_http_versions_and_longer_headers_do_not() {
     for http in [HttpVersion::Http1, HttpVersion::Http2] {
         // The longest signature too.
         let config =

@@ -177,7 +177,7 @@ async fn sessions_are_resumed_and_both_kinds_counted() {
 }
 
 #[tokio::test]
-async fn plaintext_to_a_tls_port_gets_no_http_answer() {
+async fn xc_18_bc_156_plaintext_to_a_tls_port_gets_no_http_answer() {
     let server = Server::start_with(vec![baseline(Transport::Tls13, HttpVersion::Http1)], None).await;
     let mut stream = TcpStream::connect(address(&server)).await.expect("a connection");
     stream.write_all(b"GET /whoami HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("sent");
@@ -186,7 +186,7 @@ async fn plaintext_to_a_tls_port_gets_no_http_answer() {
 }
 
 #[tokio::test]
-async fn unknown_paths_tell_nothing_to_strangers() {
+async fn xc_11_xc_13_bc_014_unknown_paths_tell_nothing_to_strangers() {
     let open = Server::start_with(vec![baseline(Transport::Plaintext, HttpVersion::Http1)], None).await;
     assert_eq!(open.call_with("/nothing", &[]).await.status(), Some(404));
 
@@ -204,7 +204,7 @@ async fn unknown_paths_tell_nothing_to_strangers() {
 }
 
 #[tokio::test]
-async fn the_absolute_form_names_the_same_route() {
+async fn xc_13_the_absolute_form_names_the_same_route() {
     let server = Server::start_with(vec![serving(Transport::Plaintext, HttpVersion::Http1, api_key())], None).await;
     let mut stream = TcpStream::connect(address(&server)).await.expect("a connection");
     let request = b"GET http://other.test/whoami HTTP/1.1\r\nHost: other.test\r\nConnection: close\r\n\r\n";
@@ -213,7 +213,7 @@ async fn the_absolute_form_names_the_same_route() {
 }
 
 #[tokio::test]
-async fn other_verbs_are_judged_after_the_caller() {
+async fn xc_2_other_verbs_are_judged_after_the_caller() {
     let server = Server::start_with(vec![serving(Transport::Plaintext, HttpVersion::Http1, api_key())], None).await;
     let issued = server.issue(&["read"], None).await;
     let Material::ApiKey { key } = &issued.material else { panic!("not a key") };
@@ -221,11 +221,11 @@ async fn other_verbs_are_judged_after_the_caller() {
     assert_eq!(client.delete(server.whoami()).send().await.expect("an answer").status(), 401);
     let answer = client.delete(server.whoami()).header("x-api-key", key.expose()).send().await.expect("an answer");
     assert_eq!(answer.status(), 405);
-    assert_eq!(answer.headers()["allow"], "GET, HEAD");
+    assert_eq!(answer.headers()["allow"], "GET, HEAD, OPTIONS");
 }
 
 #[tokio::test]
-async fn head_is_get_without_body_in_both_http_versions() {
+async fn xc_22_head_is_get_without_body_in_both_http_versions() {
     for http in VERSIONS {
         let server = Server::start_with(vec![baseline(Transport::Plaintext, http)], None).await;
         let client = speaking(&server, http);
@@ -239,7 +239,7 @@ async fn head_is_get_without_body_in_both_http_versions() {
 }
 
 #[tokio::test]
-async fn header_blocks_have_a_limit_and_the_server_survives_them() {
+async fn xc_7_bc_011_bc_012_header_blocks_have_a_limit_and_the_server_survives_them() {
     for transport in [Transport::Plaintext, Transport::Tls13] {
         for http in VERSIONS {
             let server = Server::start_with(vec![baseline(transport, http)], None).await;
@@ -274,7 +274,7 @@ async fn a_request_needs_one_host() {
 }
 
 #[tokio::test]
-async fn a_connection_remembers_no_credential() {
+async fn xc_14_a_connection_remembers_no_credential() {
     for http in VERSIONS {
         let server = Server::start_with(vec![serving(Transport::Tls13, http, api_key())], None).await;
         let issued = server.issue(&["read"], None).await;

@@ -124,7 +124,9 @@ async fn provisioned(
     let method = variant.method.reference().ok_or("only the reference server issues credentials")?;
     let name = match method {
         MethodConfig::None => None,
-        MethodConfig::ApiKey(_) | MethodConfig::Signed(_) => Some("key issued"),
+        MethodConfig::ApiKey(_) | MethodConfig::Signed(_) | MethodConfig::Mixed(_) | MethodConfig::Layered(_) => {
+            Some("key issued")
+        }
         MethodConfig::Basic(_) => Some("user registered"),
         MethodConfig::Jwt(_) | MethodConfig::OAuth2(_) => Some("token issued"),
         MethodConfig::Mtls(_) => Some("key pair and certificate issued"),

@@ -32,6 +32,7 @@ impl Variant {
         match self.method.reference()? {
             // Every request reads the record.
             MethodConfig::None | MethodConfig::Signed(_) => None,
+            MethodConfig::Mixed(_) | MethodConfig::Layered(_) => None,
             MethodConfig::ApiKey(api_key) => api_key.cache.and_then(of_cache),
             MethodConfig::Basic(basic) => basic.cache.and_then(of_cache),
             MethodConfig::Jwt(jwt) => match jwt.denylist.as_ref()?.follow {
@@ -62,6 +63,7 @@ impl Variant {
         let rest_of_life = |leeway| lifetime.or(self.credential_lifetime()).unwrap_or_default() + leeway;
         match method {
             MethodConfig::None | MethodConfig::Signed(_) => Duration::ZERO,
+            MethodConfig::Mixed(_) | MethodConfig::Layered(_) => Duration::ZERO,
             MethodConfig::ApiKey(api_key) => of_cache(api_key.cache),
             MethodConfig::Basic(basic) => of_cache(basic.cache),
             MethodConfig::Jwt(jwt) if jwt.introspection => Duration::ZERO,
@@ -85,6 +87,7 @@ impl Variant {
             MethodConfig::OAuth2(_) => self.authorization_server.as_ref().map(|server| server.access_token_lifetime),
             MethodConfig::Mtls(mtls) => Some(mtls.lifetime()),
             MethodConfig::None | MethodConfig::ApiKey(_) | MethodConfig::Basic(_) | MethodConfig::Signed(_) => None,
+            MethodConfig::Mixed(_) | MethodConfig::Layered(_) => None,
         }
     }
 }

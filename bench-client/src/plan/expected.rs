@@ -172,6 +172,7 @@ pub fn expected_filling(method: &MethodConfig) -> Duration {
         MethodConfig::None | MethodConfig::Basic(_) | MethodConfig::OAuth2(_) | MethodConfig::Signed(_) => {
             Duration::ZERO
         }
+        MethodConfig::Mixed(_) | MethodConfig::Layered(_) => Duration::ZERO,
     }
 }
 
@@ -193,6 +194,7 @@ fn issuing(variant: &Variant, method: &MethodConfig) -> Duration {
     match method {
         MethodConfig::None => Duration::ZERO,
         MethodConfig::ApiKey(_) | MethodConfig::Signed(_) => Duration::from_micros(20),
+        MethodConfig::Mixed(_) | MethodConfig::Layered(_) => Duration::from_micros(20),
         MethodConfig::Basic(basic) => match basic.hash {
             PasswordHash::Argon2id { memory_kib, iterations, .. } => {
                 Duration::from_nanos(700) * memory_kib.saturating_mul(iterations)

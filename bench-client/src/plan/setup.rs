@@ -22,7 +22,8 @@ impl Plan {
         }
         let Some(method) = variant.method.reference() else { return parts };
         match method {
-            MethodConfig::None => {}
+            // A scenario has variants of one method each.
+            MethodConfig::None | MethodConfig::Mixed(_) | MethodConfig::Layered(_) => {}
             MethodConfig::ApiKey(api_key) => {
                 parts.push(match api_key.store {
                     StoreConfig::Memory => "key store in memory",

@@ -87,6 +87,7 @@ pub(crate) fn lookups(method: &Method) -> Lookups {
         MethodConfig::Mtls(config) if config.ocsp.is_some() => Lookups::CacheOrOne,
         MethodConfig::Mtls(_) => Lookups::None,
         MethodConfig::None | MethodConfig::Basic(_) | MethodConfig::Jwt(_) => Lookups::Open,
+        MethodConfig::Mixed(_) | MethodConfig::Layered(_) => Lookups::Open,
     }
 }
 
@@ -125,6 +126,8 @@ pub(crate) fn notice(variant: &Variant) -> Notice {
             TokenValidation::Jwt { .. } => Notice::AtExpiry { what: "token", leeway: config.rules.leeway },
         },
         MethodConfig::Mtls(config) => certificate_notice(config),
+        // As each credential has it.
+        MethodConfig::Mixed(_) | MethodConfig::Layered(_) => Notice::Untold,
     }
 }
 
@@ -166,6 +169,7 @@ pub(crate) fn cache_lifetime(method: &Method) -> Option<Duration> {
         MethodConfig::Jwt(config) => config.cache,
         MethodConfig::Mtls(config) => return config.ocsp.as_ref().map(|ocsp| ocsp.validity),
         MethodConfig::None | MethodConfig::Signed(_) => None,
+        MethodConfig::Mixed(_) | MethodConfig::Layered(_) => None,
     };
     cache.map(|cache| cache.ttl)
 }
@@ -203,7 +207,7 @@ pub(crate) fn longest_unnoticed(method: &Method) -> Option<Duration> {
             config.crl_reload.into_iter().chain(asked).min()
         }
         MethodConfig::Signed(_) => Some(Duration::ZERO),
-        MethodConfig::None => None,
+        MethodConfig::None | MethodConfig::Mixed(_) | MethodConfig::Layered(_) => None,
     }
 }
 
@@ -216,6 +220,7 @@ pub(crate) fn looks_up_own_copy(method: &Method) -> bool {
         Some(MethodConfig::Jwt(config)) => config.denylist.is_some(),
         Some(MethodConfig::Signed(config)) => matches!(config.store, StoreConfig::Memory),
         Some(MethodConfig::None | MethodConfig::OAuth2(_) | MethodConfig::Mtls(_)) | None => false,
+        Some(MethodConfig::Mixed(_) | MethodConfig::Layered(_)) => false,
     }
 }
 
@@ -266,6 +271,8 @@ fn describe_method(variant: &Variant) -> String {
     };
     match method {
         MethodConfig::None => "no authentication".to_owned(),
+        MethodConfig::Mixed(_) => "API key, JWT or opaque token, told apart by their form".to_owned(),
+        MethodConfig::Layered(_) => "a caller and the user for whom it calls".to_owned(),
         MethodConfig::ApiKey(config) => {
             let store = stored(&config.store);
             let among = match config.store_population {

@@ -150,7 +150,7 @@ fn what_was_written_is_read_back() {
 }
 
 #[test]
-fn configurations_of_servers_are_added_to_the_header() {
+fn hk_9_configurations_of_servers_are_added_to_the_header() {
     let out = tempfile::tempdir().expect("a folder");
     let mut folder = RunFolder::create(&out.path().join("run"), &header()).expect("made");
     let config: ServerConfig =

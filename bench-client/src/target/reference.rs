@@ -532,7 +532,7 @@ fn shares_records(method: &MethodConfig) -> bool {
         MethodConfig::Jwt(jwt) => jwt.denylist.is_some() || jwt.introspection,
         MethodConfig::Signed(signed) => signed.store.is_shared(),
         MethodConfig::Mtls(_) => true,
-        MethodConfig::None | MethodConfig::OAuth2(_) => false,
+        MethodConfig::None | MethodConfig::OAuth2(_) | MethodConfig::Mixed(_) | MethodConfig::Layered(_) => false,
     }
 }
 

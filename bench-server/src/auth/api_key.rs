@@ -88,16 +88,22 @@ impl ApiKey {
     }
 
     pub(crate) async fn authenticate(&self, request: &Request<'_>) -> Result<Principal, Rejection> {
-        let key = Key::parse(presented(request.head)?).map_err(|_| Rejection::Invalid(Cause::Malformed))?;
+        self.identify(presented(request.head)?, request.now).await
+    }
+
+    /// Whose key this is.
+    pub(crate) async fn identify(&self, key: &str, now: UnixTime) -> Result<Principal, Rejection> {
+        let key = Key::parse(key).map_err(|_| Rejection::Invalid(Cause::Malformed))?;
         let digest = key.digest();
         let record = match &self.cache {
-            None => self.look_up(&digest, request.now).await?,
-            Some(cache) => self.cached(cache, digest, request.now).await?,
+            None => self.look_up(&digest, now).await?,
+            Some(cache) => self.cached(cache, digest, now).await?,
         };
         Ok(Principal {
             id: record.application.clone(),
             scopes: record.scopes.clone(),
             credential_id: record.id.clone(),
+            through: None,
         })
     }
 
@@ -163,11 +169,21 @@ impl ApiKey {
         if !application.starts_with(APPLICATION) {
             return Err(AdminError::NotFound(format!("application {application:?}")));
         }
+        self.issue_to(application, request).await
+    }
+
+    /// A key of an application that has its name from elsewhere.
+    pub(crate) async fn issue_to(&self, application: &str, request: &IssueRequest) -> Result<Issued, AdminError> {
         let grant = Grant::new(request, self.clock.now())?;
         let (record, issued) = fresh(&grant, Some(application)).map_err(StoreError::no_random)?;
         self.store.insert_keys(vec![record]).await?;
         self.meter.store_writes.add();
         Ok(issued)
+    }
+
+    /// Whether what a decision needs gives an answer.
+    pub(crate) async fn probe(&self) -> Result<(), &'static str> {
+        self.store.probe().await.map_err(|_| "key store")
     }
 
     /// Removes what is in the store, where that is a server of its own.

@@ -122,7 +122,12 @@ impl Basic {
         if user.expires.is_some_and(|expires| request.now >= expires) {
             return Err(Rejection::Invalid(Cause::Expired));
         }
-        Ok(Principal { id: user.name.clone(), scopes: user.scopes.clone(), credential_id: user.name.clone() })
+        Ok(Principal {
+            id: user.name.clone(),
+            scopes: user.scopes.clone(),
+            credential_id: user.name.clone(),
+            through: None,
+        })
     }
 
     /// All that happens before the store is read. Not async: the decoded password is wiped before anything is waited for.
@@ -258,6 +263,11 @@ impl Basic {
         }
         self.meter.store_writes.add();
         Ok(())
+    }
+
+    /// Whether what a decision needs gives an answer.
+    pub(crate) async fn probe(&self) -> Result<(), &'static str> {
+        self.users.probe().await.map_err(|_| "user store")
     }
 
     /// Removes what is in the store, where that is a server of its own.

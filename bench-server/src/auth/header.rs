@@ -94,12 +94,12 @@ mod tests {
     }
 
     #[test]
-    fn scheme_is_case_insensitive_and_spaces_are_skipped() {
+    fn xc_4_scheme_is_case_insensitive_and_spaces_are_skipped() {
         assert_eq!(bearer(&head("/", &["bEaReR   abc"])), Ok("abc"));
     }
 
     #[test]
-    fn repeated_or_missing_or_foreign_scheme() {
+    fn xc_5_repeated_or_missing_or_foreign_scheme() {
         assert!(matches!(bearer(&head("/", &["Bearer a", "Bearer a"])), Err(Rejection::Ambiguous(_))));
         assert_eq!(bearer(&head("/", &[])), Err(Rejection::Missing));
         assert_eq!(bearer(&head("/", &["Foo abc"])), Err(Rejection::Missing));
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn credential_in_url_is_refused_even_beside_a_good_one() {
+    fn xc_6_credential_in_url_is_refused_even_beside_a_good_one() {
         assert!(matches!(bearer(&head("/?access_token=x", &["Bearer a"])), Err(Rejection::Ambiguous(_))));
         assert!(matches!(bearer(&head("/?Api_Key=x", &[])), Err(Rejection::Ambiguous(_))));
     }

@@ -218,6 +218,14 @@ impl Jwt {
         self.denylist.as_ref().map(|denylist| denylist.copy().size())
     }
 
+    /// Whether what a decision needs gives an answer. In stateless mode that is nothing.
+    pub(crate) async fn probe(&self) -> Result<(), &'static str> {
+        match &self.denylist {
+            None => Ok(()),
+            Some(_) => self.revoked.probe().await.map_err(|_| "deny-list"),
+        }
+    }
+
     /// Removes what is in the store, where that is a server of its own.
     pub(crate) async fn discard(&self) -> Result<(), AdminError> {
         Ok(self.revoked.discard().await?)

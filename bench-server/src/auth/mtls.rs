@@ -116,6 +116,7 @@ impl Mtls {
             id: identity.spiffe_id.clone(),
             scopes: self.scopes.clone(),
             credential_id: identity.serial.clone(),
+            through: None,
         })
     }
 

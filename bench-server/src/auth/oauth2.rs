@@ -34,6 +34,12 @@ use super::outbound::Http;
 /// The resource server's side of OAuth 2.0.
 pub struct OAuth2(Validation);
 
+/// A user, and the client that acts for them.
+pub(crate) struct User {
+    pub(crate) principal: Principal,
+    pub(crate) client_id: Box<str>,
+}
+
 enum Validation {
     Opaque(Box<Introspection>),
     Jwt { validator: Validator, keys: Arc<Keys> },
@@ -106,8 +112,30 @@ impl OAuth2 {
         let token = header::bearer(request.head)?;
         match &self.0 {
             Validation::Opaque(introspection) => introspection.validate(token, request.now).await,
-            Validation::Jwt { validator, keys } => keys.validate(validator, token, request.now).await,
+            Validation::Jwt { validator, keys } => {
+                keys.validate(validator, token, request.now, |claims| Ok(claims.principal())).await
+            }
         }
+    }
+
+    /// Whether the authorization server gives an answer.
+    pub(crate) async fn probe(&self) -> Result<(), &'static str> {
+        let discovery = match &self.0 {
+            Validation::Opaque(introspection) => &introspection.discovery,
+            Validation::Jwt { keys, .. } => &keys.discovery,
+        };
+        discovery.probe().await.map_err(|_| "authorization server")
+    }
+
+    /// The user whom a token speaks of, and the client that it was issued to. Of tokens that are JWTs alone: an answer to an
+    /// introspection need not name the client (RFC 7662 §2.2).
+    pub(crate) async fn user(&self, request: &Request<'_>) -> Result<User, Rejection> {
+        let token = header::bearer(request.head)?;
+        let Validation::Jwt { validator, keys } = &self.0 else { return Err(unavailable()) };
+        keys.validate(validator, token, request.now, |claims| {
+            Ok(User { principal: claims.principal(), client_id: Box::from(&*claims.client_id) })
+        })
+        .await
     }
 }
 

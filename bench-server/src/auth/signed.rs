@@ -82,6 +82,7 @@ impl Signed {
             id: record.application.clone(),
             scopes: record.scopes.clone(),
             credential_id: record.id.clone(),
+            through: None,
         })
     }
 
@@ -144,6 +145,11 @@ impl Signed {
         self.store.insert_keys(vec![record]).await?;
         self.meter.store_writes.add();
         Ok(issued)
+    }
+
+    /// Whether what a decision needs gives an answer.
+    pub(crate) async fn probe(&self) -> Result<(), &'static str> {
+        self.store.probe().await.map_err(|_| "key store")
     }
 
     /// Removes what is in the store, where that is a server of its own.

@@ -234,6 +234,7 @@ mod tests {
             routes: vec![Route::new(&profile, Arc::new(Method::None))],
             authorization_server: None,
             ocsp_responder: None,
+            description: Bytes::new(),
             clock: Clock::new(ClockMode::System),
             meter: Arc::default(),
         };

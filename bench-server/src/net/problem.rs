@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use serde::Serialize;
 
-use crate::auth::{Cause, Rejection, Scheme};
+use crate::auth::{Cause, Layer, Rejection, Scheme};
 use crate::credential::http_signature;
 use crate::limit;
 
@@ -32,6 +32,8 @@ const BEARER_INVALID_TOKEN: HeaderValue =
 const BEARER_EXPIRED: HeaderValue = HeaderValue::from_static(
     r#"Bearer realm="authbench", error="invalid_token", error_description="the credential has expired""#,
 );
+/// Nobody registered a scheme for keys in a field of their own. `Bearer` would have the client renew its user's token.
+const API_KEY: HeaderValue = HeaderValue::from_static(r#"ApiKey realm="authbench", field="X-API-Key""#);
 const BASIC: HeaderValue = HeaderValue::from_static(r#"Basic realm="authbench", charset="UTF-8""#);
 const SIGNATURE: HeaderValue = HeaderValue::from_static(r#"Signature realm="authbench""#);
 const SIGNATURE_INVALID: HeaderValue =
@@ -55,6 +57,9 @@ pub(crate) fn refusal(rejection: &Rejection, scheme: Option<Scheme>, scope: &str
             (Some(Scheme::Signature), _) => asking_for_signature(unauthorized(SIGNATURE_INVALID)),
             (None, _) => certificate_refused("client-certificate-invalid"),
         },
+        Rejection::Caller(Layer::Application, _) => unauthorized(API_KEY),
+        Rejection::Caller(Layer::Service, None) => certificate_refused("client-certificate-required"),
+        Rejection::Caller(Layer::Service, Some(_)) => certificate_refused("client-certificate-invalid"),
         Rejection::Ambiguous(what) => {
             let mut answer = problem(StatusCode::BAD_REQUEST, None, Some(what));
             if scheme == Some(Scheme::Bearer) {
@@ -190,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_is_challenged_without_an_error() {
+    fn xc_1_missing_is_challenged_without_an_error() {
         assert_eq!(
             status_and_challenge(&Rejection::Missing, BEARER_SCHEME),
             (401, Some(format!("Bearer realm=\"{REALM}\"")))
@@ -202,7 +207,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn invalid_credentials_look_alike_but_for_expiry() {
+    async fn xc_16_invalid_credentials_look_alike_but_for_expiry() {
         let alike = [
             Cause::Malformed,
             Cause::Unknown,
@@ -231,6 +236,26 @@ mod tests {
         assert!(!challenge.unwrap().contains("error"));
     }
 
+    #[tokio::test]
+    async fn la_2_who_calls_is_challenged_for_its_own_credential_and_all_causes_look_alike() {
+        let missing = refusal(&Rejection::Caller(Layer::Application, None), BEARER_SCHEME, "read");
+        assert_eq!(missing.status(), StatusCode::UNAUTHORIZED);
+        let challenge = missing.headers()[WWW_AUTHENTICATE].to_str().unwrap().to_owned();
+        assert!(challenge.starts_with(&format!("ApiKey realm=\"{REALM}\"")), "{challenge}");
+        let expected = bytes(missing).await;
+        for cause in [Cause::Malformed, Cause::Unknown, Cause::Expired, Cause::Revoked] {
+            let rejection = Rejection::Caller(Layer::Application, Some(cause));
+            assert_eq!(bytes(refusal(&rejection, BEARER_SCHEME, "read")).await, expected, "{cause:?}");
+        }
+        // A certificate that has gone bad on its connection ends that, whatever the route's scheme is.
+        for cause in [None, Some(Cause::Revoked)] {
+            let answer = refusal(&Rejection::Caller(Layer::Service, cause), BEARER_SCHEME, "read");
+            assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+            assert_eq!(answer.headers()[CONNECTION], "close");
+            assert!(!answer.headers().contains_key(WWW_AUTHENTICATE));
+        }
+    }
+
     #[test]
     fn sr_10_a_401_lists_what_a_signature_has_to_cover() {
         for (rejection, challenge) in [
@@ -252,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn scope_and_ambiguity() {
+    fn xc_2_scope_and_ambiguity() {
         assert_eq!(
             status_and_challenge(&Rejection::InsufficientScope, BEARER_SCHEME),
             (403, Some(format!("Bearer realm=\"{REALM}\", error=\"insufficient_scope\", scope=\"read\"")))
@@ -266,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dependency_that_is_down_is_neither_401_nor_200() {
+    fn xc_20_a_dependency_that_is_down_is_neither_401_nor_200() {
         for (retry_after, seconds) in [(Duration::ZERO, "1"), (Duration::from_millis(1001), "2")] {
             let answer = refusal(&Rejection::Unavailable { dependency: "store", retry_after }, BEARER_SCHEME, "read");
             assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use ::http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, VARY};
+use ::http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, VARY};
 use ::http::request::Parts;
 use ::http::{HeaderMap, HeaderValue, Method as Verb, Request, Response, StatusCode, Version};
 use bytes::Bytes;
@@ -17,10 +17,11 @@ use hyper::body::Body;
 
 use super::json;
 use super::ocsp;
+use super::openapi;
 use super::problem::{self, Answer};
 use super::slow_down::Extra;
 use crate::auth::signed::Content;
-use crate::auth::{self, Method, Principal, Rejection, Scheme};
+use crate::auth::{self, Method, Principal, Rejection, Scheme, Through};
 use crate::clock::Clock;
 use crate::config::Profile;
 use crate::issuer::authorization_server::AuthorizationServer;
@@ -42,16 +43,18 @@ const MAX_FORM: usize = 64 * 1024;
 const FORM_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What protected routes allow.
-const ALLOWED: &str = "GET, HEAD";
+const ALLOWED: &str = "GET, HEAD, OPTIONS";
 
 /// The same where the content of a request is authenticated with it: it may have one.
-const ALLOWED_WITH_CONTENT: &str = "GET, HEAD, POST";
+const ALLOWED_WITH_CONTENT: &str = "GET, HEAD, OPTIONS, POST";
 
 /// What one listener serves.
 pub(crate) struct Site {
     pub(crate) routes: Vec<Route>,
     pub(crate) authorization_server: Option<Arc<AuthorizationServer>>,
     pub(crate) ocsp_responder: Option<Arc<OcspResponder>>,
+    /// What is offered here ([`super::openapi`]).
+    pub(crate) description: Bytes,
     pub(crate) clock: Clock,
     pub(crate) meter: Arc<Meter>,
 }
@@ -116,12 +119,20 @@ impl Route {
         if let Some(vary) = &self.vary {
             fields.insert(VARY, vary.clone());
         }
-        let mut answer = Response::new(Full::new(json::object(&[
+        let through = match &principal.through {
+            None => None,
+            Some(Through::Application(id)) => Some(("application", &**id)),
+            Some(Through::Service(id)) => Some(("service", &**id)),
+        };
+        let members = [
             ("method", self.name),
-            ("principal", &principal.id),
-            ("scopes", &principal.scopes),
-            ("cred_id", &principal.credential_id),
-        ])));
+            ("principal", &*principal.id),
+            ("scopes", &*principal.scopes),
+            ("cred_id", &*principal.credential_id),
+            through.unwrap_or_default(),
+        ];
+        let members = if through.is_some() { &members[..] } else { &members[..4] };
+        let mut answer = Response::new(Full::new(json::object(members)));
         *answer.headers_mut() = fields;
         answer
     }
@@ -163,6 +174,9 @@ impl Site {
             return problem::problem(StatusCode::BAD_REQUEST, None, Some("one Host field is required")); // RFC 9112 §3.2
         }
         if let Some(route) = self.routes.iter().find(|route| route.path == head.uri.path()) {
+            if head.method == Verb::OPTIONS {
+                return options(route.allowed());
+            }
             let mut head = head;
             if route.method.needs_content(&head) && !body.is_end_stream() {
                 match collect(body).await {
@@ -178,6 +192,9 @@ impl Site {
                 Err(answer) => answer,
             };
         }
+        if head.uri.path() == openapi::PATH && matches!(head.method, Verb::GET | Verb::HEAD) {
+            return self.describe();
+        }
         let Some(server) = &self.authorization_server else { return self.unknown(&head, caller).await };
         let mut request = match collect(body).await {
             Ok(form) => Request::from_parts(head, form),
@@ -188,6 +205,12 @@ impl Site {
             Some(answer) => answer.map(Full::new),
             None => self.unknown(&request.into_parts().0, caller).await,
         }
+    }
+
+    fn describe(&self) -> Answer {
+        let mut answer = Response::new(Full::new(self.description.clone()));
+        answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        answer
     }
 
     async fn protected(&self, route: &Route, head: Parts, caller: &Caller) -> Answer {
@@ -211,7 +234,7 @@ impl Site {
             Ok(principal) if route.allows(&head.method) => route.resource(&principal, head.headers),
             Ok(_) => problem::method_not_allowed(route.allowed()),
             Err(rejection) => {
-                self.meter.rejected(rejection.reason());
+                self.meter.rejected(&rejection);
                 tracing::debug!(path = route.path, reason = rejection.reason(), "refused");
                 problem::refusal(&rejection, route.scheme, &route.scope)
             }
@@ -241,11 +264,20 @@ impl Site {
                 not_found()
             }
             Err(rejection) => {
-                self.meter.rejected(rejection.reason());
+                self.meter.rejected(&rejection);
                 problem::refusal(&rejection, route.scheme, &route.scope)
             }
         }
     }
+}
+
+/// What protected routes allow (RFC 9110 §9.3.7), without a credential: a browser's preflight carries none (Fetch §3.3.8).
+/// No origin is allowed anything, so scripts of other pages neither send a credential here nor read an answer.
+fn options(allowed: &'static str) -> Answer {
+    let mut answer = Response::new(Full::default());
+    *answer.status_mut() = StatusCode::NO_CONTENT;
+    answer.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    answer
 }
 
 /// Size of the field lines as HTTP/1 writes them.
@@ -279,8 +311,6 @@ fn without_body(answer: Answer) -> Answer {
 
 #[cfg(test)]
 mod tests {
-    use ::http::header::ALLOW;
-
     use super::*;
     use crate::config::{ClockMode, MethodConfig};
     use crate::credential::http_signature::SIGNATURE_INPUT;
@@ -297,6 +327,7 @@ mod tests {
             routes: vec![Route::new(&profile("/whoami"), Arc::new(Method::None))],
             authorization_server: None,
             ocsp_responder: None,
+            description: Bytes::from_static(b"{}"),
             clock: Clock::new(ClockMode::System),
             meter: Arc::default(),
         }
@@ -332,7 +363,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn paths_are_exact() {
+    async fn xc_13_bc_014_paths_are_exact() {
         for uri in [
             "//whoami",
             "/./whoami",
@@ -353,15 +384,21 @@ mod tests {
 
     #[tokio::test]
     async fn verbs() {
-        for verb in ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "get"] {
+        for verb in ["POST", "PUT", "DELETE", "TRACE", "get", "options"] {
             let answer = site().answer(request(verb, "/whoami"), &caller()).await;
             assert_eq!(answer.status(), StatusCode::METHOD_NOT_ALLOWED, "{verb}");
-            assert_eq!(answer.headers()[ALLOW], "GET, HEAD");
+            assert_eq!(answer.headers()[ALLOW], ALLOWED);
         }
+        let answer = site().answer(request("OPTIONS", "/whoami"), &caller()).await;
+        assert_eq!(
+            (answer.status(), &answer.headers()[ALLOW]),
+            (StatusCode::NO_CONTENT, &HeaderValue::from_static(ALLOWED))
+        );
+        assert_eq!(status("OPTIONS", "/nothing").await, 404);
     }
 
     #[tokio::test]
-    async fn head_is_get_without_body() {
+    async fn xc_22_head_is_get_without_body() {
         let get = site().answer(request("GET", "/whoami"), &caller()).await;
         let length = get.body().size_hint().exact().unwrap();
         let head = site().answer(request("HEAD", "/whoami"), &caller()).await;
@@ -372,7 +409,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn too_many_fields_and_wrong_hosts() {
+    async fn hk_10_what_is_offered_is_told_to_everybody() {
+        let answer = site().answer(request("GET", openapi::PATH), &caller()).await;
+        assert_eq!(
+            (answer.status(), &answer.headers()[CONTENT_TYPE]),
+            (StatusCode::OK, &HeaderValue::from_static("application/json"))
+        );
+        assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "{}");
+        assert_eq!(status("POST", openapi::PATH).await, 404);
+    }
+
+    #[tokio::test]
+    async fn xc_7_bc_012_too_many_fields_and_wrong_hosts() {
         let mut many = request("GET", "/whoami");
         for n in 0..MAX_FIELDS {
             many.headers_mut().append("x-filler", HeaderValue::from(n));

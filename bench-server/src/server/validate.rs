@@ -94,7 +94,7 @@ fn check_listener(listener: &ListenerConfig, errors: &mut Vec<String>) {
             error(format!("path {} belongs to two profiles; give each its own", profile.path));
         }
     }
-    let asks_for_certificate = listener.profiles.iter().any(|profile| matches!(profile.method, MethodConfig::Mtls(_)));
+    let asks_for_certificate = listener.profiles.iter().any(|profile| profile.method.certificates().is_some());
     if asks_for_certificate && (listener.profiles.len() > 1 || listener.authorization_server) {
         error(
             "a profile of method mtls makes client certificates mandatory, so it shares its listener with nothing else; \
@@ -129,10 +129,7 @@ fn check_profile(profile: &Profile, errors: &mut Vec<String>) {
 /// A responder has a listener to itself, of which there is one for each profile that needs it.
 fn check_responders(config: &ServerConfig, errors: &mut Vec<String>) {
     let profiles: Vec<&Profile> = config.listeners.iter().flat_map(|listener| &listener.profiles).collect();
-    let asks = |profile: &Profile| match &profile.method {
-        MethodConfig::Mtls(mtls) => mtls.ocsp.clone(),
-        _ => None,
-    };
+    let asks = |profile: &Profile| profile.method.certificates().and_then(|mtls| mtls.ocsp.clone());
     let mut answered = BTreeSet::new();
     for listener in &config.listeners {
         let Some(name) = &listener.ocsp_responder else { continue };
@@ -282,6 +279,30 @@ mod tests {
         ] {
             let found = errors(&GOOD.replacen(from, to, 1));
             assert!(found.iter().any(|error| error.contains(expected)), "{from} -> {to}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn xc_12_a_route_without_a_policy_does_not_start() {
+        let profile = r#"scope = "read", method = "mtls""#;
+        for (policy, unknown) in [(r#"scope = "read""#, "method"), (r#"method = "mtls""#, "scope")] {
+            let error = toml::from_str::<ServerConfig>(&GOOD.replacen(profile, policy, 1)).err();
+            let error = error.unwrap_or_else(|| panic!("a route without {unknown}")).to_string();
+            assert!(error.contains(unknown), "{error}");
+        }
+        let open = GOOD.replacen(profile, r#"scope = "", method = "mtls""#, 1);
+        assert!(errors(&open).iter().any(|error| error.contains("is not a scope")), "{:?}", errors(&open));
+    }
+
+    #[test]
+    fn xc_18_plaintext_is_for_loopback_addresses_alone() {
+        let plain = GOOD.replacen("\"tls1.3\"", "\"plaintext\"", 1).replacen(r#"["2", "1.1"]"#, r#"["1.1"]"#, 1);
+        for address in ["0.0.0.0:8443", "[::]:8443", "192.0.2.1:8443"] {
+            let found = errors(&plain.replacen("0.0.0.0:8443", address, 1));
+            assert!(found.iter().any(|error| error.contains("would show credentials to the network")), "{address}");
+        }
+        for address in ["127.0.0.1:0", "[::1]:0", "127.1.2.3:0"] {
+            assert_eq!(errors(&plain.replacen("0.0.0.0:8443", address, 1)), Vec::<String>::new(), "{address}");
         }
     }
 

@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn no_resurrection_when_a_load_races_a_refusal() {
+    fn rv_3_no_resurrection_when_a_load_races_a_refusal() {
         use std::sync::Barrier;
         use std::sync::atomic::AtomicBool;
         for _ in 0..5_000 {

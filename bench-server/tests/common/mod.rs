@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bench_server::Running;
 use bench_server::contract::{
-    AccessTokenFormat, AuthorizationServerConfig, ClientRegistration, ClockMode, ClockStep, Counters, HttpVersion,
+    AccessTokenFormat, AuthorizationServerConfig, ClientRegistration, ClockChange, ClockMode, Counters, HttpVersion,
     IssueRequest, Issued, ListenerConfig, Material, MethodConfig, OAuth2Config, Profile, READ_SCOPE, RegisteredClient,
     Secret, ServerConfig, TokenRules, TokenValidation, Transport,
 };
@@ -106,6 +106,12 @@ impl Server {
         &self.running().ready().listeners[0].url
     }
 
+    /// The listener that carries the authorization server: a further one, or the only one.
+    fn issuer(&self) -> &str {
+        let listeners = &self.running().ready().listeners;
+        &listeners.iter().find(|listener| listener.name == "issuer").unwrap_or(&listeners[0]).url
+    }
+
     pub fn whoami(&self) -> String {
         format!("{}/whoami", self.url())
     }
@@ -139,7 +145,7 @@ impl Server {
     }
 
     pub async fn advance(&self, by: Duration) {
-        self.control_post("/clock", &ClockStep { advance: by }).await;
+        self.control_post("/clock", &ClockChange::Advance(by)).await;
     }
 
     /// Issues a credential the way its standard says.
@@ -161,7 +167,7 @@ impl Server {
             .client()
             .build()
             .expect("a client")
-            .post(format!("{}/token", self.url()))
+            .post(format!("{}/token", self.issuer()))
             .basic_auth(&client.client_id, Some(secret))
             .form(&[("grant_type", "client_credentials"), ("scope", &scopes.join(" "))])
             .send()
@@ -177,6 +183,20 @@ impl Server {
         }
     }
 
+    /// A token of the tests' own client, at the authorization server of this process wherever that listens.
+    pub async fn token_of_client(&self, scopes: &[&str]) -> String {
+        let client = self.oauth_client.as_ref().expect("an authorization server is configured");
+        let Material::Bearer { token } = self.token(client, scopes).await.material else { panic!("not a token") };
+        token.expose().to_owned()
+    }
+
+    /// Revokes a credential of the profile, whatever its standard says.
+    pub async fn revoke_at_control(&self, credential: &Issued) {
+        let url = format!("http://control/profiles/subject/credentials/{}", credential.id);
+        let status = self.control.delete(url).send().await.expect("an answer").status();
+        assert!(status.is_success(), "revocation answered {status}");
+    }
+
     /// Revokes a credential the way its standard says.
     pub async fn revoke(&self, credential: &Issued) {
         let answer = match (&self.oauth_client, &credential.material) {
@@ -185,7 +205,7 @@ impl Server {
                 self.client()
                     .build()
                     .expect("a client")
-                    .post(format!("{}/revoke", self.url()))
+                    .post(format!("{}/revoke", self.issuer()))
                     .basic_auth(&client.client_id, Some(secret))
                     .form(&[("token", token.expose())])
                     .send()
@@ -243,6 +263,13 @@ impl Caller {
             }
         }
         Self { client: client.build().expect("a client"), url: server.whoami(), headers }
+    }
+
+    /// The same with a bearer token, beside a certificate.
+    pub fn with_bearer(mut self, token: &str) -> Self {
+        let value = HeaderValue::from_str(&format!("Bearer {token}")).expect("a field value");
+        self.headers.insert("authorization", value);
+        self
     }
 
     pub async fn call(&self) -> Answer {

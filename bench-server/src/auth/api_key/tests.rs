@@ -92,6 +92,7 @@ async fn an_issued_key_is_accepted_in_either_field_with_one_lookup() {
             id: issued.principal.as_str().into(),
             scopes: "read".into(),
             credential_id: issued.id.as_str().into(),
+            through: None,
         };
         assert!(issued.principal.starts_with("app-") && issued.id.starts_with("key-"));
         assert_eq!(bench.send(&[("authorization", &format!("bEARER  {key}"))]), Ok(expected.clone()));
@@ -324,9 +325,8 @@ async fn senseless_configurations_and_requests_are_refused() {
     assert!(matches!(ApiKey::build("test", &config, &bench.environment).await, Err(BuildError::Config(_))));
 }
 
-/// RV-1.
 #[tokio::test]
-async fn the_node_that_revokes_refuses_at_once_cached_or_not() {
+async fn rv_1_the_node_that_revokes_refuses_at_once_cached_or_not() {
     for store in BOTH {
         let bench = Bench::cached(store).await;
         let ((issued, key), (_, bystander)) = (bench.issue(None).await, bench.issue(None).await);

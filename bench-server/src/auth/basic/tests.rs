@@ -91,7 +91,7 @@ const UNKNOWN: Result<Principal, Rejection> = Err(Rejection::Invalid(Cause::Unkn
 async fn the_example_of_rfc_7617_in_any_case_and_normalisation() {
     let bench = Bench::new(&config(CHEAP, None)).await;
     bench.create("test", "123\u{a3}").await.expect("create");
-    let expected = Principal { id: "test".into(), scopes: "read".into(), credential_id: "test".into() };
+    let expected = Principal { id: "test".into(), scopes: "read".into(), credential_id: "test".into(), through: None };
     assert_eq!(bench.send(&[("authorization", "Basic dGVzdDoxMjPCow==")]).await, Ok(expected.clone()));
     assert_eq!(bench.send(&[("authorization", "bASIC   dGVzdDoxMjPCow==")]).await, Ok(expected));
     assert_eq!(bench.counts(), (3, 2, 0), "one hash and one lookup each, and one hash to create");
@@ -335,7 +335,7 @@ async fn users_that_cannot_be_and_senseless_configurations_are_refused() {
 
 /// RV-1, and who guesses at a password does not make its owner pay for a hash.
 #[tokio::test]
-async fn the_node_that_changes_a_password_refuses_the_old_one_at_once() {
+async fn rv_1_the_node_that_changes_a_password_refuses_the_old_one_at_once() {
     let bench = Bench::new(&config(CHEAP, Some(TTL))).await;
     bench.create("anna", "correct horse").await.expect("create");
     bench.create("ben", "battery").await.expect("create");

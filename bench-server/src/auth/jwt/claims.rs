@@ -94,6 +94,7 @@ impl<'a> ClaimsRef<'a> {
             id: self.sub.as_ref().into(),
             scopes: self.scope.as_ref().into(),
             credential_id: self.jti.as_ref().into(),
+            through: None,
         }
     }
 }

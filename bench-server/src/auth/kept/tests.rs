@@ -143,9 +143,8 @@ impl Node {
     }
 }
 
-/// RV-2, RV-7.
 #[tokio::test]
-async fn another_node_hears_of_it_and_of_nothing_else() {
+async fn rv_1_rv_2_rv_6_rv_7_another_node_hears_of_it_and_of_nothing_else() {
     let methods = ways().into_iter().map(|(store, follow)| api_key(store, follow));
     let methods = methods.chain(ways().into_iter().map(|(store, follow)| basic(store, follow)));
     for method in methods.chain(ways_of_lists().into_iter().map(|(store, follow)| jwt(store, follow))) {
@@ -232,45 +231,44 @@ async fn no_resurrection_of(method: MethodConfig, rounds: usize, at_a_time: usiz
 const ROUNDS: usize = 10_000;
 
 #[tokio::test]
-async fn no_resurrection_in_a_cache_over_sqlite() {
+async fn rv_3_no_resurrection_in_a_cache_over_sqlite() {
     no_resurrection(api_key(StoreConfig::Sqlite, POLL), ROUNDS).await;
 }
 
 #[tokio::test]
-async fn no_resurrection_in_a_cache_told_by_redis_publish_and_subscribe() {
+async fn rv_3_no_resurrection_in_a_cache_told_by_redis_publish_and_subscribe() {
     no_resurrection(api_key(testing::redis(), Follow::Push(Push::Pubsub)), ROUNDS).await;
 }
 
 #[tokio::test]
-async fn no_resurrection_in_a_cache_told_by_redis_client_tracking() {
+async fn rv_3_no_resurrection_in_a_cache_told_by_redis_client_tracking() {
     no_resurrection(api_key(testing::redis(), Follow::Push(Push::Tracking)), ROUNDS).await;
 }
 
 #[tokio::test]
-async fn no_resurrection_in_a_cache_that_polls_redis() {
+async fn rv_3_no_resurrection_in_a_cache_that_polls_redis() {
     // As long as a poll may take, so that it falls into loads.
     no_resurrection_of(api_key(testing::redis(), POLL), ROUNDS, 32, Duration::from_millis(5)).await;
 }
 
 #[tokio::test]
-async fn no_resurrection_in_a_cache_told_by_postgres() {
+async fn rv_3_no_resurrection_in_a_cache_told_by_postgres() {
     let method = api_key(testing::postgres(), Follow::Push(Push::Notify));
     no_resurrection_of(method, ROUNDS, 8, Duration::from_millis(10)).await;
 }
 
 #[tokio::test]
-async fn no_resurrection_in_a_deny_list_told_by_redis() {
+async fn rv_3_no_resurrection_in_a_deny_list_told_by_redis() {
     no_resurrection(jwt(testing::redis(), Follow::Push(Push::Pubsub)), ROUNDS).await;
 }
 
 #[tokio::test]
-async fn no_resurrection_of_a_password() {
+async fn rv_3_no_resurrection_of_a_password() {
     no_resurrection(basic(testing::redis(), Follow::Push(Push::Pubsub)), ROUNDS / 10).await;
 }
 
-/// RV-8.
 #[tokio::test]
-async fn ten_thousand_at_once_are_all_heard_of() {
+async fn rv_8_ten_thousand_at_once_are_all_heard_of() {
     for (store, follow) in [
         (testing::redis(), Follow::Push(Push::Pubsub)),
         (testing::postgres(), Follow::Push(Push::Notify)),
@@ -341,29 +339,29 @@ async fn a_thousand_cuts(store: impl Fn() -> StoreConfig, follow: Follow) {
 }
 
 #[tokio::test]
-async fn a_cut_of_redis_publish_and_subscribe_loses_nothing() {
+async fn rv_4_a_cut_of_redis_publish_and_subscribe_loses_nothing() {
     a_thousand_cuts(testing::redis, Follow::Push(Push::Pubsub)).await;
 }
 
 #[tokio::test]
-async fn a_cut_of_redis_client_tracking_loses_nothing() {
+async fn rv_4_a_cut_of_redis_client_tracking_loses_nothing() {
     a_thousand_cuts(testing::redis, Follow::Push(Push::Tracking)).await;
 }
 
 #[tokio::test]
-async fn a_cut_of_postgres_notify_loses_nothing() {
+async fn rv_4_a_cut_of_postgres_notify_loses_nothing() {
     a_thousand_cuts(testing::postgres, Follow::Push(Push::Notify)).await;
 }
 
 #[tokio::test]
-async fn a_cut_of_a_poll_loses_nothing() {
+async fn rv_4_a_cut_of_a_poll_loses_nothing() {
     cut_and_restored(testing::redis(), POLL, 20).await;
 }
 
 /// A store that falls silent without closing anything: entries serve for a second at most, then nothing is accepted, and
 /// a deny-list says that it does not know.
 #[tokio::test]
-async fn a_store_that_falls_silent_is_not_trusted_for_long() {
+async fn rv_4_a_store_that_falls_silent_is_not_trusted_for_long() {
     for (store, follow) in
         [(testing::redis(), Follow::Push(Push::Pubsub)), (testing::postgres(), Follow::Push(Push::Notify))]
     {
@@ -396,7 +394,7 @@ async fn a_store_that_falls_silent_is_not_trusted_for_long() {
 /// RV-9: nodes whose clocks are five seconds ahead and five behind. Entries end by the clock of their own node, news are
 /// ordered by the store, and what a deny-list holds outlasts every token that it names by any of the clocks.
 #[tokio::test]
-async fn clocks_that_differ_move_no_bound() {
+async fn rv_9_clocks_that_differ_move_no_bound() {
     const SKEW: Duration = Duration::from_secs(5);
     let keys = ways().into_iter().map(|(store, follow)| api_key(store, follow));
     let lists = ways_of_lists().into_iter().map(|(store, follow)| jwt(store, follow));
@@ -680,11 +678,11 @@ async fn killed(kind: ServerKind, follow: Follow, tries: usize) {
 }
 
 #[tokio::test]
-async fn a_redis_that_is_killed_a_hundred_times_forgets_no_revocation() {
+async fn rv_5_a_redis_that_is_killed_a_hundred_times_forgets_no_revocation() {
     killed(ServerKind::Redis, Follow::Push(Push::Pubsub), 100).await;
 }
 
 #[tokio::test]
-async fn a_postgres_that_is_killed_a_hundred_times_forgets_no_revocation() {
+async fn rv_5_a_postgres_that_is_killed_a_hundred_times_forgets_no_revocation() {
     killed(ServerKind::Postgres, Follow::Push(Push::Notify), 100).await;
 }

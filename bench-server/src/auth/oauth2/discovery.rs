@@ -78,6 +78,11 @@ impl Discovery {
         self.found.load_full()
     }
 
+    /// Whether the metadata can be had now, whatever is kept of them.
+    pub(super) async fn probe(&self) -> Result<(), Trouble> {
+        self.fetch().await.map(drop)
+    }
+
     async fn fetch(&self) -> Result<Metadata, Trouble> {
         let mut url = self.issuer.clone();
         url.set_path(&format!("{WELL_KNOWN}{}", self.issuer.path().trim_end_matches('/')));

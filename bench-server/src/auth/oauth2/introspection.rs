@@ -196,7 +196,8 @@ impl Introspection {
             // The member is optional; a digest still tells tokens apart, and gives none away.
             None => opaque::hex(&opaque::digest(token)[..16]).into(),
         };
-        Ok((Principal { id: sub.into(), scopes: answer.scope.into(), credential_id }, exp))
+        let principal = Principal { id: sub.into(), scopes: answer.scope.into(), credential_id, through: None };
+        Ok((principal, exp))
     }
 
     fn log(&self, trouble: &Trouble, now: UnixTime) {

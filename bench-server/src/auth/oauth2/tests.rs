@@ -278,7 +278,7 @@ async fn an_active_token_is_held_to_audience_issuer_type_and_time() {
         answer[member] = value;
         answer
     };
-    let accepted = Principal { id: "alice".into(), scopes: "read".into(), credential_id: "j-1".into() };
+    let accepted = Principal { id: "alice".into(), scopes: "read".into(), credential_id: "j-1".into(), through: None };
     for answer in [
         good.clone(),
         with("aud", json!(["https://other.test", AUDIENCE])),
@@ -335,7 +335,7 @@ fn each_thread_has_connections_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_remote_issuer_is_trusted_with_a_secret_from_a_file() {
+async fn hk_11_a_remote_issuer_is_trusted_with_a_secret_from_a_file() {
     let issuer = Issuer::new();
     let registered = issuer.server.register_client(&ClientRegistration::resource_server("remote resource server"));
     let registered = registered.unwrap();

@@ -118,6 +118,7 @@ async fn sr_1_a_signed_request_is_accepted_for_whom_the_key_was_issued() {
             id: issued.principal.as_str().into(),
             scopes: "read".into(),
             credential_id: issued.id.as_str().into(),
+            through: None,
         };
         let before = bench.counts();
         assert_eq!(bench.send(&bench.sign(&issued, b"")).await, Ok(expected.clone()));

@@ -300,7 +300,7 @@ async fn one_who_gives_up_leaves_the_question_to_the_next() {
 /// A slow answer must not bring back what was revoked while it was on its way, neither by the cache nor to a request that
 /// came after the revocation and waited for it.
 #[tokio::test]
-async fn no_resurrection_by_an_answer_that_is_late() {
+async fn rv_3_no_resurrection_by_an_answer_that_is_late() {
     let asking = asking(|_| ()).await;
     asking.responder.answers.forget_permits(1_000);
     let early = asking.call();
