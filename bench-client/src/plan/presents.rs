@@ -77,6 +77,8 @@ impl Presents {
             // What is taken back without a list works to its end.
             MethodConfig::Jwt(_) | MethodConfig::OAuth2(_) => &[Self::Malformed, Self::BadSignature, Self::Expired],
             MethodConfig::None | MethodConfig::Mtls(_) => &[],
+            // What is spoilt in them is told by none of these words.
+            MethodConfig::Signed(_) | MethodConfig::Mixed(_) | MethodConfig::Layered(_) => &[],
         }
     }
 }
