@@ -98,6 +98,7 @@ fn configuration(state_dir: PathBuf, port: u16, mtls_port: u16) -> ServerConfig 
         shared_dir: None,
         clock: ClockMode::System,
         authorization_server: Some(AuthorizationServerConfig::default()),
+        forging: false,
     }
 }
 
