@@ -1,7 +1,7 @@
 //! The command line: one file per verb.
 //!
 //! Results go to stdout, progress, warnings and errors to stderr. Exit status: 0 fine, 1 something
-//! regressed or a limit is exceeded, 2 the input was wrong, 3 the measurement could not be carried out, was interrupted, or is invalid, 4 nobody
+//! regressed, a limit is exceeded or an attack found something, 2 the input was wrong, 3 the measurement could not be carried out, was interrupted, or is invalid, 4 nobody
 //! can tell.
 
 mod check;
@@ -51,7 +51,7 @@ enum Verb {
 enum Exit {
     /// Everything went well.
     Fine = 0,
-    /// Something regressed, or a limit is exceeded.
+    /// Something regressed, a limit is exceeded, or an attack found something.
     Regressed = 1,
     /// The input was wrong. clap uses the same number for arguments that it refuses.
     Input = 2,

@@ -1,6 +1,7 @@
 //! What is measured: the reference server, started by the run as processes of its own, or a server of the user's.
 
 mod control;
+mod attack;
 mod external;
 #[cfg(test)]
 mod fake;
@@ -96,7 +97,9 @@ impl Target {
         stores: &Arc<Stores>,
     ) -> Result<Self, TargetError> {
         if let (Some(external), Some(target)) = (variant.method.external(), &plan.target) {
-            let attached = External::attach(plan, target, external).await;
+            // An attack begins with what a trial would find.
+            let tried = !plan.only_attacks(variant);
+            let attached = External::attach(plan, target, external, tried).await;
             let variant = variant.name.clone();
             return match attached {
                 Ok(external) => Ok(Self { variant, server: Server::External(external) }),

@@ -1,11 +1,13 @@
 //! The report's tables as text, made once: the terminal, Markdown, CSV and HTML only draw them.
 
+mod attack;
 mod event;
 mod handshake;
 mod power;
 mod revocation;
 mod threshold;
 
+pub(crate) use attack::in_words as findings_in_words;
 pub(crate) use threshold::in_words as limit_in_words;
 
 use serde::Serialize;
@@ -417,6 +419,7 @@ pub(crate) fn extras(summary: &Summary) -> Vec<Extra> {
         .chain(power::extra(summary))
         .chain(revocation::extras(summary))
         .chain(event::extras(summary))
+        .chain(attack::extras(summary))
         .chain(of_handshakes)
         .collect()
 }

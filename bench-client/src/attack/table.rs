@@ -1,0 +1,550 @@
+//! The table of bad credentials: what each is, what it needs, what is sent, and what must come back.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::mutation::{Mutation, Needed};
+use super::template;
+
+/// The files that ship, in the order of their numbers.
+const SHIPPED: &[(&str, &str)] = &[
+    ("any.toml", include_str!("../../../scenarios/attack/any.toml")),
+    ("api-key.toml", include_str!("../../../scenarios/attack/api-key.toml")),
+    ("oauth2.toml", include_str!("../../../scenarios/attack/oauth2.toml")),
+    ("jwt.toml", include_str!("../../../scenarios/attack/jwt.toml")),
+    ("basic.toml", include_str!("../../../scenarios/attack/basic.toml")),
+    ("mtls.toml", include_str!("../../../scenarios/attack/mtls.toml")),
+    ("layered.toml", include_str!("../../../scenarios/attack/layered.toml")),
+    ("controls.toml", include_str!("../../../scenarios/attack/controls.toml")),
+];
+
+/// All cases and controls, in their order.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Table {
+    pub(crate) cases: Vec<Case>,
+    /// SHA-256 of the text, in hexadecimal.
+    pub(crate) digest: String,
+}
+
+/// Bad credentials of one kind, or good ones that must not be refused.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Case {
+    /// Like `BC-076`.
+    pub(crate) id: String,
+    /// In words.
+    pub(crate) title: String,
+    /// What it is about.
+    pub(crate) method: Vec<MethodKind>,
+    /// What it takes to make.
+    pub(crate) needs: Needs,
+    /// What the target must offer for it to mean anything.
+    #[serde(default)]
+    pub(crate) features: Vec<String>,
+    /// How bad it is if it is accepted; of controls there is none.
+    pub(crate) severity: Option<Severity>,
+    /// Where the demand stands.
+    pub(crate) source: String,
+    /// What the reference server answers.
+    #[serde(default)]
+    pub(crate) expect: Expect,
+    /// What is sent, one after the other. None: the table says what is bad, and not yet how it is sent.
+    #[serde(default, rename = "try")]
+    pub(crate) tries: Vec<Try>,
+    /// Whether it must be accepted.
+    #[serde(skip)]
+    pub(crate) control: bool,
+}
+
+/// What a case is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum MethodKind {
+    /// Whatever is in a header field.
+    Any,
+    /// An API key.
+    ApiKey,
+    /// A user with a password.
+    Basic,
+    /// A bearer token of whatever form.
+    Bearer,
+    /// A bearer token that is a JWT.
+    Jws,
+    /// A token that only its issuer can read.
+    Opaque,
+    /// A client certificate.
+    Mtls,
+    /// The endpoints of an authorization server.
+    #[serde(rename = "oauth2")]
+    OAuth2,
+    /// Requests signed by their sender.
+    Signed,
+    /// Two credentials at once.
+    Layered,
+}
+
+/// What a case takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Needs {
+    /// Nothing.
+    Nothing,
+    /// A valid credential to change.
+    Valid,
+    /// The issuer's key, or its rights.
+    Issuer,
+}
+
+/// How bad an acceptance is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// A nuisance, or a step towards worse.
+    Medium,
+    /// It lets in whom it should not, under conditions.
+    High,
+    /// It lets anyone in.
+    Critical,
+}
+
+impl Severity {
+    /// The word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+/// What must come back.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Expect {
+    /// In one word.
+    pub(crate) answer: Answer,
+    /// Statuses in the place of the word's own.
+    pub(crate) status: Vec<u16>,
+    /// TLS alerts, of which one must come.
+    pub(crate) alert: Vec<u8>,
+    /// The end of the type of the problem (RFC 9457).
+    pub(crate) problem: Option<String>,
+    /// What `Location` must contain; empty: there must be none.
+    pub(crate) location: Option<String>,
+    /// The `error` of the answer or of the challenge, where it is another than the word's.
+    pub(crate) error: Option<String>,
+    /// How much counters may grow.
+    pub(crate) at_most: BTreeMap<Counter, u64>,
+}
+
+/// The usual answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Answer {
+    /// 401 with the challenge of the method, for Bearer with `error="invalid_token"`.
+    #[default]
+    Invalid,
+    /// 401 with the challenge and no error: nothing was presented.
+    Missing,
+    /// 400, for Bearer with `error="invalid_request"`.
+    Ambiguous,
+    /// 403, for Bearer with `error="insufficient_scope"`.
+    Forbidden,
+    /// 431.
+    TooLarge,
+    /// The connection ends with a TLS alert.
+    Alert,
+    /// The connection ends, or is answered with an alert.
+    Closed,
+    /// An answer of an OAuth endpoint (RFC 6749 §5.2): `error` in its JSON.
+    OAuth,
+    /// A status and nothing more.
+    Refused,
+    /// Either is right, as long as there is an answer.
+    Either,
+    /// 200, for whom the credential is.
+    Accepted,
+}
+
+/// What the reference server counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Counter {
+    StoreLookups,
+    StoreWrites,
+    VerifyCalls,
+    HashCalls,
+    JwksFetches,
+}
+
+/// One thing that is sent.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Try {
+    /// In words, where the rest does not say it.
+    pub(crate) what: String,
+    /// What is done to the valid credential.
+    pub(crate) credential: Vec<Mutation>,
+    /// Which credential that is.
+    pub(crate) state: State,
+    /// Field lines in the place of the one that presents the credential.
+    pub(crate) fields: Option<Vec<String>>,
+    /// So many fields more.
+    pub(crate) flood: usize,
+    /// Verb, `GET` by default.
+    pub(crate) verb: Option<String>,
+    /// Request target in the place of the route's path.
+    pub(crate) path: Option<String>,
+    /// An endpoint in the place of the route, with this form.
+    pub(crate) at: Place,
+    pub(crate) form: Vec<(String, String)>,
+    /// What the client presents in the handshake.
+    pub(crate) certificate: Option<CertificateKind>,
+    /// On what connection.
+    pub(crate) connection: Connection,
+    /// Something else than a request.
+    pub(crate) hello: Option<Hello>,
+    /// How often; the last answer is judged.
+    pub(crate) times: Option<u32>,
+    /// What must come back, where it is something else than from the others.
+    pub(crate) expect: Option<Expect>,
+}
+
+/// Which valid credential is changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum State {
+    /// One that is good.
+    #[default]
+    Valid,
+    /// One that was accepted, and then revoked.
+    Revoked,
+    /// One that was accepted, and then replaced by another of the same principal.
+    Replaced,
+    /// One whose time is over.
+    Expired,
+    /// One without the scope that the route asks for.
+    Unscoped,
+}
+
+/// Where it is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Place {
+    /// The protected route.
+    #[default]
+    Resource,
+    /// The token endpoint.
+    Token,
+    /// The authorization endpoint.
+    Authorize,
+    /// The introspection endpoint.
+    Introspect,
+    /// The revocation endpoint.
+    Revoke,
+}
+
+/// What the client presents in the handshake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum CertificateKind {
+    /// Nothing.
+    None,
+    /// The valid one.
+    Good,
+    /// Signed by itself, with the names of the valid one.
+    SelfSigned,
+    /// Signed by a CA of the same name with another key.
+    Impostor,
+    /// The valid one with another key.
+    WrongKey,
+    /// Signed by the valid one, which is no CA.
+    FromLeaf,
+    // All others are signed with the CA's key.
+    /// Like the valid one.
+    Fresh,
+    /// Ended.
+    Expired,
+    /// Not yet begun.
+    Early,
+    /// For servers only.
+    ServerOnly,
+    /// For every purpose that is left unsaid.
+    NoPurpose,
+    /// A CA's.
+    Ca,
+    /// With a critical extension that nobody knows.
+    UnknownExtension,
+    /// With two identities.
+    TwoNames,
+    /// With a name in its subject alone.
+    SubjectOnly,
+    /// Whose identity names a port.
+    PortInName,
+    /// Whose identity has a query.
+    QueryInName,
+    /// Whose identity has `..` in its path.
+    DotsInName,
+    /// Whose trust domain has capitals.
+    CapitalsInName,
+    /// Of another trust domain.
+    OtherDomain,
+}
+
+impl CertificateKind {
+    /// Whether it takes the CA's key.
+    pub(crate) fn needs_ca(self) -> bool {
+        !matches!(
+            self,
+            Self::None | Self::Good | Self::SelfSigned | Self::Impostor | Self::WrongKey | Self::FromLeaf
+        )
+    }
+}
+
+/// On what connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Connection {
+    /// A new one.
+    #[default]
+    Fresh,
+    /// One that was there before the credential ended.
+    Kept,
+    /// A new one that resumes a session from before the credential ended.
+    Resumed,
+}
+
+/// What a TLS port is greeted with in the place of a handshake of today.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Hello {
+    /// A ClientHello of TLS 1.0.
+    #[serde(rename = "tls1.0")]
+    Tls10,
+    /// Of TLS 1.1.
+    #[serde(rename = "tls1.1")]
+    Tls11,
+    /// Of TLS 1.2 with NULL and export suites only.
+    NullCiphers,
+    /// An HTTP request.
+    Plaintext,
+}
+
+/// Why a table cannot be used: every mistake, each with its file and case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TableError(pub(crate) Vec<String>);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    #[serde(default)]
+    case: Vec<Case>,
+    #[serde(default)]
+    control: Vec<Case>,
+}
+
+impl Table {
+    /// The one that ships.
+    pub(crate) fn shipped() -> Self {
+        Self::read(SHIPPED.iter().copied()).expect("a test reads it")
+    }
+
+    /// Reads a table of the user's.
+    ///
+    /// # Errors
+    /// All mistakes.
+    pub(crate) fn of_user(name: &str, text: &str) -> Result<Self, TableError> {
+        Self::read(std::iter::once((name, text)))
+    }
+
+    fn read<'t>(files: impl Iterator<Item = (&'t str, &'t str)>) -> Result<Self, TableError> {
+        let (mut cases, mut mistakes, mut digest): (Vec<Case>, _, _) = (Vec::new(), Vec::new(), Sha256::new());
+        let mut seen = BTreeSet::new();
+        for (name, text) in files {
+            digest.update(text);
+            let written: Written = match toml::from_str(text) {
+                Ok(written) => written,
+                Err(error) => {
+                    mistakes.push(format!("{name}: {error}"));
+                    continue;
+                }
+            };
+            let controls = written.control.into_iter().map(|case| Case { control: true, ..case });
+            for case in written.case.into_iter().chain(controls) {
+                let place = format!("{name}: {}", case.id);
+                mistakes.extend(case.mistakes().into_iter().map(|mistake| format!("{place}: {mistake}")));
+                if !seen.insert(case.id.clone()) {
+                    mistakes.push(format!("{place}: the id is taken; give each case its own"));
+                }
+                cases.push(case);
+            }
+        }
+        if cases.is_empty() && mistakes.is_empty() {
+            mistakes.push("no [[case]] and no [[control]]: nothing would be sent".to_owned());
+        }
+        if !mistakes.is_empty() {
+            return Err(TableError(mistakes));
+        }
+        let digest = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self { cases, digest })
+    }
+}
+
+impl Case {
+    /// What only the whole case shows.
+    fn mistakes(&self) -> Vec<String> {
+        let mut mistakes = Vec::new();
+        let mut mistake = |text: &str| mistakes.push(text.to_owned());
+        if self.id.is_empty() || !self.id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+            mistake("an id is letters, digits and \"-\"");
+        }
+        if self.method.is_empty() {
+            mistake("method is empty; name what it is about");
+        }
+        if self.tries.is_empty() && self.features.is_empty() {
+            mistake("nothing is sent; write try = [{ … }]");
+        }
+        match (self.control, self.severity) {
+            (false, None) => mistake("severity is missing; write \"critical\", \"high\" or \"medium\""),
+            (true, Some(_)) => mistake("a control has no severity: it must be accepted"),
+            _ => {}
+        }
+        for it in &self.tries {
+            let expects = it.expect.as_ref().unwrap_or(&self.expect);
+            if self.control != (expects.answer == Answer::Accepted) {
+                mistake("a [[control]] expects answer = \"accepted\", and a [[case]] something else");
+            }
+            let needed = it.credential.iter().filter_map(Mutation::needed).any(|needed| needed == Needed::IssuerKey);
+            let ca = it.certificate.is_some_and(CertificateKind::needs_ca);
+            if (needed || ca || it.state != State::Valid) && self.needs != Needs::Issuer {
+                mistake("it takes the issuer's key or rights; write needs = \"issuer\"");
+            }
+            let lines = it.fields.iter().flatten().chain(&it.path);
+            for text in lines.chain(it.form.iter().map(|(_, value)| value)) {
+                if let Err(why) = template::check(text) {
+                    mistake(&why);
+                }
+            }
+            if it.at == Place::Resource && !it.form.is_empty() {
+                mistake("a form goes to an endpoint; write at = \"token\"");
+            }
+        }
+        mistakes
+    }
+}
+
+impl Try {
+    /// What is done, in the words of the table: it holds no secret.
+    pub(crate) fn describe(&self) -> String {
+        let mut parts = Vec::new();
+        if !self.what.is_empty() {
+            parts.push(self.what.clone());
+        }
+        match self.state {
+            State::Valid => {}
+            State::Revoked => parts.push("revoked".to_owned()),
+            State::Replaced => parts.push("replaced".to_owned()),
+            State::Expired => parts.push("expired".to_owned()),
+            State::Unscoped => parts.push("without the scope".to_owned()),
+        }
+        match self.connection {
+            Connection::Fresh => {}
+            Connection::Kept => parts.push("on a kept connection".to_owned()),
+            Connection::Resumed => parts.push("on a resumed session".to_owned()),
+        }
+        parts.extend(self.credential.iter().map(|mutation| shortened(mutation.as_str())));
+        parts.extend(self.certificate.map(|kind| format!("certificate: {}", kebab(&format!("{kind:?}")))));
+        parts.extend(self.hello.map(|hello| format!("hello: {}", kebab(&format!("{hello:?}")))));
+        parts.extend(self.verb.iter().cloned());
+        parts.extend(self.path.iter().map(|path| shortened(path)));
+        parts.extend(self.fields.iter().flatten().map(|line| shortened(line)));
+        parts.extend(self.form.iter().map(|(name, value)| format!("{name}={}", shortened(value))));
+        parts.extend(self.times.map(|times| format!("{times} times")));
+        if parts.is_empty() {
+            parts.push("as it is".to_owned());
+        }
+        parts.join("; ")
+    }
+}
+
+fn kebab(name: &str) -> String {
+    let mut text = String::new();
+    for (place, c) in name.char_indices() {
+        if c.is_ascii_uppercase() && place > 0 {
+            text.push('-');
+        }
+        text.push(c.to_ascii_lowercase());
+    }
+    text
+}
+
+/// On one line, printable, and not too long.
+fn shortened(text: &str) -> String {
+    const LONGEST: usize = 120;
+    let plain: String = text.escape_debug().to_string().replace("\\\"", "\"").replace("\\'", "'");
+    if plain.chars().count() <= LONGEST { plain } else { plain.chars().take(LONGEST).chain(['…']).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mistakes(text: &str) -> Vec<String> {
+        Table::of_user("t.toml", text).expect_err("mistakes").0
+    }
+
+    const GOOD: &str = r#"
+        [[case]]
+        id = "X-1"
+        title = "none"
+        method = ["jws"]
+        needs = "valid"
+        severity = "critical"
+        source = "RFC 8725"
+        try = [{ credential = ["header.alg=none", "signature=empty"] }]
+    "#;
+
+    #[test]
+    fn the_table_that_ships_has_every_case_once() {
+        let table = Table::shipped();
+        let cases: Vec<&str> = table.cases.iter().filter(|case| !case.control).map(|case| &*case.id).collect();
+        let all: Vec<String> = (1..=162).map(|number| format!("BC-{number:03}")).collect();
+        assert_eq!(cases, all);
+        assert!(table.cases.iter().filter(|case| case.control).count() >= 10);
+        assert_eq!(table.digest.len(), 64);
+    }
+
+    #[test]
+    fn cases_without_a_way_to_send_them_name_what_they_wait_for() {
+        for case in Table::shipped().cases {
+            assert!(!case.tries.is_empty() || !case.features.is_empty(), "{}", case.id);
+        }
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_case() {
+        assert_eq!(Table::of_user("t.toml", GOOD).expect("no mistakes").cases.len(), 1);
+        for (from, to, expected) in [
+            ("severity = \"critical\"", "", "X-1: severity is missing"),
+            ("severity = \"critical\"", "severity = \"bad\"", "unknown variant"),
+            ("needs = \"valid\"", "needs = \"valid\"\nneed = 1", "unknown field `need`"),
+            ("signature=empty", "signature=mine", "a signature is"),
+            ("signature=empty", "signature=issuer", "write needs = \"issuer\""),
+            ("header.alg=none", "claims.exp=<then>", "<then> is no place"),
+            ("[\"jws\"]", "[]", "method is empty"),
+            ("try = [{ credential = [\"header.alg=none\", \"signature=empty\"] }]", "", "nothing is sent"),
+            ("{ credential", "{ expect = { answer = \"accepted\" }, credential", "[[control]] expects"),
+            ("[[case]]", "[[control]]", "a control has no severity"),
+            ("X-1", "X 1", "an id is letters"),
+        ] {
+            assert!(GOOD.contains(from), "{from}");
+            let found = mistakes(&GOOD.replacen(from, to, 1));
+            assert!(found.iter().any(|mistake| mistake.contains(expected)), "{to}: {found:?}");
+        }
+        assert!(mistakes(&format!("{GOOD}{GOOD}"))[0].contains("the id is taken"));
+        assert!(mistakes("")[0].contains("nothing would be sent"));
+    }
+}
