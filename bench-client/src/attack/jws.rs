@@ -1,8 +1,12 @@
 //! A compact JWS (RFC 7515 §7.1), taken apart so that each member can be wrong. Values are JSON texts, not values: what is to be
 //! sent includes what no JSON library writes, like a member twice or `1e400`.
 
+use std::fmt;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 /// Header, claims and signature.
@@ -21,8 +25,33 @@ pub(crate) struct Part {
     /// What stands before and behind the object.
     before: Vec<u8>,
     after: Vec<u8>,
-    /// What stands in its place.
+    /// What stands in its place: at first the text that was read, which alone is what was signed.
     whole: Option<Vec<u8>>,
+}
+
+/// Members in the order in which they were written.
+struct Ordered(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Ordered {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Ordered;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Ordered, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Ordered(members))
+            }
+        }
+        deserializer.deserialize_map(Members)
+    }
 }
 
 /// What stands behind the last dot.
@@ -61,6 +90,7 @@ impl Jws {
     /// The same names with values of nobody, and a signature that signs nothing: what a report shows.
     pub(crate) fn stand_in(&self) -> Self {
         let mut shown = self.clone();
+        shown.claims.whole = None;
         for (_, value) in &mut shown.claims.members {
             let keeps = value.starts_with(|c: char| c.is_ascii_digit());
             if !keeps {
@@ -76,9 +106,9 @@ impl Jws {
 
 impl Part {
     fn read(json: &[u8]) -> Option<Self> {
-        let Value::Object(object) = serde_json::from_slice(json).ok()? else { return None };
-        let members = object.into_iter().map(|(name, value)| (name, value.to_string())).collect();
-        Some(Self { members, before: Vec::new(), after: Vec::new(), whole: None })
+        let Ordered(members) = serde_json::from_slice(json).ok()?;
+        let members = members.into_iter().map(|(name, value)| (name, value.to_string())).collect();
+        Some(Self { members, before: Vec::new(), after: Vec::new(), whole: Some(json.to_vec()) })
     }
 
     /// The value of a member, where it is a string.
@@ -89,6 +119,7 @@ impl Part {
 
     /// Puts a member in its place, or behind all others.
     pub(crate) fn set(&mut self, name: &str, json: String) {
+        self.whole = None;
         match self.members.iter_mut().find(|(known, _)| known == name) {
             Some((_, value)) => *value = json,
             None => self.members.push((name.to_owned(), json)),
@@ -98,10 +129,12 @@ impl Part {
     /// Puts a member behind all others, whether there is one of the name or not. The name is written as it is, escapes
     /// included.
     pub(crate) fn add(&mut self, name: &str, json: String) {
+        self.whole = None;
         self.members.push((name.to_owned(), json));
     }
 
     pub(crate) fn remove(&mut self, name: &str) {
+        self.whole = None;
         self.members.retain(|(known, _)| known != name);
     }
 
@@ -110,6 +143,7 @@ impl Part {
     }
 
     pub(crate) fn surround(&mut self, before: Vec<u8>, after: Vec<u8>) {
+        self.whole = None;
         self.before = before;
         self.after = after;
     }
@@ -138,6 +172,9 @@ mod tests {
     fn a_token_comes_back_as_it_was() {
         assert_eq!(Jws::parse(&token().text()), Some(token()));
         assert_eq!(token().header.string("alg").as_deref(), Some("ES256"));
+        // Neither sorted nor without spaces: as it was signed.
+        let odd = format!("{}.{}.c2ln", URL_SAFE_NO_PAD.encode(r#"{ "typ":"at+jwt", "alg":"ES256" }"#), "e30");
+        assert_eq!(Jws::parse(&odd).expect("a token").text(), odd);
         for other in ["", "a.b", "a.b.c", "ab_live_x", "e30.e30.e30.e30"] {
             assert_eq!(Jws::parse(other), None, "{other}");
         }
@@ -165,5 +202,6 @@ mod tests {
         assert_eq!(shown.claims.string("sub").as_deref(), Some("x"));
         assert_eq!(shown.signature, Signature::Bytes(vec![0; 3]));
         assert_eq!(shown.header, token().header);
+        assert!(!String::from_utf8_lossy(&shown.claims.text()).contains("\"a\""));
     }
 }

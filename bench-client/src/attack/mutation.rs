@@ -520,7 +520,7 @@ mod tests {
 
     fn token() -> Credential {
         let part = |json: &str| URL_SAFE_NO_PAD.encode(json);
-        let text = format!("{}.{}.{}", part(r#"{"alg":"ES256","kid":"k"}"#), part(r#"{"exp":9}"#), part("signature"));
+        let text = format!("{}.{}.{}", part(r#"{"alg":"ES256","kid":"k"}"#), part(r#"{"exp":9}"#), part("8 bytes!"));
         Credential::Jws(Box::new(Jws::parse(&text).expect("a token")))
     }
 

@@ -160,6 +160,7 @@ pub(crate) enum Answer {
     /// The connection ends, or is answered with an alert.
     Closed,
     /// An answer of an OAuth endpoint (RFC 6749 §5.2): `error` in its JSON.
+    #[serde(rename = "oauth")]
     OAuth,
     /// A status and nothing more.
     Refused,

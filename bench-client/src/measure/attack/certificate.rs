@@ -194,12 +194,12 @@ impl Parameters<'_> {
                     | Kind::DotsInName
                     | Kind::CapitalsInName
                     | Kind::OtherDomain
+                    | Kind::SubjectOnly
             );
             if by_name {
                 return Err(Missing("identities by SPIFFE".to_owned()));
             }
-            let dns = self.identity.try_into().map(SanType::DnsName);
-            return Ok(if kind == Kind::SubjectOnly { Vec::new() } else { dns.into_iter().collect() });
+            return Ok(self.identity.try_into().map(SanType::DnsName).into_iter().collect());
         };
         let names = match kind {
             Kind::SubjectOnly => Vec::new(),

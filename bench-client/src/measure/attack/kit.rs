@@ -368,7 +368,7 @@ mod tests {
 
     const KEY: &str = "ab_live_q7Wk2ZrT9pLx4VbN8cYd1HsG6fJm3Q00aB3x";
     const PASSWORD: &str = "S3cr3tPassw0rdThatIsQuiteLong";
-    const SIGNATURE: &[u8] = b"sixty-four bytes of a signature that must never show in a report";
+    const SIGNATURE: &[u8] = b"Zq8Zq7Wv5Rt3Yp1Lk9Jh7Gf5Ds3Aq1Xz8Cv6Bn4Mm2Qw0Er9Ty7Ui5Op3As1Df";
 
     fn credentials() -> Vec<Issued> {
         let part = |json: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(json);
