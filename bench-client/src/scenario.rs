@@ -40,7 +40,9 @@ use self::threshold::WrittenThreshold;
 use self::value::{flag, one_of, price, text, whole};
 use self::variant::WrittenVariant;
 use crate::machine::KeepAwake;
-use crate::plan::{Case, ClientWait, ComparePlan, MeasurementKind, Plan, PoolPlan, Price, ServerPlan, TargetPlan, Variant};
+use crate::plan::{
+    Case, ClientWait, ComparePlan, MeasurementKind, Plan, PoolPlan, Price, ServerPlan, TargetPlan, Variant,
+};
 
 /// A mistake in a scenario, or advice about it.
 #[derive(Debug, Clone, PartialEq, Eq)]

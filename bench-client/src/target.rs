@@ -1,7 +1,7 @@
 //! What is measured: the reference server, started by the run as processes of its own, or a server of the user's.
 
-mod control;
 mod attack;
+mod control;
 mod external;
 #[cfg(test)]
 mod fake;
@@ -23,6 +23,7 @@ use crate::load::Endpoint;
 use crate::machine::Machine;
 use crate::plan::{Plan, Variant};
 
+pub(crate) use attack::Flow;
 use external::External;
 pub(crate) use forwarder::Passage;
 pub use grant::{Grant, Refreshed};

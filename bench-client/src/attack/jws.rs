@@ -71,7 +71,11 @@ impl Jws {
         if parts.next().is_some() {
             return None;
         }
-        Some(Self { header: Part::read(&header)?, claims: Part::read(&claims)?, signature: Signature::Bytes(signature) })
+        Some(Self {
+            header: Part::read(&header)?,
+            claims: Part::read(&claims)?,
+            signature: Signature::Bytes(signature),
+        })
     }
 
     /// What is signed.

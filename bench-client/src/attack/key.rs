@@ -23,7 +23,7 @@ pub(crate) struct TokenKey {
 }
 
 enum Kind {
-    Hmac(hmac::Key),
+    Hmac(Box<hmac::Key>),
     Ecdsa(EcdsaKeyPair),
     Rsa(Box<RsaKeyPair>),
     Ed25519(Ed25519KeyPair),
@@ -42,7 +42,11 @@ impl TokenKey {
             }
             let oct: Oct = serde_json::from_str(text).map_err(|_| "the key is no JWK of type oct".to_owned())?;
             let secret = URL_SAFE_NO_PAD.decode(oct.k).map_err(|_| "\"k\" of the key is not base64url".to_owned())?;
-            return Ok(Self { algorithm, kind: Kind::Hmac(hmac::Key::new(hmac::HMAC_SHA256, &secret)), pair: None });
+            return Ok(Self {
+                algorithm,
+                kind: Kind::Hmac(Box::new(hmac::Key::new(hmac::HMAC_SHA256, &secret))),
+                pair: None,
+            });
         }
         let der = PrivatePkcs8KeyDer::from_pem_slice(text.as_bytes());
         let der = der.map_err(|_| "the key is not PKCS #8 in PEM".to_owned())?;
@@ -56,7 +60,8 @@ impl TokenKey {
     pub(crate) fn generate(algorithm: Algorithm) -> Result<Self, String> {
         let kind = match algorithm {
             Algorithm::HS256 => {
-                let kind = Kind::Hmac(hmac::Key::new(hmac::HMAC_SHA256, &rand::random::<[u8; 32]>()));
+                let key = hmac::Key::new(hmac::HMAC_SHA256, &rand::random::<[u8; 32]>());
+                let kind = Kind::Hmac(Box::new(key));
                 return Ok(Self { algorithm, kind, pair: None });
             }
             Algorithm::RS256 | Algorithm::PS256 => {

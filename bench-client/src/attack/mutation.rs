@@ -29,11 +29,23 @@ pub(crate) struct Mutation {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Change {
     /// A member of the header or of the claims.
-    Member { part: Which, edit: Edit, name: String, value: String, raw: bool },
+    Member {
+        part: Which,
+        edit: Edit,
+        name: String,
+        value: String,
+        raw: bool,
+    },
     /// The whole header or claims.
-    Whole { part: Which, value: String },
+    Whole {
+        part: Which,
+        value: String,
+    },
     /// What stands before or behind the claims.
-    Around { before: String, after: String },
+    Around {
+        before: String,
+        after: String,
+    },
     /// Claims in an object that is nested so deep.
     Deep(usize),
     Signature(Signing),
@@ -197,9 +209,7 @@ impl Mutation {
     pub(crate) fn apply(&self, credential: Credential, source: &Source<'_>) -> Result<Credential, Missing> {
         let fill = |text: &str| fill(text, source.now, source.names);
         Ok(match (&self.change, credential) {
-            (Change::User(user), Credential::Pair { password, .. }) => {
-                Credential::Pair { user: fill(user)?, password }
-            }
+            (Change::User(user), Credential::Pair { password, .. }) => Credential::Pair { user: fill(user)?, password },
             (Change::Password(password), Credential::Pair { user, .. }) => {
                 Credential::Pair { user, password: fill(password)? }
             }
@@ -303,7 +313,9 @@ impl TextChange {
             Self::Swap(position) => swapped(text, *position),
             Self::Checksum => with_checksum(text),
             Self::RandomKey => with_checksum(random_key(&text)),
-            Self::FlipCase => text.iter().map(|byte| if byte.is_ascii_alphabetic() { byte ^ 0x20 } else { *byte }).collect(),
+            Self::FlipCase => {
+                text.iter().map(|byte| if byte.is_ascii_alphabetic() { byte ^ 0x20 } else { *byte }).collect()
+            }
             Self::PercentEncode => text.iter().flat_map(|byte| format!("%{byte:02X}").into_bytes()).collect(),
             Self::Base64 => STANDARD.encode(&text).into_bytes(),
             Self::StandardAlphabet => ascii().replace('-', "+").replace('_', "/").into_bytes(),
@@ -453,7 +465,11 @@ fn parse(text: &str) -> Result<Change, String> {
             "attacker" => Signing::Attacker,
             other => match other.strip_prefix("hmac:") {
                 Some(key) => Signing::Hmac(key.to_owned()),
-                None => return Err("a signature is empty, dropped, zeros, issuer, issuer-der, attacker or hmac:KEY".to_owned()),
+                None => {
+                    return Err(
+                        "a signature is empty, dropped, zeros, issuer, issuer-der, attacker or hmac:KEY".to_owned()
+                    );
+                }
             },
         })),
         "user" => Ok(Change::User(required()?)),
@@ -499,8 +515,7 @@ mod tests {
         };
         let attacker = Attacker::default();
         let issuer = TokenKey::generate(Algorithm::ES256).unwrap();
-        let source =
-            Source { now: 1_000, names: &names, issuer: Some(&issuer), attacker: &attacker, shown: false };
+        let source = Source { now: 1_000, names: &names, issuer: Some(&issuer), attacker: &attacker, shown: false };
         let mut credential = credential;
         for word in words {
             credential = Mutation::try_from((*word).to_owned()).expect(word).apply(credential, &source)?;
@@ -577,7 +592,8 @@ mod tests {
         assert_eq!(payload, br#"{"exp":1e400,"exp":9}"#);
         assert_eq!(of_token(&["signature=zeros"]).signature, Signature::Bytes(vec![0; 64]));
         for key in ["secret", "public-pem"] {
-            let Signature::Bytes(mac) = of_token(&["header.alg=HS256", &format!("signature=hmac:{key}")]).signature else {
+            let Signature::Bytes(mac) = of_token(&["header.alg=HS256", &format!("signature=hmac:{key}")]).signature
+            else {
                 panic!("it is signed")
             };
             assert_eq!(mac.len(), 32);
@@ -589,7 +605,9 @@ mod tests {
 
     #[test]
     fn words_that_are_none_are_refused() {
-        for wrong in ["", "flip", "truncate=x", "truncate", "signature=mine", "flip-case=1", "text=<valeu>", "swap=first"] {
+        for wrong in
+            ["", "flip", "truncate=x", "truncate", "signature=mine", "flip-case=1", "text=<valeu>", "swap=first"]
+        {
             assert!(Mutation::try_from(wrong.to_owned()).is_err(), "{wrong}");
         }
         let error = mutated(Credential::Text(b"key".to_vec()), &["header.alg=none"]).expect_err("no token");

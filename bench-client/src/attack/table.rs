@@ -298,10 +298,7 @@ pub(crate) enum CertificateKind {
 impl CertificateKind {
     /// Whether it takes the CA's key.
     pub(crate) fn needs_ca(self) -> bool {
-        !matches!(
-            self,
-            Self::None | Self::Good | Self::SelfSigned | Self::Impostor | Self::WrongKey | Self::FromLeaf
-        )
+        !matches!(self, Self::None | Self::Good | Self::SelfSigned | Self::Impostor | Self::WrongKey | Self::FromLeaf)
     }
 }
 
@@ -438,6 +435,15 @@ impl Case {
 }
 
 impl Try {
+    /// Whether a place stands in it.
+    pub(crate) fn names(&self, place: &str) -> bool {
+        let place = format!("<{place}>");
+        let credential = self.credential.iter().map(Mutation::as_str);
+        let form = self.form.iter().map(|(_, value)| value.as_str());
+        let fields = self.fields.iter().flatten().chain(&self.path).map(String::as_str);
+        credential.chain(form).chain(fields).any(|text| text.contains(&place))
+    }
+
     /// What is done, in the words of the table: it holds no secret.
     pub(crate) fn describe(&self) -> String {
         let mut parts = Vec::new();

@@ -6,10 +6,49 @@ const CONSTANT: &[&str] = &["fill", "byte", "now", "random"];
 
 /// Places that a credential, its issuer or its target fills.
 const NAMES: &[&str] = &[
-    "value", "good", "line", "good-line", "field", "prefix", "prefix-lower", "prefix-upper", "basic-good", "path", "name",
-    "path-upper", "path-encoded", "authority", "canary", "id", "principal", "user", "user-upper", "password",
-    "password-upper", "iss", "aud", "kid", "leeway", "alg", "attacker-jwk", "attacker-x5c", "client-id", "client-secret", "client-basic",
-    "redirect-uri", "key-text",
+    "value",
+    "good",
+    "line",
+    "good-line",
+    "field",
+    "prefix",
+    "prefix-lower",
+    "prefix-upper",
+    "basic-good",
+    "path",
+    "name",
+    "path-upper",
+    "path-encoded",
+    "authority",
+    "canary",
+    "id",
+    "principal",
+    "user",
+    "user-upper",
+    "password",
+    "password-upper",
+    "iss",
+    "aud",
+    "kid",
+    "leeway",
+    "alg",
+    "attacker-jwk",
+    "attacker-x5c",
+    "client-id",
+    "client-secret",
+    "client-basic",
+    "redirect-uri",
+    "flow-client",
+    "flow-secret",
+    "flow-redirect",
+    "code",
+    "code-spent",
+    "verifier",
+    "challenge",
+    "refresh",
+    "refresh-spent",
+    "access-replayed",
+    "access-of-spent",
 ];
 
 /// Why a place stays empty: what the target would have to have.
@@ -38,11 +77,7 @@ pub(super) fn check(text: &str) -> Result<(), String> {
 ///
 /// # Errors
 /// What is missing.
-pub(crate) fn fill(
-    text: &str,
-    now: u64,
-    names: &dyn Fn(&str) -> Result<Vec<u8>, Missing>,
-) -> Result<Vec<u8>, Missing> {
+pub(crate) fn fill(text: &str, now: u64, names: &dyn Fn(&str) -> Result<Vec<u8>, Missing>) -> Result<Vec<u8>, Missing> {
     let mut filled = Vec::new();
     walk(text, |piece| {
         match piece {
@@ -95,7 +130,11 @@ fn constant(place: &str) -> Option<Result<Vec<u8>, String>> {
     let (name, value) = place.split_once(':')?;
     match name {
         "fill" => Some(value.parse().map(|n: usize| vec![b'A'; n]).map_err(|_| format!("<{place}>: write a number"))),
-        "byte" => Some(u8::from_str_radix(value, 16).map(|byte| vec![byte]).map_err(|_| format!("<{place}>: write two hexadecimal digits"))),
+        "byte" => Some(
+            u8::from_str_radix(value, 16)
+                .map(|byte| vec![byte])
+                .map_err(|_| format!("<{place}>: write two hexadecimal digits")),
+        ),
         _ => None,
     }
 }

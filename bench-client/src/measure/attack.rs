@@ -28,14 +28,14 @@ use super::setup::Place;
 use super::start::Server;
 use super::{MeasureError, check_alive};
 use crate::attack::{
-    Answer, Attacker, Case, CertificateKind, Connection, Hello, MethodKind, Missing, Needed, Needs, State, Table, TokenKey,
-    Try,
+    Answer, Attacker, Case, CertificateKind, Connection, Hello, MethodKind, Missing, Needed, Needs, State, Table,
+    TokenKey, Try,
 };
 use crate::load::Endpoint;
 use crate::plan::{AttackPlan, Variant};
 use crate::record::{AttackCase, AttackResult, AttackTry, AttackVerdict, Begun, Measured, Record};
 use crate::run::RunFolder;
-use crate::target::Target;
+use crate::target::{Flow, Target};
 
 /// Longest wait for a credential to end: what takes longer is for a revocation measurement.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
@@ -45,6 +45,9 @@ const GRACE: Duration = Duration::from_millis(500);
 
 /// Time between two looks at whether a credential has ended.
 const LOOK: Duration = Duration::from_millis(20);
+
+/// What of a user's grant a request may hold.
+const FLOW: [&str; 6] = ["code", "code-spent", "refresh", "refresh-spent", "access-replayed", "access-of-spent"];
 
 /// A leeway of fewer seconds leaves no room for a token inside of it.
 const ROOM: u64 = 5;
@@ -84,11 +87,7 @@ struct Attack<'a> {
 }
 
 impl<'a> Attack<'a> {
-    async fn prepare(
-        target: &'a Target,
-        variant: &'a Variant,
-        settings: &'a AttackPlan,
-    ) -> Result<Self, MeasureError> {
+    async fn prepare(target: &'a Target, variant: &'a Variant, settings: &'a AttackPlan) -> Result<Self, MeasureError> {
         let mut issued = target.issue(1, None).await?;
         let valid = issued.pop().ok_or_else(|| MeasureError::Machine("no credential was issued".to_owned()))?;
         let issuer = target.issuer_key().await?;
@@ -110,6 +109,7 @@ impl<'a> Attack<'a> {
             attacker: Attacker::default(),
             canary: kit::Canary::new(),
             authorization: None,
+            flow: Default::default(),
         };
         if let Some((endpoint, _)) = target.authorization_server() {
             let registration = ClientRegistration {
@@ -202,7 +202,8 @@ impl<'a> Attack<'a> {
         let (mut verdict, mut why) = judge.judge(expect, &came, &issued);
         let calls = self.kit.canary.calls();
         if verdict == AttackVerdict::Held && calls > 0 {
-            (verdict, why) = (AttackVerdict::Otherwise, format!("the server connected {calls} times to an address in the token"));
+            (verdict, why) =
+                (AttackVerdict::Otherwise, format!("the server connected {calls} times to an address in the token"));
         }
         if let (AttackVerdict::Held, Some(before)) = (verdict, before)
             && let Some(after) = self.target.counters().await?
@@ -233,6 +234,13 @@ impl<'a> Attack<'a> {
             State::Expired => self.expired().await?,
             State::Revoked | State::Replaced => return self.ended(it).await,
         };
+        let wanted: Vec<&str> = FLOW.iter().copied().filter(|name| it.names(name)).collect();
+        if wanted.iter().any(|name| name.starts_with("access-")) {
+            // A token that nobody asks about lives to its end, whatever becomes of its grant.
+            self.bound()?;
+        }
+        let flow = if wanted.is_empty() { Flow::new() } else { self.target.flow(&wanted).await.map_err(Missing)? };
+        self.kit.flow.replace(flow);
         let made = self.kit.make(it, &issued)?;
         let is_control = case.control || matches!(it.expect.as_ref().unwrap_or(&case.expect).answer, Answer::Either);
         let as_ever = it.certificate.is_none_or(|kind| kind == CertificateKind::Good) && it.state == State::Valid;
@@ -352,12 +360,7 @@ impl<'a> Attack<'a> {
     }
 
     /// What the client brings to the handshake.
-    fn tls(
-        &self,
-        it: &Try,
-        issued: &Issued,
-        resumes: bool,
-    ) -> Result<Option<Arc<ClientConfig>>, Missing> {
+    fn tls(&self, it: &Try, issued: &Issued, resumes: bool) -> Result<Option<Arc<ClientConfig>>, Missing> {
         let kind = match (it.certificate, &issued.material) {
             (Some(kind), _) => kind,
             (None, Material::Certificate { .. }) => CertificateKind::Good,
@@ -397,7 +400,9 @@ fn is_accepted(came: &Came) -> bool {
 /// How much clock difference the reference server tolerates in tokens.
 fn leeway(variant: &Variant) -> Option<Duration> {
     match variant.method.reference()? {
-        MethodConfig::Jwt(JwtConfig { rules, .. }) | MethodConfig::OAuth2(OAuth2Config { rules, .. }) => Some(rules.leeway),
+        MethodConfig::Jwt(JwtConfig { rules, .. }) | MethodConfig::OAuth2(OAuth2Config { rules, .. }) => {
+            Some(rules.leeway)
+        }
         _ => Some(Duration::ZERO),
     }
 }

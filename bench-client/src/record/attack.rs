@@ -104,6 +104,10 @@ impl AttackCase {
             AttackVerdict::ShutOut => 4,
             AttackVerdict::LetIn => 5,
         };
-        self.tries.iter().map(|one| one.verdict).max_by_key(|verdict| gravity(*verdict)).unwrap_or(AttackVerdict::NotRun)
+        self.tries
+            .iter()
+            .map(|one| one.verdict)
+            .max_by_key(|verdict| gravity(*verdict))
+            .unwrap_or(AttackVerdict::NotRun)
     }
 }

@@ -7,7 +7,7 @@ mod power;
 mod revocation;
 mod threshold;
 
-pub(crate) use attack::in_words as findings_in_words;
+pub(crate) use attack::{ALL_CASES, in_words as findings_in_words};
 pub(crate) use threshold::in_words as limit_in_words;
 
 use serde::Serialize;

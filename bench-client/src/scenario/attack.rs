@@ -27,7 +27,14 @@ pub(super) fn read(section: &mut Section<'_>, folder: &Path) -> Option<AttackPla
     let within = section.or("within", DEFAULT_WITHIN, positive);
     let leeway = section.or("leeway", DEFAULT_LEEWAY, duration);
     if within > MOST_PATIENT {
-        section.error("within", format!("within is {}; waiting longer than {} is for a revocation measurement", show(within), show(MOST_PATIENT)));
+        section.error(
+            "within",
+            format!(
+                "within is {}; waiting longer than {} is for a revocation measurement",
+                show(within),
+                show(MOST_PATIENT)
+            ),
+        );
     }
     let (table, written) = match file {
         None if section.has("cases") => return None, // what was written is no text; that is noted
@@ -37,7 +44,10 @@ pub(super) fn read(section: &mut Section<'_>, folder: &Path) -> Option<AttackPla
             let text = match std::fs::read_to_string(&path) {
                 Ok(text) => text,
                 Err(error) => {
-                    section.error("cases", format!("cases names {}: {error}; name a TOML file, or leave it out", path.display()));
+                    section.error(
+                        "cases",
+                        format!("cases names {}: {error}; name a TOML file, or leave it out", path.display()),
+                    );
                     return None;
                 }
             };

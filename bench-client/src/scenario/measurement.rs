@@ -130,13 +130,7 @@ const DEFAULT_CAPACITY_WIDTH: f64 = 0.05;
 pub(super) const CONNECTIONS_MAX: usize = 100_000;
 
 /// Reads a measurement; `ordinal` names it while its name is not known.
-pub(super) fn read(
-    ordinal: usize,
-    at: At,
-    table: Table,
-    folder: &Path,
-    problems: &Problems,
-) -> WrittenMeasurement {
+pub(super) fn read(ordinal: usize, at: At, table: Table, folder: &Path, problems: &Problems) -> WrittenMeasurement {
     let mut section = Section::new(format!("measurement {ordinal}"), at, table, problems);
     let given = section.optional("name", name);
     if let Some(name) = &given {

@@ -1,10 +1,14 @@
 //! What an attack asks of a target beyond a valid credential.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bench_server::contract::{ClientRegistration, Issued, IssuerKey, RegisteredClient};
+use bench_server::contract::{ClientRegistration, Issued, IssuerKey, RegisteredClient, Secret};
 
 use super::{Server, Target, TargetError};
+
+/// What a client has in its hands on the way to a user's tokens, by name.
+pub(crate) type Flow = BTreeMap<&'static str, Secret>;
 
 impl Target {
     /// Whether it is the reference server, whose answers are known to the letter.
@@ -33,6 +37,17 @@ impl Target {
             Server::External(_) => Err("only the reference server registers clients".to_owned()),
         };
         registered.map_err(|message| self.request(message))
+    }
+
+    /// What a client has in its hands on the way to a user's tokens: the names that are wanted, and the client's own.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(crate) async fn flow(&self, wanted: &[&str]) -> Result<Flow, String> {
+        match &self.server {
+            Server::Reference(reference) => reference.flow(wanted).await,
+            Server::External(_) => Err("an authorization server that the run knows".to_owned()),
+        }
     }
 
     /// Whether it can be asked to take back a credential, and has one to spare.

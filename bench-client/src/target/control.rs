@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use bench_server::contract::{
-    ClientRegistration, IssueRequest, Issued, IssuerKey, KeyRollover, RegisteredClient, ServerConfig, Telemetry, UserRegistration,
+    ClientRegistration, IssueRequest, Issued, IssuerKey, KeyRollover, RegisteredClient, ServerConfig, Telemetry,
+    UserRegistration,
 };
 use reqwest::{Client, Method, RequestBuilder, StatusCode, Url};
 use serde::de::DeserializeOwned;

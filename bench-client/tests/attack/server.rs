@@ -217,7 +217,9 @@ fn answer(config: &Config, request: &Request, leaf: Option<&[u8]>) -> u16 {
                 Mutant::NeverAnswersTheUnexpected => 0,
                 _ => 401,
             };
-            let Some(field) = std::str::from_utf8(field).ok().filter(|field| field.is_ascii()) else { return unexpected };
+            let Some(field) = std::str::from_utf8(field).ok().filter(|field| field.is_ascii()) else {
+                return unexpected;
+            };
             let scheme = if matches!(config.asks, Asks::Users(_)) { "basic" } else { "bearer" };
             match field.split_once(' ') {
                 Some((used, value)) if used.eq_ignore_ascii_case(scheme) => value.to_owned(),
@@ -315,9 +317,7 @@ fn token(config: &Config, token: &str, point: &[u8], pem: &str) -> Option<String
     let header = Members::read(header, mutant)?;
     let claims = Members::read(claims, mutant)?;
     let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
-    let mac = |key: &[u8]| {
-        hmac::verify(&hmac::Key::new(hmac::HMAC_SHA256, key), input.as_bytes(), &signature).is_ok()
-    };
+    let mac = |key: &[u8]| hmac::verify(&hmac::Key::new(hmac::HMAC_SHA256, key), input.as_bytes(), &signature).is_ok();
     let es256 = |point: &[u8]| {
         UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).verify(input.as_bytes(), &signature).is_ok()
     };
@@ -344,7 +344,11 @@ fn token(config: &Config, token: &str, point: &[u8], pem: &str) -> Option<String
     };
     let typ = header.text("typ").is_some_and(|typ| typ.eq_ignore_ascii_case("at+jwt"));
     let understood = header.get("crit").is_none() || mutant == Mutant::IgnoresCrit;
-    if !signed || !(typ || mutant == Mutant::IgnoresTyp) || !understood || header.get("zip").or(header.get("cty")).is_some() {
+    if !signed
+        || !(typ || mutant == Mutant::IgnoresTyp)
+        || !understood
+        || header.get("zip").or(header.get("cty")).is_some()
+    {
         return None;
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs_f64();

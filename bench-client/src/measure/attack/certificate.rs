@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bench_server::contract::{Issued, IssuerKey, KeyExchange, Material, Transport};
 use rcgen::{
-    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyPair, KeyUsagePurpose, SanType, date_time_ymd,
+    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose, SanType, date_time_ymd,
 };
 use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::sign::CertifiedKey;
@@ -99,9 +99,8 @@ pub(super) fn make(
         .collect::<Result<_, _>>()
         .map_err(|_| Missing("a chain in PEM".to_owned()))?;
     let leaf = chain.first().ok_or_else(|| Missing("a chain with a certificate".to_owned()))?;
-    let own_key = || {
-        PrivateKeyDer::from_pem_slice(key_pem.expose().as_bytes()).map_err(|_| Missing("a key in PEM".to_owned()))
-    };
+    let own_key =
+        || PrivateKeyDer::from_pem_slice(key_pem.expose().as_bytes()).map_err(|_| Missing("a key in PEM".to_owned()));
     let fresh = KeyPair::generate().map_err(failed)?;
     let parameters = Parameters { identity: &valid.principal, now };
     let (signed, rest) = match kind {
@@ -115,7 +114,8 @@ pub(super) fn make(
                 Some(IssuerKey::Certificate { ca_pem, .. }) => CertificateDer::from_pem_slice(ca_pem.as_bytes()).ok(),
                 _ => chain.get(1).cloned(),
             };
-            let known = known.ok_or_else(|| Missing("the certificate of the CA, behind the client's own".to_owned()))?;
+            let known =
+                known.ok_or_else(|| Missing("the certificate of the CA, behind the client's own".to_owned()))?;
             let impostor = Issuer::from_ca_cert_der(&known, other).map_err(failed)?;
             (parameters.of(kind)?.signed_by(&fresh, &impostor).map_err(failed)?, &chain[1..])
         }

@@ -23,10 +23,10 @@ fn client_hello(version: u16, suites: &[u16], host: &str) -> Vec<u8> {
     let suites: Vec<u8> = suites.iter().flat_map(|suite| suite.to_be_bytes()).collect();
     let name = sized(&[&[0], &sized(host.as_bytes())[..]].concat());
     let extensions = [
-        extension(0, &name),                                                     // server_name
-        extension(10, &sized(&[0, 23, 0, 24])),                                  // supported_groups: P-256, P-384
-        extension(11, &[1, 0]),                                                  // ec_point_formats: uncompressed
-        extension(13, &sized(&[4, 3, 4, 1, 2, 3, 2, 1])),                        // signature_algorithms
+        extension(0, &name),                              // server_name
+        extension(10, &sized(&[0, 23, 0, 24])),           // supported_groups: P-256, P-384
+        extension(11, &[1, 0]),                           // ec_point_formats: uncompressed
+        extension(13, &sized(&[4, 3, 4, 1, 2, 3, 2, 1])), // signature_algorithms
     ]
     .concat();
     let body = [

@@ -58,7 +58,9 @@ impl Judge<'_> {
             Came::ServerHello => (Verdict::LetIn, "the handshake went on".to_owned()),
             // Whether it leads to where only the invited are is not looked at by asking again: where it leads is enough.
             Came::Answer(seen @ Seen { status: 300..=399, .. }) => match seen.all("location").next() {
-                Some(location) if leads_in(location) => (Verdict::LetIn, format!("status {} to {location}", seen.status)),
+                Some(location) if leads_in(location) => {
+                    (Verdict::LetIn, format!("status {} to {location}", seen.status))
+                }
                 _ if self.strict => self.refusal(expect, came),
                 _ => held(),
             },
@@ -103,7 +105,9 @@ impl Judge<'_> {
                 return otherwise(format!("alert {alert} in the place of {:?}", expect.alert));
             }
             (Came::Closed | Came::Alert(_), Answer::Closed | Answer::Either | Answer::Refused) => return held(),
-            (Came::Closed | Came::Alert(_), _) => return otherwise("the connection ended without an answer".to_owned()),
+            (Came::Closed | Came::Alert(_), _) => {
+                return otherwise("the connection ended without an answer".to_owned());
+            }
             (Came::Answer(seen), _) => seen,
             _ => return otherwise("no answer over HTTP".to_owned()),
         };
@@ -152,7 +156,9 @@ impl Judge<'_> {
             (Answer::Refused | Answer::Either | Answer::Closed | Answer::TooLarge, ..) => return None,
             (_, Scheme::None, _) => return None,
             (_, Scheme::Basic, 401) => {
-                let found = challenges.iter().any(|it| it.starts_with("Basic ") && it.contains("realm=") && it.contains("charset="));
+                let found = challenges
+                    .iter()
+                    .any(|it| it.starts_with("Basic ") && it.contains("realm=") && it.contains("charset="));
                 return (!found).then(|| format!("challenges {challenges:?} without Basic, its realm and charset"));
             }
             (_, Scheme::Basic, _) => return None,
@@ -165,12 +171,15 @@ impl Judge<'_> {
         };
         let error = expect.error.as_deref().or(error);
         let found = challenges.iter().any(|challenge| {
-            let named = challenge.split_once("error=\"").and_then(|(_, rest)| rest.split_once('"')).map(|(error, _)| error);
+            let named =
+                challenge.split_once("error=\"").and_then(|(_, rest)| rest.split_once('"')).map(|(error, _)| error);
             challenge.starts_with("Bearer ") && named == error
         });
         (!found).then(|| match error {
             Some(error) => format!("challenges {challenges:?} without Bearer and error {error:?}"),
-            None => format!("challenges {challenges:?} without Bearer, or with an error although nothing was presented"),
+            None => {
+                format!("challenges {challenges:?} without Bearer, or with an error although nothing was presented")
+            }
         })
     }
 }
@@ -178,7 +187,9 @@ impl Judge<'_> {
 /// Whether a redirect leads further in, rather than to where one logs in.
 fn leads_in(location: &str) -> bool {
     let location = location.to_ascii_lowercase();
-    !["login", "signin", "sign-in", "sign_in", "auth", "sso", "error", "denied"].iter().any(|word| location.contains(word))
+    !["login", "signin", "sign-in", "sign_in", "auth", "sso", "error", "denied"]
+        .iter()
+        .any(|word| location.contains(word))
 }
 
 fn let_in(seen: &Seen, issued: &Issued) -> String {
@@ -270,7 +281,9 @@ mod tests {
     #[test]
     fn the_reference_server_is_held_to_the_letter() {
         assert_eq!(strict(&expect(Answer::Invalid), &answer(401, INVALID)), Verdict::Held);
-        for came in [answer(401, MISSING), answer(403, INVALID), answer(400, INVALID), answer(401, "Basic x"), Came::Closed] {
+        for came in
+            [answer(401, MISSING), answer(403, INVALID), answer(400, INVALID), answer(401, "Basic x"), Came::Closed]
+        {
             assert_eq!(strict(&expect(Answer::Invalid), &came), Verdict::Otherwise, "{came:?}");
         }
         assert_eq!(strict(&expect(Answer::Missing), &answer(401, MISSING)), Verdict::Held);

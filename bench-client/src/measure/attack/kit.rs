@@ -14,6 +14,7 @@ use bench_server::contract::{Algorithm, Issued, IssuerKey, Material, RegisteredC
 
 use crate::attack::{Attacker, Credential, Jws, Missing, Place, Source, TokenKey, Try, algorithm, fill};
 use crate::load::Endpoint;
+use crate::target::Flow;
 
 /// So much of a request is shown.
 const SHOWN: usize = 400;
@@ -34,6 +35,8 @@ pub(super) struct Kit<'t> {
     pub(super) canary: Canary,
     /// The authorization server, and a client of it.
     pub(super) authorization: Option<Authorization<'t>>,
+    /// What of a user's grant is in hand for the request that is made next.
+    pub(super) flow: RefCell<Flow>,
 }
 
 /// An authorization server with a client that is registered there.
@@ -112,10 +115,9 @@ fn credential_of(issued: &Issued, shown: bool) -> Credential {
             Some(jws) => Credential::Jws(Box::new(if shown { jws.stand_in() } else { jws })),
             None => Credential::Text(hidden(token.expose()).into_bytes()),
         },
-        Material::Password { username, password } => Credential::Pair {
-            user: hidden(username).into_bytes(),
-            password: hidden(password.expose()).into_bytes(),
-        },
+        Material::Password { username, password } => {
+            Credential::Pair { user: hidden(username).into_bytes(), password: hidden(password.expose()).into_bytes() }
+        }
         _ => Credential::Text(Vec::new()),
     }
 }
@@ -150,7 +152,8 @@ impl View<'_> {
         let endpoint = self.kit.endpoint_of(it)?;
         let mut form = Vec::new();
         for (name, value) in &it.form {
-            let pair = [name.as_bytes(), &fill(value)?].map(|part| form_urlencoded::byte_serialize(part).collect::<String>());
+            let pair =
+                [name.as_bytes(), &fill(value)?].map(|part| form_urlencoded::byte_serialize(part).collect::<String>());
             form.push(pair.join("="));
         }
         let form = form.join("&");
@@ -231,7 +234,8 @@ impl View<'_> {
         let good = || self.credential.text();
         let (field, prefix, _) = self.field();
         let own = self.jws.as_ref();
-        let of_token = |part: Option<String>| part.map(String::into_bytes).ok_or_else(|| Missing(format!("a token with {name}")));
+        let of_token =
+            |part: Option<String>| part.map(String::into_bytes).ok_or_else(|| Missing(format!("a token with {name}")));
         match (name, &self.credential) {
             ("value", _) => value.map(<[u8]>::to_vec).ok_or_else(|| Missing("a value here".to_owned())),
             ("good", _) => Ok(good()),
@@ -276,7 +280,11 @@ impl View<'_> {
                 let made = if name == "attacker-jwk" { key.jwk() } else { key.self_signed() };
                 made.map(String::into_bytes).ok_or_else(|| Missing("a public key".to_owned()))
             }
-            _ => Err(Missing(format!("a credential with <{name}>"))),
+            _ => match self.kit.flow.borrow().get(name) {
+                Some(_) if self.shown => text(name),
+                Some(secret) => text(secret.expose()),
+                None => Err(Missing(format!("a credential with <{name}>"))),
+            },
         }
     }
 }
@@ -296,7 +304,11 @@ fn shown(request: &[u8]) -> String {
         .trim_end_matches("\r\n")
         .split("\r\n")
         .filter(|line| !line.starts_with("Host: "))
-        .map(|line| line.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect())
+        .map(|line| {
+            line.chars()
+                .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
+                .collect()
+        })
         .collect();
     let line = lines.join(" ⏎ ");
     if line.chars().count() <= SHOWN { line } else { line.chars().take(SHOWN).chain(['…']).collect() }
@@ -363,6 +375,7 @@ mod tests {
             attacker: Attacker::default(),
             canary: Canary::new(),
             authorization: None,
+            flow: RefCell::default(),
         }
     }
 
@@ -385,21 +398,23 @@ mod tests {
     fn what_is_shown_holds_nothing_of_the_credential_whatever_is_done_to_it() {
         let endpoint = endpoint();
         let kit = kit(&endpoint);
-        let (mut made, mut secrets): (usize, Vec<String>) = (0, Vec::new());
+        let (mut made, mut secrets): (usize, Vec<(String, usize)>) = (0, Vec::new());
         for secret in [&KEY[8..], PASSWORD, "person-4711", "alice4711", std::str::from_utf8(SIGNATURE).unwrap()] {
-            secrets.push(secret.to_owned());
-            secrets.push(secret.chars().map(|c| if c.is_lowercase() { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() }).collect());
-            secrets.push(secret.bytes().map(|byte| format!("%{byte:02X}")).collect());
+            // Eight characters may not agree by chance; of an encoding as many as stand for eight.
+            secrets.push((secret.to_owned(), 8));
+            let flip = |c: char| if c.is_lowercase() { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() };
+            secrets.push((secret.chars().map(flip).collect(), 8));
+            secrets.push((secret.bytes().map(|byte| format!("%{byte:02X}")).collect(), 24));
             // Base64 of the middle, whatever stands before it.
-            secrets.extend((0..3).map(|skip| STANDARD.encode(&secret[skip..secret.len() / 3 * 3 - 3 + skip])));
+            let middle = |skip| STANDARD.encode(&secret[skip..secret.len() / 3 * 3 - 3 + skip]);
+            secrets.extend((0..3).map(|skip| (middle(skip), 10)));
         }
         for issued in credentials() {
             for it in Table::shipped().cases.iter().flat_map(|case| &case.tries) {
                 let Ok(request) = kit.make(it, &issued) else { continue };
                 made += 1;
-                for secret in &secrets {
-                    // A few characters may agree by chance; a run of eight does not.
-                    let runs = secret.as_bytes().windows(8).filter_map(|run| std::str::from_utf8(run).ok());
+                for (secret, length) in &secrets {
+                    let runs = secret.as_bytes().windows(*length).filter_map(|run| std::str::from_utf8(run).ok());
                     for run in runs {
                         assert!(!request.shown.contains(run), "{}: {} shows {run}", it.describe(), request.shown);
                     }

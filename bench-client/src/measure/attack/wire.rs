@@ -228,7 +228,9 @@ fn parse(received: &[u8], is_head: bool, ended: bool) -> Parsed {
 fn chunks(text: &[u8]) -> Option<(Vec<u8>, usize)> {
     let (mut body, mut at) = (Vec::new(), 0);
     loop {
-        let httparse::Status::Complete((line, size)) = httparse::parse_chunk_size(&text[at..]).ok()? else { return None };
+        let httparse::Status::Complete((line, size)) = httparse::parse_chunk_size(&text[at..]).ok()? else {
+            return None;
+        };
         let (from, size) = (at + line, usize::try_from(size).ok()?);
         let to = from.checked_add(size)?;
         body.extend_from_slice(text.get(from..to)?);

@@ -6,7 +6,8 @@ use super::InvalidTrial;
 use crate::cell::Cell;
 use crate::plan::Plan;
 use crate::record::{
-    AttackResult, EncodedHistogram, HandshakeResult, LoadResult, Measured, Record, RevocationResult, SetupResult, TimelineResult,
+    AttackResult, EncodedHistogram, HandshakeResult, LoadResult, Measured, Record, RevocationResult, SetupResult,
+    TimelineResult,
 };
 use crate::run::LoadedRun;
 use crate::stats::{Distribution, Grouping, Resampler};

@@ -14,12 +14,16 @@ const ATTACKS: &str = "Every bad credential of the table that is about the metho
 const FINDINGS: &str = "What was not as it should be. Let in: a bad credential was accepted. Shut out: a good one was refused. \
     Failed: 5xx, or no answer. Otherwise: refused, but not as its standard asks.";
 
+/// Name of the table of all cases.
+pub(crate) const ALL_CASES: &str = "attack-cases";
+
 const CASES: &str = "What was sent is shown as a caller with a credential of the same form would send it: nothing of the \
     real one is in it.";
 
 /// The tables, where the run has anything for them.
 pub(super) fn extras(summary: &Summary) -> impl Iterator<Item = Extra> {
-    let extra = |title, caption: &str, table: Option<Table>| Some(Extra { title, caption: caption.to_owned(), table: table? });
+    let extra =
+        |title, caption: &str, table: Option<Table>| Some(Extra { title, caption: caption.to_owned(), table: table? });
     [
         extra("Bad credentials", ATTACKS, attacks(&summary.attacks)),
         extra("Findings", FINDINGS, findings(&summary.attacks)),
@@ -39,7 +43,11 @@ pub(crate) fn in_words(summary: &Summary) -> Vec<String> {
         let (variant, id, title, verdict) = (&attack.variant, &case.case.id, &case.case.title, case.verdict.word());
         format!("{variant}: {id}, {title}: {verdict}{severity}; {}", worst.join("; "))
     };
-    summary.attacks.iter().flat_map(|attack| each(attack).filter(|case| case.verdict.is_finding()).map(move |case| of(attack, case))).collect()
+    summary
+        .attacks
+        .iter()
+        .flat_map(|attack| each(attack).filter(|case| case.verdict.is_finding()).map(move |case| of(attack, case)))
+        .collect()
 }
 
 fn each(attack: &AttackSummary) -> impl Iterator<Item = &AttackCaseSummary> {
@@ -70,7 +78,9 @@ fn attacks(attacks: &[AttackSummary]) -> Option<Table> {
         (text("worst", "Worst"), |found| Entry::text(found.worst.map_or("none", |severity| severity.word()))),
         (column("accepted", "Good ones accepted", "controls"), |found| number(found.accepted)),
         (column("not_run", "Not run", "cases"), |found| number(found.not_run)),
-        (text("rule", "Held to"), |found| Entry::text(if found.strict { "its standards" } else { "what any server must do" })),
+        (text("rule", "Held to"), |found| {
+            Entry::text(if found.strict { "its standards" } else { "what any server must do" })
+        }),
     ];
     let rows: Vec<Row> = attacks
         .iter()
@@ -158,5 +168,5 @@ fn cases(attacks: &[AttackSummary]) -> Option<Table> {
             }
         }
     }
-    (!rows.is_empty()).then_some(Table { name: "attack-cases", columns, rows })
+    (!rows.is_empty()).then_some(Table { name: ALL_CASES, columns, rows })
 }
