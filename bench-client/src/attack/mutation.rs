@@ -4,6 +4,8 @@
 //! `password=…`) come first; the first word about its text (`truncate=16`) puts the parts together, and the rest change the
 //! text that is presented.
 
+mod text;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -12,8 +14,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bench_server::contract::Algorithm;
 use serde::Deserialize;
-use sha2::{Digest as _, Sha256};
 
+use self::text::{Position, TextChange};
 use super::jws::{Jws, Signature};
 use super::key::{TokenKey, ecdsa_in_der, hmac_sha256};
 use super::template::{self, Missing, fill};
@@ -78,34 +80,6 @@ enum Signing {
     IssuerInDer,
     Attacker,
     Hmac(String),
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum TextChange {
-    Template(String),
-    Truncate(usize),
-    Repeat(usize),
-    Insert(String),
-    Swap(Position),
-    Checksum,
-    RandomKey,
-    FlipCase,
-    PercentEncode,
-    Base64,
-    StandardAlphabet,
-    UrlAlphabet,
-    StripPadding,
-    Sha256,
-    LookAlike,
-    FullWidth,
-    JsonSerialisation,
-    SpareBits,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Position {
-    Middle,
-    Last,
 }
 
 /// A credential on its way to what is sent.
@@ -296,126 +270,6 @@ impl Signing {
     }
 }
 
-impl TextChange {
-    fn apply(&self, text: Vec<u8>, source: &Source<'_>) -> Result<Vec<u8>, Missing> {
-        let ascii = || String::from_utf8_lossy(&text).into_owned();
-        Ok(match self {
-            Self::Template(template) => {
-                let names = |name: &str| if name == "value" { Ok(text.clone()) } else { (source.names)(name) };
-                fill(template, source.now, &names)?
-            }
-            Self::Truncate(length) => text[..text.len().min(*length)].to_vec(),
-            Self::Repeat(times) => text.repeat(*times),
-            Self::Insert(template) => {
-                let (before, after) = text.split_at(text.len() / 2);
-                [before, &fill(template, source.now, source.names)?, after].concat()
-            }
-            Self::Swap(position) => swapped(text, *position),
-            Self::Checksum => with_checksum(text),
-            Self::RandomKey => with_checksum(random_key(&text)),
-            Self::FlipCase => {
-                text.iter().map(|byte| if byte.is_ascii_alphabetic() { byte ^ 0x20 } else { *byte }).collect()
-            }
-            Self::PercentEncode => text.iter().flat_map(|byte| format!("%{byte:02X}").into_bytes()).collect(),
-            Self::Base64 => STANDARD.encode(&text).into_bytes(),
-            Self::StandardAlphabet => ascii().replace('-', "+").replace('_', "/").into_bytes(),
-            Self::UrlAlphabet => ascii().replace('+', "-").replace('/', "_").into_bytes(),
-            Self::StripPadding => ascii().trim_end_matches('=').as_bytes().to_vec(),
-            Self::Sha256 => Sha256::digest(&text).iter().flat_map(|byte| format!("{byte:02x}").into_bytes()).collect(),
-            Self::LookAlike => replaced_once(&ascii(), &[('a', 'а'), ('e', 'е'), ('o', 'о'), ('c', 'с'), ('l', 'ӏ')]),
-            Self::FullWidth => ascii()
-                .chars()
-                .map(|c| match c.to_digit(10) {
-                    Some(digit) => char::from_u32('０' as u32 + digit).unwrap_or(c),
-                    None => c,
-                })
-                .collect::<String>()
-                .into_bytes(),
-            // The last character of base64url carries bits that no byte is made of (RFC 4648 §3.5).
-            Self::SpareBits => {
-                let mut text = text;
-                if let Some(last) = text.last_mut() {
-                    let place = BASE64URL.iter().position(|known| known == last).unwrap_or(0);
-                    *last = BASE64URL[place ^ 1];
-                }
-                text
-            }
-            Self::JsonSerialisation => {
-                let text = ascii();
-                let parts: Vec<&str> = text.split('.').collect();
-                let [header, payload, signature] = parts.as_slice() else {
-                    return Err(Missing("a token of three parts".to_owned()));
-                };
-                format!(r#"{{"protected":"{header}","payload":"{payload}","signature":"{signature}"}}"#).into_bytes()
-            }
-        })
-    }
-}
-
-const BASE64URL: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
-/// With one character changed for another of its kind: of base62, so that it is refused for what it says and not for its form.
-fn swapped(mut text: Vec<u8>, position: Position) -> Vec<u8> {
-    let place = match position {
-        Position::Last => text.len().checked_sub(1),
-        Position::Middle => Some(text.len() / 2).filter(|place| *place < text.len()),
-    };
-    if let Some(byte) = place.and_then(|place| text.get_mut(place)) {
-        *byte = match *byte {
-            b'z' => b'y',
-            b'Z' => b'Y',
-            b'9' => b'8',
-            byte if byte.is_ascii_alphanumeric() => byte + 1,
-            _ => b'A',
-        };
-    }
-    text
-}
-
-/// Characters of the checksum at the end of the reference server's keys.
-const CHECKSUM: usize = 6;
-
-/// A key of the reference server's form with the checksum that belongs to it; other keys stay as they are.
-fn with_checksum(mut key: Vec<u8>) -> Vec<u8> {
-    const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    let form = std::str::from_utf8(&key).ok().and_then(|key| key.rsplit_once('_'));
-    if form.is_none_or(|(_, digits)| digits.len() != 36) {
-        return key;
-    }
-    let end = key.len() - CHECKSUM;
-    let mut rest = crc32(&key[..end]);
-    for place in (end..key.len()).rev() {
-        key[place] = ALPHABET[(rest % 62) as usize];
-        rest /= 62;
-    }
-    key
-}
-
-/// CRC-32 (ISO-HDLC) bit by bit: a few dozen bytes, a few times.
-fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(!0_u32, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg()))
-    })
-}
-
-/// Letters and digits of nobody's key in the place of those behind the last `_`, or of all.
-fn random_key(key: &[u8]) -> Vec<u8> {
-    let begin = key.iter().rposition(|byte| *byte == b'_').map_or(0, |place| place + 1);
-    let other = |byte: &u8| match byte {
-        b'0'..=b'9' => b'0' + rand::random_range(0..10),
-        b'a'..=b'z' => b'a' + rand::random_range(0..26),
-        b'A'..=b'Z' => b'A' + rand::random_range(0..26),
-        other => *other,
-    };
-    key[..begin].iter().copied().chain(key[begin..].iter().map(other)).collect()
-}
-
-/// The first of those characters that there is, as one that looks the same.
-fn replaced_once(text: &str, alike: &[(char, char)]) -> Vec<u8> {
-    let found = alike.iter().find(|(one, _)| text.contains(*one));
-    found.map_or_else(|| text.to_owned(), |(one, other)| text.replacen(*one, &other.to_string(), 1)).into_bytes()
-}
-
 impl TryFrom<String> for Mutation {
     type Error = String;
 
@@ -502,115 +356,4 @@ fn parse(text: &str) -> Result<Change, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
-    use super::*;
-
-    fn mutated(credential: Credential, words: &[&str]) -> Result<Vec<u8>, Missing> {
-        let names = |name: &str| match name {
-            "user" => Ok(b"alice".to_vec()),
-            "password" => Ok(b"secret".to_vec()),
-            other => Err(Missing(other.to_owned())),
-        };
-        let attacker = Attacker::default();
-        let issuer = TokenKey::generate(Algorithm::ES256).unwrap();
-        let source = Source { now: 1_000, names: &names, issuer: Some(&issuer), attacker: &attacker, shown: false };
-        let mut credential = credential;
-        for word in words {
-            credential = Mutation::try_from((*word).to_owned()).expect(word).apply(credential, &source)?;
-        }
-        Ok(credential.text())
-    }
-
-    fn of_key(words: &[&str]) -> String {
-        let key = Credential::Text(b"ab_live_0123456789abcdefghijABCDEFGHIJ000000".to_vec());
-        String::from_utf8(mutated(key, words).unwrap()).unwrap()
-    }
-
-    fn of_pair(words: &[&str]) -> Vec<u8> {
-        let pair = Credential::Pair { user: b"alice".to_vec(), password: b"secret".to_vec() };
-        mutated(pair, words).unwrap()
-    }
-
-    fn token() -> Credential {
-        let part = |json: &str| URL_SAFE_NO_PAD.encode(json);
-        let text = format!("{}.{}.{}", part(r#"{"alg":"ES256","kid":"k"}"#), part(r#"{"exp":9}"#), part("8 bytes!"));
-        Credential::Jws(Box::new(Jws::parse(&text).expect("a token")))
-    }
-
-    fn of_token(words: &[&str]) -> Jws {
-        let text = String::from_utf8(mutated(token(), words).unwrap()).unwrap();
-        Jws::parse(&text).expect("still a token")
-    }
-
-    #[test]
-    fn keys_change_as_the_words_say() {
-        assert_eq!(of_key(&["truncate=16"]), "ab_live_01234567");
-        assert_eq!(of_key(&["flip-case"]), "AB_LIVE_0123456789ABCDEFGHIJabcdefghij000000");
-        assert_eq!(of_key(&["text=<value>x"]), "ab_live_0123456789abcdefghijABCDEFGHIJ000000x");
-        assert!(of_key(&["swap=last"]).ends_with("000001"));
-        assert_eq!(of_key(&["repeat=2"]).len(), 88);
-        assert_eq!(of_key(&["sha256"]).len(), 64);
-        assert_eq!(&of_key(&["percent-encode"])[..6], "%61%62");
-        assert_ne!(of_key(&["look-alike"]), of_key(&[]));
-        assert_eq!(of_key(&["full-width"]).chars().count(), 44);
-    }
-
-    #[test]
-    fn checksums_are_those_of_the_reference_server() {
-        use bench_server::credential::key::Key;
-        assert!(Key::parse(&of_key(&[])).is_err());
-        let right = of_key(&["checksum"]);
-        assert!(Key::parse(&right).is_ok(), "{right}");
-        let other = of_key(&["swap=middle", "checksum"]);
-        assert!(Key::parse(&other).is_ok() && other != right);
-        assert!(Key::parse(&of_key(&["random-key"])).is_ok());
-        assert!(Key::parse(&of_key(&["checksum", "swap=last"])).is_err());
-    }
-
-    #[test]
-    fn passwords_change_before_they_are_encoded() {
-        assert_eq!(of_pair(&[]), STANDARD.encode("alice:secret").into_bytes());
-        assert_eq!(of_pair(&["password=<password>1"]), STANDARD.encode("alice:secret1").into_bytes());
-        assert_eq!(of_pair(&["user=bob"]), STANDARD.encode("bob:secret").into_bytes());
-        assert_eq!(of_pair(&["decoded=<byte:e4>"]), STANDARD.encode(b"\xe4").into_bytes());
-        assert_eq!(of_pair(&["decoded=ab", "strip-padding"]), b"YWI");
-    }
-
-    #[test]
-    fn tokens_change_member_by_member() {
-        let none = of_token(&["header.alg=none", "signature=empty"]);
-        assert_eq!(none.header.string("alg").as_deref(), Some("none"));
-        assert_eq!(none.signature, Signature::Bytes(Vec::new()));
-        assert_eq!(of_token(&["claims.exp=\"9\""]).claims.string("exp").as_deref(), Some("9"));
-        let late = of_token(&["claims.exp=<now+5>", "-header.kid"]);
-        assert_eq!(late.claims.text(), br#"{"exp":1005}"#);
-        assert_eq!(late.header.string("kid"), None);
-        let bytes = mutated(token(), &["claims.exp:=1e400", "+claims.exp=9"]).unwrap();
-        let payload = URL_SAFE_NO_PAD.decode(bytes.split(|byte| *byte == b'.').nth(1).unwrap()).unwrap();
-        assert_eq!(payload, br#"{"exp":1e400,"exp":9}"#);
-        assert_eq!(of_token(&["signature=zeros"]).signature, Signature::Bytes(vec![0; 64]));
-        for key in ["secret", "public-pem"] {
-            let Signature::Bytes(mac) = of_token(&["header.alg=HS256", &format!("signature=hmac:{key}")]).signature
-            else {
-                panic!("it is signed")
-            };
-            assert_eq!(mac.len(), 32);
-        }
-        let spare = mutated(token(), &["spare-bits"]).unwrap();
-        assert_ne!(spare, token().text());
-        assert_eq!(Jws::parse(std::str::from_utf8(&spare).unwrap()), None, "a strict reader refuses it");
-    }
-
-    #[test]
-    fn words_that_are_none_are_refused() {
-        for wrong in
-            ["", "flip", "truncate=x", "truncate", "signature=mine", "flip-case=1", "text=<valeu>", "swap=first"]
-        {
-            assert!(Mutation::try_from(wrong.to_owned()).is_err(), "{wrong}");
-        }
-        let error = mutated(Credential::Text(b"key".to_vec()), &["header.alg=none"]).expect_err("no token");
-        assert!(error.0.contains("no such part"), "{error:?}");
-    }
-}
+mod tests;
