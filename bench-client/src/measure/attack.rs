@@ -5,20 +5,19 @@
 //! belongs to one of them.
 
 mod certificate;
+mod features;
 mod hello;
 mod judge;
 mod kit;
 mod wire;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bench_server::contract::{
-    ClientRegistration, Issued, IssuerKey, JwtConfig, Material, MethodConfig, OAuth2Config, READ_SCOPE, Transport,
-};
+use bench_server::contract::{ClientRegistration, Issued, IssuerKey, Material, READ_SCOPE, Transport};
 use rustls::ClientConfig;
 
+use self::features::{features, leeway};
 use self::judge::{Judge, Scheme};
 use self::kit::{Kit, Made};
 use self::wire::{Came, Line};
@@ -48,9 +47,6 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// What of a user's grant a request may hold.
 const FLOW: [&str; 6] = ["code", "code-spent", "refresh", "refresh-spent", "access-replayed", "access-of-spent"];
-
-/// A leeway of fewer seconds leaves no room for a token inside of it.
-const ROOM: u64 = 5;
 
 /// Attacks the servers of a group's variants, one after the other, and keeps the records.
 pub(super) async fn carry_out(
@@ -395,66 +391,4 @@ impl<'a> Attack<'a> {
 
 fn is_accepted(came: &Came) -> bool {
     matches!(came, Came::Answer(seen) if (200..300).contains(&seen.status))
-}
-
-/// How much clock difference the reference server tolerates in tokens.
-fn leeway(variant: &Variant) -> Option<Duration> {
-    match variant.method.reference()? {
-        MethodConfig::Jwt(JwtConfig { rules, .. }) | MethodConfig::OAuth2(OAuth2Config { rules, .. }) => {
-            Some(rules.leeway)
-        }
-        _ => Some(Duration::ZERO),
-    }
-}
-
-/// What a target offers, by its configuration and its credential. A case that asks for something else is not run.
-fn features(target: &Target, variant: &Variant, kit: &Kit<'_>, valid: &Issued) -> BTreeSet<String> {
-    let mut features = BTreeSet::new();
-    let mut offer = |feature: &str| {
-        features.insert(feature.to_owned());
-    };
-    let convention = kit.endpoint.convention.as_deref();
-    let header = convention.and_then(|convention| convention.header.as_ref());
-    if header.is_none_or(|header| header.name.eq_ignore_ascii_case("authorization")) {
-        offer("authorization-field");
-    }
-    if header.is_none_or(|header| header.value.text().find("{credential}").is_some_and(|place| place > 0)) {
-        offer("scheme");
-    }
-    if kit.endpoint.transport != Transport::Plaintext {
-        offer("tls");
-    }
-    if kit.leeway >= ROOM {
-        offer("leeway");
-    }
-    if target.can_revoke_one() {
-        offer("revocation");
-    }
-    if target.authorization_server().is_some() {
-        offer("authorization-server");
-    }
-    if let Material::Certificate { chain_pem, .. } = &valid.material
-        && chain_pem.matches("BEGIN CERTIFICATE").count() > 1
-    {
-        offer("intermediate");
-    }
-    if let Some(key) = &kit.tokens {
-        offer(&format!("alg:{:?}", key.algorithm()));
-        if key.public("der").is_some() {
-            offer("public-key");
-        }
-    }
-    match variant.method.reference() {
-        Some(MethodConfig::ApiKey(_)) => {
-            ["reference", "x-api-key", "scopes", "expiry", "key-form"].into_iter().for_each(offer);
-        }
-        Some(MethodConfig::Basic(_)) => {
-            ["reference", "scopes", "expiry", "replacing"].into_iter().for_each(offer);
-        }
-        Some(MethodConfig::Jwt(_)) => ["reference", "scopes", "expiry"].into_iter().for_each(offer),
-        Some(MethodConfig::Mtls(_)) => ["reference", "expiry"].into_iter().for_each(offer),
-        Some(_) => offer("reference"),
-        None => {}
-    }
-    features
 }
