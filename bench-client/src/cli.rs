@@ -1,7 +1,8 @@
 //! The command line: one file per verb.
 //!
 //! Results go to stdout, progress, warnings and errors to stderr. Exit status: 0 fine, 1 something
-//! regressed, a limit is exceeded or a credential is refused, 2 the input was wrong, 3 the measurement could not be carried out, was interrupted, or is invalid, 4 nobody
+//! regressed, a limit is exceeded, a credential is refused or an attack found something, 2 the input was wrong, 3 the
+//! measurement could not be carried out, was interrupted, or is invalid, 4 nobody
 //! can tell.
 
 mod check;
@@ -53,7 +54,7 @@ enum Verb {
 enum Exit {
     /// Everything went well.
     Fine = 0,
-    /// Something regressed, a limit is exceeded, or a credential is refused.
+    /// Something regressed, a limit is exceeded, a credential is refused, or an attack found something.
     Regressed = 1,
     /// The input was wrong. clap uses the same number for arguments that it refuses.
     Input = 2,

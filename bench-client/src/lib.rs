@@ -8,6 +8,7 @@
 //! A module uses what stands left of it, never what stands right. The record is the hinge: everything after it works
 //! from files alone.
 
+pub mod attack;
 pub mod cell;
 pub mod cli;
 pub mod compare;

@@ -1,5 +1,6 @@
 //! Carries out a plan: starts, rounds, interleaved slices; one file per measurement under `measure/`.
 
+mod attack;
 mod capacity;
 mod duet;
 mod handshake;

@@ -3,6 +3,7 @@
 //! `scenario` holds what the user wrote; only `plan` converts. A plan is stored in `run.json`, and a resumed run works
 //! from there.
 
+mod attack;
 mod bounds;
 mod compare;
 mod expected;
@@ -23,6 +24,7 @@ use std::time::Duration;
 use bench_server::contract::{AuthorizationServerConfig, HttpVersion, KeyExchange, MethodConfig, SlowDown, Transport};
 use serde::{Deserialize, Serialize};
 
+pub use attack::{AttackPlan, AttackTable, ForgeKey};
 pub(crate) use bounds::NOT_AFTER;
 pub use bounds::RENEWED_BEFORE_END;
 pub use compare::{ComparePlan, Quantity};
@@ -268,6 +270,8 @@ pub enum MeasurementKind {
     Rollover(RolloverPlan),
     /// What the server depends on is slow or gone while callers go on.
     Outage(OutagePlan),
+    /// Bad credentials are presented, each of which must be refused.
+    Attack(AttackPlan),
 }
 
 impl MeasurementKind {
@@ -281,6 +285,7 @@ impl MeasurementKind {
             Self::Setup(_) => "setup",
             Self::Rollover(_) => "rollover",
             Self::Outage(_) => "outage",
+            Self::Attack(_) => "attack",
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Durations are integer nanoseconds. Histograms are HdrHistograms in V2 form, base64 (standard, padded).
 
+mod attack;
 mod handshake;
 mod setup;
 mod timeline;
@@ -15,6 +16,7 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Deserializer, Serializer, V2Serializer};
 use serde::{Deserialize, Serialize};
 
+pub use self::attack::{AttackCase, AttackResult, AttackTry, AttackVerdict};
 pub use self::handshake::{HandshakeCounts, HandshakeResult, RevocationHandshakes};
 pub use self::setup::{Channel, KeptSecret, SetupResult, SetupStep, SetupTrial};
 pub use self::timeline::{Happening, Moment, TimelineBin, TimelineResult};
@@ -74,6 +76,8 @@ pub enum Measured {
     Rollover(TimelineResult),
     /// Calls around an outage.
     Outage(TimelineResult),
+    /// Bad credentials.
+    Attack(AttackResult),
 }
 
 impl Measured {
@@ -82,7 +86,7 @@ impl Measured {
         match self {
             Self::Latency(result) | Self::Throughput(result) => Some(result),
             Self::Handshake(result) => Some(&result.load),
-            Self::Revocation(_) | Self::Setup(_) | Self::Rollover(_) | Self::Outage(_) => None,
+            Self::Revocation(_) | Self::Setup(_) | Self::Rollover(_) | Self::Outage(_) | Self::Attack(_) => None,
         }
     }
 }

@@ -140,6 +140,11 @@ impl Report {
         Ok(files.written)
     }
 
+    /// Bad credentials that were accepted, good ones that were not, and answers that are not as they should be; a sentence each.
+    pub fn findings(&self) -> Vec<String> {
+        view::findings_in_words(&self.summary)
+    }
+
     /// What became of the scenario's limits.
     pub fn limits(&self) -> Limits {
         let of = |wanted: ThresholdVerdict| {

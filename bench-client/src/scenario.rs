@@ -4,6 +4,7 @@
 //! text → document (where is what) → sections (what is allowed) → rules (what fits together) → plan
 //! ```
 
+mod attack;
 mod compare;
 mod document;
 mod handshake;
@@ -39,7 +40,9 @@ use self::threshold::WrittenThreshold;
 use self::value::{flag, one_of, price, text, whole};
 use self::variant::WrittenVariant;
 use crate::machine::KeepAwake;
-use crate::plan::{Case, ClientWait, ComparePlan, Plan, PoolPlan, Price, ServerPlan, TargetPlan, Variant};
+use crate::plan::{
+    Case, ClientWait, ComparePlan, MeasurementKind, Plan, PoolPlan, Price, ServerPlan, TargetPlan, Variant,
+};
 
 /// A mistake in a scenario, or advice about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -227,7 +230,7 @@ impl Scenario {
         section.ignore(["pool", "variant", "measurement"]);
         section.finish();
         let variants = sweeps.variants(&document, target.as_ref(), problems);
-        let measurements = sweeps.measurements(&document, problems);
+        let measurements = sweeps.measurements(&document, folder, problems);
         let target = target.and_then(|target| target.plan);
         Self {
             analysis,
@@ -278,7 +281,10 @@ impl Scenario {
         let mut measurements = Vec::new();
         for written in self.measurements.iter().filter(|written| runs(&written.steps)) {
             for measurement in written.planned() {
+                let attacks = matches!(measurement.kind, MeasurementKind::Attack(_));
                 let selected = self.selected(written).filter(|(variant, _)| runs(&variant.steps));
+                // Who lets everyone in cannot be attacked.
+                let selected = selected.filter(|(_, variant)| !attacks || !variant.is_baseline());
                 cases.extend(selected.map(|(_, variant)| Case {
                     id: format!("{}/{}", variant.name, measurement.name),
                     variant: variant.name.clone(),

@@ -1,5 +1,6 @@
 //! What is measured: the reference server, started by the run as processes of its own, or a server of the user's.
 
+mod attack;
 mod control;
 mod external;
 #[cfg(test)]
@@ -22,6 +23,7 @@ use crate::load::Endpoint;
 use crate::machine::Machine;
 use crate::plan::{Plan, Variant};
 
+pub(crate) use attack::Flow;
 use external::External;
 pub(crate) use forwarder::Passage;
 pub use grant::{Grant, Refreshed};
@@ -96,7 +98,9 @@ impl Target {
         stores: &Arc<Stores>,
     ) -> Result<Self, TargetError> {
         if let (Some(external), Some(target)) = (variant.method.external(), &plan.target) {
-            let attached = External::attach(plan, target, external).await;
+            // An attack begins with what a trial would find.
+            let tried = !plan.only_attacks(variant);
+            let attached = External::attach(plan, target, external, tried).await;
             let variant = variant.name.clone();
             return match attached {
                 Ok(external) => Ok(Self { variant, server: Server::External(external) }),

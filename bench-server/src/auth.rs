@@ -13,7 +13,7 @@ use rustls::server::danger::ClientCertVerifier;
 
 use crate::clock::{Clock, UnixTime};
 use crate::config::{MethodConfig, Profile};
-use crate::contract::{IssueRequest, Issued, KeyRollover, Material, SubjectRevocation};
+use crate::contract::{IssueRequest, Issued, IssuerKey, KeyRollover, Material, SubjectRevocation};
 use crate::credential::x509::ClientIdentity;
 use crate::issuer::authorization_server::AuthorizationServer;
 use crate::issuer::ca::{CaError, OcspResponder};
@@ -374,6 +374,19 @@ impl Method {
             Self::Signed(method) => method.renew(principal, request).await,
             Self::Mixed(method) => method.renew(principal, request).await,
             Self::Layered(method) => method.renew(principal, request).await,
+        }
+    }
+
+    /// What the profile's credentials are signed with.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub(crate) fn issuer_key(&self) -> Result<IssuerKey, AdminError> {
+        match self {
+            Self::Jwt(method) => Ok(method.issuer_key()),
+            Self::Mtls(method) => method.issuer_key(),
+            Self::OAuth2(_) => Err(AdminError::NotHere("ask for the authorization server's key")),
+            _ => Err(AdminError::NotHere("the profile's credentials are not signed")),
         }
     }
 

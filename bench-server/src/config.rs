@@ -58,6 +58,10 @@ pub struct ServerConfig {
     /// The authorization server of this process; mounted on listeners with `authorization_server = true`.
     #[serde(default)]
     pub authorization_server: Option<AuthorizationServerConfig>,
+    /// Whether the control socket hands out what credentials are signed with, so that bad ones can be made with the right
+    /// key. For attacks on servers of one's own, on loopback addresses only; no other server should have it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forging: bool,
 }
 
 /// Where the time comes from.

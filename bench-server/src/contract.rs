@@ -13,11 +13,13 @@
 //! | `POST /telemetry/take` | [`Telemetry`]; the validation histogram starts anew |
 //! | `POST /profiles/{name}/credentials` with [`IssueRequest`] | `[`[`Issued`]`]` |
 //! | `POST /profiles/{name}/principals/{principal}/credentials` with [`IssueRequest`] for 1 | `[`[`Issued`]`]`, another one for that principal |
+//! | `GET /profiles/{name}/issuer-key` | [`IssuerKey`]; 405 unless the configuration says `forging` |
 //! | `POST /profiles/{name}/signing-keys` with [`KeyRollover`] | 201; the next CA of client certificates |
 //! | `DELETE /profiles/{name}/credentials/{id}` | 204 once the revocation is recorded where it counts |
 //! | `POST /profiles/{name}/revocations` with [`SubjectRevocation`] | 204 once it is recorded where it counts |
 //! | `DELETE /profiles/{name}/records` | 204 once what the profile kept in a server of its own is removed |
 //! | `POST /clients` with [`ClientRegistration`] | [`RegisteredClient`] |
+//! | `GET /issuer-key` | [`IssuerKey`] of the authorization server; 405 unless the configuration says `forging` |
 //! | `POST /signing-keys` with [`KeyRollover`] | 201; the authorization server's next key |
 //! | `POST /users` with [`UserRegistration`] | 201 |
 //! | `POST /clock` with [`ClockChange`] | 204; 409 unless the clock is controlled |
@@ -248,6 +250,31 @@ impl KeyRollover {
     /// As after the theft of a key: the new one signs at once and the old one is withdrawn at once, and the next one is
     /// published in advance.
     pub const AFTER_THEFT: Self = Self { lead: Some(Duration::ZERO), overlap: Some(Duration::ZERO), standby: true };
+}
+
+/// What credentials are signed with: for attacks with the right key, where the configuration says
+/// [`ServerConfig::forging`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum IssuerKey {
+    /// Tokens.
+    Token {
+        /// The algorithm that the key is for.
+        algorithm: Algorithm,
+        /// Its identifier.
+        kid: String,
+        /// PKCS #8 in PEM; of HMAC a JWK of type `oct`.
+        key: Secret,
+    },
+    /// Client certificates.
+    Certificate {
+        /// Certificate of the CA that signs them, PEM.
+        ca_pem: String,
+        /// What a client sends behind its own certificate, PEM; empty where the root signs.
+        chain_pem: String,
+        /// The CA's private key, PKCS #8 in PEM.
+        key_pem: Secret,
+    },
 }
 
 /// Takes back every token of a subject that was issued before a time.

@@ -206,6 +206,14 @@ impl Administration {
                 self.authorization_server()?.rotate_signing_key(&rollover)?;
                 Ok(empty(StatusCode::CREATED))
             }
+            (["profiles", name, "issuer-key"], &Verb::GET) => {
+                self.may_forge()?;
+                Ok(json(&self.method(name)?.issuer_key()?))
+            }
+            (["issuer-key"], &Verb::GET) => {
+                self.may_forge()?;
+                Ok(json(&self.authorization_server()?.issuer_key()?))
+            }
             (["profiles", name, "signing-keys"], &Verb::POST) => {
                 let rollover: KeyRollover = parse(body)?;
                 self.method(name)?.roll_over(&rollover).await?;
@@ -223,7 +231,9 @@ impl Administration {
                     Err(error) => problem(StatusCode::CONFLICT, None, Some(&error.to_string())),
                 })
             }
-            (["health" | "counters" | "config"], _) => Ok(problem::method_not_allowed("GET")),
+            (["health" | "counters" | "config" | "issuer-key"] | ["profiles", _, "issuer-key"], _) => {
+                Ok(problem::method_not_allowed("GET"))
+            }
             (
                 ["telemetry", "take"]
                 | ["profiles", _, "credentials" | "revocations" | "signing-keys"]
@@ -236,6 +246,12 @@ impl Administration {
             }
             _ => Err(AdminError::NotFound(path.to_owned())),
         }
+    }
+
+    /// Keys leave the server only where the configuration says so.
+    fn may_forge(&self) -> Result<(), AdminError> {
+        let refused = "keys are handed out only where the configuration says forging = true";
+        if self.config.forging { Ok(()) } else { Err(AdminError::NotHere(refused)) }
     }
 
     /// The totals of the meter, with what the methods hold now.
@@ -326,7 +342,7 @@ mod tests {
         Algorithm, ApiKeyConfig, BasicConfig, ClockMode, DenyListConfig, JwtConfig, MethodConfig, MtlsConfig,
         PasswordHash, Profile, READ_SCOPE, StoreConfig,
     };
-    use crate::contract::{Counters, Issued, Material};
+    use crate::contract::{Counters, Issued, IssuerKey, Material};
 
     fn administration(clock: ClockMode) -> Administration {
         let config = toml::from_str("workers = 1\nstate_dir = \"state\"\nlisteners = []").unwrap();
@@ -480,6 +496,46 @@ mod tests {
         // Published, and not to sign before every validator has looked.
         assert_eq!(ask_with(&administration, Verb::POST, path, "{}").await.0, 201);
         assert_eq!(signer().await, after);
+    }
+
+    #[tokio::test]
+    async fn keys_leave_the_server_only_where_the_configuration_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut administration = administration(ClockMode::System);
+        let environment = Environment {
+            shared_dir: folder.path().to_owned(),
+            clock: administration.clock.clone(),
+            meter: administration.meter.clone(),
+            authorization_server: None,
+            ca_file: folder.path().join("unused.pem"),
+        };
+        let jwt = MethodConfig::Jwt(JwtConfig::new(Algorithm::ES256));
+        let mtls = MethodConfig::Mtls(MtlsConfig::new(Duration::from_secs(1)));
+        for (name, method) in [("j", jwt), ("m", mtls)] {
+            let (name, path, scope) = (name.to_owned(), "/".to_owned(), READ_SCOPE.to_owned());
+            let profile = Profile { name: name.clone(), path, scope, method, slow_down: None };
+            let method = Method::build(&profile, &environment).await.unwrap();
+            administration.methods.insert(name, Arc::new(method));
+        }
+        for path in ["/profiles/j/issuer-key", "/profiles/m/issuer-key", "/issuer-key"] {
+            let (status, body) = ask_with(&administration, Verb::GET, path, "").await;
+            assert_eq!(status, 405, "{path}");
+            assert!(!String::from_utf8_lossy(&body).contains("PRIVATE KEY"), "{path}");
+        }
+        administration.config.forging = true;
+        let (_, body) = ask_with(&administration, Verb::GET, "/profiles/j/issuer-key", "").await;
+        let IssuerKey::Token { algorithm, kid, key } = serde_json::from_slice(&body).unwrap() else { panic!("a key") };
+        assert_eq!(algorithm, Algorithm::ES256);
+        assert!(!kid.is_empty() && key.expose().starts_with("-----BEGIN PRIVATE KEY-----"));
+        let (_, body) = ask_with(&administration, Verb::GET, "/profiles/m/issuer-key", "").await;
+        let IssuerKey::Certificate { ca_pem, chain_pem, key_pem } = serde_json::from_slice(&body).unwrap() else {
+            panic!("a CA")
+        };
+        assert!(!ca_pem.is_empty() && (chain_pem.is_empty() || chain_pem.contains(&ca_pem)));
+        assert!(key_pem.expose().contains("PRIVATE KEY"));
+        assert_eq!(ask_with(&administration, Verb::GET, "/profiles/the%20baseline/issuer-key", "").await.0, 405);
+        assert_eq!(ask_with(&administration, Verb::GET, "/issuer-key", "").await.0, 404);
+        assert_eq!(ask_with(&administration, Verb::POST, "/issuer-key", "").await.0, 405);
     }
 
     #[tokio::test]

@@ -100,6 +100,7 @@ pub(crate) fn configuration(state_dir: PathBuf, port: u16, mtls_port: u16) -> Se
         shared_dir: None,
         clock: ClockMode::System,
         authorization_server: Some(AuthorizationServerConfig::default()),
+        forging: false,
     }
 }
 

@@ -53,6 +53,7 @@ async fn start(state_dir: &Path, access_token: AccessTokenFormat, validation: To
         shared_dir: None,
         clock: ClockMode::System,
         authorization_server: Some(AuthorizationServerConfig { access_token, ..AuthorizationServerConfig::default() }),
+        forging: false,
     };
     bench_server::start(config).await.expect("the server starts")
 }

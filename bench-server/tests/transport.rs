@@ -44,6 +44,7 @@ fn config(state_dir: &Path, listeners: Vec<ListenerConfig>) -> ServerConfig {
         shared_dir: None,
         clock: Default::default(),
         authorization_server: None,
+        forging: false,
     }
 }
 

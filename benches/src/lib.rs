@@ -233,6 +233,7 @@ impl TokenIssuer {
             shared_dir: None,
             clock: ClockMode::System,
             authorization_server: Some(AuthorizationServerConfig { access_token, ..Default::default() }),
+            forging: false,
         })
         .await?;
         let ready = running.ready().clone();

@@ -79,7 +79,7 @@ fn describe(plan: &Plan) -> String {
         seconds(start.warm_up),
         seconds(start.load),
         seconds(start.revocation),
-        [(start.setup, "setup"), (start.events, "rollovers and outages")]
+        [(start.setup, "setup"), (start.events, "rollovers and outages"), (start.attacks, "attacks")]
             .into_iter()
             .filter(|(time, _)| !time.is_zero())
             .map(|(time, what)| format!(", {} {what}", seconds(time)))
@@ -188,6 +188,14 @@ fn measurements(plan: &Plan) -> Table {
                 "once per start".to_owned(),
                 String::new(),
             ),
+            MeasurementKind::Attack(attack) => {
+                let which = match attack.only.as_slice() {
+                    [] => "all bad credentials".to_owned(),
+                    only => format!("the bad credentials {}", only.join(", ")),
+                };
+                let table = attack.table.as_ref().map_or("the table that ships", |table| &table.file);
+                (format!("{which} of {table}"), "once per start".to_owned(), String::new())
+            }
             MeasurementKind::Rollover(_) | MeasurementKind::Outage(_) => {
                 let event = Event::of(&measurement.kind);
                 (event.map_or_else(String::new, |event| calls(&event)), "once per start".to_owned(), String::new())

@@ -112,10 +112,12 @@ fn present(run: &LoadedRun, out: &Path, formats: &[Format], json: bool) -> Exit 
     if !failed.is_empty() {
         return Exit::Measurement;
     }
+    let findings = report.findings();
+    findings.iter().for_each(|finding| remark(format_args!("error: {finding}")));
     let limits = report.limits();
     limits.broken.iter().for_each(|limit| remark(format_args!("error: {limit}")));
     limits.unclear.iter().for_each(|limit| remark(format_args!("warning: {limit}")));
-    match (limits.broken.is_empty(), limits.unclear.is_empty()) {
+    match (limits.broken.is_empty() && findings.is_empty(), limits.unclear.is_empty()) {
         (false, _) => Exit::Regressed,
         (true, false) => Exit::Inconclusive,
         (true, true) => Exit::Fine,

@@ -38,6 +38,7 @@ pub(super) const SHIPPED: &[Shipped] = shipped! {
     "outage": "outage.toml",
     "verified-cache": "verified-cache.toml",
     "setup": "setup.toml",
+    "attack": "attack.toml",
     "break-even": "break-even.toml",
     "cost": "cost.toml",
     "wire-size": "wire-size.toml",

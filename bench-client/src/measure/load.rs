@@ -79,7 +79,8 @@ impl Load {
             MeasurementKind::Revocation(_)
             | MeasurementKind::Setup(_)
             | MeasurementKind::Rollover(_)
-            | MeasurementKind::Outage(_) => None,
+            | MeasurementKind::Outage(_)
+            | MeasurementKind::Attack(_) => None,
         }
     }
 

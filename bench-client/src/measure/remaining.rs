@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use super::load::Load;
-use crate::plan::{Case, Event, Measurement, MeasurementKind, Plan, RevocationPlan, SetupPlan, Variant};
+use crate::plan::{AttackPlan, Case, Event, Measurement, MeasurementKind, Plan, RevocationPlan, SetupPlan, Variant};
 use crate::record::Record;
 
 /// What it takes, by experience, to start a variant's processes and issue its pool. It only shapes the progress bar.
@@ -27,6 +27,8 @@ pub(super) struct Start<'p> {
     pub(super) setups: Vec<Group<'p, SetupPlan>>,
     /// Rollovers and outages in which something is left to do.
     pub(super) events: Vec<Group<'p, Event>>,
+    /// Attacks in which something is left to do.
+    pub(super) attacks: Vec<Group<'p, AttackPlan>>,
 }
 
 /// A round and what is left to do in it.
@@ -71,6 +73,7 @@ pub(super) fn starts<'p>(plan: &'p Plan, done: &[Record]) -> Vec<Start<'p>> {
             revocations: Vec::new(),
             setups: Vec::new(),
             events: Vec::new(),
+            attacks: Vec::new(),
         };
         for number in rounds {
             let mut groups = Vec::new();
@@ -95,6 +98,9 @@ pub(super) fn starts<'p>(plan: &'p Plan, done: &[Record]) -> Vec<Start<'p>> {
                 }
                 MeasurementKind::Setup(settings) => {
                     start.setups.push(Group { index, measurement, settings: settings.clone(), cases });
+                }
+                MeasurementKind::Attack(settings) => {
+                    start.attacks.push(Group { index, measurement, settings: settings.clone(), cases });
                 }
                 MeasurementKind::Latency(_) | MeasurementKind::Throughput(_) | MeasurementKind::Handshake(_) => {}
                 MeasurementKind::Rollover(_) | MeasurementKind::Outage(_) => {
@@ -133,6 +139,7 @@ impl<'p> Start<'p> {
             revocations: Vec::new(),
             setups: Vec::new(),
             events: Vec::new(),
+            attacks: Vec::new(),
         }
     }
 
@@ -142,8 +149,9 @@ impl<'p> Start<'p> {
         let revocation = self.revocations.iter().flat_map(|group| &group.cases);
         let setup = self.setups.iter().flat_map(|group| &group.cases);
         let event = self.events.iter().flat_map(|group| &group.cases);
-        let names: HashSet<&str> =
-            load.chain(revocation).chain(setup).chain(event).map(|case| case.variant.as_str()).collect();
+        let attack = self.attacks.iter().flat_map(|group| &group.cases);
+        let all = load.chain(revocation).chain(setup).chain(event).chain(attack);
+        let names: HashSet<&str> = all.map(|case| case.variant.as_str()).collect();
         plan.variants.iter().filter(|variant| names.contains(variant.name.as_str())).collect()
     }
 

@@ -14,7 +14,7 @@ use super::pace::Pace;
 use super::random::{Purpose, derived_seed};
 use super::remaining::{Group, Start};
 use super::revocation::{self, Place};
-use super::{MeasureError, check_alive, load, setup, timeline};
+use super::{MeasureError, attack, check_alive, load, setup, timeline};
 use crate::credential::{Pool, spoil};
 use crate::load::Session;
 use crate::machine::Machine;
@@ -137,6 +137,11 @@ async fn measure(
         for record in setup::trials(plan, group, place, servers, pace).await? {
             folder.append(&record)?;
         }
+    }
+    for group in &start.attacks {
+        pace.stage(&format!("{label}: {}", group.measurement.name));
+        let place = setup::Place { start: start.number, round: start.planned * plan.rounds_per_start() };
+        attack::carry_out(group, place, servers, folder, pace).await?;
     }
     for group in &start.events {
         pace.stage(&format!("{label}: {}", group.measurement.name));

@@ -77,7 +77,7 @@ impl MeasurementKind {
                 &[Quantity::ServerCpu, Quantity::Validation, Quantity::LatencyP50, Quantity::LatencyP99]
             }
             Self::Handshake(_) => &[Quantity::ServerCpu, Quantity::Validation],
-            Self::Revocation(_) | Self::Setup(_) | Self::Rollover(_) | Self::Outage(_) => &[],
+            Self::Revocation(_) | Self::Setup(_) | Self::Rollover(_) | Self::Outage(_) | Self::Attack(_) => &[],
         }
     }
 }

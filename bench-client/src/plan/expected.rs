@@ -19,6 +19,9 @@ const PROBE: Duration = Duration::from_millis(50);
 const SETTING_UP: Duration = Duration::from_millis(50);
 /// One request on a connection that is open, at saturation: how long the connections of a slice go on after it.
 const REQUEST: Duration = Duration::from_micros(20);
+/// All bad credentials of one variant: a few hundred requests, some of which wait for a credential to end.
+const ATTACK: Duration = Duration::from_secs(5);
+
 /// One trial of a setup, besides issuing: two handshakes and a few requests.
 const SETUP: Duration = Duration::from_millis(5);
 /// Beside a slice's length: what is still out drains, and the next case's turn begins.
@@ -39,12 +42,14 @@ pub struct ExpectedStart {
     pub setup: Duration,
     /// Rollovers and outages, one after the other.
     pub events: Duration,
+    /// Attacks: an estimate.
+    pub attacks: Duration,
 }
 
 impl ExpectedStart {
     /// All parts together.
     pub fn total(&self) -> Duration {
-        self.start_up + self.warm_up + self.load + self.revocation + self.setup + self.events
+        self.start_up + self.warm_up + self.load + self.revocation + self.setup + self.events + self.attacks
     }
 }
 
@@ -58,6 +63,7 @@ impl Plan {
             revocation: Duration::ZERO,
             setup: Duration::ZERO,
             events: Duration::ZERO,
+            attacks: Duration::ZERO,
         };
         for measurement in &self.measurements {
             let cases = u32::try_from(self.cases_of(measurement).count()).unwrap_or(u32::MAX);
@@ -72,6 +78,10 @@ impl Plan {
                     let variants = self.cases_of(measurement).filter_map(|case| self.variant(&case.variant));
                     let issuing: Duration = variants.map(Variant::expected_issuing_of_one).sum();
                     expected.setup += times(SETUP * cases + issuing, plan.trials);
+                    continue;
+                }
+                MeasurementKind::Attack(_) => {
+                    expected.attacks += ATTACK * cases;
                     continue;
                 }
                 MeasurementKind::Rollover(_) | MeasurementKind::Outage(_) => {

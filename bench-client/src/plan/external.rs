@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::Template;
+use super::{ForgeKey, Template};
 
 /// The target, as far as all variants share it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +47,9 @@ pub struct ExternalMethod {
     pub credentials: Option<CredentialSource>,
     /// How one is revoked; absent means that nobody can.
     pub revoke: Option<Revoke>,
+    /// What they are signed with; absent means that only their issuer knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forge: Option<ForgeKey>,
 }
 
 /// The words for methods, as scenarios write them.

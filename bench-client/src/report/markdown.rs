@@ -32,7 +32,8 @@ pub(crate) fn render(run: &LoadedRun, report: &Report) -> String {
     for sentence in headline::smallest_regression(summary) {
         section(&mut out, &escape(&sentence));
     }
-    for extra in view::extras(summary) {
+    // Hundreds of rows are for the page and for programs.
+    for extra in view::extras(summary).into_iter().filter(|extra| extra.table.name != view::ALL_CASES) {
         part(&mut out, extra.title, &extra.caption, Some(extra.table));
     }
     for plot in plot::all(report) {

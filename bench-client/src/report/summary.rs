@@ -3,6 +3,7 @@
 //! Described for other programs by `docs/summary.schema.json`. Times are nanoseconds.
 
 mod amortisation;
+mod attack;
 mod cost;
 mod event;
 mod handshake;
@@ -19,6 +20,7 @@ mod trials;
 use serde::{Deserialize, Serialize};
 
 pub use amortisation::Amortisation;
+pub use attack::{AttackCaseSummary, AttackFindings, AttackSummary};
 pub use cost::{CpuPerRequest, Operations, WireBytes};
 pub use event::{EventCalls, EventCase, EventKind, EventSummary};
 pub use handshake::{Counted, HandshakeCase, HandshakeSummary};
@@ -109,6 +111,9 @@ pub struct Summary {
     /// What refusals cost beside acceptances; empty where no variant presents credentials that are refused.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refusals: Vec<Refusal>,
+    /// Bad credentials, in the scenario's order; empty where none were presented.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attacks: Vec<AttackSummary>,
     /// How often slow-downs of known size would be found; empty where nothing is slowed down on purpose.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub power: Vec<PowerCurve>,
@@ -299,6 +304,7 @@ impl Summary {
             sweeps: sweep::summarise(plan, trials),
             events: event::summarise(plan, trials),
             refusals: refusals(run),
+            attacks: attack::summarise(plan, trials),
             power: power_curves(run),
             thresholds: threshold::summarise(plan, trials),
             in_process_measured_at: run
@@ -378,7 +384,7 @@ fn credentials_in_use(plan: &Plan, variant: &Variant) -> usize {
             MeasurementKind::Handshake(HandshakePlan { connections, .. }) => Some(*connections),
             // Each caller presents its own.
             MeasurementKind::Rollover(_) | MeasurementKind::Outage(_) => Some(usize::MAX),
-            MeasurementKind::Revocation(_) | MeasurementKind::Setup(_) => None,
+            MeasurementKind::Revocation(_) | MeasurementKind::Setup(_) | MeasurementKind::Attack(_) => None,
         })
         .max();
     match most_kept {

@@ -40,7 +40,7 @@ const EVENT: [(&str, &str); 9] = [
 ];
 
 /// The tables that only some runs have: their columns that fit.
-const EXTRAS: [(&str, &[(&str, &str)]); 8] = [
+const EXTRAS: [(&str, &[(&str, &str)]); 10] = [
     ("thresholds", &[("metric", "figure"), ("limit", "limit"), ("measured", "measured"), ("verdict", "verdict")]),
     (
         "refusals",
@@ -95,6 +95,17 @@ const EXTRAS: [(&str, &[(&str, &str)]); 8] = [
             ("moving_parts", "moving\nparts"),
         ],
     ),
+    (
+        "attacks",
+        &[
+            ("refused", "cases\nrefused"),
+            ("findings", "findings"),
+            ("worst", "worst\nlet in"),
+            ("accepted", "good ones\naccepted"),
+            ("not_run", "not\nrun"),
+        ],
+    ),
+    ("findings", &[("case", "case"), ("verdict", "verdict"), ("severity", "severity"), ("title", "what it is")]),
     ("outages", &EVENT),
     ("rollovers", &EVENT),
 ];

@@ -1,5 +1,6 @@
 //! The report's tables as text, made once: the terminal, Markdown, CSV and HTML only draw them.
 
+mod attack;
 mod event;
 mod handshake;
 mod power;
@@ -7,6 +8,7 @@ mod refusal;
 mod revocation;
 mod threshold;
 
+pub(crate) use attack::{ALL_CASES, in_words as findings_in_words};
 pub(crate) use threshold::in_words as limit_in_words;
 
 use serde::Serialize;
@@ -419,6 +421,7 @@ pub(crate) fn extras(summary: &Summary) -> Vec<Extra> {
         .chain(power::extra(summary))
         .chain(revocation::extras(summary))
         .chain(event::extras(summary))
+        .chain(attack::extras(summary))
         .chain(of_handshakes)
         .collect()
 }

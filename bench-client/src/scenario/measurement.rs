@@ -1,12 +1,13 @@
 //! `[[measurement]]`: what is measured, how, and on which variants.
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::document::{At, Table, Value};
 use super::reader::{Places, Problems, Section};
 use super::sweep::Steps;
 use super::value::{duration, name, names, number, one_of, positive, show, token_lifetime, whole};
-use super::{handshake, setup, timeline};
+use super::{attack, handshake, setup, timeline};
 use crate::plan::{
     ArrivalModel, ConnectionKind, HandshakePlan, LatencyPlan, LoadRate, Measurement, MeasurementKind, Objective,
     ProbeKind, Rate, RevocationPlan, ThroughputPlan,
@@ -61,6 +62,7 @@ enum Kind {
     Setup,
     Rollover,
     Outage,
+    Attack,
 }
 
 const KINDS: &[(&str, Kind)] = &[
@@ -71,13 +73,14 @@ const KINDS: &[(&str, Kind)] = &[
     ("setup", Kind::Setup),
     ("rollover", Kind::Rollover),
     ("outage", Kind::Outage),
+    ("attack", Kind::Attack),
 ];
 
 const CONNECTIONS: &[(&str, ConnectionKind)] =
     &[("reused", ConnectionKind::Reused), ("fresh", ConnectionKind::Fresh), ("resumed", ConnectionKind::Resumed)];
 
 /// Keys of one kind or another, which cannot be judged while the kind is not known.
-const KEYS_OF_KINDS: [&str; 28] = [
+const KEYS_OF_KINDS: [&str; 34] = [
     "load",
     "objective",
     "connections",
@@ -106,6 +109,12 @@ const KEYS_OF_KINDS: [&str; 28] = [
     "lasts",
     "revoked",
     "bystanders",
+    "cases",
+    "only",
+    "offers",
+    "timeout",
+    "within",
+    "leeway",
 ];
 
 /// Short enough that drift hits all cases alike, long enough to hold hundreds of requests.
@@ -121,7 +130,7 @@ const DEFAULT_CAPACITY_WIDTH: f64 = 0.05;
 pub(super) const CONNECTIONS_MAX: usize = 100_000;
 
 /// Reads a measurement; `ordinal` names it while its name is not known.
-pub(super) fn read(ordinal: usize, at: At, table: Table, problems: &Problems) -> WrittenMeasurement {
+pub(super) fn read(ordinal: usize, at: At, table: Table, folder: &Path, problems: &Problems) -> WrittenMeasurement {
     let mut section = Section::new(format!("measurement {ordinal}"), at, table, problems);
     let given = section.optional("name", name);
     if let Some(name) = &given {
@@ -146,6 +155,7 @@ pub(super) fn read(ordinal: usize, at: At, table: Table, problems: &Problems) ->
         Some(Kind::Setup) => setup::read(&mut section).map(MeasurementKind::Setup),
         Some(Kind::Rollover) => timeline::read_rollover(&mut section).map(MeasurementKind::Rollover),
         Some(Kind::Outage) => timeline::read_outage(&mut section).map(MeasurementKind::Outage),
+        Some(Kind::Attack) => attack::read(&mut section, folder).map(MeasurementKind::Attack),
         None => {
             section.ignore(KEYS_OF_KINDS);
             None

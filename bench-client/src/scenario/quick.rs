@@ -65,6 +65,8 @@ pub(super) fn shorten(plan: &mut Plan) {
                     load.slices = (load.slices / SHARE).max(1);
                 }
                 MeasurementKind::Setup(setup) => setup.trials = setup.trials.min(TRIALS),
+                // The same table, whole: it takes seconds.
+                MeasurementKind::Attack(_) => {}
                 MeasurementKind::Rollover(rollover) => {
                     shorten_calls(&mut rollover.calls);
                     rollover.adoption /= SHARE;

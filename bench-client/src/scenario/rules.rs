@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use bench_server::contract::{
-    CertificateKey, JwtConfig, MethodConfig, READ_SCOPE, StoreConfig, Transport, required_claims_bytes,
+    CertificateKey, HttpVersion, JwtConfig, MethodConfig, READ_SCOPE, StoreConfig, Transport, required_claims_bytes,
 };
 
 use super::Scenario;
@@ -256,6 +256,10 @@ fn check_measurement(scenario: &Scenario, written: &WrittenMeasurement, problems
             let resumes = written.combinations.iter().any(|plan| plan.session == SessionKind::Resumed);
             ("sessions", if resumes { ConnectionKind::Resumed } else { ConnectionKind::Fresh })
         }
+        MeasurementKind::Attack(_) => {
+            check_attack(scenario, written, &selected, problems);
+            return;
+        }
         MeasurementKind::Setup(_) | MeasurementKind::Rollover(_) | MeasurementKind::Outage(_) => {
             if scenario.target.is_some() {
                 let (place, kind) = (place(written), measurement.kind.name());
@@ -302,6 +306,31 @@ fn check_measurement(scenario: &Scenario, written: &WrittenMeasurement, problems
                 ),
             );
         }
+    }
+}
+
+/// Malformed requests are written byte by byte, in HTTP/1.1.
+fn check_attack(
+    scenario: &Scenario,
+    written: &WrittenMeasurement,
+    selected: &[(&WrittenVariant, &Variant)],
+    problems: &Problems,
+) {
+    let place = place(written);
+    if selected.iter().any(|(variant, _)| variant.server.http != HttpVersion::Http1) {
+        let section = if scenario.target.is_some() { "[target]" } else { "[server]" };
+        problems.error(
+            written.places.of("kind"),
+            format!(
+                "{place}: kind is \"attack\", which sends requests that only HTTP/1.1 can carry; write http = \"1.1\" in {section}"
+            ),
+        );
+    }
+    if selected.iter().all(|(_, variant)| variant.is_baseline()) {
+        problems.error(
+            written.places.of("kind"),
+            format!("{place}: no variant authenticates, so there is nothing to attack; add one, like method = \"jwt\""),
+        );
     }
 }
 

@@ -135,7 +135,12 @@ impl Sweeps {
     }
 
     /// Reads every measurement at every point that matters to it.
-    pub(super) fn measurements(&self, document: &Table, problems: &Problems) -> Vec<WrittenMeasurement> {
+    pub(super) fn measurements(
+        &self,
+        document: &Table,
+        folder: &std::path::Path,
+        problems: &Problems,
+    ) -> Vec<WrittenMeasurement> {
         let mut measurements = Vec::new();
         for (index, table) in document::tables(document, "measurement").enumerate() {
             let name = document::name_of(table).unwrap_or_default();
@@ -143,7 +148,7 @@ impl Sweeps {
             for steps in self.points(matters, CASES_MAX, "measurements", problems) {
                 let mut section = Section::new("", At::File(0), self.document_at(document, &steps, matters), problems);
                 let Some((at, table)) = section.tables("measurement").into_iter().nth(index) else { continue };
-                let mut written = measurement::read(index + 1, at, table, problems);
+                let mut written = measurement::read(index + 1, at, table, folder, problems);
                 if let (Some(measurement), Some(point)) = (&mut written.measurement, self.point(name, &steps, matters))
                 {
                     measurement.name = point_name(&point);

@@ -4,6 +4,7 @@
 
 mod credentials;
 mod field;
+mod forge;
 mod revoke;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ pub(super) const KEYS: &[(&str, &str)] = &[
     ("accepted", "[target]"),
     ("rejected", "[target]"),
     ("revoke", "[target]"),
+    ("forge", "[target]"),
 ];
 
 /// Where each of them belongs among the methods.
@@ -38,6 +40,7 @@ const BELONGS: &[(&str, &str)] = &[
     ("credentials", "a method that authenticates"),
     ("rejected", "a method that authenticates"),
     ("revoke", "a method that authenticates"),
+    ("forge", "methods \"jwt\", \"oauth2\" and \"mtls\""),
 ];
 
 /// What all variants share.
@@ -105,9 +108,14 @@ pub(super) fn read_method(section: &mut Section<'_>, method: MethodWord, target:
         MethodWord::None => read_open_route(section, accepted, target.rejected.clone()),
         _ => read_protected_route(section, method, accepted, target.rejected.clone()),
     };
+    let forge = match method {
+        MethodWord::Jwt | MethodWord::OAuth2 => forge::read_token_key(section),
+        MethodWord::Mtls => forge::read_ca(section),
+        MethodWord::None | MethodWord::ApiKey | MethodWord::Basic | MethodWord::Signed => None,
+    };
     section.misplaced(BELONGS, &format!("method \"{}\"", method.name()));
     let (convention, credentials, revoke) = external?;
-    Some(ExternalMethod { method, url: url?.to_string(), convention, credentials, revoke })
+    Some(ExternalMethod { method, url: url?.to_string(), convention, credentials, revoke, forge })
 }
 
 type Route = (Convention, Option<CredentialSource>, Option<Revoke>);

@@ -47,7 +47,7 @@ const REVOKE_BY_OF_JWT: &[(&str, RevokeBy)] = &[("token", RevokeBy::Token), ("su
 const REVOKE_BY_OF_OAUTH2: &[(&str, RevokeBy)] =
     &[("token", RevokeBy::Token), ("key", RevokeBy::Key), ("refresh", RevokeBy::Refresh)];
 
-const ALGORITHMS: &[(&str, Algorithm)] = &[
+pub(super) const ALGORITHMS: &[(&str, Algorithm)] = &[
     ("HS256", Algorithm::HS256),
     ("HS384", Algorithm::HS384),
     ("HS512", Algorithm::HS512),

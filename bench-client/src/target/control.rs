@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use bench_server::contract::{
-    ClientRegistration, IssueRequest, Issued, KeyRollover, RegisteredClient, ServerConfig, Telemetry, UserRegistration,
+    ClientRegistration, IssueRequest, Issued, IssuerKey, KeyRollover, RegisteredClient, ServerConfig, Telemetry,
+    UserRegistration,
 };
 use reqwest::{Client, Method, RequestBuilder, StatusCode, Url};
 use serde::de::DeserializeOwned;
@@ -88,6 +89,17 @@ impl Control {
         let issued: [Issued; 1] = json("POST /profiles/…/principals/…/credentials", request).await?;
         let [issued] = issued;
         Ok(issued)
+    }
+
+    /// `GET /profiles/{profile}/issuer-key`, or without one `GET /issuer-key`.
+    pub(super) async fn issuer_key(&self, profile: Option<&str>) -> Result<IssuerKey, String> {
+        match profile {
+            Some(profile) => {
+                let request = self.request(Method::GET, &["profiles", profile, "issuer-key"]);
+                json("GET /profiles/…/issuer-key", request).await
+            }
+            None => json("GET /issuer-key", self.request(Method::GET, &["issuer-key"])).await,
+        }
     }
 
     /// `POST /signing-keys`.

@@ -4,6 +4,7 @@
 //! lets everyone in is not authenticated.
 
 mod environment;
+mod forge;
 mod http;
 mod probe;
 mod revoke;
@@ -17,7 +18,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bench_server::contract::{Issued, Transport};
+use bench_server::contract::{Issued, IssuerKey, Transport};
 use reqwest::Url;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
@@ -43,14 +44,21 @@ pub(super) struct External {
     supply: Supply,
     revoker: Option<Revoker>,
     family: Option<Family>,
+    /// What its credentials are signed with.
+    forge: Option<IssuerKey>,
 }
 
 impl External {
-    /// Finds everything that the scenario names, and tries it.
+    /// Finds everything that the scenario names, and tries it unless told not to.
     ///
     /// # Errors
     /// What is missing, or what came back; no secret is in it.
-    pub(super) async fn attach(plan: &Plan, target: &TargetPlan, external: &ExternalMethod) -> Result<Self, String> {
+    pub(super) async fn attach(
+        plan: &Plan,
+        target: &TargetPlan,
+        external: &ExternalMethod,
+        tried: bool,
+    ) -> Result<Self, String> {
         let environment = Environment::read(&external.variables())?;
         let family = match &target.processes {
             None => None,
@@ -68,8 +76,11 @@ impl External {
             let folder = target.folder.clone();
             Revoker { revoke, folder, environment, http: http.clone() }
         });
-        let external = Self { endpoint, supply, revoker, family };
-        probe::probe(&external.endpoint, &external.supply, &http).await?;
+        let forge = external.forge.as_ref().map(|key| forge::read(&target.folder, key)).transpose()?;
+        let external = Self { endpoint, supply, revoker, family, forge };
+        if tried {
+            probe::probe(&external.endpoint, &external.supply, &http).await?;
+        }
         Ok(external)
     }
 
@@ -87,6 +98,21 @@ impl External {
             Some(revoker) => revoker.revoke(credential).await,
             None => Err("the scenario does not say how a credential is revoked".to_owned()),
         }
+    }
+
+    /// What its credentials are signed with, where the scenario says so.
+    pub(super) fn issuer_key(&self) -> Option<&IssuerKey> {
+        self.forge.as_ref()
+    }
+
+    /// Whether it has more than one credential.
+    pub(super) fn can_spare_one(&self) -> bool {
+        self.supply.can_spare_one()
+    }
+
+    /// Whether the scenario says how one is revoked.
+    pub(super) fn revokes(&self) -> bool {
+        self.revoker.is_some()
     }
 
     pub(super) fn processes(&self) -> BTreeMap<String, Vec<u32>> {

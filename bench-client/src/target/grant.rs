@@ -17,7 +17,7 @@ use super::oauth::{Issuer, REFRESH_TOKEN, TOKEN_ENDPOINT, authenticated};
 use super::user_agent::UserAgent;
 
 /// Where codes go. Nobody listens there: the browser is ours, and what it is sent there with is read from the redirect.
-const REDIRECT_URI: &str = "http://127.0.0.1/callback";
+pub(super) const REDIRECT_URI: &str = "http://127.0.0.1/callback";
 
 /// Who grants. One user is enough, since a grant is made of a code and not of a user; a password hash takes tens of
 /// milliseconds.
@@ -34,6 +34,12 @@ pub struct Grant {
     pub expires_in: Duration,
     /// The newest refresh token; every other one of the grant is spent.
     pub refresh: Secret,
+}
+
+/// An authorization code, and what proves whose it is (RFC 7636 §4.1).
+pub(super) struct Code {
+    pub(super) code: Secret,
+    pub(super) verifier: Secret,
 }
 
 /// What the token endpoint said to a refresh token.
@@ -81,9 +87,24 @@ impl Application {
 
     /// Has the user grant access once more: a code, and the tokens for it.
     pub(super) async fn grant(&self, issuer: &Issuer) -> Result<Grant, String> {
+        let code = self.code(issuer).await?;
+        self.redeem(issuer, &code).await
+    }
+
+    /// The client, as it authenticates.
+    pub(super) fn client(&self) -> &RegisteredClient {
+        &self.client
+    }
+
+    /// A code that nobody has used yet.
+    pub(super) async fn code(&self, issuer: &Issuer) -> Result<Code, String> {
         let (verifier, state) = (random_text(), random_text());
         let back = self.user_agent.authorize(self.request(issuer, &verifier, &state)?).await?;
-        let code = code(&back, &issuer.metadata.issuer, &state)?;
+        Ok(Code { code: code(&back, &issuer.metadata.issuer, &state)?, verifier })
+    }
+
+    /// The tokens for a code.
+    pub(super) async fn redeem(&self, issuer: &Issuer, Code { code, verifier }: &Code) -> Result<Grant, String> {
         let form = [
             ("grant_type", "authorization_code"),
             ("code", code.expose()),
@@ -123,7 +144,7 @@ impl Application {
         let endpoint = issuer.metadata.authorization_endpoint.as_deref();
         let endpoint = endpoint.ok_or("the authorization server's metadata name no authorization endpoint")?;
         let mut url = Url::parse(endpoint).map_err(|error| format!("endpoint {endpoint:?} is no URL: {error}"))?;
-        let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.expose()));
+        let challenge = challenge(verifier);
         url.query_pairs_mut().extend_pairs([
             ("response_type", "code"),
             ("client_id", &self.client.client_id),
@@ -149,6 +170,11 @@ impl Application {
         let access = issuer.bearer(self.user_agent.username().to_owned(), response.access_token);
         Ok(Grant { access, asked, expires_in: Duration::from_secs(response.expires_in), refresh })
     }
+}
+
+/// What is sent ahead of a verifier: its digest (RFC 7636 §4.2).
+pub(super) fn challenge(verifier: &Secret) -> String {
+    URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.expose()))
 }
 
 /// The code that the browser brings back, if the answer is this authorization server's (RFC 9207 §2.4) to this request.

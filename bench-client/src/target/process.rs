@@ -221,6 +221,7 @@ mod tests {
             shared_dir: None,
             clock: ClockMode::System,
             authorization_server: None,
+            forging: false,
         }
     }
 

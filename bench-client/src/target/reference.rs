@@ -41,6 +41,8 @@ use crate::load::Endpoint;
 use crate::machine::Machine;
 use crate::plan::{Plan, ProbeKind, RevokeBy, ServerPlan, Variant};
 
+mod attack;
+
 /// Names of the processes' roles, in `run.json` and in records.
 const RESOURCE: &str = "resource";
 const AUTHORIZATION: &str = "authorization";
@@ -63,6 +65,8 @@ pub(super) struct Reference {
     pub(super) endpoints: Vec<Endpoint>,
     profile: String,
     revoke_by: RevokeBy,
+    /// Whether the profile itself signs its credentials.
+    signs: bool,
     /// Whether credentials are certificates of a CA with another above it, which can revoke it.
     has_issuing_ca: bool,
     /// At least one.
@@ -130,6 +134,7 @@ impl Reference {
             shared_dir: None,
             clock: ClockMode::System,
             authorization_server: None,
+            forging: plan.attacks(variant),
         };
         let mut method = variant.method.reference().ok_or("it is not the reference server's")?.clone();
         let (mut authorization, mut dependency) = (None, None);
@@ -165,6 +170,7 @@ impl Reference {
         if let (true, Placed::Private(kind)) = (plan.disturbs(variant), &placed) {
             dependency = Some(cut_off(&mut method, *kind, stores, &base.cpus)?);
         }
+        let signs = matches!(&method, MethodConfig::Jwt(_) | MethodConfig::Mtls(_));
         let listener = ListenerConfig {
             name: RESOURCE.to_owned(),
             bind: loopback(),
@@ -224,6 +230,7 @@ impl Reference {
             endpoints,
             profile,
             revoke_by,
+            signs,
             has_issuing_ca,
             replicas,
             control,

@@ -25,7 +25,7 @@ use crate::auth::kept::Kept;
 use crate::auth::{AdminError, BuildError, Cause, Environment, Principal, Rejection, Request, header};
 use crate::clock::{Clock, UnixTime};
 use crate::config::{AUDIENCE, DenyListConfig, Follow, JwtConfig, LONGEST_STALE, Push, StoreConfig, TokenRules};
-use crate::contract::{IssueRequest, Issued, Material, Secret, SubjectRevocation};
+use crate::contract::{IssueRequest, Issued, IssuerKey, Material, Secret, SubjectRevocation};
 use crate::credential::digest::{Digest, DigestState};
 use crate::credential::jws::SigningKey;
 use crate::store::cache::TtlCache;
@@ -211,6 +211,11 @@ impl Jwt {
         };
         order.fill_up(self.claims_bytes.unwrap_or_default());
         Ok(order)
+    }
+
+    /// What tokens are signed with.
+    pub(crate) fn issuer_key(&self) -> IssuerKey {
+        self.signing.issuer_key()
     }
 
     /// What the deny-list takes in memory, where there is one.

@@ -31,7 +31,7 @@ use self::verifier::Verifier;
 use crate::auth::{AdminError, BuildError, Cause, ClientCertificates, Environment, Principal, Rejection, Request};
 use crate::clock::UnixTime;
 use crate::config::{MtlsConfig, OcspConfig, READ_SCOPE};
-use crate::contract::{IssueRequest, Issued, KeyRollover, Material};
+use crate::contract::{IssueRequest, Issued, IssuerKey, KeyRollover, Material};
 use crate::credential::x509::{self, ClientIdentity};
 use crate::issuer::ca::{CaError, CertificateAuthority, OcspResponder};
 use crate::store::file;
@@ -248,6 +248,11 @@ impl Mtls {
             .await
             .map_err(|_| AdminError::Store("the thread that made a CA stopped".to_owned()))?
             .map_err(|error| AdminError::Store(error.to_string()))
+    }
+
+    /// What certificates are signed with.
+    pub(crate) fn issuer_key(&self) -> Result<IssuerKey, AdminError> {
+        self.authority.issuer_key().map_err(|error| AdminError::Store(error.to_string()))
     }
 
     /// Answers OCSP requests about this profile's certificates, where it is configured.

@@ -25,7 +25,7 @@ use url::Url;
 use crate::auth::{AdminError, BuildError};
 use crate::clock::Clock;
 use crate::config::{AccessTokenFormat, AuthorizationServerConfig};
-use crate::contract::{ClientRegistration, KeyRollover, RegisteredClient, Secret, UserRegistration};
+use crate::contract::{ClientRegistration, IssuerKey, KeyRollover, RegisteredClient, Secret, UserRegistration};
 use crate::telemetry::Meter;
 
 mod answer;
@@ -276,6 +276,15 @@ impl AuthorizationServer {
             )));
         }
         keys.rotate(rollover, now).map_err(|error| AdminError::Store(format!("making a signing key: {error}")))
+    }
+
+    /// What access tokens are signed with now.
+    ///
+    /// # Errors
+    /// [`AdminError::NotHere`] when tokens are opaque.
+    pub(crate) fn issuer_key(&self) -> Result<IssuerKey, AdminError> {
+        let keys = self.keys.as_ref().ok_or(AdminError::NotHere("opaque tokens have no signing key"))?;
+        Ok(keys.issuer_key(self.clock.now()))
     }
 }
 

@@ -43,7 +43,7 @@ use self::crl::PublishedCrl;
 use self::generation::{Folder, Generation, Terms};
 use crate::clock::{Clock, UnixTime};
 use crate::config::{CertificateKey, ChainLength};
-use crate::contract::Secret;
+use crate::contract::{IssuerKey, Secret};
 use crate::credential::x509;
 use crate::store::file;
 
@@ -299,6 +299,17 @@ impl CertificateAuthority {
             chain_pem: self.below_root(&by).fold(certificate.pem(), |chain, ca| chain + &ca.pem),
             key_pem: Secret::new(key.serialize_pem()),
         })
+    }
+
+    /// What leaves are signed with now.
+    ///
+    /// # Errors
+    /// When the files of a CA cannot be read.
+    pub(crate) fn issuer_key(&self) -> Result<IssuerKey, CaError> {
+        let by = self.leaves_ca()?;
+        let chain_pem = self.below_root(&by).map(|ca| ca.pem.as_str()).collect();
+        let key_pem = Secret::new(by.ca.issuer.key().serialize_pem());
+        Ok(IssuerKey::Certificate { ca_pem: by.ca.pem.clone(), chain_pem, key_pem })
     }
 
     /// Revokes a leaf and publishes the CRL that says so; returns once the file is in place. `Ok(false)`: this

@@ -45,6 +45,12 @@ pub(crate) fn validate(config: &ServerConfig) -> Result<(), ConfigErrors> {
             check_profile(profile, &mut errors);
         }
     }
+    if let Some(open) = config.listeners.iter().find(|it| config.forging && !it.bind.ip().is_loopback()) {
+        errors.push(format!(
+            "forging: the server would hand out its keys while it listens on {}; bind loopback addresses, or leave it out",
+            open.bind
+        ));
+    }
     check_authorization_server(config, &mut errors);
     check_responders(config, &mut errors);
     if errors.is_empty() { Ok(()) } else { Err(ConfigErrors(errors)) }
@@ -261,6 +267,7 @@ mod tests {
             (r#""/mtls", scope = "read""#, r#""/mtls", scope = "a b""#, "is not a scope"),
             (r#""/mtls", scope = "read""#, r#""/mtls", scope = """#, "is not a scope"),
             (r#"state_dir = "state""#, r#"state_dir = """#, "state_dir: is empty"),
+            ("workers", "forging = true\nworkers", "forging: the server would hand out its keys"),
             (r#"ocsp_responder = "asks""#, "", "ocsp has no url, and no listener answers for it"),
             (r#"ocsp_responder = "asks""#, r#"ocsp_responder = "mtls""#, "name a profile of method mtls that has ocsp"),
             (r#""mtls", path"#, r#""other", ocsp = { validity = "2s" }, path"#, "profile \"other\": ocsp has no url"),

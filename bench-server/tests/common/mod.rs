@@ -78,6 +78,7 @@ impl Server {
             shared_dir: shared_dir.map(std::path::Path::to_owned),
             clock: ClockMode::Controlled,
             authorization_server,
+            forging: false,
         })
         .await
         .expect("the server starts");

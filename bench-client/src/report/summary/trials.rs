@@ -6,7 +6,8 @@ use super::InvalidTrial;
 use crate::cell::Cell;
 use crate::plan::Plan;
 use crate::record::{
-    EncodedHistogram, HandshakeResult, LoadResult, Measured, Record, RevocationResult, SetupResult, TimelineResult,
+    AttackResult, EncodedHistogram, HandshakeResult, LoadResult, Measured, Record, RevocationResult, SetupResult,
+    TimelineResult,
 };
 use crate::run::LoadedRun;
 use crate::stats::{Distribution, Grouping, Resampler};
@@ -43,6 +44,7 @@ pub(crate) struct Trials<'a> {
     revocations: BTreeMap<(&'a str, &'a str), Vec<&'a RevocationResult>>,
     setups: BTreeMap<(&'a str, &'a str), Vec<(u32, &'a SetupResult)>>,
     events: BTreeMap<(&'a str, &'a str), Vec<&'a TimelineResult>>,
+    attacks: BTreeMap<(&'a str, &'a str), Vec<&'a AttackResult>>,
     invalid: Vec<InvalidTrial>,
 }
 
@@ -55,6 +57,7 @@ impl<'a> Trials<'a> {
             revocations: BTreeMap::new(),
             setups: BTreeMap::new(),
             events: BTreeMap::new(),
+            attacks: BTreeMap::new(),
             invalid: Vec::new(),
         };
         for record in &run.records {
@@ -97,6 +100,10 @@ impl<'a> Trials<'a> {
             }
             Measured::Setup(result) => {
                 self.setups.entry(key).or_default().push((record.start, result));
+                return Ok(());
+            }
+            Measured::Attack(result) => {
+                self.attacks.entry(key).or_default().push(result);
                 return Ok(());
             }
             Measured::Rollover(result) | Measured::Outage(result) => {
@@ -144,6 +151,11 @@ impl<'a> Trials<'a> {
         self.events.get(&(variant, measurement)).map_or(&[], Vec::as_slice)
     }
 
+    /// Attacks of a case, in the order of the records.
+    pub(crate) fn attacks(&self, variant: &'a str, measurement: &'a str) -> &[&'a AttackResult] {
+        self.attacks.get(&(variant, measurement)).map_or(&[], Vec::as_slice)
+    }
+
     /// Trials that are not counted.
     pub(crate) fn invalid(&self) -> &[InvalidTrial] {
         &self.invalid
@@ -161,7 +173,8 @@ impl<'a> Trials<'a> {
         let has_trials = !self.loads(variant, measurement).is_empty()
             || !self.revocations(variant, measurement).is_empty()
             || !self.setups(variant, measurement).is_empty()
-            || !self.events(variant, measurement).is_empty();
+            || !self.events(variant, measurement).is_empty()
+            || !self.attacks(variant, measurement).is_empty();
         if has_trials {
             return Cell::Known(());
         }

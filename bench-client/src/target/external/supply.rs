@@ -107,6 +107,15 @@ impl Supply {
         }
     }
 
+    /// Whether there is more than one.
+    pub(super) fn can_spare_one(&self) -> bool {
+        match self {
+            Self::None => false,
+            Self::Listed { issued, next, .. } => issued.len() > next.load(Ordering::Relaxed),
+            Self::Tokens(_) => true,
+        }
+    }
+
     /// One credential to try; of a list the first, which stays in it.
     pub(super) async fn sample(&self) -> Result<Issued, String> {
         match self {

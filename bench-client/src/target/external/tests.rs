@@ -55,7 +55,7 @@ impl Stage {
         let target = plan.target.as_ref().expect("given");
         let external = plan.variant("x").and_then(|variant| variant.method.external()).expect("given");
         tokio::select! {
-            result = async { work(External::attach(&plan, target, external).await).await } => result,
+            result = async { work(External::attach(&plan, target, external, true).await).await } => result,
             () = server => unreachable!("it serves for ever"),
         }
     }
@@ -134,7 +134,7 @@ async fn nobody_there_is_an_error_with_every_address() {
     let plan = stage.plan(address);
     drop(listener);
     let external = plan.variant("x").and_then(|variant| variant.method.external()).expect("given");
-    let error = External::attach(&plan, plan.target.as_ref().expect("given"), external).await.err();
+    let error = External::attach(&plan, plan.target.as_ref().expect("given"), external, true).await.err();
     let error = error.expect("nobody is there");
     assert!(error.contains(&address.to_string()) && error.contains("refused"), "{error}");
 }
@@ -225,7 +225,7 @@ async fn a_process_that_does_not_run_is_told() {
     let plan = stage.plan(listener.local_addr().expect("it is bound"));
     let target = TargetPlan { processes: Some(TargetProcesses::Pid(u32::MAX)), ..plan.target.clone().expect("given") };
     let external = plan.variant("x").and_then(|variant| variant.method.external()).expect("given");
-    let error = External::attach(&plan, &target, external).await.err().expect("no such process");
+    let error = External::attach(&plan, &target, external, true).await.err().expect("no such process");
     #[cfg(target_os = "linux")]
     assert!(error.contains(&u32::MAX.to_string()), "{error}");
     #[cfg(not(target_os = "linux"))]

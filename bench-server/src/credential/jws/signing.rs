@@ -24,6 +24,7 @@ use zeroize::Zeroizing;
 use super::keys::{hmac_hash, shortest_secret};
 use super::{KeyError, KeySet, base64url, compact, name};
 use crate::config::Algorithm;
+use crate::contract::{IssuerKey, Secret};
 use crate::store::file::{self, Readers};
 
 /// A private (or HMAC) key that signs, with its `kid`.
@@ -118,6 +119,12 @@ impl SigningKey {
         header.typ = Some(typ.to_owned());
         header.kid = Some(self.kid.clone());
         jsonwebtoken::encode(&header, claims, &self.signer).map_err(|error| KeyError(format!("cannot sign: {error}")))
+    }
+
+    /// The private key, as it is written to disk.
+    pub(crate) fn issuer_key(&self) -> IssuerKey {
+        let key = Secret::new(self.text.as_str());
+        IssuerKey::Token { algorithm: self.algorithm, kid: self.kid.clone(), key }
     }
 
     /// The key set with just this key, to verify with.

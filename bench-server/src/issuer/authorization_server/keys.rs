@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::clock::UnixTime;
 use crate::config::{Algorithm, TokenRules};
-use crate::contract::KeyRollover;
+use crate::contract::{IssuerKey, KeyRollover};
 use crate::credential::jws::{KeyError, SigningKey};
 
 struct Published {
@@ -89,10 +89,13 @@ impl SigningKeys {
     /// Signs claims with the key whose turn it is.
     pub(super) fn sign(&self, typ: &str, claims: &impl serde::Serialize, now: UnixTime) -> Result<String, KeyError> {
         let keys = self.keys.read().expect("no holder panics");
-        let begun = |published: &Published| published.terms.from.is_some_and(|from| from <= now);
-        // The latest whose time has come.
-        let place = keys.iter().rposition(begun).unwrap_or(0);
-        keys[place].key.sign(typ, claims)
+        whose_turn(&keys, now).sign(typ, claims)
+    }
+
+    /// The key whose turn it is.
+    pub(super) fn issuer_key(&self, now: UnixTime) -> IssuerKey {
+        let keys = self.keys.read().expect("no holder panics");
+        whose_turn(&keys, now).issuer_key()
     }
 
     /// The public keys as a JWK set.
@@ -101,6 +104,12 @@ impl SigningKeys {
         let current = keys.iter().filter(|published| !published.terms.is_over(now));
         json!({ "keys": current.filter_map(|published| published.key.jwk()).collect::<Vec<_>>() })
     }
+}
+
+/// The latest whose time has come.
+fn whose_turn(keys: &[Published], now: UnixTime) -> &SigningKey {
+    let begun = |published: &Published| published.terms.from.is_some_and(|from| from <= now);
+    &keys[keys.iter().rposition(begun).unwrap_or(0)].key
 }
 
 #[cfg(test)]
