@@ -26,13 +26,14 @@ use crate::auth::{AdminError, BuildError};
 use crate::clock::Clock;
 use crate::config::{AccessTokenFormat, Algorithm, AuthorizationServerConfig};
 use crate::contract::{ClientRegistration, KeyRollover, RegisteredClient, Secret, UserRegistration};
+use crate::limit::throttle::Throttle;
 use crate::telemetry::Meter;
 
 mod answer;
 mod authorize;
 mod client;
 mod error;
-mod expiring;
+pub(crate) mod expiring;
 mod grant;
 mod introspect;
 mod keys;
@@ -48,7 +49,6 @@ mod store;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)] // in a test a panic is the report
 mod tests;
-mod throttle;
 mod token;
 mod user;
 
@@ -82,7 +82,7 @@ pub struct AuthorizationServer {
     meter: Arc<Meter>,
     clients: client::Clients,
     users: user::Users,
-    logins: throttle::Throttle,
+    logins: Throttle,
     hashing: Semaphore,
     sessions: session::Sessions,
     tokens: store::Tokens,
@@ -136,7 +136,7 @@ impl AuthorizationServer {
             meter: meter.clone(),
             clients: client::Clients::default(),
             users: user::Users::new(meter)?,
-            logins: throttle::Throttle::default(),
+            logins: Throttle::default(),
             hashing: Semaphore::new(HASHING),
             sessions: session::Sessions::new(url.scheme() == "https"),
             tokens: store::Tokens::new(config.refresh_idle, config.refresh_absolute),

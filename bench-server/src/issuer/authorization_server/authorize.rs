@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::RETRY_AFTER;
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use minijinja::context;
 
 use super::client::{self, Client, GrantType};
@@ -22,6 +22,7 @@ use super::store::Code;
 use super::user::{self, User};
 use super::{AuthorizationServer, answer, redirect, token};
 use crate::clock::UnixTime;
+use crate::limit::{self, Quota};
 
 /// How long a login waits for its turn to hash before it is answered 503.
 const HASH_WAIT: Duration = Duration::from_secs(5);
@@ -41,6 +42,14 @@ enum Refusal {
     Page(&'static str),
     /// The client learns of it.
     Redirect { redirect_uri: String, state: Option<String>, error: OAuthError },
+}
+
+/// Why nobody looked at a password.
+enum NotChecked {
+    /// There were too many failures.
+    TooMany(Quota),
+    /// Too many others were waiting.
+    Busy,
 }
 
 impl AuthorizationRequest {
@@ -173,9 +182,16 @@ impl AuthorizationServer {
                 let failure = Some("User name or password is wrong.");
                 self.login_page(StatusCode::FORBIDDEN, &visitor, asked, failure)
             }
-            Err((status, retry_after)) => {
-                let mut response = self.pages.error(status, "Too many attempts to sign in. Wait a minute.");
-                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_after.as_secs().max(1)));
+            Err(NotChecked::TooMany(quota)) => {
+                let status = StatusCode::TOO_MANY_REQUESTS;
+                let mut response = self.pages.error(status, "Too many attempts to sign in. Wait before the next one.");
+                quota.refuse(response.headers_mut());
+                response
+            }
+            Err(NotChecked::Busy) => {
+                let message = "Too many people sign in at the moment. Try again.";
+                let mut response = self.pages.error(StatusCode::SERVICE_UNAVAILABLE, message);
+                response.headers_mut().insert(RETRY_AFTER, limit::retry_after(HASH_WAIT));
                 response
             }
         }
@@ -290,23 +306,24 @@ impl AuthorizationServer {
         password: &str,
         peer: Option<std::net::IpAddr>,
         now: UnixTime,
-    ) -> Result<Option<(Arc<User>, u64)>, (StatusCode, Duration)> {
+    ) -> Result<Option<(Arc<User>, u64)>, NotChecked> {
         let (user, stored) = self.users.to_check(name);
-        // By the name as it was presented, known or not: a count that only existing names have would tell them apart.
-        let who = (opaque::hex(&opaque::digest(name)), peer);
-        self.logins.check(&who, now).map_err(|wait| (StatusCode::TOO_MANY_REQUESTS, wait))?;
-        let busy = |_| (StatusCode::SERVICE_UNAVAILABLE, HASH_WAIT);
-        let turn = tokio::time::timeout(HASH_WAIT, self.hashing.acquire()).await.map_err(busy)?;
+        let who = self.logins.who(name, peer);
+        self.logins.check(who, now).map_err(NotChecked::TooMany)?;
+        let turn = tokio::time::timeout(HASH_WAIT, self.hashing.acquire()).await.map_err(|_| NotChecked::Busy)?;
         let turn = turn.expect("the semaphore is never closed");
         // Again: others may have failed while this one waited.
-        self.logins.check(&who, now).map_err(|wait| (StatusCode::TOO_MANY_REQUESTS, wait))?;
+        self.logins.check(who, now).map_err(NotChecked::TooMany)?;
         let (meter, password) = (self.meter.clone(), password.to_owned());
         let check = move || user::acceptable(&password) && user::verify_password(meter, &stored, &password);
         let fits = tokio::task::spawn_blocking(check).await.expect("hashing does not panic");
-        drop(turn);
-        if !fits {
+        // Before the next one takes its turn, which looks at the count.
+        if fits && user.is_some() {
+            self.logins.succeeded(who);
+        } else {
             self.logins.failed(who, now);
         }
+        drop(turn);
         Ok(user.filter(|_| fits))
     }
 

@@ -18,10 +18,10 @@ use super::opaque::{self, Digest};
 use super::params::Parameters;
 use super::redirect::RedirectUri;
 use super::scope::Scopes;
-use super::throttle::Throttle;
 use crate::auth::AdminError;
 use crate::clock::UnixTime;
 use crate::contract::{ClientRegistration, ClientSecretMethod, RegisteredClient, Secret};
+use crate::limit::throttle::Throttle;
 
 /// Secrets that are valid at a time: the new one and, while a rotation is under way, the one before.
 const LIVE_SECRETS: usize = 2;
@@ -219,9 +219,10 @@ impl Clients {
         let presented = presented(request, form)?;
         let (Presented::Secret(_, id, _) | Presented::None(id)) = &presented;
         let client = self.find(id);
-        // By the identifier as it was presented, known or not: a count that only existing ones have would tell them apart.
-        let who = (opaque::hex(&opaque::digest(id)), peer(request));
-        self.throttle.check(&who, now).map_err(OAuthError::throttled)?;
+        // For each address by itself: a secret of 256 bits is not guessed, and strangers must not lock a client out.
+        let peer = peer(request);
+        let who = self.throttle.who((id, peer), peer);
+        self.throttle.check(who, now).map_err(OAuthError::throttled)?;
         let authentic = |client: &Arc<Client>| match &presented {
             Presented::Secret(method, _, secret) => {
                 client.confidential
@@ -231,7 +232,13 @@ impl Clients {
             Presented::None(_) => !client.confidential,
         };
         match client {
-            Some(client) if authentic(&client) => Ok(client),
+            Some(client) if authentic(&client) => {
+                // An identifier alone proves nothing that would make up for failures.
+                if client.confidential {
+                    self.throttle.succeeded(who);
+                }
+                Ok(client)
+            }
             _ => {
                 self.throttle.failed(who, now);
                 Err(OAuthError::invalid_client())

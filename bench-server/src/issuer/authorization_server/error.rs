@@ -1,14 +1,13 @@
 //! OAuth errors and how they are answered (RFC 6749 §4.1.2.1 and §5.2, RFC 8707 §2).
 
-use std::time::Duration;
-
 use bytes::Bytes;
-use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::WWW_AUTHENTICATE;
 use http::{HeaderValue, Response, StatusCode};
 use serde_json::json;
 
 use super::answer;
 use crate::config::REALM;
+use crate::limit::Quota;
 
 /// Registered error codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,12 +49,13 @@ impl ErrorCode {
 pub(super) struct OAuthError {
     pub(super) code: ErrorCode,
     pub(super) description: &'static str,
-    retry_after: Option<Duration>,
+    /// The quota that is used up.
+    over: Option<Quota>,
 }
 
 impl OAuthError {
     pub(super) fn new(code: ErrorCode, description: &'static str) -> Self {
-        Self { code, description, retry_after: None }
+        Self { code, description, over: None }
     }
 
     /// The client is not who it says (RFC 6749 §5.2).
@@ -64,14 +64,14 @@ impl OAuthError {
     }
 
     /// Too many failures: 429.
-    pub(super) fn throttled(retry_after: Duration) -> Self {
+    pub(super) fn throttled(over: Quota) -> Self {
         let description = "too many failed attempts";
-        Self { retry_after: Some(retry_after), ..Self::new(ErrorCode::TemporarilyUnavailable, description) }
+        Self { over: Some(over), ..Self::new(ErrorCode::TemporarilyUnavailable, description) }
     }
 
     fn status(&self) -> StatusCode {
         match self.code {
-            _ if self.retry_after.is_some() => StatusCode::TOO_MANY_REQUESTS,
+            _ if self.over.is_some() => StatusCode::TOO_MANY_REQUESTS,
             ErrorCode::InvalidClient => StatusCode::UNAUTHORIZED,
             ErrorCode::ServerError => StatusCode::INTERNAL_SERVER_ERROR,
             _ => StatusCode::BAD_REQUEST,
@@ -88,8 +88,8 @@ impl OAuthError {
             let challenge = format!("Basic realm=\"{REALM}\", charset=\"UTF-8\"");
             headers.insert(WWW_AUTHENTICATE, HeaderValue::try_from(challenge).expect("REALM is a plain word"));
         }
-        if let Some(wait) = self.retry_after {
-            headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+        if let Some(quota) = &self.over {
+            quota.refuse(headers);
         }
         response
     }

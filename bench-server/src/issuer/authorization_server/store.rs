@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use subtle::ConstantTimeEq;
 
+use super::client::GrantType;
 use super::error::{ErrorCode, OAuthError};
 use super::expiring::ExpiringMap;
 use super::grant::Grant;
@@ -14,7 +15,8 @@ use super::opaque::{self, Digest, FamilyId, RefreshToken};
 use super::scope::Scopes;
 use crate::clock::UnixTime;
 
-/// How long a code is remembered, so that its replay is noticed: RFC 6749's ceiling on the lifetime of codes (§4.1.2).
+/// How long a code is remembered at least: RFC 6749's ceiling on the lifetime of codes (§4.1.2). One that was redeemed is
+/// remembered for as long as a token of it may live, so that its replay kills that.
 const CODE_MEMORY: Duration = Duration::from_secs(600);
 
 /// What a code is bound to (RFC 6749 §4.1.3, RFC 7636 §4.4).
@@ -104,7 +106,7 @@ impl Tokens {
     pub(super) fn redeem(&self, redemption: &Redemption<'_>, now: UnixTime) -> Result<Arc<Grant>, OAuthError> {
         let mut state = self.state();
         let digest = opaque::digest(redemption.code);
-        let Some((_, found)) = state.codes.get_mut(now, &digest) else {
+        let Some((forget, found)) = state.codes.get_mut(now, &digest) else {
             return Err(invalid_grant("the code is unknown or expired"));
         };
         let code = &found.code;
@@ -127,7 +129,16 @@ impl Tokens {
         if !verifies(redemption.verifier, &code.challenge) {
             return Err(invalid_grant("code_verifier does not fit the code_challenge"));
         }
+        *forget = (*forget).max(self.last_token_ends(&code.grant, now));
         Ok(code.grant.clone())
+    }
+
+    /// When the last token of a grant whose code is redeemed now has expired at the latest.
+    fn last_token_ends(&self, grant: &Grant, now: UnixTime) -> UnixTime {
+        let client = &grant.client;
+        let renewals =
+            if client.allows_grant(GrantType::RefreshToken) { self.refresh_absolute } else { Duration::ZERO };
+        UnixTime(now.0 + renewals + client.access_token_lifetime)
     }
 
     /// Starts a refresh family and hands out its first token.
