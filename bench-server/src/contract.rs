@@ -15,9 +15,17 @@
 //! | `POST /profiles/{name}/signing-keys` with [`KeyRollover`] | 201; the next CA of client certificates |
 //! | `DELETE /profiles/{name}/credentials/{id}` | 204 once the revocation is recorded where it counts |
 //! | `DELETE /profiles/{name}/records` | 204 once what the profile kept in a server of its own is removed |
-//! | `POST /clients` with [`ClientRegistration`] | [`RegisteredClient`] |
+//! | `POST /profiles/{name}/users` with [`NewUser`] | 201; a user of a profile of method `basic` |
+//! | `PUT /profiles/{name}/users/{user}/password` with [`NewPassword`] | 204 once the old one is refused where that counts |
+//! | `GET /clients`, `POST /clients` with [`ClientRegistration`] | `[`[`ClientSummary`]`]`, [`RegisteredClient`] |
+//! | `POST /clients/{id}/secret` | [`RegisteredClient`] with another secret; the one before is good until the next |
+//! | `DELETE /clients/{id}` | 204; the client is disabled, and its tokens are dead |
 //! | `POST /signing-keys` with [`KeyRollover`] | 201; the authorization server's next key |
-//! | `POST /users` with [`UserRegistration`] | 201 |
+//! | `GET /users`, `POST /users` with [`UserRegistration`] | `[`[`UserSummary`]`]`, 201 |
+//! | `PUT /users/{name}/password` with [`NewPassword`] | 204; sessions and tokens from before are dead |
+//! | `DELETE /users/{name}` | 204; the user is disabled, and sessions and tokens are dead |
+//! | `GET /users/{name}/grants` | `[`[`GrantSummary`]`]` |
+//! | `DELETE /users/{name}/grants/{client}` | 204; what the user granted to that client is withdrawn, and its tokens are dead |
 //! | `POST /clock` with [`ClockStep`] | 204; 409 unless the clock is controlled |
 
 use std::fmt;
@@ -211,6 +219,68 @@ pub struct UserRegistration {
     /// User name.
     pub username: String,
     /// Password.
+    pub password: Secret,
+}
+
+/// A registered client, for lists: without its secrets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientSummary {
+    /// Client identifier.
+    pub client_id: String,
+    /// Name shown on the consent page.
+    pub name: String,
+    /// Whether the client has a secret.
+    pub confidential: bool,
+    /// Secrets that are good now: two while one is being rotated.
+    pub secrets: usize,
+    /// Scopes the client may ask for.
+    pub scopes: Vec<String>,
+}
+
+/// A user of the login page, for lists.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserSummary {
+    /// User name.
+    pub username: String,
+    /// Living grants.
+    pub grants: usize,
+}
+
+/// What a user granted to a client.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GrantSummary {
+    /// To whom.
+    pub client_id: String,
+    /// The client's name.
+    pub client: String,
+    /// What.
+    pub scopes: Vec<String>,
+}
+
+/// A user of a profile of method `basic`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewUser {
+    /// User name: without colon and control characters (RFC 7617 §2).
+    pub username: String,
+    /// Password.
+    pub password: Secret,
+    /// Scopes held.
+    #[serde(default)]
+    pub scopes: Vec<String>,
+    /// Time until the user is no longer accepted; absent means never.
+    #[serde(with = "humantime_serde", default, skip_serializing_if = "Option::is_none")]
+    pub lifetime: Option<Duration>,
+    /// How this user's password is hashed; absent means as the profile does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash: Option<PasswordHash>,
+}
+
+/// Another password.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewPassword {
+    /// The password.
     pub password: Secret,
 }
 

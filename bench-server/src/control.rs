@@ -28,11 +28,13 @@ use tokio::net::UnixListener;
 use crate::auth::{AdminError, Method};
 use crate::clock::Clock;
 use crate::config::ServerConfig;
-use crate::contract::{ClientRegistration, ClockStep, IssueRequest, KeyRollover, Telemetry, UserRegistration};
+use crate::contract::{ClockStep, IssueRequest, KeyRollover, Telemetry};
 use crate::issuer::authorization_server::AuthorizationServer;
 use crate::net::problem::{self, Answer, problem};
 use crate::server::StartError;
 use crate::telemetry::Meter;
+
+mod accounts;
 
 const SOCKET: &str = "control.sock";
 
@@ -189,10 +191,11 @@ impl Administration {
                 self.method(name)?.discard().await?;
                 Ok(empty(StatusCode::NO_CONTENT))
             }
-            (["clients"], &Verb::POST) => {
-                let registration: ClientRegistration = parse(body)?;
-                Ok(json(&self.authorization_server()?.register_client(&registration)?))
+            (["profiles", name, "users", rest @ ..], _) => {
+                accounts::of_profile(self.method(name)?, verb, rest, body).await
             }
+            (["clients", rest @ ..], _) => accounts::clients(self.authorization_server()?, verb, rest, body),
+            (["users", rest @ ..], _) => accounts::users(self.authorization_server()?, verb, rest, body),
             (["signing-keys"], &Verb::POST) => {
                 let rollover: KeyRollover = parse(body)?;
                 self.authorization_server()?.rotate_signing_key(&rollover)?;
@@ -201,11 +204,6 @@ impl Administration {
             (["profiles", name, "signing-keys"], &Verb::POST) => {
                 let rollover: KeyRollover = parse(body)?;
                 self.method(name)?.roll_over(&rollover).await?;
-                Ok(empty(StatusCode::CREATED))
-            }
-            (["users"], &Verb::POST) => {
-                let registration: UserRegistration = parse(body)?;
-                self.authorization_server()?.register_user(&registration)?;
                 Ok(empty(StatusCode::CREATED))
             }
             (["clock"], &Verb::POST) => {
@@ -220,7 +218,7 @@ impl Administration {
                 ["telemetry", "take"]
                 | ["profiles", _, "credentials" | "signing-keys"]
                 | ["profiles", _, "principals", _, "credentials"]
-                | ["clients" | "users" | "signing-keys" | "clock"],
+                | ["signing-keys" | "clock"],
                 _,
             ) => Ok(problem::method_not_allowed("POST")),
             (["profiles", _, "credentials", _] | ["profiles", _, "records"], _) => {
@@ -391,7 +389,7 @@ mod tests {
         for path in ["/", "/nothing", "/counters/", "//counters", "/profiles", "/profiles/x", "/%ff"] {
             assert!([400, 404].contains(&ask(Verb::GET, path, "").await.0), "{path}");
         }
-        let posted = ["/telemetry/take", "/clients", "/clock", "/signing-keys", "/profiles/x/principals/y/credentials"];
+        let posted = ["/telemetry/take", "/clock", "/signing-keys", "/profiles/x/principals/y/credentials"];
         let of_profiles = ["/profiles/x/credentials", "/profiles/x/signing-keys", "/profiles/x/credentials/y"];
         for path in posted.into_iter().chain(of_profiles) {
             assert_eq!(ask(Verb::GET, path, "").await.0, 405, "{path}");

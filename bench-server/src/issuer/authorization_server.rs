@@ -25,7 +25,9 @@ use url::Url;
 use crate::auth::{AdminError, BuildError};
 use crate::clock::Clock;
 use crate::config::{AccessTokenFormat, Algorithm, AuthorizationServerConfig};
-use crate::contract::{ClientRegistration, KeyRollover, RegisteredClient, Secret, UserRegistration};
+use crate::contract::{
+    ClientRegistration, ClientSummary, GrantSummary, KeyRollover, RegisteredClient, UserRegistration, UserSummary,
+};
 use crate::limit::throttle::Throttle;
 use crate::telemetry::Meter;
 
@@ -202,13 +204,19 @@ impl AuthorizationServer {
         self.clients.register(registration, self.access_token_lifetime)
     }
 
+    /// The clients that are not disabled.
+    pub fn clients(&self) -> Vec<ClientSummary> {
+        self.clients.list()
+    }
+
     /// Gives a client a new secret. The one before stays valid until the next rotation, so that the client can change
     /// over without a gap.
     ///
     /// # Errors
     /// [`AdminError::NotFound`]; [`AdminError::BadRequest`] for a public client.
-    pub fn rotate_client_secret(&self, client_id: &str) -> Result<Secret, AdminError> {
-        self.clients.rotate_secret(client_id)
+    pub fn rotate_client_secret(&self, client_id: &str) -> Result<RegisteredClient, AdminError> {
+        let client_secret = Some(self.clients.rotate_secret(client_id)?);
+        Ok(RegisteredClient { client_id: client_id.to_owned(), client_secret })
     }
 
     /// Disables a client for good. Its tokens are dead.
@@ -225,6 +233,28 @@ impl AuthorizationServer {
     /// [`AdminError::BadRequest`] for a name that is taken or out of bounds, or an empty or overlong password.
     pub fn register_user(&self, registration: &UserRegistration) -> Result<(), AdminError> {
         self.users.register(registration)
+    }
+
+    /// The users that are not disabled.
+    pub fn users(&self) -> Vec<UserSummary> {
+        self.users.list()
+    }
+
+    /// What a user granted, and did not withdraw.
+    ///
+    /// # Errors
+    /// [`AdminError::NotFound`] for an unknown user.
+    pub fn grants_of(&self, username: &str) -> Result<Vec<GrantSummary>, AdminError> {
+        let summary = |grant: Arc<grant::Grant>| GrantSummary {
+            client_id: grant.client.id.clone(),
+            client: grant.client.name.clone(),
+            scopes: grant.scopes.iter().map(str::to_owned).collect(),
+        };
+        Ok(self.user(username)?.grants().into_iter().map(summary).collect())
+    }
+
+    fn user(&self, username: &str) -> Result<Arc<user::User>, AdminError> {
+        self.users.find(username).ok_or_else(|| AdminError::NotFound(format!("user {username:?}")))
     }
 
     /// Changes a user's password. Sessions and tokens from before are dead.
@@ -248,9 +278,7 @@ impl AuthorizationServer {
     /// # Errors
     /// [`AdminError::NotFound`] for an unknown user.
     pub fn withdraw_grants(&self, username: &str, client_id: &str) -> Result<usize, AdminError> {
-        let user = self.users.find(username);
-        let user = user.ok_or_else(|| AdminError::NotFound(format!("user {username:?}")))?;
-        Ok(user.withdraw(client_id))
+        Ok(self.user(username)?.withdraw(client_id))
     }
 
     /// Publishes a new signing key. Unless the rollover says otherwise, it starts to sign once no client's copy of the key

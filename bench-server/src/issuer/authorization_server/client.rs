@@ -20,7 +20,7 @@ use super::redirect::RedirectUri;
 use super::scope::Scopes;
 use crate::auth::AdminError;
 use crate::clock::UnixTime;
-use crate::contract::{ClientRegistration, ClientSecretMethod, RegisteredClient, Secret};
+use crate::contract::{ClientRegistration, ClientSecretMethod, ClientSummary, RegisteredClient, Secret};
 use crate::limit::throttle::Throttle;
 
 /// Secrets that are valid at a time: the new one and, while a rotation is under way, the one before.
@@ -125,6 +125,16 @@ impl Client {
         self.redirect_uris.iter().any(|registered| registered.matches(presented))
     }
 
+    fn summary(&self) -> ClientSummary {
+        ClientSummary {
+            client_id: self.id.clone(),
+            name: self.name.clone(),
+            confidential: self.confidential,
+            secrets: self.secrets.lock().expect("no holder panics").len(),
+            scopes: self.scopes.iter().map(str::to_owned).collect(),
+        }
+    }
+
     /// A new secret; the one before stays valid until the next call.
     fn rotate_secret(&self) -> Secret {
         let secret = opaque::secret();
@@ -180,6 +190,14 @@ impl Clients {
     pub(super) fn find(&self, id: &str) -> Option<Arc<Client>> {
         let by_id = self.by_id.read().expect("no holder panics");
         by_id.get(id).filter(|client| !client.is_disabled()).cloned()
+    }
+
+    /// Those that are not disabled, by identifier.
+    pub(super) fn list(&self) -> Vec<ClientSummary> {
+        let by_id = self.by_id.read().expect("no holder panics");
+        let mut clients: Vec<_> = by_id.values().map(|client| client.summary()).collect();
+        clients.sort_by(|one, other| one.client_id.cmp(&other.client_id));
+        clients
     }
 
     /// Gives a confidential client a new secret beside the present one; see [`LIVE_SECRETS`].
