@@ -325,6 +325,38 @@ pub struct BasicConfig {
     /// Hashes that may wait for a thread; one more is answered 503.
     #[serde(default = "BasicConfig::default_queue")]
     pub hash_queue: usize,
+    /// Whether failures in a row lead to a wait, for each user name and each address (429).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub throttle: bool,
+    /// Sessions that a password is exchanged for, at the profile's path followed by [`SessionConfig::PATH`]; absent means that
+    /// each request carries the password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionConfig>,
+    /// Which passwords may be chosen; absent means any that RFC 7617 can carry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_policy: Option<PasswordPolicy>,
+}
+
+/// Sessions that a password opens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SessionConfig {
+    /// How long a session lasts, at most a day; the password may end it sooner.
+    #[serde(with = "humantime_serde")]
+    pub lifetime: Duration,
+}
+
+impl SessionConfig {
+    /// Where a password is exchanged, below the profile's path.
+    pub const PATH: &str = "/session";
+}
+
+/// Which passwords may be chosen (NIST SP 800-63B-4 §3.1.1.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PasswordPolicy {
+    /// The least number of characters: 15 where nothing but the password is asked for.
+    pub min_chars: usize,
 }
 
 impl BasicConfig {
@@ -336,6 +368,9 @@ impl BasicConfig {
             cache: None,
             hash_threads: Self::default_threads(),
             hash_queue: Self::default_queue(),
+            throttle: false,
+            session: None,
+            password_policy: None,
         }
     }
 

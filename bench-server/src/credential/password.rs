@@ -19,8 +19,10 @@ use crate::config::PasswordHash;
 use crate::telemetry::Meter;
 
 mod pool;
+mod strength;
 
 pub use pool::{HashPool, PoolError};
+pub use strength::is_weaker;
 
 /// Bytes of salt, random for each password (OWASP, NIST SP 800-63B).
 const SALT: usize = 16;

@@ -19,12 +19,16 @@ use super::json;
 use super::ocsp;
 use super::problem::{self, Answer};
 use super::slow_down::Extra;
+use crate::auth::basic::Basic;
 use crate::auth::{self, Method, Principal, Rejection, Scheme};
 use crate::clock::Clock;
-use crate::config::Profile;
+use crate::config::{Profile, SessionConfig};
 use crate::issuer::authorization_server::AuthorizationServer;
 use crate::issuer::ca::OcspResponder;
 use crate::telemetry::Meter;
+
+mod form;
+mod session;
 
 /// Largest header block in bytes; a larger one is answered 431 (RFC 6585 §5). hyper is told too, but over HTTP/1 it looks
 /// at what it has read so far, which may be twice as much.
@@ -60,6 +64,8 @@ pub(crate) struct Route {
     scheme: Option<Scheme>,
     method: Arc<Method>,
     extra: Option<Extra>,
+    /// Path at which a password is exchanged for a session.
+    session: Option<String>,
 }
 
 /// One established connection.
@@ -80,8 +86,20 @@ impl Route {
             name: profile.method.name(),
             vary: method.vary().map(HeaderValue::from_static),
             scheme: method.scheme(),
+            session: match &*method {
+                Method::Basic(basic) if basic.has_sessions() => Some(format!("{}{}", profile.path, SessionConfig::PATH)),
+                _ => None,
+            },
             method,
             extra: profile.slow_down.map(Extra::new),
+        }
+    }
+
+    /// The method whose passwords are exchanged at a path.
+    fn exchange(&self, path: &str) -> Option<&Basic> {
+        match &*self.method {
+            Method::Basic(basic) if self.session.as_deref() == Some(path) => Some(basic),
+            _ => None,
         }
     }
 
@@ -150,7 +168,18 @@ impl Site {
             return problem::problem(StatusCode::BAD_REQUEST, None, Some("one Host field is required")); // RFC 9112 §3.2
         }
         if let Some(route) = self.routes.iter().find(|route| route.path == head.uri.path()) {
-            return self.protected(route, head, caller).await;
+            return match form::refuse_credential(&head, body).await {
+                Ok(()) => self.protected(route, head, caller).await,
+                Err(form::Refused::Answer(answer)) => answer,
+                Err(form::Refused::Rejection(rejection)) => {
+                    self.meter.requests.add();
+                    self.refuse(route, &rejection)
+                }
+            };
+        }
+        let exchange = |route| Route::exchange(route, head.uri.path()).map(|basic| (route, basic));
+        if let Some((route, basic)) = self.routes.iter().find_map(exchange) {
+            return self.open_session(route, basic, &head, caller).await;
         }
         if let Some(responder) = &self.ocsp_responder {
             return match collect(body).await {
@@ -190,12 +219,14 @@ impl Site {
         match verdict {
             Ok(principal) if matches!(head.method, Verb::GET | Verb::HEAD) => route.resource(&principal, head.headers),
             Ok(_) => problem::method_not_allowed(ALLOWED),
-            Err(rejection) => {
-                self.meter.rejected(rejection.reason());
-                tracing::debug!(path = route.path, reason = rejection.reason(), "refused");
-                problem::refusal(&rejection, route.scheme, &route.scope)
-            }
+            Err(rejection) => self.refuse(route, &rejection),
         }
+    }
+
+    fn refuse(&self, route: &Route, rejection: &Rejection) -> Answer {
+        self.meter.rejected(rejection.reason());
+        tracing::debug!(path = route.path, reason = rejection.reason(), "refused");
+        problem::refusal(rejection, route.scheme, &route.scope)
     }
 
     /// Nothing is there, but only a caller who authenticates learns that. With one protected route that route's method
@@ -220,10 +251,7 @@ impl Site {
                 self.meter.accepted.add();
                 not_found()
             }
-            Err(rejection) => {
-                self.meter.rejected(rejection.reason());
-                problem::refusal(&rejection, route.scheme, &route.scope)
-            }
+            Err(rejection) => self.refuse(route, &rejection),
         }
     }
 }

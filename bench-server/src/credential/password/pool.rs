@@ -61,10 +61,21 @@ impl HashPool {
     /// Whether `stored` is the hash of `password`.
     ///
     /// # Errors
-    /// [`PoolError::Full`] at once when no place is free; see [`PoolError`].
+    /// As [`HashPool::attempt`], and those of the hash.
     pub async fn verify(&self, password: Zeroizing<String>, stored: Arc<str>) -> Result<bool, PoolError> {
+        Ok(self.attempt(move |hasher| hasher.verify(&password, &stored)).await??)
+    }
+
+    /// What a job says that looks at a password.
+    ///
+    /// # Errors
+    /// [`PoolError::Full`] at once when no place is free, and [`PoolError::Stopped`].
+    pub async fn attempt<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Hasher) -> T + Send + 'static,
+    ) -> Result<T, PoolError> {
         let place = self.places.clone().try_acquire_owned().map_err(|_| PoolError::Full)?;
-        Ok(self.run(place, move |hasher| hasher.verify(&password, &stored)).await??)
+        self.run(place, job).await
     }
 
     /// Hashes a new password. Waits for a place: whoever sets a password has no reason to be turned away.
