@@ -362,6 +362,7 @@ impl Method {
     pub fn scheme(&self) -> Option<Scheme> {
         match self {
             Self::None | Self::Mtls(_) => None,
+            Self::Basic(method) if method.has_sessions() => Some(Scheme::Session),
             Self::Basic(_) => Some(Scheme::Basic),
             Self::ApiKey(_) | Self::Jwt(_) | Self::OAuth2(_) => Some(Scheme::Bearer),
         }
@@ -392,6 +393,8 @@ pub enum Scheme {
     Bearer,
     /// RFC 7617.
     Basic,
+    /// A password by RFC 7617, or the token of a session that it opened, by RFC 6750.
+    Session,
 }
 
 /// The principal of a request that nobody authenticated.

@@ -82,7 +82,8 @@ impl Variant {
             MethodConfig::Jwt(jwt) => Some(jwt.lifetime),
             MethodConfig::OAuth2(_) => self.authorization_server.as_ref().map(|server| server.access_token_lifetime),
             MethodConfig::Mtls(mtls) => Some(mtls.lifetime()),
-            MethodConfig::None | MethodConfig::ApiKey(_) | MethodConfig::Basic(_) => None,
+            MethodConfig::Basic(basic) => basic.session.map(|session| session.lifetime),
+            MethodConfig::None | MethodConfig::ApiKey(_) => None,
         }
     }
 }

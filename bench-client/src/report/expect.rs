@@ -217,6 +217,7 @@ pub(crate) fn looks_up_own_copy(method: &Method) -> bool {
 pub(crate) fn verifies_each(method: &Method) -> bool {
     match method.reference() {
         Some(MethodConfig::Jwt(config)) => config.cache.is_none(),
+        Some(MethodConfig::Basic(config)) => config.session.is_some(),
         Some(MethodConfig::OAuth2(config)) => matches!(config.validation, TokenValidation::Jwt { .. }),
         _ => false,
     }
@@ -276,7 +277,10 @@ fn describe_method(variant: &Variant) -> String {
                 StoreConfig::Memory => String::new(),
                 other => format!(" {}", stored(other)),
             };
-            format!("password under {hash}{store}{}", cached(&config.cache))
+            let session = config.session.map(|session| format!(", exchanged for a session of {}", time(session.lifetime)));
+            let throttle = if config.throttle { ", failures braked" } else { "" };
+            let session = session.unwrap_or_default();
+            format!("password under {hash}{store}{}{session}{throttle}", cached(&config.cache))
         }
         MethodConfig::Jwt(config) => {
             let revocation = config.denylist.as_ref().map_or_else(

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bench_server::contract::{
     AccessTokenFormat, Algorithm, ApiKeyConfig, AuthorizationServerConfig, BasicConfig, CertificateKey, ChainLength,
     DenyListConfig, JwksConfig, JwtConfig, LONGEST_DELAY, LONGEST_STALE, MethodConfig, MtlsConfig, OAuth2Config,
-    OcspConfig, OcspPolicy, PasswordHash, TokenRules, TokenValidation, check_costs,
+    OcspConfig, OcspPolicy, PasswordHash, SessionConfig, TokenRules, TokenValidation, check_costs,
 };
 
 use super::document::{At, Table};
@@ -60,6 +60,8 @@ const BELONGS: &[(&str, &str)] = &[
     ("hash", "method \"basic\""),
     ("hash_threads", "method \"basic\""),
     ("hash_queue", "method \"basic\""),
+    ("session", "method \"basic\""),
+    ("throttle", "method \"basic\""),
     ("token", "method \"oauth2\""),
     ("algorithm", "method \"jwt\", and \"oauth2\" with token = \"jwt\""),
     ("lifetime", "methods \"jwt\" and \"oauth2\""),
@@ -208,8 +210,16 @@ fn read_basic(section: &mut Section<'_>) -> Option<Options> {
         ))
         .expect("the range begins at 1"),
         hash_queue: section.or("hash_queue", BasicConfig::default_queue(), whole(0..=1_000_000)),
+        throttle: section.or("throttle", false, flag),
+        session: section
+            .optional("session", duration_in(Duration::from_secs(1)..=DAY))
+            .map(|lifetime| SessionConfig { lifetime }),
+        password_policy: None,
         store: store?,
     };
+    if basic.session.is_some() && basic.cache.is_some() {
+        section.error("cache", "cache of verified passwords is of no use to a session, which carries none; leave it out");
+    }
     Some((MethodConfig::Basic(basic), None))
 }
 

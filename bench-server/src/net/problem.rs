@@ -37,13 +37,19 @@ const BASIC: HeaderValue = HeaderValue::from_static(r#"Basic realm="authbench", 
 pub(crate) fn refusal(rejection: &Rejection, scheme: Option<Scheme>, scope: &str) -> Answer {
     match rejection {
         Rejection::Missing => match scheme {
-            Some(scheme) => unauthorized(challenge(scheme)),
+            Some(scheme) => challenges(&[scheme]),
             None => certificate_refused("client-certificate-required"),
         },
         Rejection::Invalid(cause) => match (scheme, cause) {
             (Some(Scheme::Bearer), Cause::Expired) => unauthorized(BEARER_EXPIRED),
             (Some(Scheme::Bearer), _) => unauthorized(BEARER_INVALID_TOKEN),
             (Some(Scheme::Basic), _) => unauthorized(BASIC),
+            (Some(Scheme::Session), cause) => {
+                let mut answer = unauthorized(BASIC);
+                let token = if *cause == Cause::Expired { BEARER_EXPIRED } else { BEARER_INVALID_TOKEN };
+                answer.headers_mut().append(WWW_AUTHENTICATE, token);
+                answer
+            }
             (None, _) => certificate_refused("client-certificate-invalid"),
         },
         Rejection::Ambiguous(what) => {
@@ -81,6 +87,9 @@ pub(crate) fn challenges(schemes: &[Scheme]) -> Answer {
     let mut answer = problem(StatusCode::UNAUTHORIZED, None, None);
     for scheme in schemes {
         answer.headers_mut().append(WWW_AUTHENTICATE, challenge(*scheme));
+        if *scheme == Scheme::Session {
+            answer.headers_mut().append(WWW_AUTHENTICATE, BEARER);
+        }
     }
     answer
 }
@@ -139,7 +148,7 @@ fn certificate_refused(kind: &'static str) -> Answer {
 fn challenge(scheme: Scheme) -> HeaderValue {
     match scheme {
         Scheme::Bearer => BEARER,
-        Scheme::Basic => BASIC,
+        Scheme::Basic | Scheme::Session => BASIC,
     }
 }
 
@@ -211,6 +220,20 @@ mod tests {
         // RFC 7617 knows no error attribute.
         let (_, challenge) = status_and_challenge(&Rejection::Invalid(Cause::Expired), BASIC_SCHEME);
         assert!(!challenge.unwrap().contains("error"));
+    }
+
+    #[test]
+    fn ba_22_a_route_with_sessions_challenges_for_both_schemes() {
+        let all = |rejection: &Rejection| {
+            let answer = refusal(rejection, Some(Scheme::Session), "read");
+            let fields = answer.headers().get_all(WWW_AUTHENTICATE).iter();
+            fields.map(|value| value.to_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        let (basic, bearer) = (format!("Basic realm=\"{REALM}\", charset=\"UTF-8\""), format!("Bearer realm=\"{REALM}\""));
+        assert_eq!(all(&Rejection::Missing), [basic.clone(), bearer.clone()]);
+        let invalid = format!("{bearer}, error=\"invalid_token\"");
+        assert_eq!(all(&Rejection::Invalid(Cause::Unknown)), [basic.clone(), invalid]);
+        assert!(all(&Rejection::Invalid(Cause::Expired))[1].contains("expired"));
     }
 
     #[test]
