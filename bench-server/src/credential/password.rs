@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn argon2_fills_the_same_memory_for_every_hash() {
+    fn ba_15_argon2_fills_the_same_memory_for_every_hash() {
         let mut hasher = Hasher::new(Arc::default());
         let stored = hasher.hash("one", CHEAP[0]).expect("a hash");
         let (place, blocks) = (hasher.argon2_memory.as_ptr(), hasher.argon2_memory.len());
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn known_answers() {
+    fn ba_9_known_answers() {
         let mut hasher = hasher();
         // The reference implementation of Argon2, src/test.c, version 0x13 of argon2id.
         let argon2id = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn each_algorithm_accepts_its_password_and_no_other() {
+    fn ba_9_ba_10_bc_129_each_algorithm_accepts_its_password_and_no_other() {
         let mut hasher = hasher();
         for method in CHEAP {
             let stored = hasher.hash("correct horse", method).expect("sound costs");
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn stored_strings_name_algorithm_and_costs() {
+    fn ba_9_stored_strings_name_algorithm_and_costs() {
         let forms = ["$argon2id$v=19$m=64,t=1,p=1$", "$2b$04$", "$scrypt$ln=4,r=8,p=1$", "$pbkdf2-sha256$i=10$"];
         for (method, form) in CHEAP.into_iter().zip(forms) {
             let stored = hasher().hash("x", method).expect("sound costs");
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn bcrypt_refuses_what_it_cannot_tell_apart() {
+    fn ba_11_bc_127_bcrypt_refuses_what_it_cannot_tell_apart() {
         let (mut hasher, method) = (hasher(), CHEAP[1]);
         let (a, b) = (format!("{}a", "p".repeat(72)), format!("{}b", "p".repeat(72)));
         assert!(matches!(hasher.hash(&a, method), Err(HashError::TooLong)));
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn composed_and_decomposed_characters_are_the_same_password() {
+    fn ba_3_composed_and_decomposed_characters_are_the_same_password() {
         let mut hasher = hasher();
         for method in CHEAP {
             let stored = hasher.hash("caf\u{e9}", method).expect("sound costs");
@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn costs_are_checked() {
+    fn ba_9_costs_are_checked() {
         for sound in [PasswordHash::ARGON2ID, PasswordHash::BCRYPT, PasswordHash::SCRYPT, PasswordHash::PBKDF2_SHA256] {
             assert!(check_costs(sound).is_ok(), "{sound:?}");
         }

@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_more_than_threads_and_queue_is_refused_and_setting_a_password_waits() {
+    async fn ba_14_one_more_than_threads_and_queue_is_refused_and_setting_a_password_waits() {
         for queue in [0, 1, 3] {
             let (pool, _) = pool(1, queue);
             let stored: Arc<str> = pool.hash(secret(), METHOD).await.expect("hash").into();
@@ -203,6 +203,25 @@ mod tests {
             waits.await.expect("found a place");
             assert!(pool.verify(secret(), stored).await.expect("free again"));
         }
+    }
+
+    #[tokio::test]
+    async fn ba_15_no_more_hashes_at_a_time_than_threads() {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        let (pool, _) = pool(2, 100);
+        let (running, most) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+        let one = || {
+            let (running, most) = (running.clone(), most.clone());
+            pool.attempt(move |hasher| {
+                most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                let hashed = hasher.hash("correct horse", METHOD);
+                running.fetch_sub(1, Ordering::SeqCst);
+                hashed
+            })
+        };
+        let all = futures_util::future::join_all((0..100).map(|_| one())).await;
+        assert!(all.into_iter().all(|hashed| hashed.expect("a place").is_ok()));
+        assert!((1..=2).contains(&most.load(Ordering::SeqCst)), "{most:?}");
     }
 
     #[tokio::test]
