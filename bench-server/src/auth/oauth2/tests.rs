@@ -159,7 +159,7 @@ fn invalid(cause: Cause) -> Result<Principal, Rejection> {
 }
 
 #[tokio::test]
-async fn every_request_introspects_and_revocation_counts_at_once() {
+async fn oa_44_bc_068_every_request_introspects_and_revocation_counts_at_once() {
     let issuer = Issuer::new();
     let oauth2 = issuer.resource_server(None);
     let token = issuer.token().await;
@@ -175,7 +175,7 @@ async fn every_request_introspects_and_revocation_counts_at_once() {
 }
 
 #[tokio::test]
-async fn a_cached_answer_outlives_revocation_by_its_time_to_live_only() {
+async fn oa_41_oa_44_a_cached_answer_outlives_revocation_by_its_time_to_live_only() {
     let issuer = Issuer::new();
     let oauth2 = issuer.resource_server(cache(10));
     let token = issuer.token().await;
@@ -192,7 +192,7 @@ async fn a_cached_answer_outlives_revocation_by_its_time_to_live_only() {
 }
 
 #[tokio::test]
-async fn a_cached_answer_never_outlives_the_token() {
+async fn oa_41_a_cached_answer_never_outlives_the_token() {
     let issuer = Issuer::new();
     let oauth2 = issuer.resource_server(cache(3600));
     let token = issuer.token().await;
@@ -203,7 +203,7 @@ async fn a_cached_answer_never_outlives_the_token() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_a_token_is_refused_unasked() {
+async fn oa_50_oa_54_bc_062_what_cannot_be_a_token_is_refused_unasked() {
     let issuer = Issuer::new();
     let oauth2 = issuer.resource_server(None);
     let token = issuer.token().await;
@@ -256,7 +256,7 @@ async fn discovery_is_tried_again_but_not_more_than_once_a_second() {
 }
 
 #[tokio::test]
-async fn an_active_token_is_held_to_audience_issuer_type_and_time() {
+async fn oa_50_bc_069_an_active_token_is_held_to_audience_issuer_type_and_time() {
     let issuer = Issuer::new();
     let oauth2 = issuer.resource_server(None);
     let token = issuer.token().await;
@@ -392,7 +392,7 @@ fn each_thread_has_connections_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_remote_issuer_is_trusted_with_a_secret_from_a_file() {
+async fn hk_11_a_remote_issuer_is_trusted_with_a_secret_from_a_file() {
     let issuer = Issuer::new();
     let registered = issuer.server.register_client(&ClientRegistration::resource_server("remote resource server"));
     let registered = registered.unwrap();

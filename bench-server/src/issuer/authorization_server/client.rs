@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn each_method_works_for_clients_registered_for_it_and_only_for_those() {
+    fn oa_21_each_method_works_for_clients_registered_for_it_and_only_for_those() {
         let clients = Clients::default();
         let one = |method| {
             let registration = ClientRegistration { token_endpoint_auth_method: method, ..registration() };
@@ -389,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn header_and_form_together_or_wrong_secrets_are_refused() {
+    fn oa_22_oa_23_bc_054_bc_055_header_and_form_together_or_wrong_secrets_are_refused() {
         let clients = Clients::default();
         let client = clients.register(&registration(), LONGEST).expect("registers");
         let other = clients.register(&registration(), LONGEST).expect("registers");
@@ -411,13 +411,13 @@ mod tests {
     }
 
     #[test]
-    fn identifier_and_secret_are_form_urlencoded_inside_basic() {
+    fn oa_21_identifier_and_secret_are_form_urlencoded_inside_basic() {
         let field = format!("bAsIc  {}", STANDARD.encode("a%3Ab+c:d%2Be"));
         assert_eq!(basic(&field), Some(("a:b c".to_owned(), "d+e".to_owned())));
     }
 
     #[test]
-    fn two_secrets_live_while_one_is_rotated() {
+    fn oa_24_two_secrets_live_while_one_is_rotated() {
         let clients = Clients::default();
         let client = clients.register(&registration(), LONGEST).expect("registers");
         let id = client.client_id;
@@ -430,7 +430,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_are_throttled_per_client() {
+    fn oa_23_failures_are_throttled_per_client() {
         let clients = Clients::default();
         let client = clients.register(&registration(), LONGEST).expect("registers");
         let other = clients.register(&registration(), LONGEST).expect("registers");

@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn kinds_do_not_stand_in_for_each_other() {
+    fn oa_46_oa_54_bc_062_bc_063_kinds_do_not_stand_in_for_each_other() {
         assert!(is_access_token(&access_token()));
         assert!(!is_access_token(&code()));
         assert!(!is_access_token(&RefreshToken::first().text()));

@@ -202,6 +202,12 @@ impl Tokens {
         self.state().access.len()
     }
 
+    /// Codes in memory.
+    #[cfg(test)]
+    pub(super) fn codes_held(&self) -> usize {
+        self.state().codes.len()
+    }
+
     /// A living access token.
     pub(super) fn find_access(&self, text: &str, now: UnixTime) -> Option<Arc<AccessToken>> {
         let state = self.state();
@@ -250,7 +256,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn verifier_has_a_form_and_a_hash() {
+    fn oa_18_verifier_has_a_form_and_a_hash() {
         let good = "a".repeat(43);
         assert!(verifies(&good, &opaque::digest(&good)));
         for bad in ["a".repeat(42), "a".repeat(129), format!("{}+", "a".repeat(43)), format!("{}é", "a".repeat(43))] {
