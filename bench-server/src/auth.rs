@@ -97,6 +97,8 @@ pub enum Rejection {
     Forbidden(&'static str),
     /// Over the size cap before any decoding: 431.
     TooLarge,
+    /// The proof of holding a key lacks a nonce: 401 `use_dpop_nonce` with one (RFC 9449 §9).
+    UseNonce(Arc<str>),
     /// Over a quota, or guessing too often: 429 with `Retry-After` and the quota's fields.
     TooMany(Quota),
     /// A dependency is down or full: 503 with `Retry-After`. Never a 401, never a 200.
@@ -131,6 +133,8 @@ pub enum Cause {
     Claims,
     /// Key identifier not in the key set.
     UnknownKey,
+    /// The proof of holding a key, that came along or not (RFC 9449 §7).
+    Proof,
 }
 
 impl Rejection {
@@ -148,6 +152,8 @@ impl Rejection {
             Self::Invalid(Cause::Header) => "header",
             Self::Invalid(Cause::Claims) => "claims",
             Self::Invalid(Cause::UnknownKey) => "unknown_key",
+            Self::Invalid(Cause::Proof) => "proof",
+            Self::UseNonce(_) => "use_nonce",
             Self::Ambiguous(_) => "ambiguous",
             Self::InsufficientScope => "insufficient_scope",
             Self::Forbidden(_) => "forbidden",
@@ -364,6 +370,7 @@ impl Method {
             Self::None | Self::Mtls(_) => None,
             Self::Basic(method) if method.has_sessions() => Some(Scheme::Session),
             Self::Basic(_) => Some(Scheme::Basic),
+            Self::OAuth2(method) if method.wants_proofs() => Some(Scheme::Dpop),
             Self::ApiKey(_) | Self::Jwt(_) | Self::OAuth2(_) => Some(Scheme::Bearer),
         }
     }
@@ -373,6 +380,7 @@ impl Method {
         match self {
             Self::None | Self::Mtls(_) => None,
             Self::ApiKey(_) => Some("Authorization, X-API-Key"),
+            Self::OAuth2(method) if method.wants_proofs() => Some("Authorization, DPoP"),
             Self::Basic(_) | Self::Jwt(_) | Self::OAuth2(_) => Some("Authorization"),
         }
     }
@@ -393,6 +401,8 @@ pub enum Scheme {
     Bearer,
     /// RFC 7617.
     Basic,
+    /// RFC 9449.
+    Dpop,
     /// A password by RFC 7617, or the token of a session that it opened, by RFC 6750.
     Session,
 }

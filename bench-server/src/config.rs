@@ -569,6 +569,22 @@ pub struct OAuth2Config {
     /// How long the issuer's keys are kept, for tokens that are JWTs.
     #[serde(default, skip_serializing_if = "JwksConfig::is_default")]
     pub jwks: JwksConfig,
+    /// Tokens are bound to a key, and each request proves that its sender holds it (RFC 9449); absent means bearer tokens, and
+    /// none that are bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dpop: Option<DpopConfig>,
+}
+
+/// Proofs of holding a key (RFC 9449).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DpopConfig {
+    /// Whether a proof must hold a nonce that the server handed out (§8).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub nonce: bool,
+    /// The URL of the protected route, which proofs are made for; absent means the listener's URL with the profile's path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
 }
 
 /// How long a resource server keeps the keys of an issuer (RFC 7517 §5).
@@ -606,7 +622,8 @@ impl OAuth2Config {
     /// Tokens of the process's own authorization server, under the default rules.
     pub fn new(validation: TokenValidation) -> Self {
         let (issuer, rules) = (TrustedIssuer::default(), TokenRules::default());
-        Self { validation, issuer, rules, introspection_delay: Duration::ZERO, jwks: JwksConfig::default() }
+        let (introspection_delay, jwks) = (Duration::ZERO, JwksConfig::default());
+        Self { validation, issuer, rules, introspection_delay, jwks, dpop: None }
     }
 }
 
@@ -672,6 +689,9 @@ pub struct AuthorizationServerConfig {
         skip_serializing_if = "AuthorizationServerConfig::is_default_jwks_max_age"
     )]
     pub jwks_max_age: Duration,
+    /// Whether proofs at the token endpoint must hold a nonce that the server handed out (RFC 9449 §8).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dpop_nonce: bool,
 }
 
 impl AuthorizationServerConfig {
@@ -693,6 +713,7 @@ impl Default for AuthorizationServerConfig {
             refresh_idle: Duration::from_secs(14 * 86_400),
             refresh_absolute: Duration::from_secs(30 * 86_400),
             jwks_max_age: Self::default_jwks_max_age(),
+            dpop_nonce: false,
         }
     }
 }

@@ -20,7 +20,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::auth::{BuildError, Environment, Method};
 use crate::clock::Clock;
-use crate::config::{ChainLength, ListenerConfig, MethodConfig, MtlsConfig, ServerConfig, Transport};
+use crate::config::{ChainLength, ListenerConfig, MethodConfig, MtlsConfig, OAuth2Config, ServerConfig, Transport};
 use crate::contract::{Ready, ReadyListener};
 use crate::control::{Administration, ControlSocket};
 use crate::issuer::authorization_server::AuthorizationServer;
@@ -221,6 +221,7 @@ impl Server {
         let mut sockets = bind_listeners(&mut config)?;
         let ready_listeners: Vec<_> = config.listeners.iter().map(describe).collect();
         find_responders(&mut config, &ready_listeners);
+        name_resources(&mut config, &ready_listeners);
 
         let clock = Clock::new(config.clock);
         let meter = Arc::new(Meter::default());
@@ -406,6 +407,17 @@ fn find_responders(config: &mut ServerConfig, listeners: &[ReadyListener]) {
             && ocsp.url.is_none()
         {
             ocsp.url = urls.get(&profile.name).cloned();
+        }
+    }
+}
+
+/// Writes into each profile that takes proofs the URL that they have to be made for.
+fn name_resources(config: &mut ServerConfig, listeners: &[ReadyListener]) {
+    for (listener, ready) in config.listeners.iter_mut().zip(listeners) {
+        for profile in &mut listener.profiles {
+            if let MethodConfig::OAuth2(OAuth2Config { dpop: Some(dpop), .. }) = &mut profile.method {
+                dpop.url.get_or_insert_with(|| format!("{}{}", ready.url.trim_end_matches('/'), profile.path));
+            }
         }
     }
 }

@@ -103,6 +103,7 @@ impl Jwt {
                 algorithm: config.algorithm,
                 rules: config.rules,
                 max_token: config.claims_bytes.map_or(header::MAX_TOKEN, |_| header::MAX_LONG_TOKEN),
+                sender_constrained: false,
             },
             lifetime: config.lifetime,
             claims_bytes: config.claims_bytes,

@@ -1,5 +1,6 @@
 //! OAuth 2.0 access tokens at the resource server: opaque by introspection (RFC 7662), JWTs by the issuer's keys
-//! (RFC 9068). Both arrive as bearer tokens (RFC 6750).
+//! (RFC 9068). Both arrive as bearer tokens (RFC 6750), or where the profile says so with a proof that their bearer holds the
+//! key that they are bound to (RFC 9449).
 //!
 //! The authorization server is found by its metadata (RFC 8414) when the first token comes. When it is down, slow or
 //! talks nonsense the caller gets 503, never 401: the token may be good, and a client that drops it would lose it.
@@ -10,8 +11,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::jwt::Validator;
-use super::{BuildError, Environment, Principal, Rejection, Request, header};
+use super::jwt::{ClaimsRef, Validator};
+use super::{BuildError, Cause, Environment, Principal, Rejection, Request, header};
+use crate::clock::UnixTime;
 use crate::config::{
     AccessTokenFormat, Algorithm, CacheConfig, JwksConfig, LONGEST_STALE, OAuth2Config, TokenValidation, TrustedIssuer,
 };
@@ -20,6 +22,7 @@ use crate::issuer::authorization_server::AuthorizationServer;
 use crate::store::distance::Distance;
 
 mod discovery;
+mod dpop;
 pub(super) mod introspection;
 mod keys;
 #[cfg(test)]
@@ -27,12 +30,28 @@ mod keys;
 mod tests;
 
 use self::discovery::Discovery;
+use self::dpop::Dpop;
 use self::introspection::Introspection;
 use self::keys::Keys;
 use super::outbound::Http;
 
-/// The resource server's side of OAuth 2.0.
-pub struct OAuth2(Validation);
+/// The resource server's side of OAuth 2.0; whether tokens come with a proof.
+pub struct OAuth2(Validation, Option<Box<Dpop>>);
+
+/// What a valid token stands for.
+#[derive(Clone)]
+struct Token {
+    principal: Principal,
+    /// Thumbprint of the key that it is bound to.
+    jkt: Option<Arc<str>>,
+}
+
+impl Token {
+    /// One that is bound to a key is no bearer token (RFC 9449 §7.2).
+    fn bearer(self) -> Result<Principal, Rejection> {
+        if self.jkt.is_some() { Err(Rejection::Invalid(Cause::Claims)) } else { Ok(self.principal) }
+    }
+}
 
 enum Validation {
     Opaque(Box<Introspection>),
@@ -76,7 +95,7 @@ impl OAuth2 {
                     &trusted.issuer,
                     discovery,
                     trusted.http,
-                    meter,
+                    meter.clone(),
                     trusted.own_tokens,
                     (&trusted.client_id, &trusted.client_secret),
                     cache,
@@ -93,19 +112,40 @@ impl OAuth2 {
                     algorithm,
                     rules: config.rules,
                     max_token: header::MAX_TOKEN,
+                    sender_constrained: config.dpop.is_some(),
                 },
-                keys: Keys::new(discovery, trusted.http, meter, config.jwks),
+                keys: Keys::new(discovery, trusted.http, meter.clone(), config.jwks),
             },
         };
-        Ok(Self(validation))
+        let dpop = config.dpop.as_ref().map(|dpop| Dpop::build(dpop, meter).map(Box::new)).transpose()?;
+        Ok(Self(validation, dpop))
     }
 
     pub(crate) async fn authenticate(&self, request: &Request<'_>) -> Result<Principal, Rejection> {
-        let token = header::bearer(request.head)?;
+        let Some(dpop) = &self.1 else {
+            return self.token(header::bearer(request.head)?, request.now).await?.bearer();
+        };
+        let (token, proof) = dpop.presented(request)?;
+        dpop.accept(self.token(token, request.now).await?, &proof, request.now)
+    }
+
+    /// What a token stands for, whoever presents it.
+    async fn token(&self, token: &str, now: UnixTime) -> Result<Token, Rejection> {
         match &self.0 {
-            Validation::Opaque(introspection) => introspection.validate(token, request.now).await,
-            Validation::Jwt { validator, keys } => keys.validate(validator, token, request.now).await,
+            Validation::Opaque(introspection) => introspection.validate(token, now).await,
+            Validation::Jwt { validator, keys } => {
+                let accept = |claims: &ClaimsRef<'_>| {
+                    let jkt = claims.cnf.as_ref().and_then(|cnf| cnf.jkt.as_deref()).map(Arc::from);
+                    Ok(Token { principal: claims.principal(), jkt })
+                };
+                keys.validate(validator, token, now, accept).await
+            }
         }
+    }
+
+    /// Whether tokens come with a proof.
+    pub(crate) fn wants_proofs(&self) -> bool {
+        self.1.is_some()
     }
 }
 

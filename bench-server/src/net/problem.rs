@@ -32,6 +32,7 @@ const BEARER_EXPIRED: HeaderValue = HeaderValue::from_static(
     r#"Bearer realm="authbench", error="invalid_token", error_description="the credential has expired""#,
 );
 const BASIC: HeaderValue = HeaderValue::from_static(r#"Basic realm="authbench", charset="UTF-8""#);
+const DPOP: HeaderValue = HeaderValue::from_static(r#"DPoP realm="authbench", algs="ES256 EdDSA""#);
 
 /// Answers a request that was not accepted on a route with the given challenge scheme and scope.
 pub(crate) fn refusal(rejection: &Rejection, scheme: Option<Scheme>, scope: &str) -> Answer {
@@ -44,6 +45,8 @@ pub(crate) fn refusal(rejection: &Rejection, scheme: Option<Scheme>, scope: &str
             (Some(Scheme::Bearer), Cause::Expired) => unauthorized(BEARER_EXPIRED),
             (Some(Scheme::Bearer), _) => unauthorized(BEARER_INVALID_TOKEN),
             (Some(Scheme::Basic), _) => unauthorized(BASIC),
+            (Some(Scheme::Dpop), Cause::Proof) => unauthorized(dpop("invalid_dpop_proof")),
+            (Some(Scheme::Dpop), _) => unauthorized(dpop("invalid_token")),
             (Some(Scheme::Session), cause) => {
                 let mut answer = unauthorized(BASIC);
                 let token = if *cause == Cause::Expired { BEARER_EXPIRED } else { BEARER_INVALID_TOKEN };
@@ -52,17 +55,34 @@ pub(crate) fn refusal(rejection: &Rejection, scheme: Option<Scheme>, scope: &str
             }
             (None, _) => certificate_refused("client-certificate-invalid"),
         },
+        Rejection::UseNonce(nonce) => {
+            let mut answer = unauthorized(dpop("use_dpop_nonce"));
+            let nonce = HeaderValue::try_from(&**nonce).expect("base64url is visible ASCII");
+            answer.headers_mut().insert("dpop-nonce", nonce);
+            answer
+        }
         Rejection::Ambiguous(what) => {
             let mut answer = problem(StatusCode::BAD_REQUEST, None, Some(what));
-            if scheme == Some(Scheme::Bearer) {
-                answer.headers_mut().insert(WWW_AUTHENTICATE, BEARER_INVALID_REQUEST);
+            let challenge = match scheme {
+                Some(Scheme::Bearer | Scheme::Session) => Some(BEARER_INVALID_REQUEST),
+                Some(Scheme::Dpop) => Some(dpop("invalid_request")),
+                Some(Scheme::Basic) | None => None,
+            };
+            if let Some(challenge) = challenge {
+                answer.headers_mut().insert(WWW_AUTHENTICATE, challenge);
             }
             answer
         }
         Rejection::InsufficientScope => {
             let mut answer = problem(StatusCode::FORBIDDEN, Some("insufficient-scope"), None);
-            if scheme == Some(Scheme::Bearer) {
-                answer.headers_mut().insert(WWW_AUTHENTICATE, insufficient_scope(scope));
+            match scheme {
+                Some(Scheme::Bearer | Scheme::Session) => {
+                    answer.headers_mut().insert(WWW_AUTHENTICATE, insufficient_scope(BEARER, scope));
+                }
+                Some(Scheme::Dpop) => {
+                    answer.headers_mut().insert(WWW_AUTHENTICATE, insufficient_scope(DPOP, scope));
+                }
+                Some(Scheme::Basic) | None => {}
             }
             answer
         }
@@ -149,12 +169,20 @@ fn challenge(scheme: Scheme) -> HeaderValue {
     match scheme {
         Scheme::Bearer => BEARER,
         Scheme::Basic | Scheme::Session => BASIC,
+        Scheme::Dpop => DPOP,
     }
 }
 
-fn insufficient_scope(scope: &str) -> HeaderValue {
-    HeaderValue::try_from(format!(r#"Bearer realm="authbench", error="insufficient_scope", scope="{scope}""#))
+fn insufficient_scope(challenge: HeaderValue, scope: &str) -> HeaderValue {
+    let challenge = challenge.to_str().expect("challenges are visible ASCII");
+    HeaderValue::try_from(format!(r#"{challenge}, error="insufficient_scope", scope="{scope}""#))
         .expect("the scope's characters were checked before the start")
+}
+
+/// A challenge with an error (RFC 9449 §7.1).
+fn dpop(error: &str) -> HeaderValue {
+    let challenge = DPOP.to_str().expect("challenges are visible ASCII").to_owned();
+    HeaderValue::try_from(format!(r#"{challenge}, error="{error}""#)).expect("errors are single words")
 }
 
 #[cfg(test)]
@@ -234,6 +262,27 @@ mod tests {
         let invalid = format!("{bearer}, error=\"invalid_token\"");
         assert_eq!(all(&Rejection::Invalid(Cause::Unknown)), [basic.clone(), invalid]);
         assert!(all(&Rejection::Invalid(Cause::Expired))[1].contains("expired"));
+    }
+
+    #[test]
+    fn oa_55_oa_56_oa_57_challenges_for_a_proof() {
+        let scheme = Some(Scheme::Dpop);
+        let algs = crate::credential::dpop::ALGORITHMS.join(" ");
+        let plain = format!("DPoP realm=\"{REALM}\", algs=\"{algs}\"");
+        assert_eq!(status_and_challenge(&Rejection::Missing, scheme), (401, Some(plain.clone())));
+        let nonce = Rejection::UseNonce("n-1".into());
+        for (rejection, status, error) in [
+            (Rejection::Invalid(Cause::Proof), 401, "invalid_dpop_proof"),
+            (Rejection::Invalid(Cause::Claims), 401, "invalid_token"),
+            (nonce.clone(), 401, "use_dpop_nonce"),
+            (Rejection::Ambiguous("repeated"), 400, "invalid_request"),
+        ] {
+            let expected = (status, Some(format!("{plain}, error=\"{error}\"")));
+            assert_eq!(status_and_challenge(&rejection, scheme), expected);
+        }
+        assert_eq!(refusal(&nonce, scheme, "read").headers()["dpop-nonce"], "n-1");
+        let (status, challenge) = status_and_challenge(&Rejection::InsufficientScope, scheme);
+        assert_eq!((status, challenge.unwrap()), (403, format!("{plain}, error=\"insufficient_scope\", scope=\"read\"")));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 use super::discovery::Discovery;
-use super::unavailable;
+use super::{Token, unavailable};
 use crate::auth::outbound::{self, Http, OncePerSecond, Trouble};
 use crate::auth::{BuildError, Cause, Principal, Rejection};
 use crate::clock::UnixTime;
@@ -36,8 +36,23 @@ struct Answer {
     nbf: Option<f64>,
     token_type: Option<String>,
     jti: Option<String>,
-    /// Bound to a key that nobody proves to hold here (RFC 8705 §3.2): not a bearer token.
-    cnf: Option<serde::de::IgnoredAny>,
+    /// What the token is bound to (RFC 9449 §6.2, RFC 8705 §3.2).
+    cnf: Option<Cnf>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Cnf {
+    /// To the key of DPoP proofs, and to nothing else.
+    Dpop(Jkt),
+    /// To what nobody proves to hold here.
+    Other(serde::de::IgnoredAny),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Jkt {
+    jkt: Arc<str>,
 }
 
 /// One audience or several (RFC 7519 §4.1.3).
@@ -69,7 +84,7 @@ pub(super) struct Introspection {
     distance: Distance,
     authorization: HeaderValue,
     /// Positive answers by the token's SHA-256: nothing that could be presented (RFC 7662 §4).
-    cache: Option<TtlCache<Digest, Principal, DigestState>>,
+    cache: Option<TtlCache<Digest, Token, DigestState>>,
     logged: OncePerSecond,
 }
 
@@ -101,34 +116,34 @@ impl Introspection {
         Self { distance, ..self }
     }
 
-    /// The principal that a token stands for.
-    pub(super) async fn validate(&self, token: &str, now: UnixTime) -> Result<Principal, Rejection> {
+    /// What a token stands for.
+    pub(super) async fn validate(&self, token: &str, now: UnixTime) -> Result<Token, Rejection> {
         if self.own_tokens && !opaque::is_access_token(token) {
             return Err(Rejection::Invalid(Cause::Malformed));
         }
         let Some(cache) = &self.cache else {
-            return self.ask(token, now).await.map(|(principal, _)| principal);
+            return self.ask(token, now).await.map(|(known, _)| known);
         };
         let key = Digest(Sha256::digest(token.as_bytes()).into());
-        if let Some(principal) = cache.get(&key, now) {
+        if let Some(known) = cache.get(&key, now) {
             self.meter.cache_hits.add();
-            return Ok(principal);
+            return Ok(known);
         }
         let load = cache.begin(key, now);
         match self.ask(token, now).await {
-            Ok((principal, exp)) => {
+            Ok((known, exp)) => {
                 let load = match exp {
                     Some(exp) => load.no_later_than(exp),
                     None => load,
                 };
-                cache.insert(load, principal.clone());
-                Ok(principal)
+                cache.insert(load, known.clone());
+                Ok(known)
             }
             // Nothing was learned about the token.
             Err(unavailable @ Rejection::Unavailable { .. }) => match cache.get_stale(&key, now) {
-                Some(principal) => {
+                Some(known) => {
                     self.meter.stale_hits.add();
-                    Ok(principal)
+                    Ok(known)
                 }
                 None => Err(unavailable),
             },
@@ -139,7 +154,7 @@ impl Introspection {
         }
     }
 
-    async fn ask(&self, token: &str, now: UnixTime) -> Result<(Principal, Option<UnixTime>), Rejection> {
+    async fn ask(&self, token: &str, now: UnixTime) -> Result<(Token, Option<UnixTime>), Rejection> {
         let metadata = self.discovery.metadata(now).await.ok_or_else(unavailable)?;
         let endpoint = metadata.introspection_endpoint.as_deref();
         let asked = match endpoint {
@@ -165,15 +180,20 @@ impl Introspection {
     }
 
     /// Holds an answer to the rules of a resource server: being active is not enough.
-    fn judge(&self, answer: Answer, token: &str, now: UnixTime) -> Result<(Principal, Option<UnixTime>), Rejection> {
+    fn judge(&self, answer: Answer, token: &str, now: UnixTime) -> Result<(Token, Option<UnixTime>), Rejection> {
         let invalid = |cause| Err(Rejection::Invalid(cause));
         if !answer.active {
             // Expired, revoked or never issued: RFC 7662 §2.2 keeps us from knowing.
             return invalid(Cause::Unknown);
         }
-        if answer.token_type.is_some_and(|kind| !kind.eq_ignore_ascii_case("Bearer"))
+        let jkt = match answer.cnf {
+            None => None,
+            Some(Cnf::Dpop(Jkt { jkt })) => Some(jkt),
+            Some(Cnf::Other(_)) => return invalid(Cause::Claims),
+        };
+        let kind = if jkt.is_some() { "DPoP" } else { "Bearer" };
+        if answer.token_type.is_some_and(|told| !told.eq_ignore_ascii_case(kind))
             || answer.iss.is_some_and(|iss| iss != *self.issuer)
-            || answer.cnf.is_some()
             || !answer.aud.is_some_and(|aud| aud.contains(AUDIENCE))
         {
             return invalid(Cause::Claims);
@@ -196,7 +216,7 @@ impl Introspection {
             // The member is optional; a digest still tells tokens apart, and gives none away.
             None => opaque::hex(&opaque::digest(token)[..16]).into(),
         };
-        Ok((Principal { id: sub.into(), scopes: answer.scope.into(), credential_id }, exp))
+        Ok((Token { principal: Principal { id: sub.into(), scopes: answer.scope.into(), credential_id }, jkt }, exp))
     }
 
     fn log(&self, trouble: &Trouble, now: UnixTime) {

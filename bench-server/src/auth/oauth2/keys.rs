@@ -10,7 +10,7 @@ use super::discovery::{Discovery, RETRY, is_recent};
 use super::unavailable;
 use crate::auth::jwt::{ClaimsRef, TrustedKeys, Validator};
 use crate::auth::outbound::{Http, Trouble};
-use crate::auth::{Cause, Principal, Rejection};
+use crate::auth::{Cause, Rejection};
 use crate::clock::UnixTime;
 use crate::config::JwksConfig;
 use crate::credential::jws::KeySet;
@@ -43,18 +43,18 @@ impl Keys {
         Arc::new(Self { discovery, http, meter, kept, current: ArcSwapOption::empty(), attempts: Arc::default() })
     }
 
-    /// Validates a token against the keys, fetching them as needed.
-    pub(super) async fn validate(
+    /// Validates a token against the keys, fetching them as needed, and hands its claims to `accept`.
+    pub(super) async fn validate<T>(
         self: &Arc<Self>,
         validator: &Validator,
         token: &str,
         now: UnixTime,
-    ) -> Result<Principal, Rejection> {
+        accept: impl Fn(&ClaimsRef<'_>) -> Result<T, Rejection>,
+    ) -> Result<T, Rejection> {
         let keys = self.usable(now).await.ok_or_else(unavailable)?;
-        let principal = |claims: &ClaimsRef<'_>| Ok(claims.principal());
-        match validator.check(token, &keys.keys, now, &self.meter, principal) {
+        match validator.check(token, &keys.keys, now, &self.meter, &accept) {
             Err(Rejection::Invalid(Cause::UnknownKey)) => match self.newer_than(&keys, now).await {
-                Some(newer) => validator.check(token, &newer.keys, now, &self.meter, principal),
+                Some(newer) => validator.check(token, &newer.keys, now, &self.meter, &accept),
                 None => Err(Rejection::Invalid(Cause::UnknownKey)),
             },
             verdict => verdict,

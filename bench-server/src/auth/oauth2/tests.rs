@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::auth::{Cause, Connection};
-use crate::clock::{Clock, UnixTime};
+use crate::auth::Connection;
+use crate::clock::Clock;
 use crate::config::{AUDIENCE, AuthorizationServerConfig, CacheConfig, ClockMode, JwksConfig};
 use crate::contract::{KeyRollover, RegisteredClient};
 use crate::issuer::authorization_server::WELL_KNOWN;
