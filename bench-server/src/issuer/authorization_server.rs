@@ -5,7 +5,7 @@
 //! | `/.well-known/oauth-authorization-server` | metadata (RFC 8414) |
 //! | `/authorize`, `/login`, `/consent` | authorization code with PKCE (RFC 7636) and `iss` (RFC 9207) |
 //! | `/grants` | what the signed-in user allowed, and its withdrawal |
-//! | `/token` | `authorization_code`, `client_credentials`, `refresh_token` with rotation |
+//! | `/token` | `authorization_code`, `client_credentials`, `refresh_token` with rotation; bound to a key by DPoP (RFC 9449) |
 //! | `/introspect` | RFC 7662, for clients registered for it |
 //! | `/revoke` | RFC 7009: an access token dies alone, a refresh token takes its whole grant along |
 //! | `/jwks` | public keys (RFC 7517), when access tokens are JWTs (RFC 9068) |
@@ -28,6 +28,8 @@ use crate::config::{AccessTokenFormat, Algorithm, AuthorizationServerConfig};
 use crate::contract::{
     ClientRegistration, ClientSummary, GrantSummary, KeyRollover, RegisteredClient, UserRegistration, UserSummary,
 };
+use crate::credential::dpop::Nonces;
+use crate::credential::possession::Seen;
 use crate::limit::throttle::Throttle;
 use crate::telemetry::Meter;
 
@@ -88,6 +90,11 @@ pub struct AuthorizationServer {
     hashing: Semaphore,
     sessions: session::Sessions,
     tokens: store::Tokens,
+    /// What proofs at the token endpoint have to be made for.
+    token_url: Url,
+    proofs: Seen,
+    /// Where proofs must hold a nonce.
+    nonces: Option<Nonces>,
     /// `None` when access tokens are opaque.
     keys: Option<keys::SigningKeys>,
     pages: pages::Pages,
@@ -125,6 +132,8 @@ impl AuthorizationServer {
             }
         };
         let base_path = url.path().trim_end_matches('/').to_owned();
+        let mut token_url = url.clone();
+        token_url.set_path(&format!("{base_path}/token"));
         Ok(Self {
             metadata_path: format!("{WELL_KNOWN}{base_path}"),
             metadata: metadata::document(issuer, keys.is_some()),
@@ -142,6 +151,9 @@ impl AuthorizationServer {
             hashing: Semaphore::new(HASHING),
             sessions: session::Sessions::new(url.scheme() == "https"),
             tokens: store::Tokens::new(config.refresh_idle, config.refresh_absolute),
+            token_url,
+            proofs: Seen::default(),
+            nonces: config.dpop_nonce.then(Nonces::new),
             keys,
             pages: pages::Pages::new(),
         })

@@ -34,6 +34,8 @@ struct AuthorizationRequest {
     state: Option<String>,
     scopes: Scopes,
     challenge: Digest,
+    /// Thumbprint of the key that the code is bound to (RFC 9449 §10).
+    jkt: Option<String>,
 }
 
 /// Why an authorization request is refused.
@@ -73,7 +75,8 @@ impl AuthorizationRequest {
         match Self::requested(&client, &parameters) {
             Ok((scopes, challenge)) => {
                 let state = state.unwrap_or_default();
-                Ok(Self { client, redirect_uri, state, scopes, challenge })
+                let jkt = parameters.get("dpop_jkt").map(str::to_owned);
+                Ok(Self { client, redirect_uri, state, scopes, challenge, jkt })
             }
             Err(error) => Err(Refusal::Redirect { redirect_uri, state: state.unwrap_or_default(), error }),
         }
@@ -105,6 +108,9 @@ impl AuthorizationRequest {
         let Some(challenge) = parameters.get("code_challenge").and_then(opaque::bytes32) else {
             return invalid("code_challenge must be 43 characters of base64url");
         };
+        if parameters.get("dpop_jkt").is_some_and(|jkt| opaque::bytes32(jkt).is_none()) {
+            return invalid("dpop_jkt must be 43 characters of base64url");
+        }
         token::check_resource(parameters)?;
         let scopes = match parameters.get("scope") {
             None => client.scopes.clone(),
@@ -217,7 +223,7 @@ impl AuthorizationServer {
                 let grant = Grant::of_user(asked.client, granted, user, epoch);
                 let expires = UnixTime(now.0 + self.code_lifetime);
                 let redirect_uri = asked.redirect_uri.clone();
-                let code = Code { grant, redirect_uri, challenge: asked.challenge, expires };
+                let code = Code { grant, redirect_uri, challenge: asked.challenge, jkt: asked.jkt, expires };
                 let code = self.tokens.add_code(code, now);
                 self.meter.store_writes.add();
                 self.redirect(&asked.redirect_uri, &[("code", &code)], asked.state.as_deref())

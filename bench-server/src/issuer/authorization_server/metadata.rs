@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::client::GrantType;
 use super::opaque;
+use crate::credential::dpop;
 
 /// The document at `/.well-known/oauth-authorization-server`. Everything in it exists (RFC 8414 §2, RFC 9207 §3).
 pub(super) fn document(issuer: &str, with_jwks: bool) -> Value {
@@ -29,6 +30,7 @@ pub(super) fn document(issuer: &str, with_jwks: bool) -> Value {
         "grant_types_supported": GrantType::ALL.map(|(name, _)| name),
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": true,
+        "dpop_signing_alg_values_supported": dpop::ALGORITHMS,
     });
     if with_jwks {
         document["jwks_uri"] = format!("{base}/jwks").into();

@@ -25,6 +25,8 @@ pub(super) struct Code {
     pub(super) redirect_uri: String,
     /// SHA-256 of the verifier.
     pub(super) challenge: Digest,
+    /// The key that the client has to prove to hold, where it said so (RFC 9449 §10).
+    pub(super) jkt: Option<String>,
     pub(super) expires: UnixTime,
 }
 
@@ -34,6 +36,18 @@ pub(super) struct Redemption<'a> {
     pub(super) code: &'a str,
     pub(super) redirect_uri: Option<&'a str>,
     pub(super) verifier: &'a str,
+    /// The key that the request proves to hold.
+    pub(super) jkt: Option<&'a str>,
+}
+
+/// What a client renews its access with.
+pub(super) struct Renewal<'a> {
+    pub(super) client_id: &'a str,
+    /// The refresh token.
+    pub(super) presented: &'a str,
+    pub(super) scopes: Option<Scopes>,
+    /// The key that the request proves to hold.
+    pub(super) jkt: Option<&'a str>,
 }
 
 /// An access token's meaning.
@@ -45,6 +59,15 @@ pub(super) struct AccessToken {
     /// NumericDates (RFC 7519 §2).
     pub(super) iat: u64,
     pub(super) exp: u64,
+    /// Thumbprint of the key that the token is bound to.
+    pub(super) jkt: Option<String>,
+}
+
+impl AccessToken {
+    /// The `token_type` (RFC 6749 §7.1).
+    pub(super) fn kind(&self) -> &'static str {
+        if self.jkt.is_some() { "DPoP" } else { "Bearer" }
+    }
 }
 
 struct CodeState {
@@ -57,6 +80,8 @@ struct CodeState {
 struct Family {
     grant: Arc<Grant>,
     current: Digest,
+    /// The key that a public client has to prove to hold.
+    jkt: Option<String>,
     /// Latest end, whatever the use.
     absolute: UnixTime,
 }
@@ -129,6 +154,9 @@ impl Tokens {
         if !verifies(redemption.verifier, &code.challenge) {
             return Err(invalid_grant("code_verifier does not fit the code_challenge"));
         }
+        if code.jkt.is_some() && code.jkt.as_deref() != redemption.jkt {
+            return Err(invalid_grant("the code is bound to a key that the request does not prove to hold"));
+        }
         *forget = (*forget).max(self.last_token_ends(&code.grant, now));
         Ok(code.grant.clone())
     }
@@ -142,10 +170,10 @@ impl Tokens {
     }
 
     /// Starts a refresh family and hands out its first token.
-    pub(super) fn start_family(&self, grant: Arc<Grant>, now: UnixTime) -> String {
+    pub(super) fn start_family(&self, grant: Arc<Grant>, jkt: Option<String>, now: UnixTime) -> String {
         let token = RefreshToken::first();
         let absolute = UnixTime(now.0 + self.refresh_absolute);
-        let family = Family { grant, current: opaque::digest(&token.secret), absolute };
+        let family = Family { grant, current: opaque::digest(&token.secret), jkt, absolute };
         let idle = UnixTime(now.0 + self.refresh_idle).min(absolute);
         self.state().families.insert(now, idle, token.family, family);
         token.text()
@@ -159,9 +187,7 @@ impl Tokens {
     /// `invalid_grant`; `invalid_scope` for more than was granted, which leaves the token valid.
     pub(super) fn refresh(
         &self,
-        client_id: &str,
-        presented: &str,
-        scopes: Option<Scopes>,
+        Renewal { client_id, presented, scopes, jkt }: Renewal<'_>,
         now: UnixTime,
     ) -> Result<(Arc<Grant>, Scopes, String), OAuthError> {
         let unknown = || invalid_grant("the refresh token is unknown, expired or revoked");
@@ -173,6 +199,10 @@ impl Tokens {
         }
         if !family.grant.is_live() {
             return Err(unknown());
+        }
+        // Whoever stole the token and not the key changes nothing.
+        if family.jkt.is_some() && family.jkt.as_deref() != jkt {
+            return Err(invalid_grant("the refresh token is bound to a key that the request does not prove to hold"));
         }
         if !bool::from(opaque::digest(&presented.secret).ct_eq(&family.current)) {
             family.grant.revoke();
