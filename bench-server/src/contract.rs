@@ -165,9 +165,13 @@ pub struct ClientRegistration {
     /// Lifetime of this client's access tokens, from 1 s to the server's; absent means the server's.
     #[serde(with = "humantime_serde", default, skip_serializing_if = "Option::is_none")]
     pub access_token_lifetime: Option<Duration>,
-    /// The one way in which a confidential client presents its secret; absent means either. Public clients have none.
+    /// The one way in which a confidential client authenticates; absent means either way to present a secret. Public clients
+    /// have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_endpoint_auth_method: Option<ClientSecretMethod>,
+    /// Public keys of a client that signs (RFC 7517 §5), with `private_key_jwt`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks: Option<serde_json::Value>,
 }
 
 impl ClientRegistration {
@@ -188,11 +192,12 @@ impl ClientRegistration {
             may_introspect: false,
             access_token_lifetime: None,
             token_endpoint_auth_method: None,
+            jwks: None,
         }
     }
 }
 
-/// How a client secret travels (RFC 6749 §2.3.1, names of RFC 7591 §2).
+/// How a client authenticates (RFC 6749 §2.3.1, RFC 7523 §2.2; names of RFC 7591 §2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ClientSecretMethod {
     /// In `Authorization: Basic`.
@@ -201,6 +206,9 @@ pub enum ClientSecretMethod {
     /// In the form.
     #[serde(rename = "client_secret_post")]
     Post,
+    /// By an assertion in the form, signed with a key of its own: there is no secret.
+    #[serde(rename = "private_key_jwt")]
+    PrivateKeyJwt,
 }
 
 /// A registered OAuth client.

@@ -211,6 +211,7 @@ async fn oauth2_lines(
         may_introspect: false,
         access_token_lifetime: None,
         token_endpoint_auth_method: None,
+        jwks: None,
     })?;
     let password = random()?;
     server

@@ -30,8 +30,8 @@ use url::Url;
 
 use super::jws::KeySet;
 use super::jws::compact::Header;
-use super::jws::json::{self, Fault as JsonFault, Names, Number, once};
-use super::possession::{First, Form, MAX_JTI, Seen};
+use super::jws::json::{self, Fault as JsonFault, Names, once};
+use super::possession::{First, Form, MAX_JTI, Seen, numeric_date};
 use crate::clock::UnixTime;
 use crate::config::Algorithm;
 use crate::telemetry::Meter;
@@ -134,7 +134,7 @@ impl Proof {
             "jti" => once(&mut jti, value.string()?.into_owned()),
             "htm" => once(&mut htm, value.string()?.into_owned()),
             "htu" => once(&mut htu, value.string()?.into_owned()),
-            "iat" => once(&mut iat, seconds(value.number()?)?),
+            "iat" => once(&mut iat, numeric_date(value.number()?)?),
             "ath" => once(&mut ath, value.string()?.into_owned()),
             "nonce" => once(&mut nonce, value.string()?.into_owned()),
             _ => {
@@ -183,15 +183,6 @@ impl Proof {
             First::Unknown => Err(Fault::Full),
         }
     }
-}
-
-fn seconds(number: Number) -> Result<Duration, JsonFault> {
-    let time = match number {
-        Number::Whole(seconds) => Some(Duration::from_secs(seconds)),
-        Number::Other(seconds) => Duration::try_from_secs_f64(seconds).ok(),
-    };
-    // Far enough from the end of what a duration holds that nothing overflows.
-    time.filter(|time| time.as_secs() < 1 << 40).ok_or(JsonFault::NotAccepted)
 }
 
 /// The public key in a proof's header, and its thumbprint.

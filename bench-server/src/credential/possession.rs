@@ -1,10 +1,12 @@
 //! What somebody signs to prove that a key is theirs: a compact JWS that is good once (RFC 9449 §4, RFC 7523 §3).
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::clock::UnixTime;
 use crate::config::Algorithm;
 use crate::credential::jws::compact::{Compact, Header};
+use crate::credential::jws::json::{Fault, Number};
 use crate::credential::jws::{self, KeySet, base64url};
 use crate::issuer::authorization_server::expiring::ExpiringMap;
 use crate::telemetry::Meter;
@@ -51,6 +53,15 @@ impl Form<'_> {
         base64url::decode(parts.payload, &mut decoded).ok()?;
         Some(decoded)
     }
+}
+
+/// A NumericDate (RFC 7519 §2), far enough from the end of what a duration holds that nothing overflows.
+pub(crate) fn numeric_date(number: Number) -> Result<Duration, Fault> {
+    let time = match number {
+        Number::Whole(seconds) => Some(Duration::from_secs(seconds)),
+        Number::Other(seconds) => Duration::try_from_secs_f64(seconds).ok(),
+    };
+    time.filter(|time| time.as_secs() < 1 << 40).ok_or(Fault::NotAccepted)
 }
 
 /// Proofs that were presented, so that none is good twice. Each is remembered until it could not be accepted any more.
@@ -101,8 +112,6 @@ impl Seen {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn at(secs: u64) -> UnixTime {

@@ -34,6 +34,7 @@ use crate::limit::throttle::Throttle;
 use crate::telemetry::Meter;
 
 mod answer;
+mod assertion;
 mod authorize;
 mod client;
 mod error;
@@ -145,7 +146,7 @@ impl AuthorizationServer {
             jwks_max_age: config.jwks_max_age,
             clock,
             meter: meter.clone(),
-            clients: client::Clients::default(),
+            clients: client::Clients::new(issuer, meter.clone()),
             users: user::Users::new(meter)?,
             logins: Throttle::default(),
             hashing: Semaphore::new(HASHING),

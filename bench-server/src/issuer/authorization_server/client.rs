@@ -13,6 +13,7 @@ use http::Request;
 use http::header::AUTHORIZATION;
 use subtle::{Choice, ConstantTimeEq};
 
+use super::assertion::{self, Assertions};
 use super::error::{ErrorCode, OAuthError};
 use super::opaque::{self, Digest};
 use super::params::Parameters;
@@ -21,7 +22,9 @@ use super::scope::Scopes;
 use crate::auth::AdminError;
 use crate::clock::UnixTime;
 use crate::contract::{ClientRegistration, ClientSecretMethod, ClientSummary, RegisteredClient, Secret};
+use crate::credential::jws::KeySet;
 use crate::limit::throttle::Throttle;
+use crate::telemetry::Meter;
 
 /// Secrets that are valid at a time: the new one and, while a rotation is under way, the one before.
 const LIVE_SECRETS: usize = 2;
@@ -47,7 +50,6 @@ impl GrantType {
 }
 
 /// A registered client.
-#[derive(Debug)]
 pub(super) struct Client {
     pub(super) id: String,
     pub(super) name: String,
@@ -58,7 +60,9 @@ pub(super) struct Client {
     secret_method: Option<ClientSecretMethod>,
     grant_types: Vec<GrantType>,
     redirect_uris: Vec<RedirectUri>,
-    /// SHA-256, oldest first; empty for public clients. A random secret of 256 bits needs no slow hash.
+    /// What the client signs its assertions with, where it sends no secret.
+    keys: Option<KeySet>,
+    /// SHA-256, oldest first; empty for clients without a secret. A random secret of 256 bits needs no slow hash.
     secrets: Mutex<Vec<Digest>>,
     disabled: AtomicBool,
 }
@@ -85,6 +89,20 @@ impl Client {
                 return Err("a public client has no secret; leave token_endpoint_auth_method out".to_owned());
             }
         }
+        let keys = match (registration.token_endpoint_auth_method, &registration.jwks) {
+            (Some(ClientSecretMethod::PrivateKeyJwt), Some(jwks)) => {
+                let keys = KeySet::from_jwks(&jwks.to_string()).map_err(|error| format!("jwks: {error}"))?;
+                if keys.is_empty() {
+                    return Err("jwks: no key in it can be used; publish one for signatures".to_owned());
+                }
+                Some(keys)
+            }
+            (Some(ClientSecretMethod::PrivateKeyJwt), None) => {
+                return Err("private_key_jwt needs jwks, the client's public keys".to_owned());
+            }
+            (_, Some(_)) => return Err("jwks goes with token_endpoint_auth_method private_key_jwt".to_owned()),
+            (_, None) => None,
+        };
         if has(GrantType::AuthorizationCode) == redirect_uris.is_empty() {
             return Err("authorization_code and redirect_uris come together or not at all".to_owned());
         }
@@ -104,6 +122,7 @@ impl Client {
             secret_method: registration.token_endpoint_auth_method,
             grant_types,
             redirect_uris,
+            keys,
             secrets: Mutex::default(),
             disabled: AtomicBool::new(false),
         })
@@ -111,6 +130,11 @@ impl Client {
 
     pub(super) fn is_disabled(&self) -> bool {
         self.disabled.load(Ordering::Acquire)
+    }
+
+    /// Whether the client authenticates with a secret.
+    fn has_secrets(&self) -> bool {
+        self.confidential && self.keys.is_none()
     }
 
     pub(super) fn is_confidential(&self) -> bool {
@@ -157,18 +181,27 @@ impl Client {
 enum Presented {
     /// Identifier and secret.
     Secret(ClientSecretMethod, String, String),
+    /// Identifier, and an assertion that the client signed.
+    Assertion(String, String),
     /// Identifier alone: a public client.
     None(String),
 }
 
 /// All clients.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Clients {
     by_id: RwLock<HashMap<String, Arc<Client>>>,
+    assertions: Assertions,
     throttle: Throttle,
+    meter: Arc<Meter>,
 }
 
 impl Clients {
+    /// No clients yet of this issuer.
+    pub(super) fn new(issuer: &str, meter: Arc<Meter>) -> Self {
+        Self { assertions: Assertions::new(issuer), meter, ..Self::default() }
+    }
+
     /// Registers a client whose access tokens live at most `longest`.
     ///
     /// # Errors
@@ -180,7 +213,7 @@ impl Clients {
     ) -> Result<RegisteredClient, AdminError> {
         let client = Client::register(registration, longest)
             .map_err(|why| AdminError::BadRequest(format!("client {:?}: {why}", registration.name)))?;
-        let client_secret = client.confidential.then(|| client.rotate_secret());
+        let client_secret = client.has_secrets().then(|| client.rotate_secret());
         let client_id = client.id.clone();
         self.by_id.write().expect("no holder panics").insert(client_id.clone(), Arc::new(client));
         Ok(RegisteredClient { client_id, client_secret })
@@ -206,8 +239,8 @@ impl Clients {
     /// [`AdminError::NotFound`], or [`AdminError::BadRequest`] for a public client.
     pub(super) fn rotate_secret(&self, id: &str) -> Result<Secret, AdminError> {
         let client = self.find(id).ok_or_else(|| AdminError::NotFound(format!("client {id:?}")))?;
-        if !client.confidential {
-            return Err(AdminError::BadRequest(format!("client {id:?} is public: it has no secret")));
+        if !client.has_secrets() {
+            return Err(AdminError::BadRequest(format!("client {id:?} is public or signs: it has no secret")));
         }
         Ok(client.rotate_secret())
     }
@@ -235,22 +268,24 @@ impl Clients {
         now: UnixTime,
     ) -> Result<Arc<Client>, OAuthError> {
         let presented = presented(request, form)?;
-        let (Presented::Secret(_, id, _) | Presented::None(id)) = &presented;
+        let (Presented::Secret(_, id, _) | Presented::Assertion(id, _) | Presented::None(id)) = &presented;
         let client = self.find(id);
         // For each address by itself: a secret of 256 bits is not guessed, and strangers must not lock a client out.
         let peer = peer(request);
         let who = self.throttle.who((id, peer), peer);
         self.throttle.check(who, now).map_err(OAuthError::throttled)?;
         let authentic = |client: &Arc<Client>| match &presented {
-            Presented::Secret(method, _, secret) => {
-                client.confidential
-                    && client.secret_method.is_none_or(|one| one == *method)
-                    && client.has_secret(secret)
-            }
-            Presented::None(_) => !client.confidential,
+            Presented::Secret(method, _, secret) => Ok(client.has_secrets()
+                && client.secret_method.is_none_or(|one| one == *method)
+                && client.has_secret(secret)),
+            Presented::Assertion(id, assertion) => match &client.keys {
+                Some(keys) => self.assertions.prove(assertion, (id, keys), now, &self.meter),
+                None => Ok(false),
+            },
+            Presented::None(_) => Ok(!client.confidential),
         };
         match client {
-            Some(client) if authentic(&client) => {
+            Some(client) if authentic(&client)? => {
                 // An identifier alone proves nothing that would make up for failures.
                 if client.confidential {
                     self.throttle.succeeded(who);
@@ -272,8 +307,12 @@ pub(super) fn peer(request: &Request<Bytes>) -> Option<IpAddr> {
 
 fn presented(request: &Request<Bytes>, form: &Parameters) -> Result<Presented, OAuthError> {
     let in_form = (form.get("client_id"), form.get("client_secret"));
+    let assertion = form.get("client_assertion");
     let mut fields = request.headers().get_all(AUTHORIZATION).iter();
     let Some(field) = fields.next() else {
+        if let Some(assertion) = assertion {
+            return asserted(assertion, form);
+        }
         return match in_form {
             (Some(id), Some(secret)) => {
                 Ok(Presented::Secret(ClientSecretMethod::Post, id.to_owned(), secret.to_owned()))
@@ -282,7 +321,7 @@ fn presented(request: &Request<Bytes>, form: &Parameters) -> Result<Presented, O
             (None, _) => Err(OAuthError::invalid_client()),
         };
     };
-    if fields.next().is_some() || in_form.1.is_some() {
+    if fields.next().is_some() || in_form.1.is_some() || assertion.is_some() {
         return Err(OAuthError::new(ErrorCode::InvalidRequest, "more than one client authentication"));
     }
     let field = field.to_str().map_err(|_| OAuthError::invalid_client())?;
@@ -291,6 +330,22 @@ fn presented(request: &Request<Bytes>, form: &Parameters) -> Result<Presented, O
         return Err(OAuthError::new(ErrorCode::InvalidRequest, "client_id differs from the authenticated client"));
     }
     Ok(Presented::Secret(ClientSecretMethod::Basic, id, secret))
+}
+
+/// An assertion, and whose it says it is (RFC 7521 §4.2).
+fn asserted(assertion: &str, form: &Parameters) -> Result<Presented, OAuthError> {
+    let invalid = |description| Err(OAuthError::new(ErrorCode::InvalidRequest, description));
+    if form.get("client_secret").is_some() {
+        return invalid("more than one client authentication");
+    }
+    if form.get("client_assertion_type") != Some(assertion::TYPE) {
+        return invalid("client_assertion_type is not the one of RFC 7523");
+    }
+    let id = assertion::subject(assertion).ok_or_else(OAuthError::invalid_client)?;
+    if form.get("client_id").is_some_and(|named| named != id) {
+        return invalid("client_id differs from the authenticated client");
+    }
+    Ok(Presented::Assertion(id, assertion.to_owned()))
 }
 
 /// Identifier and secret of an `Authorization: Basic` field. Both are form-urlencoded before they are joined by a colon
@@ -324,6 +379,7 @@ mod tests {
             may_introspect: false,
             access_token_lifetime: None,
             token_endpoint_auth_method: None,
+            jwks: None,
         }
     }
 
@@ -354,6 +410,16 @@ mod tests {
         cases.push(ClientRegistration { scopes: vec!["a b".to_owned()], ..registration() });
         cases.push(ClientRegistration { access_token_lifetime: Some(LONGEST * 2), ..registration() });
         cases.push(ClientRegistration { access_token_lifetime: Some(Duration::ZERO), ..registration() });
+        let signs = Some(ClientSecretMethod::PrivateKeyJwt);
+        cases.push(ClientRegistration { token_endpoint_auth_method: signs, ..registration() });
+        for jwks in [serde_json::json!({ "keys": [] }), serde_json::json!({ "keys": [{ "kty": "oct", "k": "AA" }] })] {
+            cases.push(ClientRegistration { jwks: Some(jwks.clone()), ..registration() });
+            cases.push(ClientRegistration {
+                jwks: Some(jwks),
+                token_endpoint_auth_method: signs,
+                ..registration()
+            });
+        }
         for case in cases {
             assert!(matches!(clients.register(&case, LONGEST), Err(AdminError::BadRequest(_))), "{case:?}");
         }
