@@ -5,11 +5,14 @@ mod common;
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bench_server::contract::{
-    Algorithm, ApiKeyConfig, BasicConfig, JwtConfig, Material, MethodConfig, PasswordHash, READ_SCOPE, StoreConfig,
-    TokenValidation,
+    Algorithm, ApiKeyConfig, BasicConfig, ClientRegistration, DpopConfig, JwtConfig, Material, MethodConfig,
+    OAuth2Config, PasswordHash, READ_SCOPE, StoreConfig, TokenValidation,
 };
 use common::{Answer, Server, basic, oauth2};
+use sha2::{Digest as _, Sha256};
 
 const OPAQUE: TokenValidation = TokenValidation::Opaque { cache: None };
 const SIGNED: TokenValidation = TokenValidation::Jwt { algorithm: Algorithm::ES256 };
@@ -120,4 +123,88 @@ async fn oa_52_bc_071_a_token_in_the_query_or_in_a_form_is_a_bad_request() {
     let answer = request.form(&[("access_token", "x")]).send().await.expect("an answer");
     assert_eq!(answer.status(), 400);
     server.stop().await;
+}
+
+/// A client with a key of its own, as any library makes it.
+struct Prover {
+    key: jsonwebtoken::EncodingKey,
+    jwk: jsonwebtoken::jwk::Jwk,
+}
+
+impl Prover {
+    fn new() -> Self {
+        let pair = rcgen::KeyPair::generate().expect("a key on P-256");
+        let key = jsonwebtoken::EncodingKey::from_ec_pem(pair.serialize_pem().as_bytes()).expect("PKCS #8");
+        // An uncompressed point (SEC 1 §2.3.3).
+        let (x, y) = pair.public_key_raw()[1..].split_at(32);
+        let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        let jwk = serde_json::json!({ "kty": "EC", "crv": "P-256", "x": encode(x), "y": encode(y) });
+        Self { key, jwk: serde_json::from_value(jwk).expect("a JWK") }
+    }
+
+    fn proof(&self, method: &str, url: &str, token: Option<&str>, nonce: Option<&str>) -> String {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();
+        let jti = format!("{:032x}", rand::random::<u128>());
+        let mut claims = serde_json::json!({ "jti": jti, "htm": method, "htu": url, "iat": now });
+        if let Some(token) = token {
+            claims["ath"] = URL_SAFE_NO_PAD.encode(Sha256::digest(token)).into();
+        }
+        if let Some(nonce) = nonce {
+            claims["nonce"] = nonce.into();
+        }
+        let mut header = jsonwebtoken::Header::new(jsonwebtoken::Algorithm::ES256);
+        header.typ = Some("dpop+jwt".to_owned());
+        header.jwk = Some(self.jwk.clone());
+        jsonwebtoken::encode(&header, &claims, &self.key).expect("signs")
+    }
+}
+
+#[tokio::test]
+async fn oa_33_oa_55_oa_56_oa_57_a_token_that_is_bound_to_a_key() {
+    for nonce in [false, true] {
+        let MethodConfig::OAuth2(bearer) = oauth2(OPAQUE) else { unreachable!() };
+        let dpop = Some(DpopConfig { nonce, url: None });
+        let server = Server::start(MethodConfig::OAuth2(OAuth2Config { dpop, ..bearer })).await;
+        let client = server.client().build().expect("a client");
+        let registration = ClientRegistration::service("bound", &[READ_SCOPE]);
+        let registered = server.register_client(&registration).await;
+        let secret = registered.client_secret.as_ref().expect("confidential").expose();
+        let (prover, token_url) = (Prover::new(), format!("{}/token", server.url()));
+        let request = client.post(&token_url).basic_auth(&registered.client_id, Some(secret));
+        let request = request.header("dpop", prover.proof("POST", &token_url, None, None));
+        let answer = request.form(&[("grant_type", "client_credentials")]).send().await.expect("an answer");
+        let body: serde_json::Value = answer.json().await.expect("JSON");
+        assert_eq!(body["token_type"], "DPoP", "{body}");
+        let token = body["access_token"].as_str().expect("a token");
+
+        let challenge = "DPoP realm=\"authbench\", algs=\"ES256 EdDSA\"";
+        let call = async |scheme: &str, proof: Option<&str>| {
+            let mut request = client.get(server.whoami());
+            if !scheme.is_empty() {
+                request = request.header("authorization", format!("{scheme} {token}"));
+            }
+            if let Some(proof) = proof {
+                request = request.header("dpop", proof);
+            }
+            let answer = request.send().await.expect("an answer");
+            let told = |name: &str| answer.headers().get(name).map(|value| value.to_str().expect("text").to_owned());
+            (answer.status().as_u16(), told("www-authenticate"), told("dpop-nonce"), told("vary"))
+        };
+        assert_eq!(call("", None).await, (401, Some(challenge.to_owned()), None, None));
+        let (status, told, ..) = call("Bearer", None).await;
+        assert_eq!((status, told), (401, Some(format!("{challenge}, error=\"invalid_token\""))));
+        let (status, told, ..) = call("DPoP", None).await;
+        assert_eq!((status, told), (401, Some(format!("{challenge}, error=\"invalid_dpop_proof\""))));
+        let mut proof = prover.proof("GET", &server.whoami(), Some(token), None);
+        if nonce {
+            let (status, told, demanded, _) = call("DPoP", Some(&proof)).await;
+            assert_eq!((status, told), (401, Some(format!("{challenge}, error=\"use_dpop_nonce\""))));
+            proof = prover.proof("GET", &server.whoami(), Some(token), Some(&demanded.expect("a nonce")));
+        }
+        let (status, _, _, vary) = call("DPoP", Some(&proof)).await;
+        assert_eq!((status, vary.as_deref()), (200, Some("Authorization, DPoP")));
+        let (status, told, ..) = call("DPoP", Some(&proof)).await;
+        assert_eq!((status, told), (401, Some(format!("{challenge}, error=\"invalid_dpop_proof\""))), "replayed");
+        server.stop().await;
+    }
 }

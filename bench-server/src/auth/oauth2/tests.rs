@@ -21,6 +21,8 @@ use crate::contract::{KeyRollover, RegisteredClient};
 use crate::issuer::authorization_server::WELL_KNOWN;
 use crate::telemetry::Meter;
 
+mod bound;
+
 /// Paths whose answers are replaced: status and body; `None` never answers.
 type Replaced = Arc<Mutex<HashMap<&'static str, Option<(u16, String)>>>>;
 
@@ -78,11 +80,17 @@ impl Issuer {
     }
 
     async fn post(&self, path: &str, form: &[(&str, &str)]) -> Value {
+        self.post_with(path, form, &[]).await
+    }
+
+    /// The same, with fields of the request's own.
+    async fn post_with(&self, path: &str, form: &[(&str, &str)], fields: &[(&str, &str)]) -> Value {
         let secret = self.app.client_secret.as_ref().unwrap().expose();
         let mut form = form.to_vec();
         form.extend([("client_id", self.app.client_id.as_str()), ("client_secret", secret)]);
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
         let request = HttpRequest::post(path).header("content-type", "application/x-www-form-urlencoded");
+        let request = fields.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         let response = self.server.handle(&request.body(body.into()).unwrap()).await.unwrap();
         serde_json::from_slice(response.body()).unwrap_or_default()
     }
