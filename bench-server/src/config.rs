@@ -569,10 +569,38 @@ pub struct OAuth2Config {
     /// How long the issuer's keys are kept, for tokens that are JWTs.
     #[serde(default, skip_serializing_if = "JwksConfig::is_default")]
     pub jwks: JwksConfig,
+    /// What is known of the issuer beforehand.
+    #[serde(default, skip_serializing_if = "KnownIssuer::is_nothing")]
+    pub known: KnownIssuer,
     /// Tokens are bound to a key, and each request proves that its sender holds it (RFC 9449); absent means bearer tokens, and
     /// none that are bound.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dpop: Option<DpopConfig>,
+}
+
+/// What is known of an authorization server elsewhere, so that its metadata need not be asked for: one that publishes none,
+/// or publishes too much.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KnownIssuer {
+    /// Where opaque tokens are asked about (RFC 7662).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub introspection_endpoint: Option<String>,
+    /// Where the keys of JWTs are (RFC 7517 §5).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks_uri: Option<String>,
+    /// The same in a file, which is read again as often as keys elsewhere are fetched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks_file: Option<PathBuf>,
+    /// What the issuer calls this resource in `aud`; absent means [`AUDIENCE`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audience: Option<String>,
+}
+
+impl KnownIssuer {
+    fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Proofs of holding a key (RFC 9449).
@@ -623,7 +651,7 @@ impl OAuth2Config {
     pub fn new(validation: TokenValidation) -> Self {
         let (issuer, rules) = (TrustedIssuer::default(), TokenRules::default());
         let (introspection_delay, jwks) = (Duration::ZERO, JwksConfig::default());
-        Self { validation, issuer, rules, introspection_delay, jwks, dpop: None }
+        Self { validation, issuer, rules, introspection_delay, jwks, known: KnownIssuer::default(), dpop: None }
     }
 }
 

@@ -15,7 +15,8 @@ use super::jwt::{ClaimsRef, Validator};
 use super::{BuildError, Cause, Environment, Principal, Rejection, Request, header};
 use crate::clock::UnixTime;
 use crate::config::{
-    AccessTokenFormat, Algorithm, CacheConfig, JwksConfig, LONGEST_STALE, OAuth2Config, TokenValidation, TrustedIssuer,
+    AccessTokenFormat, Algorithm, CacheConfig, JwksConfig, KnownIssuer, LONGEST_STALE, OAuth2Config, TokenValidation,
+    TrustedIssuer,
 };
 use crate::contract::{ClientRegistration, Secret};
 use crate::issuer::authorization_server::AuthorizationServer;
@@ -81,7 +82,9 @@ impl OAuth2 {
             },
         };
         check_jwks(&config.jwks)?;
-        let discovery = Arc::new(Discovery::new(&trusted.issuer, trusted.http.clone())?);
+        let known = &config.known;
+        check_known(config)?;
+        let discovery = Arc::new(Discovery::new(&trusted.issuer, trusted.http.clone(), known)?);
         let meter = environment.meter.clone();
         let validation = match config.validation {
             TokenValidation::Opaque { cache: Some(CacheConfig { follow: Some(_), .. }) } => {
@@ -100,7 +103,7 @@ impl OAuth2 {
                     (&trusted.client_id, &trusted.client_secret),
                     cache,
                 )?;
-                Validation::Opaque(Box::new(introspection.away_by(distance)))
+                Validation::Opaque(Box::new(introspection.called(known.audience.as_deref()).away_by(distance)))
             }
             TokenValidation::Jwt { algorithm: Algorithm::HS256 } => {
                 let remedy = "validation: HS256 keys cannot be published; use an asymmetric algorithm";
@@ -114,7 +117,7 @@ impl OAuth2 {
                     max_token: header::MAX_TOKEN,
                     sender_constrained: config.dpop.is_some(),
                 },
-                keys: Keys::new(discovery, trusted.http, meter.clone(), config.jwks),
+                keys: Keys::new(discovery, trusted.http, meter.clone(), config.jwks, known.jwks_file.clone()),
             },
         };
         let dpop = config.dpop.as_ref().map(|dpop| Dpop::build(dpop, meter).map(Box::new)).transpose()?;
@@ -167,6 +170,26 @@ impl Trusted {
             client_secret: client.client_secret.expect("confidential clients get a secret"),
             own_tokens: server.access_token_format() == AccessTokenFormat::Opaque,
         })
+    }
+}
+
+/// Refuses what would be asked of nobody.
+fn check_known(config: &OAuth2Config) -> Result<(), BuildError> {
+    let KnownIssuer { introspection_endpoint, jwks_uri, jwks_file, audience } = &config.known;
+    let wrong = |what: &str| Err(BuildError::Config(format!("known.{what}")));
+    if matches!(config.issuer, TrustedIssuer::InProcess) && config.known != KnownIssuer::default() {
+        return wrong("*: the authorization server of this process is known; name a remote issuer, or leave it out");
+    }
+    match config.validation {
+        TokenValidation::Opaque { .. } if jwks_uri.is_some() || jwks_file.is_some() => {
+            wrong("jwks_uri and jwks_file: opaque tokens have no keys; leave them out")
+        }
+        TokenValidation::Jwt { .. } if introspection_endpoint.is_some() => {
+            wrong("introspection_endpoint: JWTs are checked by their signature; leave it out")
+        }
+        _ if jwks_uri.is_some() && jwks_file.is_some() => wrong("jwks_uri and jwks_file: keep one"),
+        _ if audience.as_deref() == Some("") => wrong("audience: is empty; write what the issuer puts into aud"),
+        _ => Ok(()),
     }
 }
 

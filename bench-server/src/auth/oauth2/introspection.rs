@@ -80,6 +80,8 @@ pub(super) struct Introspection {
     pub(super) meter: Arc<Meter>,
     /// Whether tokens are known to have [`opaque`]'s form, so that anything else needs no question.
     pub(super) own_tokens: bool,
+    /// What a token's `aud` has to contain.
+    audience: Box<str>,
     /// From here to the authorization server, beside the way that a request really goes.
     distance: Distance,
     authorization: HeaderValue,
@@ -104,11 +106,17 @@ impl Introspection {
             http,
             meter,
             own_tokens,
+            audience: AUDIENCE.into(),
             distance: Distance::NONE,
             authorization: client_secret_basic(client_id, client_secret),
             cache: cache.map(|cache| TtlCache::new(&cache, DigestState::default())).transpose()?,
             logged: OncePerSecond::default(),
         })
+    }
+
+    /// The same, for a resource that the issuer calls otherwise.
+    pub(super) fn called(self, audience: Option<&str>) -> Self {
+        Self { audience: audience.unwrap_or(AUDIENCE).into(), ..self }
     }
 
     /// The same, with the authorization server further away.
@@ -194,7 +202,7 @@ impl Introspection {
         let kind = if jkt.is_some() { "DPoP" } else { "Bearer" };
         if answer.token_type.is_some_and(|told| !told.eq_ignore_ascii_case(kind))
             || answer.iss.is_some_and(|iss| iss != *self.issuer)
-            || !answer.aud.is_some_and(|aud| aud.contains(AUDIENCE))
+            || !answer.aud.is_some_and(|aud| aud.contains(&self.audience))
         {
             return invalid(Cause::Claims);
         }

@@ -1,5 +1,6 @@
 //! The authorization server's public keys, fetched and kept (RFC 7517 §5).
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,13 +35,21 @@ pub(super) struct Keys {
     pub(super) http: Arc<Http>,
     pub(super) meter: Arc<Meter>,
     kept: JwksConfig,
+    /// Where they are, if not where the metadata say.
+    file: Option<PathBuf>,
     current: ArcSwapOption<Fetched>,
     attempts: Arc<Mutex<Attempts>>,
 }
 
 impl Keys {
-    pub(super) fn new(discovery: Arc<Discovery>, http: Arc<Http>, meter: Arc<Meter>, kept: JwksConfig) -> Arc<Self> {
-        Arc::new(Self { discovery, http, meter, kept, current: ArcSwapOption::empty(), attempts: Arc::default() })
+    pub(super) fn new(
+        discovery: Arc<Discovery>,
+        http: Arc<Http>,
+        meter: Arc<Meter>,
+        kept: JwksConfig,
+        file: Option<PathBuf>,
+    ) -> Arc<Self> {
+        Arc::new(Self { discovery, http, meter, kept, file, current: ArcSwapOption::empty(), attempts: Arc::default() })
     }
 
     /// Validates a token against the keys, fetching them as needed, and hands its claims to `accept`.
@@ -135,6 +144,12 @@ impl Keys {
 
     async fn fetch(&self, now: UnixTime) -> Result<KeySet, Trouble> {
         let content = |why: &str| Trouble::Content(why.to_owned());
+        if let Some(file) = &self.file {
+            self.meter.jwks_fetches.add();
+            let failed = |error: std::io::Error| Trouble::Content(format!("{}: {error}", file.display()));
+            let json = std::fs::read_to_string(file).map_err(failed)?;
+            return KeySet::from_jwks(&json).map_err(|error| Trouble::Content(format!("{}: {error}", file.display())));
+        }
         let metadata = self.discovery.metadata(now).await.ok_or_else(|| content("no metadata"))?;
         let jwks_uri = metadata.jwks_uri.as_deref().ok_or_else(|| content("the metadata name no jwks_uri"))?;
         self.meter.jwks_fetches.add();

@@ -423,6 +423,56 @@ async fn hk_11_a_remote_issuer_is_trusted_with_a_secret_from_a_file() {
     assert_eq!(issuer.call(&oauth2, "foreign-form").await, invalid(Cause::Unknown), "its tokens may have any form");
 }
 
+/// An issuer that publishes no metadata, or none that are to be believed.
+#[tokio::test]
+async fn hk_11_endpoints_keys_and_audience_may_be_known_beforehand() {
+    let algorithm = Algorithm::ES256;
+    for access_token in [AccessTokenFormat::Opaque, AccessTokenFormat::Jwt { algorithm }] {
+        let issuer = Issuer::with(AuthorizationServerConfig { access_token, ..AuthorizationServerConfig::default() });
+        issuer.replace(WELL_KNOWN, 404, "");
+        let registered = issuer.server.register_client(&ClientRegistration::resource_server("remote")).unwrap();
+        let secret = issuer.state.path().join("secret");
+        fs::write(&secret, registered.client_secret.unwrap().expose()).unwrap();
+        fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+        let remote = TrustedIssuer::Remote {
+            issuer: issuer.server.issuer().to_owned(),
+            ca_file: None,
+            client_id: registered.client_id,
+            client_secret_file: secret,
+        };
+        let environment = Environment { authorization_server: None, ..issuer.environment() };
+        let build = |known: &KnownIssuer, validation: &TokenValidation| {
+            let config = OAuth2Config { issuer: remote.clone(), known: known.clone(), ..config(validation.clone()) };
+            OAuth2::build(&config, &environment)
+        };
+        let (opaque, signed) = (TokenValidation::Opaque { cache: None }, TokenValidation::Jwt { algorithm });
+        let endpoint = |path: &str| Some(format!("{}{path}", issuer.server.issuer()));
+        let token = issuer.token().await;
+        let asked = KnownIssuer { introspection_endpoint: endpoint("/introspect"), ..KnownIssuer::default() };
+        assert!(issuer.call(&build(&asked, &opaque).unwrap(), &token).await.is_ok(), "{access_token:?}");
+        assert_eq!(issuer.call(&build(&KnownIssuer::default(), &opaque).unwrap(), &token).await, Err(unavailable()));
+        let elsewhere = KnownIssuer { audience: Some("https://elsewhere.test".to_owned()), ..asked.clone() };
+        assert_eq!(issuer.call(&build(&elsewhere, &opaque).unwrap(), &token).await, invalid(Cause::Claims));
+
+        let file = issuer.state.path().join("jwks.json");
+        let by_url = KnownIssuer { jwks_uri: endpoint("/jwks"), ..KnownIssuer::default() };
+        let by_file = KnownIssuer { jwks_file: Some(file.clone()), ..KnownIssuer::default() };
+        if access_token != AccessTokenFormat::Opaque {
+            assert!(issuer.call(&build(&by_url, &signed).unwrap(), &token).await.is_ok());
+            let without_file = build(&by_file, &signed).unwrap();
+            assert_eq!(issuer.call(&without_file, &token).await, Err(unavailable()), "never a refusal");
+            let request = HttpRequest::get("/jwks").body(Bytes::new()).unwrap();
+            fs::write(&file, issuer.server.handle(&request).await.unwrap().body()).unwrap();
+            assert!(issuer.call(&build(&by_file, &signed).unwrap(), &token).await.is_ok());
+        }
+        let both = KnownIssuer { jwks_file: Some(file), ..by_url.clone() };
+        let unsafe_one = KnownIssuer { jwks_uri: Some("ftp://keys.test/".to_owned()), ..KnownIssuer::default() };
+        for (known, validation) in [(&asked, &signed), (&by_url, &opaque), (&both, &signed), (&unsafe_one, &signed)] {
+            assert!(matches!(build(known, validation), Err(BuildError::Config(_))), "{known:?}");
+        }
+    }
+}
+
 #[test]
 fn contradictions_are_refused() {
     let issuer = Issuer::new();
