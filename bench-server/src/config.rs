@@ -335,6 +335,10 @@ pub struct BasicConfig {
     /// Which passwords may be chosen; absent means any that RFC 7617 can carry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_policy: Option<PasswordPolicy>,
+    /// Versions of the pepper that passwords go through before they are hashed (HMAC-SHA-256), the one for new hashes first; a
+    /// hash under another is made anew at the next login. Version 0 is no pepper. The secrets are files in the profile's folder.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub peppers: Vec<u32>,
 }
 
 /// Sessions that a password opens.
@@ -371,6 +375,7 @@ impl BasicConfig {
             throttle: false,
             session: None,
             password_policy: None,
+            peppers: Vec::new(),
         }
     }
 

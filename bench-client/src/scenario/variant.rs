@@ -215,6 +215,7 @@ fn read_basic(section: &mut Section<'_>) -> Option<Options> {
             .optional("session", duration_in(Duration::from_secs(1)..=DAY))
             .map(|lifetime| SessionConfig { lifetime }),
         password_policy: None,
+        peppers: Vec::new(),
         store: store?,
     };
     if basic.session.is_some() && basic.cache.is_some() {

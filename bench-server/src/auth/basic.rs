@@ -25,7 +25,7 @@ use super::{BuildError, Cause, Environment, Principal, Rejection, Request, heade
 use crate::clock::{Clock, UnixTime};
 use crate::config::{BasicConfig, PasswordHash, PasswordPolicy};
 use crate::credential::digest::Digest;
-use crate::credential::password::{HashError, HashPool, Hasher, PoolError, check_costs};
+use crate::credential::password::{HashError, HashPool, Hasher, Peppers, PoolError, check_costs};
 use crate::limit::throttle::Throttle;
 use crate::store::cache::Load;
 use crate::store::record::User;
@@ -50,6 +50,7 @@ pub struct Basic {
     sessions: Option<Sessions>,
     throttle: Option<Arc<Throttle>>,
     pool: Arc<HashPool>,
+    peppers: Arc<Peppers>,
     hash: PasswordHash,
     policy: Option<PasswordPolicy>,
     /// A hash of somebody who logged in with a weaker one is computed at one time for one of them: the next login does it
@@ -98,6 +99,11 @@ impl Basic {
             source,
         };
         check_costs(config.hash).map_err(|error| BuildError::Config(format!("profile {name}: {error}")))?;
+        let versions = &config.peppers;
+        if versions.iter().enumerate().any(|(place, version)| versions[..place].contains(version)) {
+            let remedy = "write each version once, the one for new hashes first";
+            return Err(BuildError::Config(format!("profile {name}: peppers is {versions:?}; {remedy}")));
+        }
         let dir = file::profile_dir(&environment.shared_dir, name)?;
         let users = Arc::new(Store::open(&config.store, name, &dir).await?);
         let cache = match &config.cache {
@@ -109,10 +115,13 @@ impl Basic {
         };
         let sessions = config.session.map(|session| Sessions::open(session, &dir)).transpose()?;
         let password = accounts::password().map_err(|error| failed("random password", error.into()))?;
+        let peppers = Peppers::load(&config.peppers, &dir).map_err(|error| failed("load the peppers", error.into()))?;
+        let peppers = Arc::new(peppers);
         let dummy = Hasher::new(Arc::default())
+            .with_peppers(peppers.clone())
             .hash(&password, config.hash)
             .map_err(|error| failed("hash the dummy password", error.into()))?;
-        let pool = HashPool::new(config.hash_threads, config.hash_queue, &environment.meter)
+        let pool = HashPool::with_peppers(config.hash_threads, config.hash_queue, &environment.meter, &peppers)
             .map_err(|error| failed("start the hashing threads", error.into()))?;
         Ok(Self {
             users,
@@ -120,6 +129,7 @@ impl Basic {
             sessions,
             throttle: config.throttle.then(Arc::default),
             pool: Arc::new(pool),
+            peppers,
             hash: config.hash,
             policy: config.password_policy,
             rehashing: Arc::new(Semaphore::new(1)),

@@ -18,9 +18,11 @@ use unicode_normalization::{UnicodeNormalization, is_nfc};
 use crate::config::PasswordHash;
 use crate::telemetry::Meter;
 
+mod pepper;
 mod pool;
 mod strength;
 
+pub use pepper::Peppers;
 pub use pool::{HashPool, PoolError};
 pub use strength::is_weaker;
 
@@ -54,13 +56,20 @@ pub enum HashError {
 /// takes a quarter of the time that the hash itself does.
 pub struct Hasher {
     argon2_memory: Vec<Block>,
+    peppers: Arc<Peppers>,
     meter: Arc<Meter>,
 }
 
 impl Hasher {
     /// A hasher that counts its work as `hash_calls`.
     pub fn new(meter: Arc<Meter>) -> Self {
-        Self { argon2_memory: Vec::new(), meter }
+        Self { argon2_memory: Vec::new(), peppers: Arc::default(), meter }
+    }
+
+    /// The same with peppers.
+    #[must_use]
+    pub fn with_peppers(self, peppers: Arc<Peppers>) -> Self {
+        Self { peppers, ..self }
     }
 
     /// Hashes a new password under a fresh salt; returns what is to be stored.
@@ -68,16 +77,16 @@ impl Hasher {
     /// # Errors
     /// See [`HashError`].
     pub fn hash(&mut self, password: &str, method: PasswordHash) -> Result<String, HashError> {
-        let password = normalised(password);
+        let (mark, password) = self.peppers.add(&normalised(password));
         let mut salt = [0; SALT];
         SysRng.try_fill_bytes(&mut salt)?;
         if let PasswordHash::Bcrypt { cost } = method {
             self.count_unless_too_long(&password)?;
             let parts = bcrypt::non_truncating_hash_with_salt(&*password, cost, salt).map_err(bcrypt_error)?;
-            return Ok(parts.to_string());
+            return Ok(format!("{mark}{parts}"));
         }
         let output = self.derive(&password, &salt, method)?;
-        to_phc(method, &salt, &output)
+        Ok(format!("{mark}{}", to_phc(method, &salt, &output)?))
     }
 
     /// Whether `stored` is the hash of `password`. The comparison takes the same time wherever they differ.
@@ -85,7 +94,7 @@ impl Hasher {
     /// # Errors
     /// See [`HashError`].
     pub fn verify(&mut self, password: &str, stored: &str) -> Result<bool, HashError> {
-        let password = normalised(password);
+        let (stored, password) = self.peppers.resolve(stored, &normalised(password));
         if stored.starts_with("$2") {
             self.count_unless_too_long(&password)?;
             return bcrypt::non_truncating_verify(&*password, stored).map_err(bcrypt_error);

@@ -104,8 +104,9 @@ mod tests {
         }
     }
 
+    /// Rows: BC-122, BC-123, BC-124, BC-125.
     #[test]
-    fn ba_6_ba_7_bc_122_to_bc_125_what_does_not_decode_to_a_name_and_a_password_is_malformed() {
+    fn ba_6_ba_7_what_does_not_decode_to_a_name_and_a_password_is_malformed() {
         for bad in [&b"user"[..], b":", b"user:", b":password", b"us\x00er:pw", b"user:p\x00w", b"user:p\r\nw"] {
             assert_eq!(parse(&encode(bad)), None, "{bad:?}");
         }

@@ -16,7 +16,7 @@ impl Right {
     /// Has a weak hash replaced beside the answer, unless somebody else's is being replaced.
     pub(super) fn renew_hash(self, basic: &Basic) -> Arc<User> {
         let Self { user, password } = self;
-        if is_weaker(&user.password_hash, basic.hash)
+        if basic.is_outdated(&user.password_hash)
             && let Ok(turn) = basic.rehashing.clone().try_acquire_owned()
         {
             let (renewal, user) = (basic.renewal(), user.clone());
@@ -32,6 +32,11 @@ impl Right {
 }
 
 impl Basic {
+    /// Whether a hash cost less than new ones do, or is under another pepper.
+    pub(super) fn is_outdated(&self, stored: &str) -> bool {
+        is_weaker(stored, self.hash) || !self.peppers.is_current(stored)
+    }
+
     /// All that it takes to replace a hash.
     pub(super) fn renewal(&self) -> Renewal {
         let (users, pool) = (self.users.clone(), self.pool.clone());

@@ -23,7 +23,6 @@ use crate::clock::UnixTime;
 use crate::config::SessionConfig;
 use crate::contract::Secret;
 use crate::credential::digest::Digest;
-use crate::credential::password::is_weaker;
 use crate::store::file::{self, Readers};
 
 /// How tokens begin, so that a leaked one is recognised.
@@ -155,7 +154,7 @@ impl Basic {
         let user = self.look_up(&presented.name).await?;
         let right = self.verify(user, presented).await?;
         let mut hash = right.user.password_hash.clone();
-        if is_weaker(&hash, self.hash) {
+        if self.is_outdated(&hash) {
             // Before the token, which would not survive it.
             let renewed = self.renewal().run(&right.user, right.password).await.map_err(|error| unavailable(&error))?;
             hash = renewed.ok_or(Rejection::Invalid(Cause::WrongSecret))?;

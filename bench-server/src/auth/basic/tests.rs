@@ -161,6 +161,7 @@ async fn ba_9_every_algorithm_with_its_recommended_costs() {
     }
 }
 
+/// Rows: BC-117, BC-118, BC-119, BC-121, BC-123, BC-125, BC-126, BC-128, BC-129.
 #[tokio::test]
 async fn ba_6_ba_7_ba_13_wrong_and_unknown_cost_a_hash_each_and_malformed_none() {
     let bench = Bench::new(&config(CHEAP, None)).await;
@@ -507,6 +508,30 @@ async fn ba_12_a_weak_hash_is_renewed_by_a_login_in_every_store() {
 }
 
 #[tokio::test]
+async fn ba_12_ba_21_a_hash_under_an_old_pepper_is_renewed_by_a_login() {
+    let old = BasicConfig { store: StoreConfig::Sqlite, peppers: vec![1], ..config(CHEAP, None) };
+    let bench = Bench::new(&old).await;
+    bench.create("anna", "correct horse").await.expect("create");
+    assert!(bench.stored("anna").await.starts_with("v1$"));
+    let both = bench.replica(&BasicConfig { peppers: vec![2, 1], ..old.clone() }).await;
+    let (value, connection, now) = (basic("anna", "correct horse"), connection(), bench.environment.clock.now());
+    let head = head("/", &[("authorization", &value)]);
+    let request = Request { head: &head, connection: &connection, now };
+    assert!(both.authenticate(&request).await.is_ok());
+    let renewed = async {
+        while !bench.stored("anna").await.starts_with("v2$") {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), renewed).await.expect("it is renewed");
+    let retired = bench.replica(&BasicConfig { peppers: vec![2], ..old.clone() }).await;
+    assert!(retired.authenticate(&request).await.is_ok());
+    assert_eq!(bench.present("anna", "correct horse").await, WRONG, "who has the old pepper alone cannot tell");
+    let twice = BasicConfig { peppers: vec![1, 1], ..old };
+    assert!(matches!(Basic::build("test", &twice, &bench.environment).await, Err(BuildError::Config(_))));
+}
+
+#[tokio::test]
 async fn ba_9_ba_13_users_with_other_algorithms_live_beside_the_others() {
     let bench = Bench::new(&config(CHEAP, None)).await;
     let hashes = [
@@ -638,7 +663,7 @@ async fn ba_22_issued_users_come_with_a_session_and_a_weak_hash_is_renewed_befor
 /// How quickly the others are answered is for `scenarios/basic-hashing.toml` to say; here none of them waits at all.
 #[tokio::test]
 async fn ba_14_two_hundred_logins_keep_nobody_else_waiting() {
-    let slow = PasswordHash::Pbkdf2Sha256 { iterations: 10_000 };
+    let slow = PasswordHash::Pbkdf2Sha256 { iterations: 20_000 };
     let bench = Bench::new(&BasicConfig { hash_queue: 199, ..config(slow, None) }).await;
     let mut logins: Vec<_> = (0..200).map(|_| Box::pin(bench.present("anna", "wrong"))).collect();
     // Nobody polls them again before the others were answered: the places stay taken.

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use zeroize::Zeroizing;
 
-use super::{HashError, Hasher};
+use super::{HashError, Hasher, Peppers};
 use crate::config::PasswordHash;
 use crate::telemetry::Meter;
 
@@ -46,12 +46,25 @@ impl HashPool {
     /// # Errors
     /// When the operating system refuses a thread.
     pub fn new(threads: NonZeroUsize, queue: usize, meter: &Arc<Meter>) -> std::io::Result<Self> {
+        Self::with_peppers(threads, queue, meter, &Arc::default())
+    }
+
+    /// The same with peppers.
+    ///
+    /// # Errors
+    /// As [`HashPool::new`].
+    pub fn with_peppers(
+        threads: NonZeroUsize,
+        queue: usize,
+        meter: &Arc<Meter>,
+        peppers: &Arc<Peppers>,
+    ) -> std::io::Result<Self> {
         let places = threads.get().saturating_add(queue).min(Semaphore::MAX_PERMITS);
         let (jobs, waiting) = channel();
         let waiting = Arc::new(Mutex::new(waiting));
         let mut pool = Self { places: Arc::new(Semaphore::new(places)), jobs: Some(jobs), threads: Vec::new() };
         for number in 0..threads.get() {
-            let (waiting, hasher) = (waiting.clone(), Hasher::new(meter.clone()));
+            let (waiting, hasher) = (waiting.clone(), Hasher::new(meter.clone()).with_peppers(peppers.clone()));
             let thread = std::thread::Builder::new().name(format!("hash-{number}"));
             pool.threads.push(thread.spawn(move || work(&waiting, hasher))?);
         }

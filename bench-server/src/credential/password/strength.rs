@@ -1,6 +1,6 @@
 //! Whether a stored hash cost as much as is wanted today (OWASP Password Storage Cheat Sheet).
 
-use super::from_phc;
+use super::{from_phc, pepper};
 use crate::config::PasswordHash;
 
 /// Whether a stored hash cost less than it should: by one of the costs that are wanted, or where it is of another algorithm,
@@ -35,6 +35,7 @@ fn recommended(method: PasswordHash) -> PasswordHash {
 }
 
 fn costs(stored: &str) -> Option<PasswordHash> {
+    let (_, stored) = pepper::split(stored);
     match stored.strip_prefix("$2") {
         // `$2b$10$…`
         Some(bcrypt) => Some(PasswordHash::Bcrypt { cost: bcrypt.split('$').nth(1)?.parse().ok()? }),

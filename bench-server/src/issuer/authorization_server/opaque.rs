@@ -122,6 +122,21 @@ mod tests {
     }
 
     #[test]
+    fn oa_15_oa_24_oa_46_secrets_have_256_bits_and_come_once() {
+        let mut seen = std::collections::HashSet::new();
+        for _ in 0..1_000 {
+            for text in [access_token(), code(), RefreshToken::first().text(), secret()] {
+                let random = &text[text.len() - CHARS_32..];
+                assert!(bytes32(random).is_some() && seen.insert(random.to_owned()), "{text}");
+            }
+        }
+        // What a store keeps of one has nothing of it.
+        let token = access_token();
+        let kept = hex(&digest(&token));
+        assert!((0..token.len() - 8).all(|place| !kept.contains(&token[place..place + 8])));
+    }
+
+    #[test]
     fn refresh_token_survives_its_text_form() {
         let token = RefreshToken::first();
         let read = RefreshToken::parse(&token.text()).expect("a token reads itself");

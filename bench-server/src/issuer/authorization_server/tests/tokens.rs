@@ -33,6 +33,34 @@ async fn oa_14_oa_39_a_code_becomes_tokens() {
     assert!(introspected["jti"].as_str().unwrap().len() >= 22);
 }
 
+/// The profile of RFC 9068: type, and all the claims that a resource server asks for.
+#[tokio::test]
+async fn oa_53_a_jwt_access_token_has_the_type_and_the_claims_of_its_profile() {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    let access_token = AccessTokenFormat::Jwt { algorithm: Algorithm::EdDSA };
+    let fixture = Fixture::with(&AuthorizationServerConfig { access_token, ..AuthorizationServerConfig::default() });
+    let (of_user, _) = fixture.code_tokens(&fixture.app).await;
+    let of_client = fixture.client_token(&fixture.app).await;
+    let subject = format!("client:{}", fixture.app.client_id);
+    let mut identifiers = std::collections::BTreeSet::new();
+    for (token, subject) in [(of_user, "alice"), (of_client, subject.as_str())] {
+        let part = |index: usize| -> serde_json::Value {
+            let part = token.split('.').nth(index).unwrap();
+            serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
+        };
+        let (header, claims) = (part(0), part(1));
+        assert_eq!((&header["typ"], &header["alg"]), (&"at+jwt".into(), &"EdDSA".into()));
+        assert_eq!(header["kid"], fixture.get("/jwks").await.json()["keys"][0]["kid"]);
+        assert_eq!(claims["iss"], ISSUER);
+        assert_eq!((&claims["aud"], &claims["sub"]), (&AUDIENCE.into(), &subject.into()));
+        assert_eq!(claims["client_id"], fixture.app.client_id.as_str());
+        assert_eq!(claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap(), 900);
+        assert!(identifiers.insert(claims["jti"].as_str().unwrap().to_owned()), "each has its own");
+        assert_eq!(claims["scope"], "read write");
+    }
+}
+
 #[tokio::test]
 async fn oa_21_a_public_client_redeems_with_its_verifier_alone() {
     let fixture = Fixture::new();
