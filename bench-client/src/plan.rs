@@ -3,6 +3,7 @@
 //! `scenario` holds what the user wrote; only `plan` converts. A plan is stored in `run.json`, and a resumed run works
 //! from there.
 
+mod beside;
 mod bounds;
 mod compare;
 mod expected;
@@ -22,6 +23,7 @@ use std::time::Duration;
 use bench_server::contract::{AuthorizationServerConfig, HttpVersion, KeyExchange, MethodConfig, SlowDown, Transport};
 use serde::{Deserialize, Serialize};
 
+pub use beside::Beside;
 pub(crate) use bounds::NOT_AFTER;
 pub use bounds::RENEWED_BEFORE_END;
 pub use compare::{ComparePlan, Quantity};
@@ -137,6 +139,9 @@ pub struct Variant {
     /// Extra work behind each validation, to try whether a regression of that size is noticed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slow_down: Option<SlowDown>,
+    /// Other traffic on its server while it is under load.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beside: Option<Box<Beside>>,
     /// How its server is reached, where a sweep says so; otherwise as the plan says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<ServerPlan>,

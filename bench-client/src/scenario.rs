@@ -4,6 +4,7 @@
 //! text → document (where is what) → sections (what is allowed) → rules (what fits together) → plan
 //! ```
 
+mod beside;
 mod compare;
 mod document;
 mod handshake;

@@ -82,7 +82,7 @@ fn configuration(state_dir: PathBuf, port: u16, mtls_port: u16) -> ServerConfig 
     let main = vec![
         profile(MethodConfig::None),
         profile(MethodConfig::ApiKey(ApiKeyConfig::new(StoreConfig::Memory))),
-        profile(MethodConfig::Basic(BasicConfig::new(PasswordHash::ARGON2ID))),
+        profile(MethodConfig::Basic(BasicConfig { throttle: true, ..BasicConfig::new(PasswordHash::ARGON2ID) })),
         profile(MethodConfig::Jwt(JwtConfig::new(Algorithm::ES256))),
         profile(MethodConfig::OAuth2(OAuth2Config::new(TokenValidation::Opaque { cache: None }))),
     ];

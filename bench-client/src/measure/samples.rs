@@ -16,6 +16,7 @@ pub(super) fn plan() -> Plan {
     let variant = |name: &str, method: MethodConfig| Variant {
         revoke_by: crate::plan::RevokeBy::default(),
         slow_down: None,
+        beside: None,
         name: name.to_owned(),
         method: method.into(),
         authorization_server: None,

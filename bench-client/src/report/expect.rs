@@ -229,7 +229,11 @@ pub(crate) fn describe(variant: &Variant) -> String {
         let of = if matches!(by, SlowDown::Share(_)) { " of its validation" } else { "" };
         format!(", slowed down on purpose by {}{of}", format::slow_down(by))
     });
-    describe_method(variant) + &slowed
+    let beside = variant.beside.as_deref().filter(|beside| beside.rate_per_s > 0.0).map_or_else(String::new, |beside| {
+        let wrong = if beside.wrong { " with wrong passwords" } else { "" };
+        format!(", beside {} requests of method {} per second{wrong}", beside.rate_per_s, beside.method.name())
+    });
+    describe_method(variant) + &slowed + &beside
 }
 
 fn describe_method(variant: &Variant) -> String {
@@ -390,6 +394,7 @@ mod tests {
             pool: crate::plan::PoolPlan { count: 1, zipf_exponent: 1.0 },
             revoke_by: RevokeBy::default(),
             slow_down: None,
+            beside: None,
             server: None,
             point: None,
             method,

@@ -28,6 +28,7 @@ fn plan() -> Plan {
         variants: vec![Variant {
             revoke_by: crate::plan::RevokeBy::default(),
             slow_down: None,
+            beside: None,
             name: "none".to_owned(),
             method: MethodConfig::None.into(),
             authorization_server: None,

@@ -9,6 +9,7 @@ use bench_server::contract::{
     OcspConfig, OcspPolicy, PasswordHash, SessionConfig, TokenRules, TokenValidation, check_costs,
 };
 
+use super::beside;
 use super::document::{At, Table};
 use super::reader::{Places, Problems, Section};
 use super::store::{read_cache, read_follow, read_stale_if_error, read_store, read_store_or};
@@ -131,6 +132,16 @@ pub(super) fn read(
             None
         }
     };
+    let beside = match target {
+        None => section.table("beside").and_then(beside::read).map(Box::new),
+        Some(_) => {
+            section.misplaced(&[("beside", "the reference server")], "[target]");
+            None
+        }
+    };
+    if beside.is_some() && method == Some(MethodWord::Mtls) {
+        section.error("beside", "beside cannot share the listener of method \"mtls\", which asks for certificates; leave it out");
+    }
     let own_pool = section.has("pool");
     // Nobody authenticates against the baseline, so it needs no more than one caller unless told.
     let pool = if method == Some(MethodWord::None) { PoolPlan { count: 1, ..pool } } else { pool };
@@ -157,14 +168,14 @@ pub(super) fn read(
         let single = |external: &ExternalMethod| external.credentials.as_ref().is_some_and(CredentialSource::is_single);
         let single = method.external().is_some_and(single) && !own_pool;
         let pool = if single { PoolPlan { count: 1, ..pool } } else { pool };
-        Variant { name, method, authorization_server, pool, revoke_by, slow_down, server: None, point: None }
+        Variant { name, method, authorization_server, pool, revoke_by, slow_down, beside, server: None, point: None }
     });
     WrittenVariant { name, places, steps: Steps::new(), server, variant }
 }
 
-type Options = (MethodConfig, Option<AuthorizationServerConfig>);
+pub(super) type Options = (MethodConfig, Option<AuthorizationServerConfig>);
 
-fn read_options(section: &mut Section<'_>, method: MethodWord) -> Option<Options> {
+pub(super) fn read_options(section: &mut Section<'_>, method: MethodWord) -> Option<Options> {
     let options = match method {
         MethodWord::None => Some((MethodConfig::None, None)),
         MethodWord::ApiKey => read_api_key(section),

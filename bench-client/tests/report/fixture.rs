@@ -248,6 +248,7 @@ fn load(cost: &Cost, measurement: &Measurement, start: u32, round: u32) -> LoadR
         slices: Vec::new(),
         parts: Vec::new(),
         capacity: None,
+        beside: None,
         requested_rate_per_s: requested,
         dropped: 0,
         outcomes: Outcomes { accepted: requests, ..Outcomes::default() },
@@ -346,6 +347,7 @@ fn make() -> LoadedRun {
         .map(|cost| Variant {
             revoke_by: bench_client::plan::RevokeBy::default(),
             slow_down: None,
+            beside: None,
             name: cost.name.to_owned(),
             method: cost.method.clone().into(),
             authorization_server: match &cost.method {

@@ -187,6 +187,9 @@ fn check_known(config: &OAuth2Config) -> Result<(), BuildError> {
         TokenValidation::Jwt { .. } if introspection_endpoint.is_some() => {
             wrong("introspection_endpoint: JWTs are checked by their signature; leave it out")
         }
+        TokenValidation::Jwt { .. } if audience.is_some() => {
+            wrong("audience: a JWT's aud must name this resource as it names itself; leave it out")
+        }
         _ if jwks_uri.is_some() && jwks_file.is_some() => wrong("jwks_uri and jwks_file: keep one"),
         _ if audience.as_deref() == Some("") => wrong("audience: is empty; write what the issuer puts into aud"),
         _ => Ok(()),
