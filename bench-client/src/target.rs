@@ -183,7 +183,11 @@ impl Target {
     ///
     /// # Errors
     /// [`TargetError`].
-    pub async fn issue_beside(&self, variant: &Variant, beside: &Beside) -> Result<(Endpoint, Vec<Issued>), TargetError> {
+    pub async fn issue_beside(
+        &self,
+        variant: &Variant,
+        beside: &Beside,
+    ) -> Result<(Endpoint, Vec<Issued>), TargetError> {
         let issued = match &self.server {
             Server::Reference(reference) => reference.issue_beside(variant, beside.pool.count).await,
             Server::External(_) => Err("only the reference server has traffic beside a variant".to_owned()),

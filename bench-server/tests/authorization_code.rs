@@ -345,7 +345,10 @@ async fn hk_13_oa_32_oa_45_administration_ends_what_depends_on_it() {
 
     let granted = tokens(&application).await;
     let (_, grants) = application.administer(Method::GET, "/users/alice/grants", Value::Null).await;
-    assert_eq!((&grants[0]["client_id"], &grants[0]["scopes"]), (&client_id.as_str().into(), &serde_json::json!(["read"])));
+    assert_eq!(
+        (&grants[0]["client_id"], &grants[0]["scopes"]),
+        (&client_id.as_str().into(), &serde_json::json!(["read"]))
+    );
     let withdraw = format!("/users/alice/grants/{client_id}");
     let (status, _) = application.administer(Method::DELETE, &withdraw, Value::Null).await;
     assert_eq!(status, StatusCode::NO_CONTENT);

@@ -67,7 +67,8 @@ async fn ba_2_ba_3_ba_4_the_characters_of_a_password_and_how_they_are_sent() {
     }
     present(&server, &basic("long", &"p".repeat(900))).await.assert_accepted("long");
     // Upper case, one more, in Latin-1, with a space behind the name.
-    let wrong = [basic("anna", "CAF\u{c9}:AU:LAIT"), basic("anna", "caf\u{e9}:au:laits"), basic("anna ", "caf\u{e9}:au:lait")];
+    let wrong =
+        [basic("anna", "CAF\u{c9}:AU:LAIT"), basic("anna", "caf\u{e9}:au:laits"), basic("anna ", "caf\u{e9}:au:lait")];
     for value in wrong.iter().map(String::as_str).chain(["Basic dGVzdDoxMjOj", "Basic dGVzdDoxMjPCow"]) {
         present(&server, value).await.assert_challenge("Basic", None);
     }
@@ -159,14 +160,18 @@ async fn ba_22_a_session_is_opened_by_post_and_presented_as_a_bearer_token() {
     register(&server, "anna", "correct horse").await;
     let client = server.client().build().expect("a client");
     let open = async |verb: reqwest::Method, authorization: &str| {
-        let request = client.request(verb, format!("{}/session", server.whoami())).header("authorization", authorization);
+        let request =
+            client.request(verb, format!("{}/session", server.whoami())).header("authorization", authorization);
         request.send().await.expect("an answer")
     };
     let answer = open(reqwest::Method::POST, &basic("anna", "correct horse")).await;
     assert_eq!(answer.status(), StatusCode::OK);
     assert_eq!(answer.headers()["cache-control"], "no-store");
     let body: serde_json::Value = answer.json().await.expect("JSON");
-    assert_eq!((&body["token_type"], &body["expires_in"], &body["scope"]), (&"Bearer".into(), &60.into(), &"read".into()));
+    assert_eq!(
+        (&body["token_type"], &body["expires_in"], &body["scope"]),
+        (&"Bearer".into(), &60.into(), &"read".into())
+    );
     let bearer = format!("Bearer {}", body["access_token"].as_str().expect("a token"));
     let before = server.counters().await;
     for _ in 0..3 {

@@ -61,7 +61,9 @@ async fn oa_51_bc_070_a_missing_scope_is_named() {
     for validation in [OPAQUE, SIGNED] {
         let server = Server::start(oauth2(validation)).await;
         let issued = server.issue(&["write"], None).await;
-        let Answer::Http { status: 403, challenges, .. } = server.call(&issued.material).await else { panic!("no 403") };
+        let Answer::Http { status: 403, challenges, .. } = server.call(&issued.material).await else {
+            panic!("no 403")
+        };
         assert_eq!(challenges, ["Bearer realm=\"authbench\", error=\"insufficient_scope\", scope=\"read\""]);
         server.stop().await;
     }
@@ -88,13 +90,16 @@ async fn oa_52_bc_071_a_token_in_the_query_or_in_a_form_is_a_bad_request() {
                 request = request.header("authorization", &bearer);
             }
             let answer = request.send().await.expect("an answer");
-            let challenge = answer.headers().get("www-authenticate").map(|value| value.to_str().expect("text").to_owned());
+            let challenge =
+                answer.headers().get("www-authenticate").map(|value| value.to_str().expect("text").to_owned());
             (answer.status().as_u16(), challenge, answer.text().await.expect("a text"))
         };
         let form = "application/x-www-form-urlencoded";
         let before = server.counters().await;
         for beside in [false, true] {
-            for body in [format!("access_token={token}"), format!("a=b&ACCESS%5Ftoken={token}"), format!("api_key={token}")] {
+            for body in
+                [format!("access_token={token}"), format!("a=b&ACCESS%5Ftoken={token}"), format!("api_key={token}")]
+            {
                 for media_type in [form, "Application/X-WWW-Form-Urlencoded; charset=utf-8"] {
                     let (status, challenge, text) = post(media_type, body.clone(), beside).await;
                     assert_eq!(status, 400, "{body} {beside}");
@@ -117,7 +122,8 @@ async fn oa_52_bc_071_a_token_in_the_query_or_in_a_form_is_a_bad_request() {
         assert_eq!(post(form, "a=b".to_owned(), false).await.0, 401);
         server.stop().await;
     }
-    let server = Server::start(MethodConfig::Basic(BasicConfig::new(PasswordHash::Pbkdf2Sha256 { iterations: 2 }))).await;
+    let server =
+        Server::start(MethodConfig::Basic(BasicConfig::new(PasswordHash::Pbkdf2Sha256 { iterations: 2 }))).await;
     let client = server.client().build().expect("a client");
     let request = client.post(server.whoami()).header("authorization", basic("anna", "x"));
     let answer = request.form(&[("access_token", "x")]).send().await.expect("an answer");

@@ -229,10 +229,11 @@ pub(crate) fn describe(variant: &Variant) -> String {
         let of = if matches!(by, SlowDown::Share(_)) { " of its validation" } else { "" };
         format!(", slowed down on purpose by {}{of}", format::slow_down(by))
     });
-    let beside = variant.beside.as_deref().filter(|beside| beside.rate_per_s > 0.0).map_or_else(String::new, |beside| {
-        let wrong = if beside.wrong { " with wrong passwords" } else { "" };
-        format!(", beside {} requests of method {} per second{wrong}", beside.rate_per_s, beside.method.name())
-    });
+    let beside =
+        variant.beside.as_deref().filter(|beside| beside.rate_per_s > 0.0).map_or_else(String::new, |beside| {
+            let wrong = if beside.wrong { " with wrong passwords" } else { "" };
+            format!(", beside {} requests of method {} per second{wrong}", beside.rate_per_s, beside.method.name())
+        });
     describe_method(variant) + &slowed + &beside
 }
 
@@ -281,7 +282,8 @@ fn describe_method(variant: &Variant) -> String {
                 StoreConfig::Memory => String::new(),
                 other => format!(" {}", stored(other)),
             };
-            let session = config.session.map(|session| format!(", exchanged for a session of {}", time(session.lifetime)));
+            let session =
+                config.session.map(|session| format!(", exchanged for a session of {}", time(session.lifetime)));
             let throttle = if config.throttle { ", failures braked" } else { "" };
             let session = session.unwrap_or_default();
             format!("password under {hash}{store}{}{session}{throttle}", cached(&config.cache))

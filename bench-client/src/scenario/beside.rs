@@ -26,7 +26,10 @@ pub(super) fn read(mut section: Section<'_>) -> Option<Beside> {
     let options = method.and_then(|method| read_options(&mut section, method));
     if let Some((method, _)) = &options {
         if method.store().and_then(StoreConfig::remote).is_some() {
-            section.error("store", "store is in a server of its own, which beside cannot have; keep it in memory or in SQLite");
+            section.error(
+                "store",
+                "store is in a server of its own, which beside cannot have; keep it in memory or in SQLite",
+            );
         }
         if wrong && !matches!(method, MethodConfig::Basic(_)) {
             section.error("wrong", "wrong is about passwords; leave it out, or write method = \"basic\"");

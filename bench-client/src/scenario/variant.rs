@@ -140,7 +140,10 @@ pub(super) fn read(
         }
     };
     if beside.is_some() && method == Some(MethodWord::Mtls) {
-        section.error("beside", "beside cannot share the listener of method \"mtls\", which asks for certificates; leave it out");
+        section.error(
+            "beside",
+            "beside cannot share the listener of method \"mtls\", which asks for certificates; leave it out",
+        );
     }
     let own_pool = section.has("pool");
     // Nobody authenticates against the baseline, so it needs no more than one caller unless told.
@@ -230,7 +233,8 @@ fn read_basic(section: &mut Section<'_>) -> Option<Options> {
         store: store?,
     };
     if basic.session.is_some() && basic.cache.is_some() {
-        section.error("cache", "cache of verified passwords is of no use to a session, which carries none; leave it out");
+        section
+            .error("cache", "cache of verified passwords is of no use to a session, which carries none; leave it out");
     }
     Some((MethodConfig::Basic(basic), None))
 }

@@ -328,7 +328,11 @@ impl Reference {
     }
 
     /// Credentials for the traffic beside the variant, and where that goes: to the first replica.
-    pub(super) async fn issue_beside(&self, variant: &Variant, count: usize) -> Result<(Endpoint, Vec<Issued>), String> {
+    pub(super) async fn issue_beside(
+        &self,
+        variant: &Variant,
+        count: usize,
+    ) -> Result<(Endpoint, Vec<Issued>), String> {
         // By the process that they are presented to, whose store may be its own.
         let control = &self.replicas[0].control;
         let issued = control.issue(&beside_name(variant), count, None, &[READ_SCOPE.to_owned()]).await?;

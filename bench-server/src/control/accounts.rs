@@ -73,12 +73,7 @@ pub(super) fn users(
 }
 
 /// Below `/profiles/{name}/users`: those of method `basic`.
-pub(super) async fn of_profile(
-    method: &Method,
-    verb: &Verb,
-    path: &[&str],
-    body: &[u8],
-) -> Result<Answer, AdminError> {
+pub(super) async fn of_profile(method: &Method, verb: &Verb, path: &[&str], body: &[u8]) -> Result<Answer, AdminError> {
     let Method::Basic(basic) = method else { return Err(AdminError::NotHere("method basic has users")) };
     match (path, verb) {
         ([], &Verb::POST) => {

@@ -64,17 +64,18 @@ pub(crate) struct Throttle {
 
 impl Default for Throttle {
     fn default() -> Self {
-        Self { keys: RandomState::new(), accounts: Table::new(ACCOUNT, BUCKETS), addresses: Table::new(ADDRESS, BUCKETS) }
+        Self {
+            keys: RandomState::new(),
+            accounts: Table::new(ACCOUNT, BUCKETS),
+            addresses: Table::new(ADDRESS, BUCKETS),
+        }
     }
 }
 
 impl Throttle {
     /// An account as it was named, and where the attempt comes from.
     pub(crate) fn who(&self, account: impl Hash, peer: Option<IpAddr>) -> Who {
-        Who {
-            account: self.keys.hash_one(account),
-            address: peer.map(|address| self.keys.hash_one(network(address))),
-        }
+        Who { account: self.keys.hash_one(account), address: peer.map(|address| self.keys.hash_one(network(address))) }
     }
 
     /// Whether another attempt may be made.
@@ -325,7 +326,8 @@ mod tests {
         }
         table.failed(100, at(0));
         let bucket = |table: &Table| *table.buckets.get().expect("made")[0].lock().expect("whole");
-        let newcomer = |table: &Table| bucket(table).into_iter().find(|count| count.whose == 100).expect("it has a place");
+        let newcomer =
+            |table: &Table| bucket(table).into_iter().find(|count| count.whose == 100).expect("it has a place");
         assert_eq!((newcomer(&table).failures, newcomer(&table).inherited), (6, 5));
         table.succeeded(100);
         assert_eq!(newcomer(&table).failures, 5);

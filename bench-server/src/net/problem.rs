@@ -257,7 +257,8 @@ mod tests {
             let fields = answer.headers().get_all(WWW_AUTHENTICATE).iter();
             fields.map(|value| value.to_str().unwrap().to_owned()).collect::<Vec<_>>()
         };
-        let (basic, bearer) = (format!("Basic realm=\"{REALM}\", charset=\"UTF-8\""), format!("Bearer realm=\"{REALM}\""));
+        let (basic, bearer) =
+            (format!("Basic realm=\"{REALM}\", charset=\"UTF-8\""), format!("Bearer realm=\"{REALM}\""));
         assert_eq!(all(&Rejection::Missing), [basic.clone(), bearer.clone()]);
         let invalid = format!("{bearer}, error=\"invalid_token\"");
         assert_eq!(all(&Rejection::Invalid(Cause::Unknown)), [basic.clone(), invalid]);
@@ -282,7 +283,10 @@ mod tests {
         }
         assert_eq!(refusal(&nonce, scheme, "read").headers()["dpop-nonce"], "n-1");
         let (status, challenge) = status_and_challenge(&Rejection::InsufficientScope, scheme);
-        assert_eq!((status, challenge.unwrap()), (403, format!("{plain}, error=\"insufficient_scope\", scope=\"read\"")));
+        assert_eq!(
+            (status, challenge.unwrap()),
+            (403, format!("{plain}, error=\"insufficient_scope\", scope=\"read\""))
+        );
     }
 
     #[test]

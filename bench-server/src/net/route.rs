@@ -87,7 +87,9 @@ impl Route {
             vary: method.vary().map(HeaderValue::from_static),
             scheme: method.scheme(),
             session: match &*method {
-                Method::Basic(basic) if basic.has_sessions() => Some(format!("{}{}", profile.path, SessionConfig::PATH)),
+                Method::Basic(basic) if basic.has_sessions() => {
+                    Some(format!("{}{}", profile.path, SessionConfig::PATH))
+                }
                 _ => None,
             },
             method,

@@ -6,7 +6,8 @@ use std::fmt;
 use http::uri::PathAndQuery;
 
 use crate::config::{
-    BasicConfig, HttpVersion, KeyExchange, ListenerConfig, MethodConfig, Profile, ServerConfig, SessionConfig, Transport,
+    BasicConfig, HttpVersion, KeyExchange, ListenerConfig, MethodConfig, Profile, ServerConfig, SessionConfig,
+    Transport,
 };
 
 /// Everything that is wrong with a configuration.

@@ -52,7 +52,8 @@ pub(super) fn check(policy: &PasswordPolicy, name: &str, password: &str) -> Resu
 
 /// Whether it is one short piece again and again.
 fn repeats(characters: &[char]) -> bool {
-    (1..=PIECE).any(|piece| characters.len() > piece && characters.iter().zip(&characters[piece..]).all(|(a, b)| a == b))
+    (1..=PIECE)
+        .any(|piece| characters.len() > piece && characters.iter().zip(&characters[piece..]).all(|(a, b)| a == b))
 }
 
 /// Whether each character follows the one before: `abcdefghijklmno`, `1234567890`, and backwards.
@@ -74,7 +75,9 @@ mod tests {
 
     #[test]
     fn ba_20_length_counts_in_characters_and_nothing_else_is_asked_for() {
-        for good in ["plain lower case", "sesame open the", "ÄÖÜ über alle Berge", &"many words ".repeat(6), "correct horse!!"] {
+        for good in
+            ["plain lower case", "sesame open the", "ÄÖÜ über alle Berge", &"many words ".repeat(6), "correct horse!!"]
+        {
             assert_eq!(check(&POLICY, "anna", good), Ok(()), "{good}");
         }
         for short in ["", "Tr0ub4dor&3", "fourteen chars", &"\u{e9}".repeat(14)] {

@@ -575,7 +575,10 @@ async fn ba_20_passwords_that_people_choose_are_held_to_the_policy() {
     bench.method.set_password("anna", "another long password").await.expect("long enough");
     assert!(bench.present("anna", "another long password").await.is_ok());
     assert_eq!(bench.present("anna", "correct horse, wrong stable").await, WRONG);
-    assert_eq!(bench.method.issue(&IssueRequest { count: 2, lifetime: None, scopes: vec![] }).await.expect("random").len(), 2);
+    assert_eq!(
+        bench.method.issue(&IssueRequest { count: 2, lifetime: None, scopes: vec![] }).await.expect("random").len(),
+        2
+    );
 }
 
 fn with_sessions(store: StoreConfig) -> BasicConfig {
@@ -649,7 +652,8 @@ async fn ba_22_issued_users_come_with_a_session_and_a_weak_hash_is_renewed_befor
         let Material::Bearer { token } = &issued.material else { panic!("{issued:?}") };
         let principal = bench.send(&[("authorization", &format!("Bearer {}", token.expose()))]).await;
         assert_eq!(&*principal.expect("accepted").id, issued.principal.as_str());
-        let renewed = bench.method.renew(&issued.id, &IssueRequest { count: 1, ..request.clone() }).await.expect("renewed");
+        let renewed =
+            bench.method.renew(&issued.id, &IssueRequest { count: 1, ..request.clone() }).await.expect("renewed");
         assert_eq!(bench.send(&[("authorization", &format!("Bearer {}", token.expose()))]).await, UNKNOWN);
         let Material::Bearer { token } = &renewed.material else { panic!("{renewed:?}") };
         assert!(bench.send(&[("authorization", &format!("Bearer {}", token.expose()))]).await.is_ok());

@@ -85,7 +85,10 @@ fn oa_55_bc_073_what_is_no_proof() {
     for text in ["", "a.b.c", signed, &format!("{good}.x"), &format!("{signed}."), &format!("{signed}.{flipped}")] {
         assert!(is_refused(text), "{text}");
     }
-    assert!(is_refused(&prover.proof("GET", URL, at(NOW), &[ath(), ("padding", "x".repeat(4_000).into())])), "too long");
+    assert!(
+        is_refused(&prover.proof("GET", URL, at(NOW), &[ath(), ("padding", "x".repeat(4_000).into())])),
+        "too long"
+    );
 }
 
 #[test]

@@ -9,7 +9,8 @@ use crate::config::PasswordHash;
 /// False for what no version of this program wrote, which has other consequences.
 pub fn is_weaker(stored: &str, wanted: PasswordHash) -> bool {
     let Some(found) = costs(stored) else { return false };
-    let least = if std::mem::discriminant(&found) == std::mem::discriminant(&wanted) { wanted } else { recommended(found) };
+    let least =
+        if std::mem::discriminant(&found) == std::mem::discriminant(&wanted) { wanted } else { recommended(found) };
     match (found, least) {
         // Lanes are not a cost: they divide the work among processors.
         (
@@ -20,7 +21,9 @@ pub fn is_weaker(stored: &str, wanted: PasswordHash) -> bool {
         (PasswordHash::Scrypt { log_n, r, p }, PasswordHash::Scrypt { log_n: least, r: block, p: times }) => {
             log_n < least || r < block || p < times
         }
-        (PasswordHash::Pbkdf2Sha256 { iterations }, PasswordHash::Pbkdf2Sha256 { iterations: least }) => iterations < least,
+        (PasswordHash::Pbkdf2Sha256 { iterations }, PasswordHash::Pbkdf2Sha256 { iterations: least }) => {
+            iterations < least
+        }
         _ => false,
     }
 }
@@ -53,7 +56,8 @@ mod tests {
     #[test]
     fn ba_12_every_cost_of_every_algorithm_counts() {
         let stored = |method| Hasher::new(Arc::default()).hash("x", method).expect("sound costs");
-        let argon2id = |memory_kib, iterations, parallelism| PasswordHash::Argon2id { memory_kib, iterations, parallelism };
+        let argon2id =
+            |memory_kib, iterations, parallelism| PasswordHash::Argon2id { memory_kib, iterations, parallelism };
         let scrypt = |log_n, r, p| PasswordHash::Scrypt { log_n, r, p };
         let (bcrypt, pbkdf2) =
             (|cost| PasswordHash::Bcrypt { cost }, |iterations| PasswordHash::Pbkdf2Sha256 { iterations });

@@ -414,11 +414,7 @@ mod tests {
         cases.push(ClientRegistration { token_endpoint_auth_method: signs, ..registration() });
         for jwks in [serde_json::json!({ "keys": [] }), serde_json::json!({ "keys": [{ "kty": "oct", "k": "AA" }] })] {
             cases.push(ClientRegistration { jwks: Some(jwks.clone()), ..registration() });
-            cases.push(ClientRegistration {
-                jwks: Some(jwks),
-                token_endpoint_auth_method: signs,
-                ..registration()
-            });
+            cases.push(ClientRegistration { jwks: Some(jwks), token_endpoint_auth_method: signs, ..registration() });
         }
         for case in cases {
             assert!(matches!(clients.register(&case, LONGEST), Err(AdminError::BadRequest(_))), "{case:?}");

@@ -69,7 +69,10 @@ async fn oa_55_oa_57_bc_074_a_token_is_good_with_a_proof_of_its_own_key() {
         assert_eq!(bound.call(&scheme, &[&next]).await, invalid(Cause::Proof));
         bound.issuer.advance(900);
         let late = bound.proof(&bound.prover, &token, &[]);
-        assert!(matches!(bound.call(&scheme, &[&late]).await, Err(Rejection::Invalid(Cause::Expired | Cause::Unknown))));
+        assert!(matches!(
+            bound.call(&scheme, &[&late]).await,
+            Err(Rejection::Invalid(Cause::Expired | Cause::Unknown))
+        ));
     }
 }
 

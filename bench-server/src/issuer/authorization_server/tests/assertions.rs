@@ -41,7 +41,8 @@ impl Signing {
     }
 
     async fn present(&self, assertion: &str, more: &[(&str, &str)]) -> Answer {
-        let form = [("grant_type", "client_credentials"), ("client_assertion_type", TYPE), ("client_assertion", assertion)];
+        let form =
+            [("grant_type", "client_credentials"), ("client_assertion_type", TYPE), ("client_assertion", assertion)];
         self.fixture.post("/token", None, &[&form, more].concat()).await
     }
 
@@ -145,7 +146,9 @@ async fn oa_21_oa_54_what_is_no_assertion() {
     let typed = signing.key.sign("client-authentication+jwt", &signing.claims()).unwrap();
     assert_eq!(signing.present(&typed, &[]).await.status, 200);
     let claims = signing.claims().to_string();
-    for header in [r#"{"alg":"none"}"#, r#"{"alg":"HS256"}"#, r#"{"alg":"EdDSA"}"#, r#"{"alg":"ES256","crit":["x"],"x":1}"#] {
+    for header in
+        [r#"{"alg":"none"}"#, r#"{"alg":"HS256"}"#, r#"{"alg":"EdDSA"}"#, r#"{"alg":"ES256","crit":["x"],"x":1}"#]
+    {
         let unsigned = signing.key.sign_as_it_is(header.as_bytes(), claims.as_bytes());
         assert!(signing.is_refused(&unsigned).await, "{header}");
     }
@@ -153,7 +156,8 @@ async fn oa_21_oa_54_what_is_no_assertion() {
         assert!(signing.is_refused(garbage).await, "{garbage}");
     }
     // A client that signs sends no secret, and one that sends a secret cannot sign.
-    let with_secret = RegisteredClient { client_secret: Some(crate::contract::Secret::new("x")), ..signing.client.clone() };
+    let with_secret =
+        RegisteredClient { client_secret: Some(crate::contract::Secret::new("x")), ..signing.client.clone() };
     let answer = signing.fixture.token(&with_secret, &[("grant_type", "client_credentials")]).await;
     assert_eq!(answer.error(), (401, "invalid_client".to_owned()));
     let nothing = RegisteredClient { client_secret: None, ..signing.client.clone() };
@@ -172,7 +176,8 @@ async fn oa_22_an_assertion_and_a_secret_are_one_too_many() {
     for more in [("client_secret", "x"), ("client_id", "another")] {
         assert_eq!(signing.present(&assertion, &[more]).await.error(), invalid, "{more:?}");
     }
-    let form = [("grant_type", "client_credentials"), ("client_assertion_type", TYPE), ("client_assertion", &assertion)];
+    let form =
+        [("grant_type", "client_credentials"), ("client_assertion_type", TYPE), ("client_assertion", &assertion)];
     assert_eq!(signing.fixture.token(&signing.fixture.app, &form).await.error(), invalid);
     for kind in [None, Some("urn:ietf:params:oauth:client-assertion-type:saml2-bearer")] {
         let mut form = vec![("grant_type", "client_credentials"), ("client_assertion", assertion.as_str())];

@@ -21,13 +21,17 @@ const CREDENTIALS: [(&str, &str); 1] = [("grant_type", "client_credentials")];
 #[tokio::test]
 async fn oa_33_a_proof_binds_the_token_to_its_key() {
     for access_token in [AccessTokenFormat::Opaque, AccessTokenFormat::Jwt { algorithm: Algorithm::ES256 }] {
-        let fixture = Fixture::with(&AuthorizationServerConfig { access_token, ..AuthorizationServerConfig::default() });
+        let fixture =
+            Fixture::with(&AuthorizationServerConfig { access_token, ..AuthorizationServerConfig::default() });
         let prover = Prover::new(Algorithm::ES256);
         let answer = with_proof(&fixture, &fixture.app, &CREDENTIALS, &proof(&fixture, &prover)).await;
         assert_eq!(answer.text("token_type"), "DPoP");
         let token = answer.text("access_token");
         let introspected = fixture.introspect(&token).await;
-        assert_eq!((&introspected["token_type"], &introspected["cnf"]), (&"DPoP".into(), &json!({ "jkt": prover.jkt() })));
+        assert_eq!(
+            (&introspected["token_type"], &introspected["cnf"]),
+            (&"DPoP".into(), &json!({ "jkt": prover.jkt() }))
+        );
         if access_token != AccessTokenFormat::Opaque {
             use base64::Engine as _;
             let payload = token.split('.').nth(1).unwrap();
@@ -50,7 +54,13 @@ async fn oa_33_a_bad_proof_is_no_bearer_token_instead() {
     let refused = (400, "invalid_dpop_proof".to_owned());
     let now = fixture.clock.now();
     let elsewhere = prover.proof("POST", "https://as.test:8443/other", now, &[]);
-    for bad in ["", "x", &elsewhere, &prover.proof("GET", URL, now, &[]), &prover.proof("POST", URL, now, &[("jti", Value::Null)])] {
+    for bad in [
+        "",
+        "x",
+        &elsewhere,
+        &prover.proof("GET", URL, now, &[]),
+        &prover.proof("POST", URL, now, &[("jti", Value::Null)]),
+    ] {
         assert_eq!(with_proof(&fixture, &fixture.app, &CREDENTIALS, bad).await.error(), refused, "{bad}");
     }
     let good = proof(&fixture, &prover);
@@ -68,7 +78,8 @@ async fn oa_33_a_bad_proof_is_no_bearer_token_instead() {
 
 #[tokio::test]
 async fn oa_33_a_nonce_is_demanded_where_it_is_wanted() {
-    let fixture = Fixture::with(&AuthorizationServerConfig { dpop_nonce: true, ..AuthorizationServerConfig::default() });
+    let fixture =
+        Fixture::with(&AuthorizationServerConfig { dpop_nonce: true, ..AuthorizationServerConfig::default() });
     let prover = Prover::new(Algorithm::ES256);
     let answer = with_proof(&fixture, &fixture.app, &CREDENTIALS, &proof(&fixture, &prover)).await;
     assert_eq!(answer.error(), (400, "use_dpop_nonce".to_owned()));
