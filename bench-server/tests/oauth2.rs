@@ -139,6 +139,8 @@ struct Prover {
 
 impl Prover {
     fn new() -> Self {
+        // Naming the only provider cannot fail for a bad reason.
+        let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
         let pair = rcgen::KeyPair::generate().expect("a key on P-256");
         let key = jsonwebtoken::EncodingKey::from_ec_pem(pair.serialize_pem().as_bytes()).expect("PKCS #8");
         // An uncompressed point (SEC 1 §2.3.3).

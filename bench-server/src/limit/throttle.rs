@@ -152,7 +152,8 @@ impl Table {
         let inherited = if known.whose == whose { known.inherited } else { known.failures };
         let failures = known.failures.saturating_add(1);
         let count = Count { whose, failures, inherited, until: now.0 + self.policy.wait(failures) };
-        bucket[self.policy.place(&bucket, whose, now)] = count;
+        let place = self.policy.place(&bucket, whose, now);
+        bucket[place] = count;
     }
 
     fn succeeded(&self, whose: u64) {

@@ -100,7 +100,7 @@ fn check_listener(listener: &ListenerConfig, errors: &mut Vec<String>) {
     for profile in &listener.profiles {
         let MethodConfig::Basic(BasicConfig { session: Some(_), .. }) = &profile.method else { continue };
         let exchange = format!("{}{}", profile.path, SessionConfig::PATH);
-        if paths.contains(&exchange) {
+        if paths.contains(&&exchange) {
             error(format!(
                 "path {exchange} belongs to a profile, and sessions of profile \"{}\" are opened there; choose another",
                 profile.name

@@ -163,7 +163,7 @@ fn oa_55_bc_073_the_key_is_a_public_one_and_signed() {
 #[test]
 fn oa_55_bc_073_method_url_and_token() {
     let prover = Prover::new(Algorithm::EdDSA);
-    let proof = |changes: &[(&str, Value)]| prover.proof("GET", URL, at(NOW), &[&[ath()], changes].concat());
+    let proof = |changes: &[(&str, Value)]| prover.proof("GET", URL, at(NOW), &[&[ath()][..], changes].concat());
     for htm in ["POST", "get", "HEAD", ""] {
         assert!(is_refused(&proof(&[("htm", htm.into())])), "{htm}");
     }

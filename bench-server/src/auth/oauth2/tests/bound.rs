@@ -41,7 +41,7 @@ impl Bound {
 
     fn proof(&self, prover: &Prover, token: &str, changes: &[(&str, Value)]) -> String {
         let ath = [("ath", Value::from(token_hash(token)))];
-        prover.proof("GET", URL, self.issuer.now(), &[&ath, changes].concat())
+        prover.proof("GET", URL, self.issuer.now(), &[&ath[..], changes].concat())
     }
 
     async fn call(&self, authorization: &str, proofs: &[&str]) -> Result<Principal, Rejection> {

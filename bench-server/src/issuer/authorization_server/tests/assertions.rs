@@ -43,7 +43,7 @@ impl Signing {
     async fn present(&self, assertion: &str, more: &[(&str, &str)]) -> Answer {
         let form =
             [("grant_type", "client_credentials"), ("client_assertion_type", TYPE), ("client_assertion", assertion)];
-        self.fixture.post("/token", None, &[&form, more].concat()).await
+        self.fixture.post("/token", None, &[&form[..], more].concat()).await
     }
 
     async fn is_refused(&self, assertion: &str) -> bool {
