@@ -110,7 +110,7 @@ async fn ba_16_ba_17_a_brake_is_told_in_the_fields_of_a_quota() {
     let mut told = Vec::new();
     for name in ["anna", "nobody"] {
         // The wait doubles with each failure, so that however slow this is, some attempt comes too soon.
-        let mut answers = Vec::new();
+        let mut answers: Vec<(u16, [Option<String>; 4], String)> = Vec::new();
         while answers.last().is_none_or(|(status, ..)| *status != 429) {
             assert!(answers.len() < 40, "{answers:?}");
             answers.push(attempt(name, "wrong").await);
