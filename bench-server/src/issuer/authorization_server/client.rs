@@ -402,16 +402,17 @@ mod tests {
     #[test]
     fn contradictions_are_refused() {
         let clients = Clients::default();
-        let mut cases = Vec::new();
-        cases.push(ClientRegistration { confidential: false, ..registration() });
-        cases.push(ClientRegistration { grant_types: vec!["password".to_owned()], ..registration() });
-        cases.push(ClientRegistration { grant_types: vec!["authorization_code".to_owned()], ..registration() });
-        cases.push(ClientRegistration { grant_types: vec!["refresh_token".to_owned()], ..registration() });
-        cases.push(ClientRegistration { scopes: vec!["a b".to_owned()], ..registration() });
-        cases.push(ClientRegistration { access_token_lifetime: Some(LONGEST * 2), ..registration() });
-        cases.push(ClientRegistration { access_token_lifetime: Some(Duration::ZERO), ..registration() });
         let signs = Some(ClientSecretMethod::PrivateKeyJwt);
-        cases.push(ClientRegistration { token_endpoint_auth_method: signs, ..registration() });
+        let mut cases = vec![
+            ClientRegistration { confidential: false, ..registration() },
+            ClientRegistration { grant_types: vec!["password".to_owned()], ..registration() },
+            ClientRegistration { grant_types: vec!["authorization_code".to_owned()], ..registration() },
+            ClientRegistration { grant_types: vec!["refresh_token".to_owned()], ..registration() },
+            ClientRegistration { scopes: vec!["a b".to_owned()], ..registration() },
+            ClientRegistration { access_token_lifetime: Some(LONGEST * 2), ..registration() },
+            ClientRegistration { access_token_lifetime: Some(Duration::ZERO), ..registration() },
+            ClientRegistration { token_endpoint_auth_method: signs, ..registration() },
+        ];
         for jwks in [serde_json::json!({ "keys": [] }), serde_json::json!({ "keys": [{ "kty": "oct", "k": "AA" }] })] {
             cases.push(ClientRegistration { jwks: Some(jwks.clone()), ..registration() });
             cases.push(ClientRegistration { jwks: Some(jwks), token_endpoint_auth_method: signs, ..registration() });

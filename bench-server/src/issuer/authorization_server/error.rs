@@ -57,7 +57,7 @@ pub(super) struct OAuthError {
     pub(super) code: ErrorCode,
     pub(super) description: &'static str,
     /// The quota that is used up.
-    over: Option<Quota>,
+    over: Option<Box<Quota>>,
     /// What the next proof has to hold (RFC 9449 §8).
     nonce: Option<String>,
 }
@@ -75,7 +75,7 @@ impl OAuthError {
     /// Too many failures: 429.
     pub(super) fn throttled(over: Quota) -> Self {
         let description = "too many failed attempts";
-        Self { over: Some(over), ..Self::new(ErrorCode::TemporarilyUnavailable, description) }
+        Self { over: Some(Box::new(over)), ..Self::new(ErrorCode::TemporarilyUnavailable, description) }
     }
 
     /// The proof that came along is not to be accepted (RFC 9449 §5 and §8).
