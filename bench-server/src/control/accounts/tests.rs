@@ -135,3 +135,13 @@ async fn hk_13_other_verbs_and_paths_are_refused() {
         assert_eq!(fixture.ask(verb, path, Value::Null).await.0, status, "{verb} {path}");
     }
 }
+
+#[tokio::test]
+async fn hk_13_no_password_is_in_an_error() {
+    let fixture = Fixture::new().await;
+    for path in ["/users", "/profiles/basic/users"] {
+        let (status, problem) = fixture.ask("POST", path, json!({ "username": 5, "password": "hunter2" })).await;
+        assert_eq!(status, 400, "{path}");
+        assert!(problem["title"].is_string() && !problem.to_string().contains("hunter2"), "{path}: {problem}");
+    }
+}

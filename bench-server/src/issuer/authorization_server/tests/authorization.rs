@@ -162,7 +162,9 @@ async fn oa_13_a_login_leads_nowhere_else() {
     assert_eq!(answer.status, 400, "no authorization request");
     assert!(!answer.headers.contains_key(LOCATION));
     assert_eq!(browser.submit("/login", &fields).await.location(), "/grants");
+    let mut browser = Browser::new(&fixture);
     let query = query(&fixture.app, &[("next", "https://evil.test/")]);
+    browser.get(&format!("/authorize?{query}")).await;
     let answer = browser.submit(&format!("/login?{query}"), &fields).await;
     assert_eq!(answer.location(), format!("/authorize?{query}"));
 }
