@@ -392,6 +392,8 @@ pub struct ClientCertificates {
     pub verifier: Arc<dyn ClientCertVerifier>,
     /// Whether sessions are resumed, and with them certificates that nobody verifies again.
     pub resumption: bool,
+    /// When connections have to end; absent means that nobody says.
+    pub(crate) registry: Option<Arc<mtls::Registry>>,
 }
 
 /// Schemes of `WWW-Authenticate`.

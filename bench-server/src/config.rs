@@ -17,7 +17,7 @@ mod mtls;
 mod store;
 mod validator;
 
-pub use mtls::{CertificateKey, ChainLength, MtlsConfig, OcspConfig, OcspPolicy};
+pub use mtls::{CertificateKey, ChainLength, CrlPolicy, ForeignCa, ForeignPki, MtlsConfig, OcspConfig, OcspPolicy};
 pub use store::{Follow, Push, RemoteStore, StoreConfig, StoreUrl};
 
 /// The identifier of the protected resource: what `aud` of a token must contain (RFC 7519 §4.1.3).

@@ -26,6 +26,7 @@
 //! | `DELETE /users/{name}` | 204; the user is disabled, and sessions and tokens are dead |
 //! | `GET /users/{name}/grants` | `[`[`GrantSummary`]`]` |
 //! | `DELETE /users/{name}/grants/{client}` | 204; what the user granted to that client is withdrawn, and its tokens are dead |
+//! | `POST /server-certificate` | 201; listeners show the next TLS certificate, with a new key |
 //! | `POST /clock` with [`ClockStep`] | 204; 409 unless the clock is controlled |
 
 use std::fmt;
@@ -172,6 +173,12 @@ pub struct ClientRegistration {
     /// Public keys of a client that signs (RFC 7517 §5), with `private_key_jwt`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwks: Option<serde_json::Value>,
+    /// The one URI among the names of the certificate that a client of `tls_client_auth` comes with (RFC 8705 §2.1.2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_san_uri: Option<String>,
+    /// Whether the client's access tokens are bound to the certificate that it asks for them with (RFC 8705 §3.4).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tls_client_certificate_bound_access_tokens: bool,
 }
 
 impl ClientRegistration {
@@ -193,6 +200,8 @@ impl ClientRegistration {
             access_token_lifetime: None,
             token_endpoint_auth_method: None,
             jwks: None,
+            tls_client_auth_san_uri: None,
+            tls_client_certificate_bound_access_tokens: false,
         }
     }
 }
@@ -209,6 +218,9 @@ pub enum ClientSecretMethod {
     /// By an assertion in the form, signed with a key of its own: there is no secret.
     #[serde(rename = "private_key_jwt")]
     PrivateKeyJwt,
+    /// By the certificate of its connection (RFC 8705 §2.1): there is no secret.
+    #[serde(rename = "tls_client_auth")]
+    TlsClientAuth,
 }
 
 /// A registered OAuth client.
@@ -356,6 +368,16 @@ pub struct Counters {
     pub ocsp_unanswered: u64,
     /// Requests accepted although nobody had said that the certificate is good, because the policy is soft: an alarm.
     pub ocsp_accepted_unanswered: u64,
+    /// Certificates accepted, in a handshake or in a request, although no CRL in force spoke for them, because the policy is
+    /// soft: an alarm.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub crl_accepted_unknown: u64,
+    /// Requests with a field that claims a client certificate, from somebody who is not believed.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub certificate_fields_ignored: u64,
+    /// Connections ended because their certificate was taken back or over, or their time was.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub connections_lapsed: u64,
     /// TCP connections accepted on the listeners.
     pub connections_accepted: u64,
     /// Full TLS handshakes completed.
@@ -396,6 +418,9 @@ impl Counters {
             ocsp_questions: self.ocsp_questions - earlier.ocsp_questions,
             ocsp_unanswered: self.ocsp_unanswered - earlier.ocsp_unanswered,
             ocsp_accepted_unanswered: self.ocsp_accepted_unanswered - earlier.ocsp_accepted_unanswered,
+            crl_accepted_unknown: self.crl_accepted_unknown - earlier.crl_accepted_unknown,
+            certificate_fields_ignored: self.certificate_fields_ignored - earlier.certificate_fields_ignored,
+            connections_lapsed: self.connections_lapsed - earlier.connections_lapsed,
             connections_accepted: self.connections_accepted - earlier.connections_accepted,
             handshakes_full: self.handshakes_full - earlier.handshakes_full,
             handshakes_resumed: self.handshakes_resumed - earlier.handshakes_resumed,
@@ -405,6 +430,11 @@ impl Counters {
             rejected,
         }
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde passes a reference
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// Counters, and the validation times recorded since the last take.

@@ -31,7 +31,7 @@ use crate::config::ServerConfig;
 use crate::contract::{ClockStep, IssueRequest, KeyRollover, Telemetry};
 use crate::issuer::authorization_server::AuthorizationServer;
 use crate::net::problem::{self, Answer, problem};
-use crate::server::StartError;
+use crate::server::{OwnCertificate, StartError};
 use crate::telemetry::Meter;
 
 mod accounts;
@@ -56,6 +56,8 @@ pub(crate) struct Administration {
     /// By profile.
     pub(crate) methods: BTreeMap<String, Arc<Method>>,
     pub(crate) authorization_server: Option<Arc<AuthorizationServer>>,
+    /// That of the listeners.
+    pub(crate) certificate: Option<Arc<OwnCertificate>>,
 }
 
 /// The socket. Bound early, so that a second server over the same folder is noticed before it touches any file there;
@@ -206,6 +208,14 @@ impl Administration {
                 self.method(name)?.roll_over(&rollover).await?;
                 Ok(empty(StatusCode::CREATED))
             }
+            (["server-certificate"], &Verb::POST) => {
+                let certificate = self.certificate.clone();
+                let certificate =
+                    certificate.ok_or_else(|| AdminError::NotFound("a certificate in this process".to_owned()))?;
+                let renewed = tokio::task::spawn_blocking(move || certificate.renew()).await;
+                renewed.map_err(|_| AdminError::Store("the thread that signed it stopped".to_owned()))??;
+                Ok(empty(StatusCode::CREATED))
+            }
             (["clock"], &Verb::POST) => {
                 let step: ClockStep = parse(body)?;
                 Ok(match self.clock.advance(step.advance) {
@@ -218,7 +228,7 @@ impl Administration {
                 ["telemetry", "take"]
                 | ["profiles", _, "credentials" | "signing-keys"]
                 | ["profiles", _, "principals", _, "credentials"]
-                | ["signing-keys" | "clock"],
+                | ["signing-keys" | "server-certificate" | "clock"],
                 _,
             ) => Ok(problem::method_not_allowed("POST")),
             (["profiles", _, "credentials", _] | ["profiles", _, "records"], _) => {
@@ -296,6 +306,7 @@ mod tests {
             meter: Arc::default(),
             methods: BTreeMap::from([("the baseline".to_owned(), Arc::new(Method::None))]),
             authorization_server: None,
+            certificate: None,
         }
     }
 

@@ -212,6 +212,8 @@ async fn oauth2_lines(
         access_token_lifetime: None,
         token_endpoint_auth_method: None,
         jwks: None,
+        tls_client_auth_san_uri: None,
+        tls_client_certificate_bound_access_tokens: false,
     })?;
     let password = random()?;
     server

@@ -13,14 +13,13 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{oneshot, watch};
 use tokio_rustls::TlsAcceptor;
 
 use crate::auth::{BuildError, Environment, Method};
 use crate::clock::Clock;
-use crate::config::{ChainLength, ListenerConfig, MethodConfig, MtlsConfig, OAuth2Config, ServerConfig, Transport};
+use crate::config::{ChainLength, ListenerConfig, MethodConfig, MtlsConfig, OAuth2Config, Profile, ServerConfig, Transport};
 use crate::contract::{Ready, ReadyListener};
 use crate::control::{Administration, ControlSocket};
 use crate::issuer::authorization_server::AuthorizationServer;
@@ -31,7 +30,10 @@ use crate::net::route::{Route, Site};
 use crate::net::tls;
 use crate::telemetry::Meter;
 
+mod certificate;
 mod validate;
+
+pub(crate) use certificate::OwnCertificate;
 
 pub use validate::ConfigErrors;
 
@@ -232,14 +234,15 @@ impl Server {
             ChainLength::default(),
         )
         .map_err(|error| StartError::state("open the server's certificate authority", error))?;
-        let certificate = server_certificate(&authority, &config)?;
+        let ca_file = authority.root_file();
+        let certificate = Arc::new(OwnCertificate::issue(authority, &config)?);
         let authorization_server = build_authorization_server(&config, &ready_listeners, &clock, &meter)?;
         let environment = Environment {
             shared_dir: config.shared_dir.clone().unwrap_or_else(|| config.state_dir.clone()),
             clock: clock.clone(),
             meter: meter.clone(),
             authorization_server: authorization_server.clone(),
-            ca_file: authority.root_file(),
+            ca_file: ca_file.clone(),
         };
         let methods = build_methods(&config, &environment).await?;
         let listeners = config
@@ -257,6 +260,7 @@ impl Server {
                     ocsp_responder,
                     clock: clock.clone(),
                     meter: meter.clone(),
+                    misdirected: misdirected(listener, &config.listeners, &ready_listeners),
                 };
                 build_listener(listener, site, &methods, &certificate).map(Arc::new)
             })
@@ -266,10 +270,17 @@ impl Server {
             pid: std::process::id(),
             control: socket.path().to_owned(),
             listeners: ready_listeners,
-            ca_file: authority.root_file(),
+            ca_file,
         };
         let workers = config.workers.get();
-        let administration = Arc::new(Administration { config, clock, meter, methods, authorization_server });
+        let administration = Arc::new(Administration {
+            config,
+            clock,
+            meter,
+            methods,
+            authorization_server,
+            certificate: Some(certificate),
+        });
         let mut server =
             Self { ready, administration, workers: Vec::with_capacity(workers), stop: watch::Sender::new(()), socket };
         for index in 0..workers {
@@ -433,19 +444,19 @@ fn ocsp_responder(
     Ok(Some(Arc::new(responder.expect("validation leaves profiles that have one"))))
 }
 
-type Certificate = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
-
-/// One certificate for all listeners, for this machine's own names and every address that is listened on.
-fn server_certificate(authority: &CertificateAuthority, config: &ServerConfig) -> Result<Certificate, StartError> {
-    let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
-    for listener in &config.listeners {
-        let address = listener.bind.ip();
-        if !address.is_unspecified() && !names.contains(&address.to_string()) {
-            names.push(address.to_string());
-        }
-    }
-    let names: Vec<_> = names.iter().map(String::as_str).collect();
-    authority.server_certificate(&names).map_err(|error| StartError::state("issue the server's TLS certificate", error))
+/// The authorities of the listeners that demand a certificate, other than this one's own.
+fn misdirected(own: &ListenerConfig, all: &[ListenerConfig], ready: &[ReadyListener]) -> Vec<String> {
+    let authority = |ready: &ReadyListener| {
+        let url = url::Url::parse(&ready.url).ok()?;
+        // Without the port where it is the scheme's.
+        let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+        Some(format!("{}{port}", url.host_str()?))
+    };
+    let demands = |listener: &ListenerConfig| {
+        listener.profiles.iter().any(|profile| matches!(&profile.method, MethodConfig::Mtls(mtls) if !mtls.optional))
+    };
+    let demanding = all.iter().zip(ready).filter(|(listener, _)| demands(listener) && listener.name != own.name);
+    demanding.filter_map(|(_, ready)| authority(ready)).collect()
 }
 
 fn build_authorization_server(
@@ -458,7 +469,12 @@ fn build_authorization_server(
     let mounted = config.listeners.iter().position(|listener| listener.authorization_server);
     let issuer = &listeners[mounted.expect("validation found the listener that carries it")].url;
     AuthorizationServer::build(own, issuer, clock.clone(), meter.clone())
-        .map(|server| Some(Arc::new(server)))
+        .map(|server| {
+            // Whether clients can be known by their certificates is up to the listener.
+            let asks = |profile: &Profile| matches!(profile.method, MethodConfig::Mtls(_));
+            let asks = config.listeners.iter().any(|it| it.authorization_server && it.profiles.iter().any(asks));
+            Some(Arc::new(if asks { server.with_client_certificates() } else { server }))
+        })
         .map_err(|source| StartError::Build { what: "authorization_server".to_owned(), source })
 }
 
@@ -480,7 +496,7 @@ fn build_listener(
     listener: &ListenerConfig,
     site: Site,
     methods: &BTreeMap<String, Arc<Method>>,
-    (chain, key): &Certificate,
+    certificate: &Arc<OwnCertificate>,
 ) -> Result<Listener, StartError> {
     let version = match listener.transport {
         Transport::Plaintext => None,
@@ -492,13 +508,14 @@ fn build_listener(
         let asks = matches!(profile.method, MethodConfig::Mtls(_));
         methods[&profile.name].client_certificates().filter(|_| asks)
     });
+    let registry = clients.as_ref().and_then(|clients| clients.registry.clone());
     let tls = version
         .map(|version| {
-            let certificate = (chain.clone(), key.clone_key());
+            let certificate = certificate.resolver();
             tls::configuration(version, &listener.http, listener.key_exchange, certificate, clients)
                 .map(|configuration| TlsAcceptor::from(Arc::new(configuration)))
                 .map_err(|error| StartError::state(format!("set up TLS of listener \"{}\"", listener.name), error))
         })
         .transpose()?;
-    Ok(Listener { name: listener.name.clone(), tls, http: listener.http.clone(), site: Arc::new(site) })
+    Ok(Listener { name: listener.name.clone(), tls, http: listener.http.clone(), site: Arc::new(site), registry })
 }

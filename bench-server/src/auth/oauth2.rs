@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::jwt::{ClaimsRef, Validator};
-use super::{BuildError, Cause, Environment, Principal, Rejection, Request, header};
+use super::{BuildError, Cause, Connection, Environment, Principal, Rejection, Request, header};
 use crate::clock::UnixTime;
 use crate::config::{
     AccessTokenFormat, Algorithm, CacheConfig, JwksConfig, KnownIssuer, LONGEST_STALE, OAuth2Config, TokenValidation,
@@ -45,9 +45,20 @@ struct Token {
     principal: Principal,
     /// Thumbprint of the key that it is bound to.
     jkt: Option<Arc<str>>,
+    /// Thumbprint of the certificate that it is bound to.
+    x5t: Option<Arc<str>>,
 }
 
 impl Token {
+    /// The same over a connection. One that is bound to a certificate is good for nobody else (RFC 8705 §3).
+    fn over(self, connection: &Connection) -> Result<Self, Rejection> {
+        let shown = connection.client.as_ref().map(|client| &client.thumbprint);
+        if self.x5t.is_some() && self.x5t.as_ref() != shown {
+            return Err(Rejection::Invalid(Cause::Claims));
+        }
+        Ok(self)
+    }
+
     /// One that is bound to a key is no bearer token (RFC 9449 §7.2).
     fn bearer(self) -> Result<Principal, Rejection> {
         if self.jkt.is_some() { Err(Rejection::Invalid(Cause::Claims)) } else { Ok(self.principal) }
@@ -115,7 +126,7 @@ impl OAuth2 {
                     algorithm,
                     rules: config.rules,
                     max_token: header::MAX_TOKEN,
-                    sender_constrained: config.dpop.is_some(),
+                    sender_constrained: true, // `Token` sees to it
                 },
                 keys: Keys::new(discovery, trusted.http, meter.clone(), config.jwks, known.jwks_file.clone()),
             },
@@ -126,10 +137,11 @@ impl OAuth2 {
 
     pub(crate) async fn authenticate(&self, request: &Request<'_>) -> Result<Principal, Rejection> {
         let Some(dpop) = &self.1 else {
-            return self.token(header::bearer(request.head)?, request.now).await?.bearer();
+            let token = self.token(header::bearer(request.head)?, request.now).await?;
+            return token.over(request.connection)?.bearer();
         };
         let (token, proof) = dpop.presented(request)?;
-        dpop.accept(self.token(token, request.now).await?, &proof, request.now)
+        dpop.accept(self.token(token, request.now).await?.over(request.connection)?, &proof, request.now)
     }
 
     /// What a token stands for, whoever presents it.
@@ -138,8 +150,10 @@ impl OAuth2 {
             Validation::Opaque(introspection) => introspection.validate(token, now).await,
             Validation::Jwt { validator, keys } => {
                 let accept = |claims: &ClaimsRef<'_>| {
-                    let jkt = claims.cnf.as_ref().and_then(|cnf| cnf.jkt.as_deref()).map(Arc::from);
-                    Ok(Token { principal: claims.principal(), jkt })
+                    let cnf = claims.cnf.as_ref();
+                    let jkt = cnf.and_then(|cnf| cnf.jkt.as_deref()).map(Arc::from);
+                    let x5t = cnf.and_then(|cnf| cnf.x5t.as_deref()).map(Arc::from);
+                    Ok(Token { principal: claims.principal(), jkt, x5t })
                 };
                 keys.validate(validator, token, now, accept).await
             }

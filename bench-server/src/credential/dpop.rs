@@ -242,20 +242,23 @@ impl Nonces {
 pub(crate) struct Confirmation<'a> {
     /// The key of DPoP proofs (RFC 9449 §6.1).
     pub(crate) jkt: Option<Cow<'a, str>>,
+    /// The client's certificate (RFC 8705 §3.1).
+    pub(crate) x5t: Option<Cow<'a, str>>,
 }
 
 impl<'a> Confirmation<'a> {
     /// Reads the member. One that binds to something else as well, or to nothing, is not accepted.
     pub(crate) fn read(value: &mut json::Reader<'a>) -> Result<Self, JsonFault> {
-        let mut jkt = None;
+        let (mut jkt, mut x5t) = (None, None);
         value.object(|name, value| match &*name {
             "jkt" => once(&mut jkt, value.string()?),
+            "x5t#S256" => once(&mut x5t, value.string()?),
             _ => Err(JsonFault::NotAccepted),
         })?;
-        if jkt.is_none() {
+        if jkt.is_none() && x5t.is_none() {
             return Err(JsonFault::NotAccepted);
         }
-        Ok(Self { jkt })
+        Ok(Self { jkt, x5t })
     }
 }
 

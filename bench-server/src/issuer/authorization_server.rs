@@ -36,6 +36,7 @@ use crate::telemetry::Meter;
 mod answer;
 mod assertion;
 mod authorize;
+mod certificate;
 mod client;
 mod error;
 pub(crate) mod expiring;

@@ -39,7 +39,8 @@ pub(crate) fn refusal(rejection: &Rejection, scheme: Option<Scheme>, scope: &str
     match rejection {
         Rejection::Missing => match scheme {
             Some(scheme) => challenges(&[scheme]),
-            None => certificate_refused("client-certificate-required"),
+            // The other requests of the connection need none.
+            None => problem(StatusCode::FORBIDDEN, Some("client-certificate-required"), None),
         },
         Rejection::Invalid(cause) => match (scheme, cause) {
             (Some(Scheme::Bearer), Cause::Expired) => unauthorized(BEARER_EXPIRED),

@@ -53,6 +53,8 @@ pub(crate) struct Site {
     pub(crate) ocsp_responder: Option<Arc<OcspResponder>>,
     pub(crate) clock: Clock,
     pub(crate) meter: Arc<Meter>,
+    /// Authorities, `host` or `host:port`, of listeners that nobody reaches without a certificate.
+    pub(crate) misdirected: Vec<String>,
 }
 
 /// A protected route: a profile with its method.
@@ -169,6 +171,11 @@ impl Site {
         if head.version == Version::HTTP_11 && head.headers.get_all(HOST).iter().count() != 1 {
             return problem::problem(StatusCode::BAD_REQUEST, None, Some("one Host field is required")); // RFC 9112 §3.2
         }
+        // A client may think that this connection is good for every name in the server's certificate (RFC 9113 §9.1.1), but
+        // a certificate is asked for in the handshake alone.
+        if !self.misdirected.is_empty() && caller.connection.client.is_none() && self.is_misdirected(&head) {
+            return problem::problem(StatusCode::MISDIRECTED_REQUEST, None, None);
+        }
         if let Some(route) = self.routes.iter().find(|route| route.path == head.uri.path()) {
             return match form::refuse_credential(&head, body).await {
                 Ok(()) => self.protected(route, head, caller).await,
@@ -195,10 +202,20 @@ impl Site {
             Err(answer) => return answer,
         };
         request.extensions_mut().insert(caller.connection.peer); // for the limits on guessing, which count by address
+        if let Some(client) = &caller.connection.client {
+            request.extensions_mut().insert(client.clone());
+        }
         match server.handle(&request).await {
             Some(answer) => answer.map(Full::new),
             None => self.unknown(&request.into_parts().0, caller).await,
         }
+    }
+
+    fn is_misdirected(&self, head: &Parts) -> bool {
+        let host = || head.headers.get(HOST).and_then(|host| host.to_str().ok());
+        let authority = head.uri.authority().map(|authority| authority.as_str()).or_else(host).unwrap_or_default();
+        let authority = authority.strip_suffix(":443").unwrap_or(authority);
+        self.misdirected.iter().any(|other| other.eq_ignore_ascii_case(authority))
     }
 
     async fn protected(&self, route: &Route, head: Parts, caller: &Caller) -> Answer {
@@ -308,6 +325,7 @@ mod tests {
             ocsp_responder: None,
             clock: Clock::new(ClockMode::System),
             meter: Arc::default(),
+            misdirected: Vec::new(),
         }
     }
 
@@ -405,6 +423,24 @@ mod tests {
             assert_eq!(answer.status(), StatusCode::FORBIDDEN);
             let body = answer.into_body().collect().await.unwrap().to_bytes();
             assert!(String::from_utf8_lossy(&body).contains("client-identity-invalid"));
+        }
+    }
+
+    #[tokio::test]
+    async fn mt_35_bc_155_another_listeners_authority_is_misdirected() {
+        let site = Site { misdirected: vec!["mtls.test".to_owned(), "localhost:8444".to_owned()], ..site() };
+        let ask = async |uri: &str, host: &str, version| {
+            let mut request = request("GET", uri);
+            *request.version_mut() = version;
+            request.headers_mut().insert(HOST, host.parse().unwrap());
+            site.answer(request, &caller()).await.status().as_u16()
+        };
+        for authority in ["mtls.test", "MTLS.test:443", "localhost:8444"] {
+            assert_eq!(ask(&format!("https://{authority}/whoami"), "x", Version::HTTP_2).await, 421, "{authority}");
+            assert_eq!(ask("/whoami", authority, Version::HTTP_11).await, 421, "{authority}");
+        }
+        for authority in ["api.test", "localhost:8443", "mtls.test:8444"] {
+            assert_eq!(ask(&format!("https://{authority}/whoami"), "x", Version::HTTP_2).await, 200, "{authority}");
         }
     }
 

@@ -107,11 +107,20 @@ fn check_listener(listener: &ListenerConfig, errors: &mut Vec<String>) {
             ));
         }
     }
-    let asks_for_certificate = listener.profiles.iter().any(|profile| matches!(profile.method, MethodConfig::Mtls(_)));
-    if asks_for_certificate && (listener.profiles.len() > 1 || listener.authorization_server) {
+    let asking = || {
+        listener.profiles.iter().filter_map(|profile| match &profile.method {
+            MethodConfig::Mtls(mtls) => Some(mtls),
+            _ => None,
+        })
+    };
+    let asks_for_certificate = asking().next().is_some();
+    if asking().count() > 1 {
+        error("two profiles of method mtls, but a handshake asks for one kind of certificate; move one".to_owned());
+    }
+    if asking().any(|mtls| !mtls.optional) && (listener.profiles.len() > 1 || listener.authorization_server) {
         error(
             "a profile of method mtls makes client certificates mandatory, so it shares its listener with nothing else; \
-             move it to a listener of its own"
+             move it to a listener of its own, or make certificates optional"
                 .to_owned(),
         );
     }

@@ -136,11 +136,13 @@ mod tests {
 
     #[test]
     fn a_complete_set_is_read_without_copies() {
-        for other in [r#"{"x5t#S256":"x"}"#, r#"{"jkt":"x","jwk":{}}"#, r#"{"jkt":1}"#, "{}", r#""x""#] {
+        for other in [r#"{"x5t#S256":5}"#, r#"{"jkt":"x","jwk":{}}"#, r#"{"jkt":1}"#, "{}", r#""x""#] {
             assert!(read(&with("cnf", other)).is_err(), "bound to what nobody can prove here: {other}");
         }
         let bound = with("cnf", r#"{"jkt":"x"}"#);
-        assert_eq!(read(&bound).unwrap().cnf, Some(Confirmation { jkt: Some("x".into()) }));
+        assert_eq!(read(&bound).unwrap().cnf, Some(Confirmation { jkt: Some("x".into()), x5t: None }));
+        let bound = with("cnf", r#"{"x5t#S256":"y"}"#);
+        assert_eq!(read(&bound).unwrap().cnf, Some(Confirmation { jkt: None, x5t: Some("y".into()) }));
         let text = with("other", r#"{"a":"x"}"#);
         let claims = read(&text).unwrap();
         assert!(claims.for_us && matches!(claims.sub, Cow::Borrowed("app-1")));

@@ -40,19 +40,20 @@ struct Answer {
     cnf: Option<Cnf>,
 }
 
+/// The key of DPoP proofs, the certificate of the connection, or both. To anything else nobody proves to hold it here.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum Cnf {
-    /// To the key of DPoP proofs, and to nothing else.
-    Dpop(Jkt),
-    /// To what nobody proves to hold here.
+    Known(Bound),
     Other(serde::de::IgnoredAny),
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Jkt {
-    jkt: Arc<str>,
+struct Bound {
+    jkt: Option<Arc<str>>,
+    #[serde(rename = "x5t#S256")]
+    x5t: Option<Arc<str>>,
 }
 
 /// One audience or several (RFC 7519 §4.1.3).
@@ -194,10 +195,10 @@ impl Introspection {
             // Expired, revoked or never issued: RFC 7662 §2.2 keeps us from knowing.
             return invalid(Cause::Unknown);
         }
-        let jkt = match answer.cnf {
-            None => None,
-            Some(Cnf::Dpop(Jkt { jkt })) => Some(jkt),
-            Some(Cnf::Other(_)) => return invalid(Cause::Claims),
+        let (jkt, x5t) = match answer.cnf {
+            None => (None, None),
+            Some(Cnf::Known(Bound { jkt: None, x5t: None }) | Cnf::Other(_)) => return invalid(Cause::Claims),
+            Some(Cnf::Known(Bound { jkt, x5t })) => (jkt, x5t),
         };
         let kind = if jkt.is_some() { "DPoP" } else { "Bearer" };
         if answer.token_type.is_some_and(|told| !told.eq_ignore_ascii_case(kind))
@@ -224,7 +225,8 @@ impl Introspection {
             // The member is optional; a digest still tells tokens apart, and gives none away.
             None => opaque::hex(&opaque::digest(token)[..16]).into(),
         };
-        Ok((Token { principal: Principal { id: sub.into(), scopes: answer.scope.into(), credential_id }, jkt }, exp))
+        let principal = Principal { id: sub.into(), scopes: answer.scope.into(), credential_id };
+        Ok((Token { principal, jkt, x5t }, exp))
     }
 
     fn log(&self, trouble: &Trouble, now: UnixTime) {

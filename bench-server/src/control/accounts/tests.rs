@@ -46,6 +46,7 @@ impl Fixture {
             meter: environment.meter.clone(),
             methods: BTreeMap::from([("basic".to_owned(), basic), ("none".to_owned(), Arc::new(Method::None))]),
             authorization_server: Some(Arc::new(server)),
+            certificate: None,
         };
         Self { administration, _folder: folder }
     }

@@ -14,6 +14,7 @@ use http::header::AUTHORIZATION;
 use subtle::{Choice, ConstantTimeEq};
 
 use super::assertion::{self, Assertions};
+use super::certificate;
 use super::error::{ErrorCode, OAuthError};
 use super::opaque::{self, Digest};
 use super::params::Parameters;
@@ -62,6 +63,10 @@ pub(super) struct Client {
     redirect_uris: Vec<RedirectUri>,
     /// What the client signs its assertions with, where it sends no secret.
     keys: Option<KeySet>,
+    /// The name in the certificate by which the client is known, where it sends no secret.
+    san_uri: Option<String>,
+    /// Whether its tokens are bound to the certificate that it comes with.
+    pub(super) certificate_bound: bool,
     /// SHA-256, oldest first; empty for clients without a secret. A random secret of 256 bits needs no slow hash.
     secrets: Mutex<Vec<Digest>>,
     disabled: AtomicBool,
@@ -89,6 +94,7 @@ impl Client {
                 return Err("a public client has no secret; leave token_endpoint_auth_method out".to_owned());
             }
         }
+        certificate::check(registration)?;
         let keys = match (registration.token_endpoint_auth_method, &registration.jwks) {
             (Some(ClientSecretMethod::PrivateKeyJwt), Some(jwks)) => {
                 let keys = KeySet::from_jwks(&jwks.to_string()).map_err(|error| format!("jwks: {error}"))?;
@@ -123,6 +129,8 @@ impl Client {
             grant_types,
             redirect_uris,
             keys,
+            san_uri: registration.tls_client_auth_san_uri.clone(),
+            certificate_bound: registration.tls_client_certificate_bound_access_tokens,
             secrets: Mutex::default(),
             disabled: AtomicBool::new(false),
         })
@@ -134,7 +142,7 @@ impl Client {
 
     /// Whether the client authenticates with a secret.
     fn has_secrets(&self) -> bool {
-        self.confidential && self.keys.is_none()
+        self.confidential && self.keys.is_none() && self.san_uri.is_none()
     }
 
     pub(super) fn is_confidential(&self) -> bool {
@@ -282,6 +290,9 @@ impl Clients {
                 Some(keys) => self.assertions.prove(assertion, (id, keys), now, &self.meter),
                 None => Ok(false),
             },
+            Presented::None(_) if client.san_uri.is_some() => {
+                Ok(certificate::is_registered(client.san_uri.as_deref(), request))
+            }
             Presented::None(_) => Ok(!client.confidential),
         };
         match client {
@@ -380,6 +391,8 @@ mod tests {
             access_token_lifetime: None,
             token_endpoint_auth_method: None,
             jwks: None,
+            tls_client_auth_san_uri: None,
+            tls_client_certificate_bound_access_tokens: false,
         }
     }
 

@@ -36,8 +36,8 @@ impl AuthorizationServer {
             "token_type": token.kind(),
             "jti": token.jti,
         });
-        if let Some(jkt) = &token.jkt {
-            body["cnf"] = json!({ "jkt": jkt });
+        if let Some(cnf) = token.confirmation() {
+            body["cnf"] = json!(cnf);
         }
         if !token.scopes.is_empty() {
             body["scope"] = token.scopes.to_string().into();

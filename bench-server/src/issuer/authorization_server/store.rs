@@ -61,6 +61,8 @@ pub(super) struct AccessToken {
     pub(super) exp: u64,
     /// Thumbprint of the key that the token is bound to.
     pub(super) jkt: Option<String>,
+    /// Thumbprint of the certificate that the token is bound to.
+    pub(super) x5t: Option<Arc<str>>,
 }
 
 impl AccessToken {

@@ -7,6 +7,7 @@ use http::{Request, Response, StatusCode};
 use serde::Serialize;
 use serde_json::json;
 
+use super::certificate::{self, Confirmation};
 use super::client::{Client, GrantType};
 use super::error::{ErrorCode, OAuthError};
 use super::grant::Grant;
@@ -34,11 +35,8 @@ struct Claims<'a> {
     cnf: Option<Confirmation<'a>>,
 }
 
-/// The key that a token is bound to (RFC 9449 §6.1).
-#[derive(Serialize)]
-struct Confirmation<'a> {
-    jkt: &'a str,
-}
+/// What a token is bound to: the key of a proof (RFC 9449 §6), the client's certificate (RFC 8705 §3).
+type Bound = (Option<String>, Option<Arc<str>>);
 
 impl AuthorizationServer {
     pub(super) fn token(&self, request: &Request<Bytes>) -> Result<Response<Bytes>, OAuthError> {
@@ -53,11 +51,12 @@ impl AuthorizationServer {
             return Err(OAuthError::new(ErrorCode::UnauthorizedClient, description));
         }
         check_resource(&form)?;
+        let x5t = certificate::binding(&client, request)?;
         let jkt = self.proven_key(request, now)?;
         match grant_type {
-            GrantType::AuthorizationCode => self.authorization_code(&client, &form, jkt, now),
-            GrantType::ClientCredentials => self.client_credentials(client, &form, jkt, now),
-            GrantType::RefreshToken => self.refresh_token(&client, &form, jkt, now),
+            GrantType::AuthorizationCode => self.authorization_code(&client, &form, (jkt, x5t), now),
+            GrantType::ClientCredentials => self.client_credentials(client, &form, (jkt, x5t), now),
+            GrantType::RefreshToken => self.refresh_token(&client, &form, (jkt, x5t), now),
         }
     }
 
@@ -78,7 +77,7 @@ impl AuthorizationServer {
         &self,
         client: &Client,
         form: &Parameters,
-        jkt: Option<String>,
+        (jkt, x5t): Bound,
         now: UnixTime,
     ) -> Result<Response<Bytes>, OAuthError> {
         let redemption = Redemption {
@@ -96,14 +95,14 @@ impl AuthorizationServer {
             self.tokens.start_family(grant.clone(), bound, now)
         });
         let scopes = grant.scopes.clone();
-        self.answer(grant, (scopes, jkt), refresh, now)
+        self.answer(grant, (scopes, (jkt, x5t)), refresh, now)
     }
 
     fn client_credentials(
         &self,
         client: Arc<Client>,
         form: &Parameters,
-        jkt: Option<String>,
+        (jkt, x5t): Bound,
         now: UnixTime,
     ) -> Result<Response<Bytes>, OAuthError> {
         let scopes = requested_scopes(form)?.unwrap_or_else(|| client.scopes.clone());
@@ -111,14 +110,14 @@ impl AuthorizationServer {
             return Err(OAuthError::new(ErrorCode::InvalidScope, "scope is wider than the client's registration"));
         }
         let grant = Grant::of_client(client, scopes.clone());
-        self.answer(grant, (scopes, jkt), None, now)
+        self.answer(grant, (scopes, (jkt, x5t)), None, now)
     }
 
     fn refresh_token(
         &self,
         client: &Client,
         form: &Parameters,
-        jkt: Option<String>,
+        (jkt, x5t): Bound,
         now: UnixTime,
     ) -> Result<Response<Bytes>, OAuthError> {
         let renewal = Renewal {
@@ -129,21 +128,21 @@ impl AuthorizationServer {
         };
         let (grant, scopes, next) = self.tokens.refresh(renewal, now)?;
         self.meter.store_writes.add();
-        self.answer(grant, (scopes, jkt), Some(next), now)
+        self.answer(grant, (scopes, (jkt, x5t)), Some(next), now)
     }
 
     /// Issues an access token and answers with it (RFC 6749 §5.1). The scope is always told.
     fn answer(
         &self,
         grant: Arc<Grant>,
-        (scopes, jkt): (Scopes, Option<String>),
+        (scopes, (jkt, x5t)): (Scopes, Bound),
         refresh: Option<String>,
         now: UnixTime,
     ) -> Result<Response<Bytes>, OAuthError> {
         let lifetime = grant.client.access_token_lifetime.as_secs();
         let scope = scopes.to_string();
         let iat = now.as_secs();
-        let token = AccessToken { grant, scopes, jti: opaque::identifier(), iat, exp: iat + lifetime, jkt };
+        let token = AccessToken { grant, scopes, jti: opaque::identifier(), iat, exp: iat + lifetime, jkt, x5t };
         let (text, kind) = (self.text_of(&token, &scope, now)?, token.kind());
         self.tokens.add_access(&text, token, now);
         self.meter.store_writes.add();
@@ -169,7 +168,7 @@ impl AuthorizationServer {
             iat: token.iat,
             exp: token.exp,
             scope,
-            cnf: token.jkt.as_deref().map(|jkt| Confirmation { jkt }),
+            cnf: token.confirmation(),
         };
         keys.sign("at+jwt", &claims, now).map_err(|error| {
             tracing::error!(%error, "an access token could not be signed");

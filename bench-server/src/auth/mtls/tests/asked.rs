@@ -136,7 +136,7 @@ impl Asking {
 
     /// Revoked elsewhere: this node's cache hears nothing of it.
     fn revoke_elsewhere(&self) {
-        assert!(self.fixture.mtls.authority.revoke(&self.one.id).unwrap());
+        assert!(self.fixture.mtls.authority().revoke(&self.one.id).unwrap());
     }
 
     fn pass(&self, time: Duration) {
@@ -370,10 +370,10 @@ struct Signer {
 }
 
 fn delegate(fixture: &Fixture, purpose: ExtendedKeyUsagePurpose) -> Signer {
-    let mut params = fixture.mtls.authority.leaf("somebody", DAY).unwrap();
+    let mut params = fixture.mtls.authority().leaf("somebody", DAY).unwrap();
     params.extended_key_usages = vec![purpose];
-    let by = fixture.mtls.authority.leaves_ca().unwrap();
-    let (certificate, key) = fixture.mtls.authority.sign(&by, &params, CertificateKey::P256).unwrap();
+    let by = fixture.mtls.authority().leaves_ca().unwrap();
+    let (certificate, key) = fixture.mtls.authority().sign(&by, &params, CertificateKey::P256).unwrap();
     Signer { certificate: x509_cert::Certificate::from_der(certificate.der()).unwrap(), key }
 }
 
@@ -538,7 +538,7 @@ async fn leaves_of_a_new_ca_are_asked_about_and_those_of_the_old_one_end_with_it
     assert_eq!((asking.call_on(&new).await, asking.responder.asked()), (Ok(()), 2));
 
     asking.fixture.clock.advance(HOUR).unwrap();
-    elsewhere.authority.renew_crls().unwrap();
+    elsewhere.authority().renew_crls().unwrap();
     assert_eq!(asking.call().await, Err(Rejection::Invalid(Cause::Revoked)));
     assert_eq!(asking.call_on(&new).await, Ok(()));
 }

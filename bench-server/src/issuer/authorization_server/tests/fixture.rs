@@ -85,6 +85,8 @@ pub(super) fn registration(name: &str) -> ClientRegistration {
         access_token_lifetime: None,
         token_endpoint_auth_method: None,
         jwks: None,
+        tls_client_auth_san_uri: None,
+        tls_client_certificate_bound_access_tokens: false,
     }
 }
 
