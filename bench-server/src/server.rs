@@ -19,7 +19,9 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::auth::{BuildError, Environment, Method};
 use crate::clock::Clock;
-use crate::config::{ChainLength, ListenerConfig, MethodConfig, MtlsConfig, OAuth2Config, Profile, ServerConfig, Transport};
+use crate::config::{
+    ChainLength, ListenerConfig, MethodConfig, MtlsConfig, OAuth2Config, Profile, ServerConfig, Transport,
+};
 use crate::contract::{Ready, ReadyListener};
 use crate::control::{Administration, ControlSocket};
 use crate::issuer::authorization_server::AuthorizationServer;
@@ -266,12 +268,8 @@ impl Server {
             })
             .collect::<Result<Vec<_>, _>>()?;
 
-        let ready = Ready {
-            pid: std::process::id(),
-            control: socket.path().to_owned(),
-            listeners: ready_listeners,
-            ca_file,
-        };
+        let ready =
+            Ready { pid: std::process::id(), control: socket.path().to_owned(), listeners: ready_listeners, ca_file };
         let workers = config.workers.get();
         let administration = Arc::new(Administration {
             config,

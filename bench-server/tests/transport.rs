@@ -111,7 +111,7 @@ async fn every_transport_carries_every_http_version() {
 }
 
 #[tokio::test]
-async fn a_listener_speaks_one_tls_version_only() {
+async fn mt_9_a_listener_speaks_one_tls_version_only() {
     use reqwest::tls::Version;
     for (transport, spoken, foreign) in
         [(Transport::Tls12, Version::TLS_1_2, Version::TLS_1_3), (Transport::Tls13, Version::TLS_1_3, Version::TLS_1_2)]
@@ -177,7 +177,7 @@ async fn sessions_are_resumed_and_both_kinds_counted() {
 }
 
 #[tokio::test]
-async fn plaintext_to_a_tls_port_gets_no_http_answer() {
+async fn bc_156_plaintext_to_a_tls_port_gets_no_http_answer() {
     let server = Server::start_with(vec![baseline(Transport::Tls13, HttpVersion::Http1)], None).await;
     let mut stream = TcpStream::connect(address(&server)).await.expect("a connection");
     stream.write_all(b"GET /whoami HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("sent");
@@ -292,7 +292,7 @@ async fn a_connection_remembers_no_credential() {
 /// There is no challenge for certificates: the answer is a 403 and the end of the connection, `Connection: close` over
 /// HTTP/1 and GOAWAY over HTTP/2. A new connection is refused in its handshake.
 #[tokio::test]
-async fn a_connection_ends_when_its_certificate_is_revoked() {
+async fn mt_26_bc_147_a_connection_ends_when_its_certificate_is_revoked() {
     let method = || MethodConfig::Mtls(MtlsConfig::new(Duration::from_millis(20)));
     for transport in [Transport::Tls12, Transport::Tls13] {
         for http in VERSIONS {

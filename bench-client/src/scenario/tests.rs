@@ -213,6 +213,8 @@ fn how_a_certificate_is_taken_back_is_written_out() {
     says("ocsp = { validity = \"2s\", url = \"http://x/\" }", &["ocsp.url is no key here"]);
     says("ocsp = { validity = \"2s\" }\ncrl_validity = \"1h\"", &["crl_validity is about the CRL"]);
     says("certificate_lifetime = \"1h\"\ncrl_population = 5", &["crl_population is about the CRL"]);
+    says("certificate_lifetime = \"1h\"\ncrl_policy = \"soft\"", &["crl_policy is about the CRL"]);
+    says("certificate_lifetime = \"1h\"\nmax_connection_age = \"2h\"", &["max_connection_age"]);
     says("certificate_lifetime = \"2days\"", &["certificate_lifetime is \"2days\"; write a time"]);
     says("certificate_lifetime = \"1h\"\nrecheck = false", &["recheck goes with crl_reload or ocsp"]);
 }

@@ -83,6 +83,8 @@ const BELONGS: &[(&str, &str)] = &[
     ("chain_length", "method \"mtls\""),
     ("recheck", "method \"mtls\""),
     ("resumption", "method \"mtls\""),
+    ("crl_policy", "method \"mtls\""),
+    ("max_connection_age", "method \"mtls\""),
 ];
 
 /// A verified password is remembered no longer than this, whatever revokes it.
@@ -391,6 +393,7 @@ fn read_jwks(mut section: Section<'_>) -> JwksConfig {
 fn read_mtls(section: &mut Section<'_>) -> Option<Options> {
     const KEYS: &[(&str, CertificateKey)] =
         &[("P-256", CertificateKey::P256), ("RSA-2048", CertificateKey::Rsa2048), ("Ed25519", CertificateKey::Ed25519)];
+    const CRL_POLICIES: &[(&str, CrlPolicy)] = &[("hard", CrlPolicy::Hard), ("soft", CrlPolicy::Soft)];
     let lifetime_is_written = section.has("certificate_lifetime");
     let looks = ["crl_reload", "ocsp"].into_iter().any(|key| section.has(key));
     if !looks && !lifetime_is_written {
@@ -400,7 +403,7 @@ fn read_mtls(section: &mut Section<'_>) -> Option<Options> {
              certificates that nobody takes back, certificate_lifetime = \"1h\"",
         );
     }
-    for key in ["crl_validity", "crl_population"] {
+    for key in ["crl_validity", "crl_population", "crl_policy"] {
         if section.has(key) && !section.has("crl_reload") {
             section
                 .error(key, format!("{key} is about the CRL, at which nobody looks; write crl_reload, or remove it"));
@@ -421,6 +424,9 @@ fn read_mtls(section: &mut Section<'_>) -> Option<Options> {
     let chain_length = ChainLength::try_from(certificates).expect("the range is that of the type");
     let recheck = section.or("recheck", true, flag);
     let resumption = section.or("resumption", false, flag);
+    let crl_policy = section.or("crl_policy", CrlPolicy::default(), one_of(CRL_POLICIES));
+    let ages = MtlsConfig::SHORTEST_CONNECTION..=MtlsConfig::LONGEST_CONNECTION;
+    let max_connection_age = section.optional("max_connection_age", duration_in(ages));
     if let Some(crl_reload) = crl_reload.filter(|reload| *reload > crl_validity / 4) {
         let (reload, quarter) = (show(crl_reload), show(crl_validity / 4));
         section.error(
@@ -435,13 +441,15 @@ fn read_mtls(section: &mut Section<'_>) -> Option<Options> {
         crl_reload,
         crl_validity,
         ocsp,
-        certificate_lifetime: Some(certificate_lifetime),
         trust_domain,
         crl_population,
         key,
         chain_length,
         recheck,
         resumption,
+        crl_policy,
+        max_connection_age,
+        ..MtlsConfig::short_lived(certificate_lifetime)
     };
     Some((MethodConfig::Mtls(mtls), None))
 }

@@ -139,12 +139,7 @@ impl Mtls {
     }
 
     /// What may have changed since the handshake.
-    async fn judge(
-        &self,
-        identity: &ClientIdentity,
-        connection: &Connection,
-        now: UnixTime,
-    ) -> Result<(), Rejection> {
+    async fn judge(&self, identity: &ClientIdentity, connection: &Connection, now: UnixTime) -> Result<(), Rejection> {
         // `notAfter` belongs to the lifetime (RFC 5280 §4.1.2.5) and counts whole seconds.
         if now.as_secs() > identity.not_after.as_secs() {
             return Err(Rejection::Invalid(Cause::Expired));
@@ -337,8 +332,7 @@ fn own_authority(
     environment: &Environment,
 ) -> Result<Arc<CertificateAuthority>, BuildError> {
     let dir = file::profile_dir(&environment.shared_dir, name)?.join("ca");
-    let opened =
-        CertificateAuthority::open(&dir, environment.clock.clone(), config.crl_validity, config.chain_length);
+    let opened = CertificateAuthority::open(&dir, environment.clock.clone(), config.crl_validity, config.chain_length);
     let authority = opened.map_err(|error| state("client CA", error))?;
     authority.fill_crl(config.crl_population).map_err(|error| state("client CA", error))?;
     Ok(Arc::new(authority))

@@ -46,7 +46,10 @@ impl Trust {
                 None
             } else {
                 let above = cas.iter().position(|above| has_signed(above, &parsed));
-                Some(above.ok_or_else(|| wrong("was signed by none of those before it; list each after the one above"))?)
+                Some(
+                    above
+                        .ok_or_else(|| wrong("was signed by none of those before it; list each after the one above"))?,
+                )
             };
             cas.push(PublishedCa { certificate, crl: ca.crl.clone().unwrap_or_default(), above });
         }
@@ -60,9 +63,7 @@ impl Trust {
     pub(super) fn roots(&self) -> Vec<CertificateDer<'static>> {
         match self {
             Self::Own(authority) => vec![authority.root_certificate().clone()],
-            Self::Foreign(cas) => {
-                cas.iter().filter(|ca| ca.above.is_none()).map(|ca| ca.certificate.clone()).collect()
-            }
+            Self::Foreign(cas) => cas.iter().filter(|ca| ca.above.is_none()).map(|ca| ca.certificate.clone()).collect(),
         }
     }
 
@@ -77,9 +78,7 @@ impl Trust {
     /// Those of them that may have signed a leaf.
     pub(super) fn leaves_cas(&self) -> Result<Vec<CertificateDer<'static>>, CaError> {
         match self {
-            Self::Own(authority) => {
-                Ok(authority.leaves_cas()?.iter().map(LeavesCa::certificate).cloned().collect())
-            }
+            Self::Own(authority) => Ok(authority.leaves_cas()?.iter().map(LeavesCa::certificate).cloned().collect()),
             Self::Foreign(cas) => Ok(cas.iter().map(|ca| ca.certificate.clone()).collect()),
         }
     }

@@ -23,6 +23,8 @@ use tokio::sync::watch;
 use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
+use x509_parser::public_key::PublicKey;
+use x509_parser::x509::SubjectPublicKeyInfo;
 
 use super::revocation::{CrlError, Revocations, VerifiedCrl};
 use super::trust::{self, Trust};
@@ -32,6 +34,14 @@ use crate::config::{CrlPolicy, MtlsConfig};
 use crate::credential::x509::{ClientIdentity, serial_hex};
 use crate::issuer::ca::{CaError, PublishedCa};
 use crate::telemetry::Meter;
+
+/// Shortest RSA modulus of a leaf.
+const LEAST_RSA_BITS: usize = 2048;
+
+/// P-256, P-384 and P-521.
+const CURVES: [&str; 3] = ["1.2.840.10045.3.1.7", "1.3.132.0.34", "1.3.132.0.35"];
+
+const ED25519: &str = "1.3.101.112";
 
 /// Why the CRLs on disk are not taken over.
 #[derive(Debug, thiserror::Error)]
@@ -113,7 +123,9 @@ impl Verifier {
         }
         self.meter.crl_accepted_unknown.add();
         if self.logged.is_due(now) {
-            tracing::error!("no CRL is in force that tells of a client certificate; it is accepted, for the policy is soft");
+            tracing::error!(
+                "no CRL is in force that tells of a client certificate; it is accepted, for the policy is soft"
+            );
         }
         true
     }
@@ -165,6 +177,10 @@ pub(super) fn verify_path(
     check: impl Fn(&VerifiedPath<'_>) -> Result<(), webpki::Error>,
 ) -> Result<(), webpki::Error> {
     let leaf = EndEntityCert::try_from(leaf)?;
+    if !is_strong(&leaf) {
+        // As the handshake would say: no signature by such a key is accepted.
+        return Err(webpki::Error::InvalidSignatureForPublicKey);
+    }
     let verified = leaf.verify_for_usage(
         algorithms.all,
         roots,
@@ -176,6 +192,21 @@ pub(super) fn verify_path(
         Some(&|path: &VerifiedPath<'_>| check(path)),
     );
     verified.map(drop)
+}
+
+/// Whether a leaf's key is of a kind and size whose signatures are accepted (RFC 9325 §4.5). Those of CAs have signed something.
+fn is_strong(leaf: &EndEntityCert<'_>) -> bool {
+    let spki = leaf.subject_public_key_info();
+    let Ok((_, key)) = SubjectPublicKeyInfo::from_der(spki.as_ref()) else { return false };
+    match key.parsed() {
+        Ok(PublicKey::RSA(rsa)) => rsa.key_size() >= LEAST_RSA_BITS,
+        Ok(PublicKey::EC(_)) => {
+            let curve = key.algorithm.parameters.as_ref().and_then(|curve| curve.as_oid().ok());
+            curve.is_some_and(|curve| CURVES.contains(&curve.to_id_string().as_str()))
+        }
+        // Ed25519, or what the signature check in the handshake knows no algorithm for.
+        _ => key.algorithm.algorithm.to_id_string() == ED25519,
+    }
 }
 
 /// Reads the CRLs of CAs; `None` when they are those of `old`. What did not change is not verified again.

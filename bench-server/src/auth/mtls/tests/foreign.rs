@@ -114,3 +114,18 @@ async fn hk_3_a_chain_is_judged_by_the_rules_of_the_handshake() {
     let verdict = verify_chain(&foreign, &chain(&pair[1]), &[], now);
     assert_eq!(verdict, Err(ChainError::Path(webpki::Error::UnknownIssuer)));
 }
+
+/// Made by another tool, since ours makes none that are weak: a root, and leaves of it by the name of what is wrong with them.
+#[test]
+fn mt_8_bc_144_weak_keys_and_signatures_are_refused() {
+    let pem = include_bytes!("weak.pem");
+    let all: Vec<_> = CertificateDer::pem_slice_iter(pem).map(Result::unwrap).collect();
+    let [root, good, rsa_1024, sha_1, p_224] = all.as_slice() else { panic!("five certificates") };
+    let now = UnixTime(Duration::from_secs(1_800_000_000));
+    let judged =
+        |leaf: &CertificateDer<'static>| verify_chain(std::slice::from_ref(root), std::slice::from_ref(leaf), &[], now);
+    assert_eq!(judged(good), Ok(()));
+    for (weak, what) in [(rsa_1024, "RSA-1024"), (sha_1, "SHA-1"), (p_224, "P-224")] {
+        assert!(matches!(judged(weak), Err(ChainError::Path(_))), "{what}");
+    }
+}

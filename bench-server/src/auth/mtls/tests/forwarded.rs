@@ -60,9 +60,8 @@ async fn mt_33_a_proxy_passes_on_a_certificate_which_is_verified_again() {
     let certificates = |one: &Issued| issued(one).0.unwrap().cert.clone();
     let fields = |one: &Issued| (field(&certificates(one)[0]), field(&certificates(one)[1]));
     let (leaf, above) = fields(&all[1]);
-    let passed = |leaf: &str, above: &str| {
-        fixture.call_with(&proxy, &[("client-cert", leaf), ("client-cert-chain", above)])
-    };
+    let passed =
+        |leaf: &str, above: &str| fixture.call_with(&proxy, &[("client-cert", leaf), ("client-cert-chain", above)]);
     let principal = passed(&leaf, &above).unwrap();
     assert_eq!((&*principal.id, &*principal.credential_id), (&*all[1].principal, &*all[1].id));
     assert_eq!(*fixture.call_with(&proxy, &[]).unwrap().id, *all[0].principal, "of its own accord");
@@ -78,7 +77,8 @@ async fn mt_33_a_proxy_passes_on_a_certificate_which_is_verified_again() {
     let ambiguous = |verdict| assert!(matches!(verdict, Err(Rejection::Ambiguous(_))), "{verdict:?}");
     ambiguous(fixture.call_with(&proxy, &[("client-cert", &third), ("client-cert", &third)]));
     ambiguous(fixture.call_with(&proxy, &[("client-cert-chain", &above)]));
-    for bad in ["", "x", "::", ":!:", "AAAA", ":AAAA", ":AAAA:", &format!("{third};a=1"), &format!("{third}, {third}")] {
+    for bad in ["", "x", "::", ":!:", "AAAA", ":AAAA", ":AAAA:", &format!("{third};a=1"), &format!("{third}, {third}")]
+    {
         ambiguous(fixture.call_with(&proxy, &[("client-cert", bad)]));
     }
     let many = vec![above.as_str(); 20].join(", ");
