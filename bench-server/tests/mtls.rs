@@ -399,3 +399,37 @@ async fn mt_31_a_client_is_known_by_its_certificate() {
     assert_eq!(metadata["tls_client_certificate_bound_access_tokens"], true);
     server.stop().await;
 }
+
+#[tokio::test]
+async fn mt_36_handshakes_that_never_finish_and_endless_chains_end() {
+    let server = Server::start(MethodConfig::Mtls(mtls())).await;
+    let one = server.issue(&[READ_SCOPE], None).await;
+    let Material::Certificate { chain_pem, key_pem } = &one.material else { panic!("not a certificate") };
+    let leaf = CertificateDer::from_pem_slice(chain_pem.as_bytes()).expect("PEM");
+    let endless = Issued {
+        material: Material::Certificate {
+            chain_pem: {
+                use base64::Engine as _;
+                let text = base64::engine::general_purpose::STANDARD.encode(&leaf);
+                format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n").repeat(10_000)
+            },
+            key_pem: key_pem.clone(),
+        },
+        ..one.clone()
+    };
+    let silent = async {
+        let mut stream = TcpStream::connect(address(&server, 0)).await.expect("a connection");
+        // An orderly end or a reset, but an end.
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+    };
+    let chain = async {
+        let client = Arc::new(tls(&server, &rustls::version::TLS13, Some(&endless)));
+        let mut stream = connect(client, address(&server, 0)).await?;
+        get(&mut stream, "/whoami").await
+    };
+    let (silent, chain) = tokio::join!(tokio::time::timeout(PATIENCE, silent), tokio::time::timeout(PATIENCE, chain));
+    silent.expect("closed within the time for handshakes");
+    assert!(chain.expect("refused in no time").is_err());
+    server.call(&one.material).await.assert_accepted(&one.principal);
+    server.stop().await;
+}

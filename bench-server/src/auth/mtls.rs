@@ -123,9 +123,9 @@ impl Mtls {
             return Err(Rejection::Missing);
         };
         self.judge(identity, connection, request.now).await?;
-        let forwarded = self.on_behalf(identity, &request.head.headers, request.now)?;
+        let forwarded = self.on_behalf(identity, &request.head.headers, request.now).map_err(forwarded::of_another)?;
         if let Some(client) = &forwarded {
-            self.judge_forwarded(client, request.now).await?;
+            self.judge_forwarded(client, request.now).await.map_err(forwarded::of_another)?;
         }
         let identity = forwarded.as_ref().unwrap_or(identity);
         if !self.is_allowed(&identity.spiffe_id) {

@@ -59,12 +59,12 @@ impl Mtls {
             }
             None => Vec::new(),
         };
+        webpki::EndEntityCert::try_from(&leaf).map_err(|_| malformed())?;
         self.meter.verify_calls.add();
         let refused = |error| match error {
             webpki::Error::CertExpired { .. } => Rejection::Invalid(Cause::Expired),
             webpki::Error::CertNotValidYet { .. } => Rejection::Invalid(Cause::NotYetValid),
             webpki::Error::CertRevoked => Rejection::Invalid(Cause::Revoked),
-            webpki::Error::BadDer => malformed(),
             _ => Rejection::Invalid(Cause::Unknown),
         };
         self.verifier.verify_path_at(&leaf, &above, now).map_err(refused)?;
@@ -76,6 +76,14 @@ impl Mtls {
         if fields.keys().any(|name| FIELDS.contains(&name.as_str())) {
             self.meter.certificate_fields_ignored.add();
         }
+    }
+}
+
+/// A certificate that was passed on is bad: that is no reason to end the connection, which is the proxy's.
+pub(super) fn of_another(rejection: Rejection) -> Rejection {
+    match rejection {
+        Rejection::Invalid(_) => Rejection::Forbidden("client-certificate-invalid"),
+        other => other,
     }
 }
 
