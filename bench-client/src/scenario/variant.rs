@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bench_server::contract::{
     AccessTokenFormat, Algorithm, ApiKeyConfig, AuthorizationServerConfig, BasicConfig, CertificateKey, ChainLength,
-    DenyListConfig, JwksConfig, JwtConfig, LONGEST_DELAY, LONGEST_STALE, MethodConfig, MtlsConfig, OAuth2Config,
-    OcspConfig, OcspPolicy, PasswordHash, SessionConfig, TokenRules, TokenValidation, check_costs,
+    CrlPolicy, DenyListConfig, JwksConfig, JwtConfig, LONGEST_DELAY, LONGEST_STALE, MethodConfig, MtlsConfig,
+    OAuth2Config, OcspConfig, OcspPolicy, PasswordHash, SessionConfig, TokenRules, TokenValidation, check_costs,
 };
 
 use super::beside;
