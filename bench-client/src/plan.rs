@@ -4,6 +4,7 @@
 //! from there.
 
 mod attack;
+mod beside;
 mod bounds;
 mod compare;
 mod expected;
@@ -25,6 +26,7 @@ use bench_server::contract::{AuthorizationServerConfig, HttpVersion, KeyExchange
 use serde::{Deserialize, Serialize};
 
 pub use attack::{AttackPlan, AttackTable, ForgeKey};
+pub use beside::Beside;
 pub(crate) use bounds::NOT_AFTER;
 pub use bounds::RENEWED_BEFORE_END;
 pub use compare::{ComparePlan, Quantity};
@@ -144,6 +146,9 @@ pub struct Variant {
     /// Extra work behind each validation, to try whether a regression of that size is noticed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slow_down: Option<SlowDown>,
+    /// Other traffic on its server while it is under load.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beside: Option<Box<Beside>>,
     /// How its server is reached, where a sweep says so; otherwise as the plan says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<ServerPlan>,

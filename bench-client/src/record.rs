@@ -3,6 +3,7 @@
 //! Durations are integer nanoseconds. Histograms are HdrHistograms in V2 form, base64 (standard, padded).
 
 mod attack;
+mod beside;
 mod handshake;
 mod setup;
 mod timeline;
@@ -17,6 +18,7 @@ use hdrhistogram::serialization::{Deserializer, Serializer, V2Serializer};
 use serde::{Deserialize, Serialize};
 
 pub use self::attack::{AttackCase, AttackResult, AttackTry, AttackVerdict};
+pub use self::beside::BesideResult;
 pub use self::handshake::{HandshakeCounts, HandshakeResult, RevocationHandshakes};
 pub use self::setup::{Channel, KeptSecret, SetupResult, SetupStep, SetupTrial};
 pub use self::timeline::{Happening, Moment, TimelineBin, TimelineResult};
@@ -154,6 +156,9 @@ pub struct LoadResult {
     /// Closed loop with an objective, in the first round of a start: the highest rate that keeps it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity: Option<Capacity>,
+    /// What became of the traffic beside the variant, where there was any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beside: Option<BesideResult>,
     /// What else the server processes used, by role, and the load client under [`CLIENT_ROLE`].
     pub usage: BTreeMap<String, Usage>,
     /// What the kernel counted on the client's TCP connections, over the whole trial.

@@ -5,6 +5,7 @@
 //! ```
 
 mod attack;
+mod beside;
 mod compare;
 mod document;
 mod handshake;

@@ -17,11 +17,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bench_server::contract::{Counters, Issued, KeyRollover, RegisteredClient, ServerConfig, Telemetry};
+use bench_server::contract::{
+    Counters, Issued, KeyRollover, Material, RegisteredClient, Secret, ServerConfig, Telemetry,
+};
 
 use crate::load::Endpoint;
 use crate::machine::Machine;
-use crate::plan::{Plan, Variant};
+use crate::plan::{Beside, Plan, Variant};
 
 pub(crate) use attack::Flow;
 use external::External;
@@ -179,6 +181,28 @@ impl Target {
             Server::External(external) => external.take(count).await,
         };
         issued.map_err(|message| self.request(message))
+    }
+
+    /// Credentials for the traffic beside the variant, and where it goes. Of wrong ones there are as many as of right ones.
+    ///
+    /// # Errors
+    /// [`TargetError`].
+    pub async fn issue_beside(
+        &self,
+        variant: &Variant,
+        beside: &Beside,
+    ) -> Result<(Endpoint, Vec<Issued>), TargetError> {
+        let issued = match &self.server {
+            Server::Reference(reference) => reference.issue_beside(variant, beside.pool.count).await,
+            Server::External(_) => Err("only the reference server has traffic beside a variant".to_owned()),
+        };
+        let (endpoint, mut issued) = issued.map_err(|message| self.request(message))?;
+        for credential in issued.iter_mut().filter(|_| beside.wrong) {
+            if let Material::Password { password, .. } = &mut credential.material {
+                *password = Secret::new(password.expose().chars().rev().collect::<String>());
+            }
+        }
+        Ok((endpoint, issued))
     }
 
     /// The authorization server of the variant, where it has one: where requests to it go, and its issuer identifier.

@@ -115,6 +115,8 @@ pub enum Rejection {
     Forbidden(&'static str),
     /// Over the size cap before any decoding: 431.
     TooLarge,
+    /// The proof of holding a key lacks a nonce: 401 `use_dpop_nonce` with one (RFC 9449 §9).
+    UseNonce(Arc<str>),
     /// Over a quota, or guessing too often: 429 with `Retry-After` and the quota's fields.
     TooMany(Quota),
     /// A dependency is down or full: 503 with `Retry-After`. Never a 401, never a 200.
@@ -160,6 +162,8 @@ pub enum Cause {
     UnknownKey,
     /// Used before, and good for one use.
     Replayed,
+    /// The proof of holding a key, that came along or not (RFC 9449 §7).
+    Proof,
 }
 
 impl Rejection {
@@ -168,6 +172,7 @@ impl Rejection {
         match self {
             Self::Missing | Self::Caller(_, None) => "missing",
             Self::Invalid(cause) | Self::Caller(_, Some(cause)) => cause.word(),
+            Self::UseNonce(_) => "use_nonce",
             Self::Ambiguous(_) => "ambiguous",
             Self::InsufficientScope => "insufficient_scope",
             Self::Forbidden(_) => "forbidden",
@@ -192,6 +197,7 @@ impl Cause {
             Self::Claims => "claims",
             Self::UnknownKey => "unknown_key",
             Self::Replayed => "replayed",
+            Self::Proof => "proof",
         }
     }
 }
@@ -484,7 +490,9 @@ impl Method {
     pub fn scheme(&self) -> Option<Scheme> {
         match self {
             Self::None | Self::Mtls(_) => None,
+            Self::Basic(method) if method.has_sessions() => Some(Scheme::Session),
             Self::Basic(_) => Some(Scheme::Basic),
+            Self::OAuth2(method) if method.wants_proofs() => Some(Scheme::Dpop),
             Self::Signed(_) => Some(Scheme::Signature),
             Self::ApiKey(_) | Self::Jwt(_) | Self::OAuth2(_) | Self::Mixed(_) | Self::Layered(_) => {
                 Some(Scheme::Bearer)
@@ -507,6 +515,7 @@ impl Method {
     pub fn vary(&self) -> Option<&'static str> {
         match self {
             Self::None | Self::Mtls(_) => None,
+            Self::OAuth2(method) if method.wants_proofs() => Some("Authorization, DPoP"),
             Self::ApiKey(_) | Self::Mixed(_) => Some("Authorization, X-API-Key"),
             Self::Layered(method) if method.services().is_none() => Some("Authorization, X-API-Key"),
             Self::Signed(_) => Some("Signature-Input, Signature"),
@@ -521,6 +530,8 @@ pub struct ClientCertificates {
     pub verifier: Arc<dyn ClientCertVerifier>,
     /// Whether sessions are resumed, and with them certificates that nobody verifies again.
     pub resumption: bool,
+    /// When connections have to end; absent means that nobody says.
+    pub(crate) registry: Option<Arc<mtls::Registry>>,
 }
 
 /// Schemes of `WWW-Authenticate`.
@@ -533,6 +544,10 @@ pub enum Scheme {
     /// Signed requests. No registered scheme stands for them, and a 401 without any would not be one (RFC 9110 §15.5.2); what
     /// is asked for is told by `Accept-Signature` (RFC 9421 §5.1).
     Signature,
+    /// RFC 9449.
+    Dpop,
+    /// A password by RFC 7617, or the token of a session that it opened, by RFC 6750.
+    Session,
 }
 
 /// The principal of a request that nobody authenticated.

@@ -22,7 +22,7 @@ mod validator;
 
 pub use layered::{CallerConfig, LayeredConfig, ServiceConfig};
 pub use mixed::MixedConfig;
-pub use mtls::{CertificateKey, ChainLength, MtlsConfig, OcspConfig, OcspPolicy};
+pub use mtls::{CertificateKey, ChainLength, CrlPolicy, ForeignCa, ForeignPki, MtlsConfig, OcspConfig, OcspPolicy};
 pub use signed::SignedConfig;
 pub use store::{Follow, Push, RemoteStore, StoreConfig, StoreUrl};
 
@@ -380,6 +380,42 @@ pub struct BasicConfig {
     /// Hashes that may wait for a thread; one more is answered 503.
     #[serde(default = "BasicConfig::default_queue")]
     pub hash_queue: usize,
+    /// Whether failures in a row lead to a wait, for each user name and each address (429).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub throttle: bool,
+    /// Sessions that a password is exchanged for, at the profile's path followed by [`SessionConfig::PATH`]; absent means that
+    /// each request carries the password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionConfig>,
+    /// Which passwords may be chosen; absent means any that RFC 7617 can carry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_policy: Option<PasswordPolicy>,
+    /// Versions of the pepper that passwords go through before they are hashed (HMAC-SHA-256), the one for new hashes first; a
+    /// hash under another is made anew at the next login. Version 0 is no pepper. The secrets are files in the profile's folder.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub peppers: Vec<u32>,
+}
+
+/// Sessions that a password opens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SessionConfig {
+    /// How long a session lasts, at most a day; the password may end it sooner.
+    #[serde(with = "humantime_serde")]
+    pub lifetime: Duration,
+}
+
+impl SessionConfig {
+    /// Where a password is exchanged, below the profile's path.
+    pub const PATH: &str = "/session";
+}
+
+/// Which passwords may be chosen (NIST SP 800-63B-4 §3.1.1.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PasswordPolicy {
+    /// The least number of characters: 15 where nothing but the password is asked for.
+    pub min_chars: usize,
 }
 
 impl BasicConfig {
@@ -391,6 +427,10 @@ impl BasicConfig {
             cache: None,
             hash_threads: Self::default_threads(),
             hash_queue: Self::default_queue(),
+            throttle: false,
+            session: None,
+            password_policy: None,
+            peppers: Vec::new(),
         }
     }
 
@@ -657,6 +697,50 @@ pub struct OAuth2Config {
     /// How long the issuer's keys are kept, for tokens that are JWTs.
     #[serde(default, skip_serializing_if = "JwksConfig::is_default")]
     pub jwks: JwksConfig,
+    /// What is known of the issuer beforehand.
+    #[serde(default, skip_serializing_if = "KnownIssuer::is_nothing")]
+    pub known: KnownIssuer,
+    /// Tokens are bound to a key, and each request proves that its sender holds it (RFC 9449); absent means bearer tokens, and
+    /// none that are bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dpop: Option<DpopConfig>,
+}
+
+/// What is known of an authorization server elsewhere, so that its metadata need not be asked for: one that publishes none,
+/// or publishes too much.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KnownIssuer {
+    /// Where opaque tokens are asked about (RFC 7662).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub introspection_endpoint: Option<String>,
+    /// Where the keys of JWTs are (RFC 7517 §5).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks_uri: Option<String>,
+    /// The same in a file, which is read again as often as keys elsewhere are fetched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks_file: Option<PathBuf>,
+    /// What the issuer calls this resource in the `aud` of an introspection answer; absent means [`AUDIENCE`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audience: Option<String>,
+}
+
+impl KnownIssuer {
+    fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Proofs of holding a key (RFC 9449).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DpopConfig {
+    /// Whether a proof must hold a nonce that the server handed out (§8).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub nonce: bool,
+    /// The URL of the protected route, which proofs are made for; absent means the listener's URL with the profile's path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
 }
 
 /// How long a resource server keeps the keys of an issuer (RFC 7517 §5).
@@ -695,7 +779,8 @@ impl OAuth2Config {
     /// Tokens of the process's own authorization server, under the default rules.
     pub fn new(validation: TokenValidation) -> Self {
         let (issuer, rules) = (TrustedIssuer::default(), TokenRules::default());
-        Self { validation, issuer, rules, introspection_delay: Duration::ZERO, jwks: JwksConfig::default() }
+        let (introspection_delay, jwks) = (Duration::ZERO, JwksConfig::default());
+        Self { validation, issuer, rules, introspection_delay, jwks, known: KnownIssuer::default(), dpop: None }
     }
 }
 
@@ -761,6 +846,9 @@ pub struct AuthorizationServerConfig {
         skip_serializing_if = "AuthorizationServerConfig::is_default_jwks_max_age"
     )]
     pub jwks_max_age: Duration,
+    /// Whether proofs at the token endpoint must hold a nonce that the server handed out (RFC 9449 §8).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dpop_nonce: bool,
 }
 
 impl AuthorizationServerConfig {
@@ -782,6 +870,7 @@ impl Default for AuthorizationServerConfig {
             refresh_idle: Duration::from_secs(14 * 86_400),
             refresh_absolute: Duration::from_secs(30 * 86_400),
             jwks_max_age: Self::default_jwks_max_age(),
+            dpop_nonce: false,
         }
     }
 }

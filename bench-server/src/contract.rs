@@ -18,10 +18,19 @@
 //! | `DELETE /profiles/{name}/credentials/{id}` | 204 once the revocation is recorded where it counts |
 //! | `POST /profiles/{name}/revocations` with [`SubjectRevocation`] | 204 once it is recorded where it counts |
 //! | `DELETE /profiles/{name}/records` | 204 once what the profile kept in a server of its own is removed |
-//! | `POST /clients` with [`ClientRegistration`] | [`RegisteredClient`] |
+//! | `POST /profiles/{name}/users` with [`NewUser`] | 201; a user of a profile of method `basic` |
+//! | `PUT /profiles/{name}/users/{user}/password` with [`NewPassword`] | 204 once the old one is refused where that counts |
+//! | `GET /clients`, `POST /clients` with [`ClientRegistration`] | `[`[`ClientSummary`]`]`, [`RegisteredClient`] |
+//! | `POST /clients/{id}/secret` | [`RegisteredClient`] with another secret; the one before is good until the next |
+//! | `DELETE /clients/{id}` | 204; the client is disabled, and its tokens are dead |
 //! | `GET /issuer-key` | [`IssuerKey`] of the authorization server; 405 unless the configuration says `forging` |
 //! | `POST /signing-keys` with [`KeyRollover`] | 201; the authorization server's next key |
-//! | `POST /users` with [`UserRegistration`] | 201 |
+//! | `GET /users`, `POST /users` with [`UserRegistration`] | `[`[`UserSummary`]`]`, 201 |
+//! | `PUT /users/{name}/password` with [`NewPassword`] | 204; sessions and tokens from before are dead |
+//! | `DELETE /users/{name}` | 204; the user is disabled, and sessions and tokens are dead |
+//! | `GET /users/{name}/grants` | `[`[`GrantSummary`]`]` |
+//! | `DELETE /users/{name}/grants/{client}` | 204; what the user granted to that client is withdrawn, and its tokens are dead |
+//! | `POST /server-certificate` | 201; listeners show the next TLS certificate, with a new key |
 //! | `POST /clock` with [`ClockChange`] | 204; 409 unless the clock is controlled |
 
 use std::fmt;
@@ -170,9 +179,19 @@ pub struct ClientRegistration {
     /// Lifetime of this client's access tokens, from 1 s to the server's; absent means the server's.
     #[serde(with = "humantime_serde", default, skip_serializing_if = "Option::is_none")]
     pub access_token_lifetime: Option<Duration>,
-    /// The one way in which a confidential client presents its secret; absent means either. Public clients have none.
+    /// The one way in which a confidential client authenticates; absent means either way to present a secret. Public clients
+    /// have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_endpoint_auth_method: Option<ClientSecretMethod>,
+    /// Public keys of a client that signs (RFC 7517 §5), with `private_key_jwt`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks: Option<serde_json::Value>,
+    /// The one URI among the names of the certificate that a client of `tls_client_auth` comes with (RFC 8705 §2.1.2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_san_uri: Option<String>,
+    /// Whether the client's access tokens are bound to the certificate that it asks for them with (RFC 8705 §3.4).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tls_client_certificate_bound_access_tokens: bool,
 }
 
 impl ClientRegistration {
@@ -193,11 +212,14 @@ impl ClientRegistration {
             may_introspect: false,
             access_token_lifetime: None,
             token_endpoint_auth_method: None,
+            jwks: None,
+            tls_client_auth_san_uri: None,
+            tls_client_certificate_bound_access_tokens: false,
         }
     }
 }
 
-/// How a client secret travels (RFC 6749 §2.3.1, names of RFC 7591 §2).
+/// How a client authenticates (RFC 6749 §2.3.1, RFC 7523 §2.2; names of RFC 7591 §2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ClientSecretMethod {
     /// In `Authorization: Basic`.
@@ -206,6 +228,12 @@ pub enum ClientSecretMethod {
     /// In the form.
     #[serde(rename = "client_secret_post")]
     Post,
+    /// By an assertion in the form, signed with a key of its own: there is no secret.
+    #[serde(rename = "private_key_jwt")]
+    PrivateKeyJwt,
+    /// By the certificate of its connection (RFC 8705 §2.1): there is no secret.
+    #[serde(rename = "tls_client_auth")]
+    TlsClientAuth,
 }
 
 /// A registered OAuth client.
@@ -224,6 +252,68 @@ pub struct UserRegistration {
     /// User name.
     pub username: String,
     /// Password.
+    pub password: Secret,
+}
+
+/// A registered client, for lists: without its secrets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientSummary {
+    /// Client identifier.
+    pub client_id: String,
+    /// Name shown on the consent page.
+    pub name: String,
+    /// Whether the client has a secret.
+    pub confidential: bool,
+    /// Secrets that are good now: two while one is being rotated.
+    pub secrets: usize,
+    /// Scopes the client may ask for.
+    pub scopes: Vec<String>,
+}
+
+/// A user of the login page, for lists.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserSummary {
+    /// User name.
+    pub username: String,
+    /// Living grants.
+    pub grants: usize,
+}
+
+/// What a user granted to a client.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GrantSummary {
+    /// To whom.
+    pub client_id: String,
+    /// The client's name.
+    pub client: String,
+    /// What.
+    pub scopes: Vec<String>,
+}
+
+/// A user of a profile of method `basic`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewUser {
+    /// User name: without colon and control characters (RFC 7617 §2).
+    pub username: String,
+    /// Password.
+    pub password: Secret,
+    /// Scopes held.
+    #[serde(default)]
+    pub scopes: Vec<String>,
+    /// Time until the user is no longer accepted; absent means never.
+    #[serde(with = "humantime_serde", default, skip_serializing_if = "Option::is_none")]
+    pub lifetime: Option<Duration>,
+    /// How this user's password is hashed; absent means as the profile does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash: Option<PasswordHash>,
+}
+
+/// Another password.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewPassword {
+    /// The password.
     pub password: Secret,
 }
 
@@ -337,6 +427,16 @@ pub struct Counters {
     /// Bytes of memory that they take.
     #[serde(skip_serializing_if = "is_zero")]
     pub denylist_bytes: u64,
+    /// Certificates accepted, in a handshake or in a request, although no CRL in force spoke for them, because the policy is
+    /// soft: an alarm.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub crl_accepted_unknown: u64,
+    /// Requests with a field that claims a client certificate, from somebody who is not believed.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub certificate_fields_ignored: u64,
+    /// Connections ended because their certificate was taken back or over, or their time was.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub connections_lapsed: u64,
     /// TCP connections accepted on the listeners.
     pub connections_accepted: u64,
     /// Full TLS handshakes completed.
@@ -386,6 +486,9 @@ impl Counters {
             ocsp_accepted_unanswered: self.ocsp_accepted_unanswered - earlier.ocsp_accepted_unanswered,
             denylist_entries: self.denylist_entries,
             denylist_bytes: self.denylist_bytes,
+            crl_accepted_unknown: self.crl_accepted_unknown - earlier.crl_accepted_unknown,
+            certificate_fields_ignored: self.certificate_fields_ignored - earlier.certificate_fields_ignored,
+            connections_lapsed: self.connections_lapsed - earlier.connections_lapsed,
             connections_accepted: self.connections_accepted - earlier.connections_accepted,
             handshakes_full: self.handshakes_full - earlier.handshakes_full,
             handshakes_resumed: self.handshakes_resumed - earlier.handshakes_resumed,

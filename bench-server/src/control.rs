@@ -28,14 +28,13 @@ use tokio::net::UnixListener;
 use crate::auth::{AdminError, Method};
 use crate::clock::Clock;
 use crate::config::ServerConfig;
-use crate::contract::{
-    ClientRegistration, ClockChange, Counters, IssueRequest, KeyRollover, SubjectRevocation, Telemetry,
-    UserRegistration,
-};
+use crate::contract::{ClockChange, Counters, IssueRequest, KeyRollover, SubjectRevocation, Telemetry};
 use crate::issuer::authorization_server::AuthorizationServer;
 use crate::net::problem::{self, Answer, problem};
-use crate::server::StartError;
+use crate::server::{OwnCertificate, StartError};
 use crate::telemetry::Meter;
+
+mod accounts;
 
 const SOCKET: &str = "control.sock";
 
@@ -57,6 +56,8 @@ pub(crate) struct Administration {
     /// By profile.
     pub(crate) methods: BTreeMap<String, Arc<Method>>,
     pub(crate) authorization_server: Option<Arc<AuthorizationServer>>,
+    /// That of the listeners.
+    pub(crate) certificate: Option<Arc<OwnCertificate>>,
 }
 
 /// The socket. Bound early, so that a second server over the same folder is noticed before it touches any file there;
@@ -197,10 +198,11 @@ impl Administration {
                 self.method(name)?.discard().await?;
                 Ok(empty(StatusCode::NO_CONTENT))
             }
-            (["clients"], &Verb::POST) => {
-                let registration: ClientRegistration = parse(body)?;
-                Ok(json(&self.authorization_server()?.register_client(&registration)?))
+            (["profiles", name, "users", rest @ ..], _) => {
+                accounts::of_profile(self.method(name)?, verb, rest, body).await
             }
+            (["clients", rest @ ..], _) => accounts::clients(self.authorization_server()?, verb, rest, body),
+            (["users", rest @ ..], _) => accounts::users(self.authorization_server()?, verb, rest, body),
             (["signing-keys"], &Verb::POST) => {
                 let rollover: KeyRollover = parse(body)?;
                 self.authorization_server()?.rotate_signing_key(&rollover)?;
@@ -219,9 +221,12 @@ impl Administration {
                 self.method(name)?.roll_over(&rollover).await?;
                 Ok(empty(StatusCode::CREATED))
             }
-            (["users"], &Verb::POST) => {
-                let registration: UserRegistration = parse(body)?;
-                self.authorization_server()?.register_user(&registration)?;
+            (["server-certificate"], &Verb::POST) => {
+                let certificate = self.certificate.clone();
+                let certificate =
+                    certificate.ok_or_else(|| AdminError::NotFound("a certificate in this process".to_owned()))?;
+                let renewed = tokio::task::spawn_blocking(move || certificate.renew()).await;
+                renewed.map_err(|_| AdminError::Store("the thread that signed it stopped".to_owned()))??;
                 Ok(empty(StatusCode::CREATED))
             }
             (["clock"], &Verb::POST) => {
@@ -238,7 +243,7 @@ impl Administration {
                 ["telemetry", "take"]
                 | ["profiles", _, "credentials" | "revocations" | "signing-keys"]
                 | ["profiles", _, "principals", _, "credentials"]
-                | ["clients" | "users" | "signing-keys" | "clock"],
+                | ["signing-keys" | "server-certificate" | "clock"],
                 _,
             ) => Ok(problem::method_not_allowed("POST")),
             (["profiles", _, "credentials", _] | ["profiles", _, "records"], _) => {
@@ -352,6 +357,7 @@ mod tests {
             meter: Arc::default(),
             methods: BTreeMap::from([("the baseline".to_owned(), Arc::new(Method::None))]),
             authorization_server: None,
+            certificate: None,
         }
     }
 
@@ -543,7 +549,7 @@ mod tests {
         for path in ["/", "/nothing", "/counters/", "//counters", "/profiles", "/profiles/x", "/%ff"] {
             assert!([400, 404].contains(&ask(Verb::GET, path, "").await.0), "{path}");
         }
-        let posted = ["/telemetry/take", "/clients", "/clock", "/signing-keys", "/profiles/x/principals/y/credentials"];
+        let posted = ["/telemetry/take", "/clock", "/signing-keys", "/profiles/x/principals/y/credentials"];
         let of_profiles = ["/profiles/x/credentials", "/profiles/x/signing-keys", "/profiles/x/credentials/y"];
         for path in posted.into_iter().chain(of_profiles) {
             assert_eq!(ask(Verb::GET, path, "").await.0, 405, "{path}");
@@ -579,14 +585,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_authorization_server_and_no_password_in_errors() {
+    async fn without_an_authorization_server_there_is_nothing_of_it_to_change() {
         let user = r#"{"username": "u", "password": "hunter2"}"#;
         assert_eq!(ask(Verb::POST, "/users", user).await.0, 404);
         assert_eq!(ask(Verb::POST, "/signing-keys", r#"{"lead": "0s"}"#).await.0, 404);
         assert_eq!(ask(Verb::POST, "/signing-keys", r#"{"leap": "0s"}"#).await.0, 400);
-        let (status, body) = ask(Verb::POST, "/users", r#"{"username": 5, "password": "hunter2"}"#).await;
-        assert_eq!(status, 400);
-        assert!(!String::from_utf8_lossy(&body).contains("hunter2"));
     }
 
     #[test]

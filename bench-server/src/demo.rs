@@ -83,7 +83,7 @@ pub(crate) fn configuration(state_dir: PathBuf, port: u16, mtls_port: u16) -> Se
     let main = vec![
         profile(MethodConfig::None),
         profile(MethodConfig::ApiKey(ApiKeyConfig::new(StoreConfig::Memory))),
-        profile(MethodConfig::Basic(BasicConfig::new(PasswordHash::ARGON2ID))),
+        profile(MethodConfig::Basic(BasicConfig { throttle: true, ..BasicConfig::new(PasswordHash::ARGON2ID) })),
         profile(MethodConfig::Jwt(JwtConfig::new(Algorithm::ES256))),
         profile(MethodConfig::OAuth2(OAuth2Config::new(TokenValidation::Opaque { cache: None }))),
         profile(MethodConfig::Signed(SignedConfig::new(StoreConfig::Memory))),
@@ -244,6 +244,9 @@ async fn oauth2_lines(
         may_introspect: false,
         access_token_lifetime: None,
         token_endpoint_auth_method: None,
+        jwks: None,
+        tls_client_auth_san_uri: None,
+        tls_client_certificate_bound_access_tokens: false,
     })?;
     let password = random()?;
     server

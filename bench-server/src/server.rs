@@ -13,14 +13,15 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{oneshot, watch};
 use tokio_rustls::TlsAcceptor;
 
 use crate::auth::{BuildError, Environment, Method};
 use crate::clock::Clock;
-use crate::config::{ChainLength, ListenerConfig, MtlsConfig, ServerConfig, Transport};
+use crate::config::{
+    ChainLength, ListenerConfig, MethodConfig, MtlsConfig, OAuth2Config, Profile, ServerConfig, Transport,
+};
 use crate::contract::{Ready, ReadyListener};
 use crate::control::{Administration, ControlSocket};
 use crate::issuer::authorization_server::AuthorizationServer;
@@ -32,7 +33,10 @@ use crate::net::route::{Route, Site};
 use crate::net::tls;
 use crate::telemetry::Meter;
 
+mod certificate;
 mod validate;
+
+pub(crate) use certificate::OwnCertificate;
 
 pub use validate::ConfigErrors;
 
@@ -222,6 +226,7 @@ impl Server {
         let mut sockets = bind_listeners(&mut config)?;
         let ready_listeners: Vec<_> = config.listeners.iter().map(describe).collect();
         find_responders(&mut config, &ready_listeners);
+        name_resources(&mut config, &ready_listeners);
 
         let clock = Clock::new(config.clock);
         let meter = Arc::new(Meter::default());
@@ -232,14 +237,15 @@ impl Server {
             ChainLength::default(),
         )
         .map_err(|error| StartError::state("open the server's certificate authority", error))?;
-        let certificate = server_certificate(&authority, &config)?;
+        let ca_file = authority.root_file();
+        let certificate = Arc::new(OwnCertificate::issue(authority, &config)?);
         let authorization_server = build_authorization_server(&config, &ready_listeners, &clock, &meter)?;
         let environment = Environment {
             shared_dir: config.shared_dir.clone().unwrap_or_else(|| config.state_dir.clone()),
             clock: clock.clone(),
             meter: meter.clone(),
             authorization_server: authorization_server.clone(),
-            ca_file: authority.root_file(),
+            ca_file: ca_file.clone(),
         };
         let methods = build_methods(&config, &environment).await?;
         let listeners = config
@@ -259,19 +265,23 @@ impl Server {
                     description: openapi::document(listener, &ready.url),
                     clock: clock.clone(),
                     meter: meter.clone(),
+                    misdirected: misdirected(listener, &config.listeners, &ready_listeners),
                 };
                 build_listener(listener, site, &methods, &certificate).map(Arc::new)
             })
             .collect::<Result<Vec<_>, _>>()?;
 
-        let ready = Ready {
-            pid: std::process::id(),
-            control: socket.path().to_owned(),
-            listeners: ready_listeners,
-            ca_file: authority.root_file(),
-        };
+        let ready =
+            Ready { pid: std::process::id(), control: socket.path().to_owned(), listeners: ready_listeners, ca_file };
         let workers = config.workers.get();
-        let administration = Arc::new(Administration { config, clock, meter, methods, authorization_server });
+        let administration = Arc::new(Administration {
+            config,
+            clock,
+            meter,
+            methods,
+            authorization_server,
+            certificate: Some(certificate),
+        });
         let mut server =
             Self { ready, administration, workers: Vec::with_capacity(workers), stop: watch::Sender::new(()), socket };
         for index in 0..workers {
@@ -413,6 +423,17 @@ fn find_responders(config: &mut ServerConfig, listeners: &[ReadyListener]) {
     }
 }
 
+/// Writes into each profile that takes proofs the URL that they have to be made for.
+fn name_resources(config: &mut ServerConfig, listeners: &[ReadyListener]) {
+    for (listener, ready) in config.listeners.iter_mut().zip(listeners) {
+        for profile in &mut listener.profiles {
+            if let MethodConfig::OAuth2(OAuth2Config { dpop: Some(dpop), .. }) = &mut profile.method {
+                dpop.url.get_or_insert_with(|| format!("{}{}", ready.url.trim_end_matches('/'), profile.path));
+            }
+        }
+    }
+}
+
 fn ocsp_responder(
     listener: &ListenerConfig,
     methods: &BTreeMap<String, Arc<Method>>,
@@ -424,19 +445,19 @@ fn ocsp_responder(
     Ok(Some(Arc::new(responder.expect("validation leaves profiles that have one"))))
 }
 
-type Certificate = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
-
-/// One certificate for all listeners, for this machine's own names and every address that is listened on.
-fn server_certificate(authority: &CertificateAuthority, config: &ServerConfig) -> Result<Certificate, StartError> {
-    let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
-    for listener in &config.listeners {
-        let address = listener.bind.ip();
-        if !address.is_unspecified() && !names.contains(&address.to_string()) {
-            names.push(address.to_string());
-        }
-    }
-    let names: Vec<_> = names.iter().map(String::as_str).collect();
-    authority.server_certificate(&names).map_err(|error| StartError::state("issue the server's TLS certificate", error))
+/// The authorities of the listeners that demand a certificate, other than this one's own.
+fn misdirected(own: &ListenerConfig, all: &[ListenerConfig], ready: &[ReadyListener]) -> Vec<String> {
+    let authority = |ready: &ReadyListener| {
+        let url = url::Url::parse(&ready.url).ok()?;
+        // Without the port where it is the scheme's.
+        let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+        Some(format!("{}{port}", url.host_str()?))
+    };
+    let demands = |listener: &ListenerConfig| {
+        listener.profiles.iter().any(|profile| matches!(&profile.method, MethodConfig::Mtls(mtls) if !mtls.optional))
+    };
+    let demanding = all.iter().zip(ready).filter(|(listener, _)| demands(listener) && listener.name != own.name);
+    demanding.filter_map(|(_, ready)| authority(ready)).collect()
 }
 
 fn build_authorization_server(
@@ -449,7 +470,12 @@ fn build_authorization_server(
     let mounted = config.listeners.iter().position(|listener| listener.authorization_server);
     let issuer = &listeners[mounted.expect("validation found the listener that carries it")].url;
     AuthorizationServer::build(own, issuer, clock.clone(), meter.clone())
-        .map(|server| Some(Arc::new(server)))
+        .map(|server| {
+            // Whether clients can be known by their certificates is up to the listener.
+            let asks = |profile: &Profile| matches!(profile.method, MethodConfig::Mtls(_));
+            let asks = config.listeners.iter().any(|it| it.authorization_server && it.profiles.iter().any(asks));
+            Some(Arc::new(if asks { server.with_client_certificates() } else { server }))
+        })
         .map_err(|source| StartError::Build { what: "authorization_server".to_owned(), source })
 }
 
@@ -471,7 +497,7 @@ fn build_listener(
     listener: &ListenerConfig,
     site: Site,
     methods: &BTreeMap<String, Arc<Method>>,
-    (chain, key): &Certificate,
+    certificate: &Arc<OwnCertificate>,
 ) -> Result<Listener, StartError> {
     let version = match listener.transport {
         Transport::Plaintext => None,
@@ -479,14 +505,18 @@ fn build_listener(
         Transport::Tls13 => Some(&rustls::version::TLS13),
     };
     // Validation leaves at most one profile on a listener that asks for certificates.
-    let clients = listener.profiles.iter().find_map(|profile| methods[&profile.name].client_certificates());
+    let clients = listener.profiles.iter().find_map(|profile| {
+        let asks = profile.method.certificates().is_some();
+        methods[&profile.name].client_certificates().filter(|_| asks)
+    });
+    let registry = clients.as_ref().and_then(|clients| clients.registry.clone());
     let tls = version
         .map(|version| {
-            let certificate = (chain.clone(), key.clone_key());
+            let certificate = certificate.resolver();
             tls::configuration(version, &listener.http, listener.key_exchange, certificate, clients)
                 .map(|configuration| TlsAcceptor::from(Arc::new(configuration)))
                 .map_err(|error| StartError::state(format!("set up TLS of listener \"{}\"", listener.name), error))
         })
         .transpose()?;
-    Ok(Listener { name: listener.name.clone(), tls, http: listener.http.clone(), site: Arc::new(site) })
+    Ok(Listener { name: listener.name.clone(), tls, http: listener.http.clone(), site: Arc::new(site), registry })
 }

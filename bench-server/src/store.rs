@@ -216,6 +216,17 @@ impl Store {
         }
     }
 
+    /// Puts another hash of the same password in the place of one, unless the password was changed meanwhile; nobody has to
+    /// hear of it. `false` when the user is gone or has another hash.
+    pub(crate) async fn replace_hash(&self, name: &str, old: &str, new: Arc<str>) -> Result<bool, StoreError> {
+        match self {
+            Self::Memory(store) => Ok(store.replace_hash(name, old, new)),
+            Self::Sqlite(store) => store.replace_hash(name, old, new).await,
+            Self::Redis(store) => store.replace_hash(name, old, new).await,
+            Self::Postgres(store) => store.replace_hash(name, old, &new).await,
+        }
+    }
+
     /// Records a revocation that matters until `until`, for those who follow the store. Nobody follows one in memory.
     pub(crate) async fn append(
         &self,

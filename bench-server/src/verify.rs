@@ -94,7 +94,8 @@ impl Jwt {
         let Expected { issuer, audience, rules, access_token } = expected;
         let trusted = Trusted::new(jwks, algorithms)?;
         let algorithm = trusted.algorithms[0];
-        let validator = Validator { issuer: issuer.into(), algorithm, rules, max_token: MAX_TOKEN };
+        let validator =
+            Validator { issuer: issuer.into(), algorithm, rules, max_token: MAX_TOKEN, sender_constrained: false };
         Ok(Self { trusted, validator, audience, access_token })
     }
 

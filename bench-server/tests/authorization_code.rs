@@ -70,6 +70,7 @@ struct Application {
     client: RegisteredClient,
     resource_server: RegisteredClient,
     api: String,
+    control: Client,
 }
 
 impl Application {
@@ -102,7 +103,14 @@ impl Application {
         let metadata = http.get(format!("{issuer}/.well-known/oauth-authorization-server")).send().await;
         let metadata: Value = metadata.expect("an answer").json().await.expect("metadata");
         assert_eq!(metadata["issuer"], issuer.as_str());
-        Self { http, metadata, client, resource_server, api: format!("{}/whoami", url(running, "api")) }
+        Self { http, metadata, client, resource_server, api: format!("{}/whoami", url(running, "api")), control }
+    }
+
+    /// What an administrator asks for.
+    async fn administer(&self, method: reqwest::Method, path: &str, body: Value) -> (StatusCode, Value) {
+        let request = self.control.request(method, format!("http://localhost{path}"));
+        let response = if body.is_null() { request } else { request.json(&body) }.send().await.expect("an answer");
+        (response.status(), response.json().await.unwrap_or_default())
     }
 
     fn endpoint(&self, name: &str) -> &str {
@@ -217,7 +225,7 @@ async fn flow(access_token: AccessTokenFormat, validation: TokenValidation, stat
 }
 
 #[tokio::test]
-async fn with_opaque_tokens_and_introspection() {
+async fn oa_14_oa_16_oa_29_oa_43_bc_049_bc_062_with_opaque_tokens_and_introspection() {
     flow(AccessTokenFormat::Opaque, TokenValidation::Opaque { cache: None }, false).await;
 }
 
@@ -234,7 +242,7 @@ async fn with_jwts_and_introspection() {
 }
 
 #[tokio::test]
-async fn keys_are_published_without_their_private_part_and_fetched_once() {
+async fn oa_47_keys_are_published_without_their_private_part_and_fetched_once() {
     let state = tempfile::tempdir().expect("a folder");
     let algorithm = Algorithm::ES256;
     let running = start(state.path(), AccessTokenFormat::Jwt { algorithm }, TokenValidation::Jwt { algorithm }).await;
@@ -265,5 +273,90 @@ async fn keys_are_published_without_their_private_part_and_fetched_once() {
     let counters: Counters =
         control.get("http://localhost/counters").send().await.expect("an answer").json().await.expect("counters");
     assert_eq!((counters.jwks_fetches, counters.introspections), (2, 0), "once cold, once for the unknown key");
+    running.stop().await;
+}
+
+/// What an administrator does ends what depends on it: refresh tokens, access tokens, sessions.
+#[tokio::test]
+async fn hk_13_oa_32_oa_45_administration_ends_what_depends_on_it() {
+    let state = tempfile::tempdir().expect("a folder");
+    let running = start(state.path(), AccessTokenFormat::Opaque, TokenValidation::Opaque { cache: None }).await;
+    let application = Application::register(&running).await;
+    let client_id = application.client.client_id.clone();
+    let tokens = async |application: &Application| {
+        let redirect = application.authorize().await;
+        let (status, tokens) = application.redeem(&redirect["code"]).await;
+        assert_eq!(status, StatusCode::OK, "{tokens}");
+        assert_eq!(application.call(&tokens["access_token"]).await.status(), StatusCode::OK);
+        tokens
+    };
+    use reqwest::Method;
+    let nobody = Method::DELETE;
+    assert_eq!(application.administer(nobody, "/users/nobody/grants/x", Value::Null).await.0, StatusCode::NOT_FOUND);
+
+    let granted = tokens(&application).await;
+    let (_, grants) = application.administer(Method::GET, "/users/alice/grants", Value::Null).await;
+    assert_eq!(
+        (&grants[0]["client_id"], &grants[0]["scopes"]),
+        (&client_id.as_str().into(), &serde_json::json!(["read"]))
+    );
+    let withdraw = format!("/users/alice/grants/{client_id}");
+    let (status, _) = application.administer(Method::DELETE, &withdraw, Value::Null).await;
+    assert_eq!(status, StatusCode::NO_CONTENT);
+    assert_eq!(application.administer(Method::DELETE, &withdraw, Value::Null).await.0, StatusCode::NOT_FOUND);
+
+    let of_old_password = tokens(&application).await;
+    let same_again = serde_json::json!({ "password": PASSWORD });
+    let (status, _) = application.administer(Method::PUT, "/users/alice/password", same_again).await;
+    assert_eq!(status, StatusCode::NO_CONTENT);
+
+    let of_user = tokens(&application).await;
+    let (_, users) = application.administer(Method::GET, "/users", Value::Null).await;
+    assert_eq!(users, serde_json::json!([{ "username": "alice", "grants": 1 }]));
+    assert_eq!(application.administer(Method::DELETE, "/users/alice", Value::Null).await.0, StatusCode::NO_CONTENT);
+    for tokens in [&granted, &of_old_password, &of_user] {
+        let (status, answer) = application.refresh(&tokens["refresh_token"]).await;
+        assert_eq!((status, &answer["error"]), (StatusCode::BAD_REQUEST, &"invalid_grant".into()));
+        assert!(!application.is_active(&tokens["access_token"]).await);
+        assert_eq!(application.call(&tokens["access_token"]).await.status(), StatusCode::UNAUTHORIZED);
+    }
+
+    let alice = serde_json::json!({ "username": "alice", "password": PASSWORD });
+    assert_eq!(application.administer(Method::POST, "/users", alice).await.0, StatusCode::CREATED);
+    let of_client = tokens(&application).await;
+    let client = format!("/clients/{client_id}");
+    assert_eq!(application.administer(Method::DELETE, &client, Value::Null).await.0, StatusCode::NO_CONTENT);
+    assert_eq!(application.refresh(&of_client["refresh_token"]).await.0, StatusCode::UNAUTHORIZED);
+    assert!(!application.is_active(&of_client["access_token"]).await);
+    let (_, clients) = application.administer(Method::GET, "/clients", Value::Null).await;
+    let listed = clients.as_array().expect("a list").iter().filter(|client| client["client_id"] == client_id.as_str());
+    assert_eq!(listed.count(), 0);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn hk_13_oa_24_a_rotated_client_secret_leaves_the_one_before_alive() {
+    let state = tempfile::tempdir().expect("a folder");
+    let running = start(state.path(), AccessTokenFormat::Opaque, TokenValidation::Opaque { cache: None }).await;
+    let application = Application::register(&running).await;
+    let first = application.client.clone();
+    let path = format!("/clients/{}/secret", first.client_id);
+    let rotate = async || {
+        let (status, answer) = application.administer(reqwest::Method::POST, &path, Value::Null).await;
+        assert_eq!(status, StatusCode::OK);
+        serde_json::from_value::<RegisteredClient>(answer).expect("a client with another secret")
+    };
+    let works = async |client: &RegisteredClient| {
+        application.post("revocation_endpoint", client, &[("token", "unknown")]).await.0 == StatusCode::OK
+    };
+    let second = rotate().await;
+    assert!(works(&first).await && works(&second).await);
+    let third = rotate().await;
+    assert!(!works(&first).await && works(&second).await && works(&third).await);
+    let (_, clients) = application.administer(reqwest::Method::GET, "/clients", Value::Null).await;
+    let text = clients.to_string();
+    for client in [&second, &third] {
+        assert!(!text.contains(client.client_secret.as_ref().expect("confidential").expose()), "lists hold no secret");
+    }
     running.stop().await;
 }

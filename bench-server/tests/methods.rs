@@ -335,7 +335,7 @@ async fn a_key_with_a_wrong_checksum_costs_no_lookup() {
 }
 
 #[tokio::test]
-async fn malformed_basic_credentials_cost_no_hash_but_unknown_users_do() {
+async fn ba_6_ba_13_malformed_basic_credentials_cost_no_hash_but_unknown_users_do() {
     let server = Server::start(password(ARGON2ID)).await;
     let issued = server.issue(&[READ_SCOPE], None).await;
     let Material::Password { username, .. } = &issued.material else { panic!("not a password: {issued:?}") };

@@ -108,7 +108,7 @@ async fn ask(server: &Server, question: Vec<u8>) -> Result<BasicOcspResponse, Oc
 }
 
 #[tokio::test]
-async fn good_revoked_and_unknown_by_either_digest() {
+async fn mt_20_good_revoked_and_unknown_by_either_digest() {
     let server = start().await;
     let (good, revoked) = (server.issue(&["read"], None).await, server.issue(&["read"], None).await);
     server.revoke(&revoked).await;
@@ -155,7 +155,7 @@ async fn the_signer_is_a_delegate_that_nobody_need_ask_about() {
 }
 
 #[tokio::test]
-async fn wrong_questions_are_refused_inside_the_answer() {
+async fn mt_20_wrong_questions_are_refused_inside_the_answer() {
     let server = start().await;
     let one = server.issue(&["read"], None).await;
     let mine = || id(&ca(&one), &one.id, SHA256_OID, &SHA256);
@@ -186,7 +186,7 @@ async fn wrong_questions_are_refused_inside_the_answer() {
 }
 
 #[tokio::test]
-async fn a_nonce_is_echoed_and_such_an_answer_is_nobody_elses() {
+async fn mt_20_a_nonce_is_echoed_and_such_an_answer_is_nobody_elses() {
     let server = start().await;
     let one = server.issue(&["read"], None).await;
     let mine = || id(&ca(&one), &one.id, SHA256_OID, &SHA256);
@@ -200,7 +200,7 @@ async fn a_nonce_is_echoed_and_such_an_answer_is_nobody_elses() {
 }
 
 #[tokio::test]
-async fn get_may_be_kept_by_caches_and_other_requests_are_refused() {
+async fn mt_20_get_may_be_kept_by_caches_and_other_requests_are_refused() {
     let server = start().await;
     let one = server.issue(&["read"], None).await;
     let asked = question(vec![id(&ca(&one), &one.id, SHA1, &SHA1_FOR_LEGACY_USE_ONLY)], None);
@@ -236,7 +236,7 @@ async fn get_may_be_kept_by_caches_and_other_requests_are_refused() {
 }
 
 #[tokio::test]
-async fn a_server_asks_its_own_responder_and_refuses_what_was_revoked() {
+async fn mt_18_a_server_asks_its_own_responder_and_refuses_what_was_revoked() {
     let server = start().await;
     let one = server.issue(&["read"], None).await;
     for _ in 0..3 {

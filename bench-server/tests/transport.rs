@@ -112,7 +112,7 @@ async fn every_transport_carries_every_http_version() {
 }
 
 #[tokio::test]
-async fn a_listener_speaks_one_tls_version_only() {
+async fn mt_9_a_listener_speaks_one_tls_version_only() {
     use reqwest::tls::Version;
     for (transport, spoken, foreign) in
         [(Transport::Tls12, Version::TLS_1_2, Version::TLS_1_3), (Transport::Tls13, Version::TLS_1_3, Version::TLS_1_2)]
@@ -293,7 +293,7 @@ async fn xc_14_a_connection_remembers_no_credential() {
 /// There is no challenge for certificates: the answer is a 403 and the end of the connection, `Connection: close` over
 /// HTTP/1 and GOAWAY over HTTP/2. A new connection is refused in its handshake.
 #[tokio::test]
-async fn a_connection_ends_when_its_certificate_is_revoked() {
+async fn mt_26_bc_147_a_connection_ends_when_its_certificate_is_revoked() {
     let method = || MethodConfig::Mtls(MtlsConfig::new(Duration::from_millis(20)));
     for transport in [Transport::Tls12, Transport::Tls13] {
         for http in VERSIONS {

@@ -37,6 +37,7 @@ pub(super) const SHIPPED: &[Shipped] = shipped! {
     "rollover": "rollover.toml",
     "outage": "outage.toml",
     "verified-cache": "verified-cache.toml",
+    "basic-hashing": "basic-hashing.toml",
     "setup": "setup.toml",
     "attack": "attack.toml",
     "break-even": "break-even.toml",

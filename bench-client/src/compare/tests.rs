@@ -167,6 +167,7 @@ fn record(case: &Case, start: u32, round: u32, slices: Vec<SliceCost>, validatio
         slices,
         parts: Vec::new(),
         capacity: None,
+        beside: None,
         usage: BTreeMap::new(),
         tcp: Cell::blank("made up"),
         steal: None,

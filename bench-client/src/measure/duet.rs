@@ -128,7 +128,7 @@ async fn carry_out(
             let (launcher, plan) = (launchers[side], plans[side]);
             async move {
                 let target = Target::start_with(launcher, plan, variant, machine, stores).await?;
-                Ok::<_, crate::target::TargetError>((side, Server { variant, target, session: None }))
+                Ok::<_, crate::target::TargetError>((side, Server { variant, target, session: None, beside: None }))
             }
         })
         .buffered(STARTED_TOGETHER)

@@ -17,7 +17,7 @@ use crate::load::{OpenLoop, Profile, Session, Tally};
 use crate::machine::{Account, TcpCounts, TcpReading, Usage, steal_jiffies, steal_share};
 use crate::plan::{ArrivalModel, Case, ConnectionKind, LoadRate, MeasurementKind, Objective, Rate};
 use crate::record::{
-    CLIENT_ROLE, EncodedHistogram, LoadResult, Measured, RECORD_VERSION, Record, SchedulePart, SliceCost,
+    BesideResult, CLIENT_ROLE, EncodedHistogram, LoadResult, Measured, RECORD_VERSION, Record, SchedulePart, SliceCost,
 };
 use crate::target::TargetError;
 
@@ -300,6 +300,8 @@ struct Trial<'p> {
     counters: Option<Counters>,
     /// One for each part of the schedule, at least one.
     parts: Vec<Tally>,
+    /// What came of the traffic beside the variant.
+    beside: Tally,
     /// What each slice came to.
     slices: Vec<SliceCost>,
     /// The load client's account, and those of the server's processes by role.
@@ -320,7 +322,7 @@ impl<'p> Trial<'p> {
         offered: Option<Offered>,
         servers: &[Server<'_>],
     ) -> Result<Self, TargetError> {
-        let Server { variant, target, session } = &servers[server];
+        let Server { variant, target, session, .. } = &servers[server];
         let telemetry = target.telemetry().await?;
         let accounts = target.processes().into_iter().map(|(role, pids)| (role, Account::of_processes(&pids)));
         Ok(Self {
@@ -331,6 +333,7 @@ impl<'p> Trial<'p> {
             started: Instant::now(),
             counters: telemetry.map(|telemetry| telemetry.counters),
             parts: (0..load.parts()).map(|_| Tally::of(variant.presents.wanted())).collect(),
+            beside: Tally::new(),
             slices: Vec::with_capacity(load.slices as usize),
             client: Account::of_calling_thread(),
             servers: accounts.collect(),
@@ -351,7 +354,18 @@ impl<'p> Trial<'p> {
         let before = self.spent();
         self.servers.values_mut().for_each(Account::begin_slice);
         self.client.begin_slice(); // last, and ended first: looking at the servers is not its work
-        load.drive(session, self.offered.as_ref(), offset, load.slice, &mut self.parts[part]).await;
+        let measured = load.drive(session, self.offered.as_ref(), offset, load.slice, &mut self.parts[part]);
+        let others = server.beside.as_mut().zip(server.variant.beside.as_deref());
+        match others.filter(|(_, traffic)| traffic.rate_per_s > 0.0) {
+            Some((others, traffic)) => {
+                let profile = Profile::new(&Rate::Steady(traffic.rate_per_s), load.slice * load.slices);
+                let arrivals = OpenLoop { model: ArrivalModel::Poisson, profile: &profile };
+                let (connections, kind) = (traffic.connections, ConnectionKind::Reused);
+                let others = others.open_loop(arrivals, offset, load.slice, connections, kind, &mut self.beside);
+                futures_util::join!(measured, others);
+            }
+            None => measured.await,
+        }
         self.client.end_slice();
         self.servers.values_mut().for_each(Account::end_slice);
         self.slices.push(self.spent().since(before));
@@ -384,6 +398,10 @@ impl<'p> Trial<'p> {
         let client_cpu_ns = *self.client.cpu_ns().known().expect("a thread can always read its own clock");
         let server_cpu_ns = cpu_by_role(&self.servers);
         let usage = usage_by_role(self.client, self.servers);
+        let traffic = server.variant.beside.as_deref();
+        let beside = traffic.map(|traffic| BesideResult::new(traffic, &self.beside));
+        // The server does not tell whose work it was.
+        let telemetry = telemetry.filter(|_| beside.is_none());
         let mut tally = self.parts.into_iter().reduce(Tally::merged).expect("there is at least one");
         let handshakes = tally.handshakes.take();
         let result = LoadResult {
@@ -410,6 +428,7 @@ impl<'p> Trial<'p> {
             slices: self.slices,
             parts,
             capacity: None,
+            beside,
             usage,
             tcp,
             steal: steal_share(self.steal, steal_jiffies()),
@@ -417,6 +436,7 @@ impl<'p> Trial<'p> {
         let late = if load.is_open() { rules::tail(&tally.lateness) } else { Duration::ZERO };
         let model = self.offered.as_ref().map(|offered| offered.model);
         let mut findings = rules::judge(&result, model, late, rules::tail(&tally.latency));
+        findings.warnings.extend(result.beside.as_ref().and_then(BesideResult::warning));
         if load.is_open() && self.offered.is_none() {
             findings
                 .invalid

@@ -214,6 +214,7 @@ mod tests {
             slices: Vec::new(),
             parts: Vec::new(),
             capacity: None,
+            beside: None,
             validation: Some(empty),
             usage: Default::default(),
             tcp: crate::cell::Cell::blank("not looked at"),

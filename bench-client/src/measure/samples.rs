@@ -17,6 +17,7 @@ pub(super) fn plan() -> Plan {
         revoke_by: crate::plan::RevokeBy::default(),
         presents: Default::default(),
         slow_down: None,
+        beside: None,
         name: name.to_owned(),
         method: method.into(),
         authorization_server: None,

@@ -19,7 +19,7 @@ use crate::credential::{Pool, spoil};
 use crate::load::Session;
 use crate::machine::Machine;
 use crate::outcome::Wanted;
-use crate::plan::{Case, Event, Plan, Presents, RevocationPlan, Variant};
+use crate::plan::{Beside, Case, ClientWait, Event, Plan, Presents, RevocationPlan, Variant};
 use crate::record::Record;
 use crate::run::RunFolder;
 use crate::target::{Stores, Target, TargetError};
@@ -36,6 +36,8 @@ pub(super) struct Server<'p> {
     pub(super) target: Target,
     /// Where the variant is measured under load.
     pub(super) session: Option<Session>,
+    /// The connections of the traffic beside it, where there is any.
+    pub(super) beside: Option<Session>,
 }
 
 /// Carries out one start. Whatever happens, its processes have ended when this returns.
@@ -68,7 +70,8 @@ pub(super) async fn end(
         Ok(()) => Ok(()),
     };
     for server in &mut servers {
-        server.session = None; // or the server would wait for requests on its connections
+        // Or the server would wait for requests on its connections.
+        (server.session, server.beside) = (None, None);
     }
     let stopped = join_all(servers.into_iter().map(|server| server.target.stop())).await;
     // Of a server that died nothing can be asked any more, which the error says.
@@ -87,7 +90,7 @@ fn launch<'p>(
     stream::iter(variants.to_vec())
         .map(async |variant| {
             let target = Target::start(plan, variant, machine, stores).await?;
-            Ok(Server { variant, target, session: None })
+            Ok(Server { variant, target, session: None, beside: None })
         })
         .buffered(STARTED_TOGETHER)
         .try_collect()
@@ -157,6 +160,9 @@ pub(super) async fn renew_connections(servers: &mut [Server<'_>]) -> Result<(), 
         if let Some(session) = &mut server.session {
             session.reconnect(server.target.endpoint()).await?;
         }
+        if let Some(beside) = &mut server.beside {
+            beside.reconnect(server.target.endpoint()).await?;
+        }
     }
     Ok(())
 }
@@ -214,6 +220,10 @@ pub(super) async fn prepare(
             Ok::<_, MeasureError>(session)
         })
         .await?;
+    if let Some(traffic) = &variant.beside {
+        pace.stage(&format!("{label}: {} credentials for what comes beside {}", traffic.pool.count, variant.name));
+        server.beside = Some(besides(plan, &server.target, variant, traffic, session_seed).await?);
+    }
     let session = server.session.insert(session);
     for group in loads {
         pace.check()?;
@@ -238,6 +248,20 @@ async fn issue(target: &Target, variant: &Variant) -> Result<Vec<Issued>, Target
     }
     tokio::time::sleep(variant.ripens_in()).await;
     Ok(issued)
+}
+
+/// The connections of the traffic beside a variant. Only one of the two looks for answers all the time: the measured one.
+async fn besides(
+    plan: &Plan,
+    target: &Target,
+    variant: &Variant,
+    traffic: &Beside,
+    seed: u64,
+) -> Result<Session, MeasureError> {
+    let (endpoint, issued) = target.issue_beside(variant, traffic).await?;
+    let seed = derived_seed(plan.seed, Purpose::Session, &[seed]);
+    let pool = Arc::new(Pool::new(issued, traffic.pool.zipf_exponent, seed));
+    Ok(Session::open(endpoint, pool, traffic.connections, seed, ClientWait::Sleep).await?)
 }
 
 fn position(plan: &Plan, variant: &Variant) -> u64 {

@@ -86,7 +86,8 @@ impl Variant {
             MethodConfig::Jwt(jwt) => Some(jwt.lifetime),
             MethodConfig::OAuth2(_) => self.authorization_server.as_ref().map(|server| server.access_token_lifetime),
             MethodConfig::Mtls(mtls) => Some(mtls.lifetime()),
-            MethodConfig::None | MethodConfig::ApiKey(_) | MethodConfig::Basic(_) | MethodConfig::Signed(_) => None,
+            MethodConfig::Basic(basic) => basic.session.map(|session| session.lifetime),
+            MethodConfig::None | MethodConfig::ApiKey(_) | MethodConfig::Signed(_) => None,
             MethodConfig::Mixed(_) | MethodConfig::Layered(_) => None,
         }
     }

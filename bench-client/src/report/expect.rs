@@ -229,6 +229,7 @@ pub(crate) fn verifies_each(method: &Method) -> bool {
     match method.reference() {
         Some(MethodConfig::Jwt(config)) => config.cache.is_none() && !config.introspection,
         Some(MethodConfig::Signed(_)) => true,
+        Some(MethodConfig::Basic(config)) => config.session.is_some(),
         Some(MethodConfig::OAuth2(config)) => matches!(config.validation, TokenValidation::Jwt { .. }),
         _ => false,
     }
@@ -244,7 +245,12 @@ pub(crate) fn describe(variant: &Variant) -> String {
         Presents::Valid => String::new(),
         bad => format!(", presents credentials that are refused: {}", bad.name()),
     };
-    describe_method(variant) + &slowed + &presents
+    let beside =
+        variant.beside.as_deref().filter(|beside| beside.rate_per_s > 0.0).map_or_else(String::new, |beside| {
+            let wrong = if beside.wrong { " with wrong passwords" } else { "" };
+            format!(", beside {} requests of method {} per second{wrong}", beside.rate_per_s, beside.method.name())
+        });
+    describe_method(variant) + &slowed + &presents + &beside
 }
 
 fn describe_method(variant: &Variant) -> String {
@@ -294,7 +300,11 @@ fn describe_method(variant: &Variant) -> String {
                 StoreConfig::Memory => String::new(),
                 other => format!(" {}", stored(other)),
             };
-            format!("password under {hash}{store}{}", cached(&config.cache))
+            let session =
+                config.session.map(|session| format!(", exchanged for a session of {}", time(session.lifetime)));
+            let throttle = if config.throttle { ", failures braked" } else { "" };
+            let session = session.unwrap_or_default();
+            format!("password under {hash}{store}{}{session}{throttle}", cached(&config.cache))
         }
         MethodConfig::Jwt(config) => {
             let alone = if config.introspection { "introspection" } else { "stateless" };
@@ -398,6 +408,7 @@ mod tests {
             revoke_by: RevokeBy::default(),
             presents: Default::default(),
             slow_down: None,
+            beside: None,
             server: None,
             point: None,
             method,

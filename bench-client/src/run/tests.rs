@@ -29,6 +29,7 @@ fn plan() -> Plan {
             revoke_by: crate::plan::RevokeBy::default(),
             presents: Default::default(),
             slow_down: None,
+            beside: None,
             name: "none".to_owned(),
             method: MethodConfig::None.into(),
             authorization_server: None,

@@ -53,6 +53,32 @@ pub(super) fn check(scenario: &Scenario, problems: &Problems) {
         check_selection(scenario, measurement, problems);
         check_measurement(scenario, measurement, problems);
         check_share(scenario, measurement, problems);
+        check_beside(scenario, measurement, problems);
+    }
+}
+
+/// What comes in beside a variant has a rate of its own, and is there while slices are measured and at no other time.
+fn check_beside(scenario: &Scenario, written: &WrittenMeasurement, problems: &Problems) {
+    let Some(Measurement { kind, .. }) = &written.measurement else { return };
+    let sees_it = match kind {
+        MeasurementKind::Latency(_) => true,
+        MeasurementKind::Throughput(plan) => plan.objective.is_none(),
+        _ => false,
+    };
+    if sees_it {
+        return;
+    }
+    for (_, variant) in scenario.selected(written).filter(|(_, variant)| variant.beside.is_some()) {
+        problems.error(
+            written.places.of("kind"),
+            format!(
+                "{}: variant \"{}\" has traffic beside it, which only latency and throughput without objective see; leave \
+                 the variant out with variants = {{ except = [\"{}\"] }}",
+                place(written),
+                variant.name,
+                variant.family()
+            ),
+        );
     }
 }
 

@@ -235,6 +235,8 @@ fn how_a_certificate_is_taken_back_is_written_out() {
     says("ocsp = { validity = \"2s\", url = \"http://x/\" }", &["ocsp.url is no key here"]);
     says("ocsp = { validity = \"2s\" }\ncrl_validity = \"1h\"", &["crl_validity is about the CRL"]);
     says("certificate_lifetime = \"1h\"\ncrl_population = 5", &["crl_population is about the CRL"]);
+    says("certificate_lifetime = \"1h\"\ncrl_policy = \"soft\"", &["crl_policy is about the CRL"]);
+    says("certificate_lifetime = \"1h\"\nmax_connection_age = \"2h\"", &["max_connection_age"]);
     says("certificate_lifetime = \"2days\"", &["certificate_lifetime is \"2days\"; write a time"]);
     says("certificate_lifetime = \"1h\"\nrecheck = false", &["recheck goes with crl_reload or ocsp"]);
 }
@@ -1215,4 +1217,53 @@ fn credentials_are_bad_in_the_ways_that_their_method_knows() {
         &(variant("method = \"api-key\"\nstore = { kind = \"memory\" }\npresents = \"unknown\"") + setup),
         &["measurement \"setup\": kind is \"setup\"", "refused from the beginning", "except = [\"bad\"]"],
     );
+}
+
+#[test]
+fn traffic_beside_a_variant_has_a_method_and_a_rate_of_its_own() {
+    let with = |beside: &str| {
+        format!(
+            "{SMALL}[[variant]]\nname = \"key\"\nmethod = \"api-key\"\nstore = {{ kind = \"memory\" }}\nbeside = {beside}\n"
+        )
+    };
+    let plan = plan(&with("{ method = \"basic\", rate_per_s = 20, throttle = true }"));
+    let beside = plan.variant("key").expect("given").beside.as_deref().expect("given");
+    assert_eq!((beside.rate_per_s, beside.connections, beside.pool.count, beside.wrong), (20.0, 64, 16, false));
+    let MethodConfig::Basic(basic) = &beside.method else { panic!("{beside:?}") };
+    assert!(basic.throttle);
+    for (beside, says) in [
+        ("{ method = \"basic\" }", "rate_per_s is missing"),
+        ("{ rate_per_s = 20 }", "method is missing"),
+        ("{ method = \"mtls\", rate_per_s = 20 }", "one of"),
+        ("{ method = \"basic\", rate_per_s = -1 }", "rate_per_s"),
+        ("{ method = \"basic\", rate_per_s = 1, algorithm = \"ES256\" }", "algorithm"),
+        ("{ method = \"jwt\", algorithm = \"ES256\", rate_per_s = 1, wrong = true }", "wrong is about passwords"),
+        ("{ method = \"basic\", rate_per_s = 1, store = { kind = \"redis\" } }", "keep it in memory or in SQLite"),
+    ] {
+        let found = problems(&with(beside));
+        assert!(found.iter().any(|problem| problem.contains(says)), "{beside}: {found:#?}");
+    }
+    let blind = "[[measurement]]\nkind = \"setup\"\ntrials = 1\n";
+    let found = problems(&format!("{}{blind}", with("{ method = \"basic\", rate_per_s = 1 }")));
+    assert!(found[0].contains("has traffic beside it"), "{found:#?}");
+    let mtls = "[[variant]]\nname = \"m\"\nmethod = \"mtls\"\ncrl_reload = \"1s\"\nbeside = { method = \"basic\", rate_per_s = 1 }\n";
+    one_problem(mtls, &["beside", "asks for certificates"]);
+}
+
+#[test]
+fn a_session_of_basic_has_a_lifetime_and_no_cache() {
+    let basic = |more: &str| format!("{SMALL}[[variant]]\nname = \"basic\"\nmethod = \"basic\"\n{more}\n");
+    let plan = plan(&basic("session = \"15m\""));
+    let variant = plan.variant("basic").expect("given");
+    assert_eq!(variant.credential_lifetime(), Some(Duration::from_secs(900)));
+    let Some(MethodConfig::Basic(config)) = variant.method.reference() else { panic!() };
+    assert!(!config.throttle && config.session.is_some());
+    for (more, says) in [
+        ("session = \"0s\"", "session"),
+        ("session = \"15m\"\ncache = { ttl = \"5s\" }", "leave it out"),
+        ("throttle = \"yes\"", "throttle"),
+    ] {
+        let found = problems(&basic(more));
+        assert!(found.iter().any(|problem| problem.contains(says)), "{more}: {found:#?}");
+    }
 }

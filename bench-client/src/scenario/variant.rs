@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use bench_server::contract::{
     AccessTokenFormat, Algorithm, ApiKeyConfig, AuthorizationServerConfig, BasicConfig, CertificateKey, ChainLength,
-    DenyListConfig, JwksConfig, JwtConfig, LONGEST_DELAY, LONGEST_STALE, MethodConfig, MtlsConfig, OAuth2Config,
-    OcspConfig, OcspPolicy, PasswordHash, SignedConfig, TokenRules, TokenValidation, check_costs,
+    CrlPolicy, DenyListConfig, JwksConfig, JwtConfig, LONGEST_DELAY, LONGEST_STALE, MethodConfig, MtlsConfig,
+    OAuth2Config, OcspConfig, OcspPolicy, PasswordHash, SessionConfig, SignedConfig, TokenRules, TokenValidation,
+    check_costs,
 };
 
+use super::beside;
 use super::document::{At, Table};
 use super::reader::{Places, Problems, Section};
 use super::store::{read_cache, read_follow, read_stale_if_error, read_store, read_store_or};
@@ -79,6 +81,8 @@ const BELONGS: &[(&str, &str)] = &[
     ("hash", "method \"basic\""),
     ("hash_threads", "method \"basic\""),
     ("hash_queue", "method \"basic\""),
+    ("session", "method \"basic\""),
+    ("throttle", "method \"basic\""),
     ("token", "method \"oauth2\""),
     ("algorithm", "method \"jwt\", and \"oauth2\" with token = \"jwt\""),
     ("lifetime", "methods \"jwt\" and \"oauth2\""),
@@ -101,6 +105,8 @@ const BELONGS: &[(&str, &str)] = &[
     ("recheck", "method \"mtls\""),
     ("resumption", "method \"mtls\""),
     ("nonces", "method \"signed\""),
+    ("crl_policy", "method \"mtls\""),
+    ("max_connection_age", "method \"mtls\""),
 ];
 
 /// A verified password is remembered no longer than this, whatever revokes it.
@@ -157,6 +163,19 @@ pub(super) fn read(
             Presents::Valid
         }
     };
+    let beside = match target {
+        None => section.table("beside").and_then(beside::read).map(Box::new),
+        Some(_) => {
+            section.misplaced(&[("beside", "the reference server")], "[target]");
+            None
+        }
+    };
+    if beside.is_some() && method == Some(MethodWord::Mtls) {
+        section.error(
+            "beside",
+            "beside cannot share the listener of method \"mtls\", which asks for certificates; leave it out",
+        );
+    }
     let own_pool = section.has("pool");
     // Nobody authenticates against the baseline, so it needs no more than one caller unless told.
     let pool = if method == Some(MethodWord::None) { PoolPlan { count: 1, ..pool } } else { pool };
@@ -183,14 +202,25 @@ pub(super) fn read(
         let single = |external: &ExternalMethod| external.credentials.as_ref().is_some_and(CredentialSource::is_single);
         let single = method.external().is_some_and(single) && !own_pool;
         let pool = if single { PoolPlan { count: 1, ..pool } } else { pool };
-        Variant { name, method, authorization_server, pool, presents, revoke_by, slow_down, server: None, point: None }
+        Variant {
+            name,
+            method,
+            authorization_server,
+            pool,
+            presents,
+            revoke_by,
+            slow_down,
+            beside,
+            server: None,
+            point: None,
+        }
     });
     WrittenVariant { name, places, steps: Steps::new(), server, variant }
 }
 
-type Options = (MethodConfig, Option<AuthorizationServerConfig>);
+pub(super) type Options = (MethodConfig, Option<AuthorizationServerConfig>);
 
-fn read_options(section: &mut Section<'_>, method: MethodWord) -> Option<Options> {
+pub(super) fn read_options(section: &mut Section<'_>, method: MethodWord) -> Option<Options> {
     let options = match method {
         MethodWord::None => Some((MethodConfig::None, None)),
         MethodWord::ApiKey => read_api_key(section),
@@ -237,8 +267,18 @@ fn read_basic(section: &mut Section<'_>) -> Option<Options> {
         ))
         .expect("the range begins at 1"),
         hash_queue: section.or("hash_queue", BasicConfig::default_queue(), whole(0..=1_000_000)),
+        throttle: section.or("throttle", false, flag),
+        session: section
+            .optional("session", duration_in(Duration::from_secs(1)..=DAY))
+            .map(|lifetime| SessionConfig { lifetime }),
+        password_policy: None,
+        peppers: Vec::new(),
         store: store?,
     };
+    if basic.session.is_some() && basic.cache.is_some() {
+        section
+            .error("cache", "cache of verified passwords is of no use to a session, which carries none; leave it out");
+    }
     Some((MethodConfig::Basic(basic), None))
 }
 
@@ -404,6 +444,7 @@ fn read_jwks(mut section: Section<'_>) -> JwksConfig {
 fn read_mtls(section: &mut Section<'_>) -> Option<Options> {
     const KEYS: &[(&str, CertificateKey)] =
         &[("P-256", CertificateKey::P256), ("RSA-2048", CertificateKey::Rsa2048), ("Ed25519", CertificateKey::Ed25519)];
+    const CRL_POLICIES: &[(&str, CrlPolicy)] = &[("hard", CrlPolicy::Hard), ("soft", CrlPolicy::Soft)];
     let lifetime_is_written = section.has("certificate_lifetime");
     let looks = ["crl_reload", "ocsp"].into_iter().any(|key| section.has(key));
     if !looks && !lifetime_is_written {
@@ -413,7 +454,7 @@ fn read_mtls(section: &mut Section<'_>) -> Option<Options> {
              certificates that nobody takes back, certificate_lifetime = \"1h\"",
         );
     }
-    for key in ["crl_validity", "crl_population"] {
+    for key in ["crl_validity", "crl_population", "crl_policy"] {
         if section.has(key) && !section.has("crl_reload") {
             section
                 .error(key, format!("{key} is about the CRL, at which nobody looks; write crl_reload, or remove it"));
@@ -434,6 +475,9 @@ fn read_mtls(section: &mut Section<'_>) -> Option<Options> {
     let chain_length = ChainLength::try_from(certificates).expect("the range is that of the type");
     let recheck = section.or("recheck", true, flag);
     let resumption = section.or("resumption", false, flag);
+    let crl_policy = section.or("crl_policy", CrlPolicy::default(), one_of(CRL_POLICIES));
+    let ages = MtlsConfig::SHORTEST_CONNECTION..=MtlsConfig::LONGEST_CONNECTION;
+    let max_connection_age = section.optional("max_connection_age", duration_in(ages));
     if let Some(crl_reload) = crl_reload.filter(|reload| *reload > crl_validity / 4) {
         let (reload, quarter) = (show(crl_reload), show(crl_validity / 4));
         section.error(
@@ -448,13 +492,15 @@ fn read_mtls(section: &mut Section<'_>) -> Option<Options> {
         crl_reload,
         crl_validity,
         ocsp,
-        certificate_lifetime: Some(certificate_lifetime),
         trust_domain,
         crl_population,
         key,
         chain_length,
         recheck,
         resumption,
+        crl_policy,
+        max_connection_age,
+        ..MtlsConfig::short_lived(certificate_lifetime)
     };
     Some((MethodConfig::Mtls(mtls), None))
 }

@@ -56,6 +56,9 @@ const OCSP: &str = "ocsp";
 /// Path of the protected route.
 const PATH: &str = "/whoami";
 
+/// Path of the route that other traffic goes to.
+const BESIDE_PATH: &str = "/beside";
+
 /// The shortest `sun_path` among the platforms is macOS's 104 bytes, its final zero and `/control.sock` included.
 const STATE_DIR_MAX: usize = 104 - 1 - "/control.sock".len();
 
@@ -178,14 +181,22 @@ impl Reference {
             transport: server.transport,
             http: offered(plan, server),
             key_exchange: plan.key_exchange,
-            profiles: vec![Profile {
+            profiles: std::iter::once(Profile {
                 // Tokens and answers name the profile: all points of a sweep have the same.
                 name: variant.family().to_owned(),
                 path: PATH.to_owned(),
                 scope: READ_SCOPE.to_owned(),
                 slow_down: variant.slow_down,
                 method,
-            }],
+            })
+            .chain(variant.beside.as_ref().map(|beside| Profile {
+                name: beside_name(variant),
+                path: BESIDE_PATH.to_owned(),
+                scope: READ_SCOPE.to_owned(),
+                slow_down: None,
+                method: beside.method.clone(),
+            }))
+            .collect(),
             authorization_server: false,
             ocsp_responder: None,
         };
@@ -321,6 +332,18 @@ impl Reference {
             }
             None => self.administration().control.issue(&self.profile, count, lifetime, &[READ_SCOPE.to_owned()]).await,
         }
+    }
+
+    /// Credentials for the traffic beside the variant, and where that goes: to the first replica.
+    pub(super) async fn issue_beside(
+        &self,
+        variant: &Variant,
+        count: usize,
+    ) -> Result<(Endpoint, Vec<Issued>), String> {
+        // By the process that they are presented to, whose store may be its own.
+        let control = &self.replicas[0].control;
+        let issued = control.issue(&beside_name(variant), count, None, &[READ_SCOPE.to_owned()]).await?;
+        Ok((Endpoint { path: BESIDE_PATH.to_owned(), ..self.endpoints[0].clone() }, issued))
     }
 
     /// The same, each to a principal of its own.
@@ -529,6 +552,11 @@ fn offered(plan: &Plan, server: ServerPlan) -> Vec<HttpVersion> {
 /// The role of a replica: the first is the one that load is measured on.
 fn role_of(number: usize) -> &'static str {
     if number == 0 { RESOURCE } else { REPLICA }
+}
+
+/// The profile that other traffic goes to.
+fn beside_name(variant: &Variant) -> String {
+    format!("{}-beside", variant.family())
 }
 
 /// Whether other processes would see what one of them revokes.

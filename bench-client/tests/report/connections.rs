@@ -142,6 +142,7 @@ fn handshakes(variant: &str, settings: &HandshakePlan, start: u32, round: u32) -
             slices: Vec::new(),
             parts: Vec::new(),
             capacity: None,
+            beside: None,
             usage: BTreeMap::new(),
             tcp: Cell::blank("not looked at"),
             steal: Some(0.0),

@@ -248,6 +248,7 @@ fn load(cost: &Cost, measurement: &Measurement, start: u32, round: u32) -> LoadR
         slices: Vec::new(),
         parts: Vec::new(),
         capacity: None,
+        beside: None,
         requested_rate_per_s: requested,
         wanted: Default::default(),
         dropped: 0,
@@ -348,6 +349,7 @@ fn make() -> LoadedRun {
             revoke_by: bench_client::plan::RevokeBy::default(),
             presents: bench_client::plan::Presents::Valid,
             slow_down: None,
+            beside: None,
             name: cost.name.to_owned(),
             method: cost.method.clone().into(),
             authorization_server: match &cost.method {

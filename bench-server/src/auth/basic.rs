@@ -5,47 +5,57 @@
 //! of other algorithms than the configured one that holds for the answer alone: their hashes take their own time.
 //!
 //! The optional cache of verified credentials replaces the hash by an HMAC under a random key that dies with the process.
-//! It holds accepted credentials only, for 60 s at most (see [`crate::store::cache`]).
+//! It holds accepted credentials only, for 60 s at most (see [`crate::store::cache`]). Optional sessions replace it by a
+//! token that one password check is exchanged for, and an optional brake counts failures (see [`crate::limit::throttle`]).
+//!
+//! Whoever logs in with a hash of less than the configured cost is hashed anew beside the answer.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{StreamExt, TryStreamExt, stream};
-use rand::rngs::{SysError, SysRng};
+use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
+use self::attempt::Attempt;
 use self::credentials::Credentials;
+use self::session::Sessions;
 use self::verified::{Verified, VerifiedCache};
-use super::grant::Grant;
 use super::kept::Kept;
-use super::{AdminError, BuildError, Cause, Environment, Principal, Rejection, Request, header};
+use super::{BuildError, Cause, Environment, Principal, Rejection, Request, header};
 use crate::clock::{Clock, UnixTime};
-use crate::config::{BasicConfig, PasswordHash};
-use crate::contract::{IssueRequest, Issued, Material, Secret};
-use crate::credential::base62;
+use crate::config::{BasicConfig, PasswordHash, PasswordPolicy};
 use crate::credential::digest::Digest;
-use crate::credential::password::{HashError, HashPool, Hasher, PoolError, check_costs};
+use crate::credential::password::{HashError, HashPool, Hasher, Peppers, PoolError, check_costs};
+use crate::limit::throttle::Throttle;
 use crate::store::cache::Load;
-use crate::store::follow::LocalCopy as _;
-use crate::store::record::{Revocation, User};
+use crate::store::record::User;
 use crate::store::{Store, file};
 use crate::telemetry::Meter;
 
+mod accounts;
+mod attempt;
 mod credentials;
+mod policy;
+mod rehash;
+pub(crate) mod session;
 mod verified;
 
 /// When to try again after the hashing queue was full. The header counts whole seconds, and by then the queue is another.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Random base62 digits of an issued password: 190 bits, and short enough for bcrypt.
-const PASSWORD: usize = 32;
-
 /// The method `basic` of one profile.
 pub struct Basic {
     users: Arc<Store>,
     cache: Option<Kept<VerifiedCache>>,
-    pool: HashPool,
+    sessions: Option<Sessions>,
+    throttle: Option<Arc<Throttle>>,
+    pool: Arc<HashPool>,
+    peppers: Arc<Peppers>,
     hash: PasswordHash,
+    policy: Option<PasswordPolicy>,
+    /// A hash of somebody who logged in with a weaker one is computed at one time for one of them: the next login does it
+    /// for the others.
+    rehashing: Arc<Semaphore>,
     /// A hash, with the configured costs, of a password that nobody knows.
     dummy: Arc<str>,
     concurrency: usize,
@@ -59,11 +69,18 @@ enum Glance<'a> {
     Verified(Arc<User>),
     /// They have to be hashed.
     Unverified {
-        name: Arc<str>,
-        password: Zeroizing<String>,
+        presented: Presented,
         /// The cache that did not know them, and where the answer belongs in it.
         load: Option<Loading<'a>>,
     },
+}
+
+/// Credentials to be hashed.
+struct Presented {
+    name: Arc<str>,
+    password: Zeroizing<String>,
+    /// Counted, where failures are.
+    attempt: Option<Attempt>,
 }
 
 /// An answer on its way into the cache.
@@ -82,6 +99,11 @@ impl Basic {
             source,
         };
         check_costs(config.hash).map_err(|error| BuildError::Config(format!("profile {name}: {error}")))?;
+        let versions = &config.peppers;
+        if versions.iter().enumerate().any(|(place, version)| versions[..place].contains(version)) {
+            let remedy = "write each version once, the one for new hashes first";
+            return Err(BuildError::Config(format!("profile {name}: peppers is {versions:?}; {remedy}")));
+        }
         let dir = file::profile_dir(&environment.shared_dir, name)?;
         let users = Arc::new(Store::open(&config.store, name, &dir).await?);
         let cache = match &config.cache {
@@ -91,17 +113,26 @@ impl Basic {
                 Some(Kept::new(copy, (&users, &config.store), cache.follow, clock).await?)
             }
         };
-        let password = password().map_err(|error| failed("random password", error.into()))?;
+        let sessions = config.session.map(|session| Sessions::open(session, &dir)).transpose()?;
+        let password = accounts::password().map_err(|error| failed("random password", error.into()))?;
+        let peppers = Peppers::load(&config.peppers, &dir).map_err(|error| failed("load the peppers", error.into()))?;
+        let peppers = Arc::new(peppers);
         let dummy = Hasher::new(Arc::default())
+            .with_peppers(peppers.clone())
             .hash(&password, config.hash)
             .map_err(|error| failed("hash the dummy password", error.into()))?;
-        let pool = HashPool::new(config.hash_threads, config.hash_queue, &environment.meter)
+        let pool = HashPool::with_peppers(config.hash_threads, config.hash_queue, &environment.meter, &peppers)
             .map_err(|error| failed("start the hashing threads", error.into()))?;
         Ok(Self {
             users,
             cache,
-            pool,
+            sessions,
+            throttle: config.throttle.then(Arc::default),
+            pool: Arc::new(pool),
+            peppers,
             hash: config.hash,
+            policy: config.password_policy,
+            rehashing: Arc::new(Semaphore::new(1)),
             dummy: dummy.into(),
             concurrency: config.hash_threads.get(),
             clock: environment.clock.clone(),
@@ -110,31 +141,25 @@ impl Basic {
     }
 
     pub(crate) async fn authenticate(&self, request: &Request<'_>) -> Result<Principal, Rejection> {
+        if let Some(sessions) = &self.sessions
+            && let Ok(Some(token)) = header::authorization(request.head, "Bearer")
+        {
+            return self.in_session(sessions, token, request).await;
+        }
         let user = match self.glance(request)? {
             Glance::Verified(user) => user,
-            Glance::Unverified { name, password, load } => match (self.look_up(&name).await, load) {
-                (Ok(user), None) => self.verify(user, password).await?,
-                (Ok(user), Some(load)) => self.verify_once(&name, user, password, load).await?,
-                (Err(rejection), load) => self.stale(&name, load, request.now).ok_or(rejection)?,
+            Glance::Unverified { presented, load } => match (self.look_up(&presented.name).await, load) {
+                (Ok(user), None) => self.verify(user, presented).await?.renew_hash(self),
+                (Ok(user), Some(load)) => self.verify_once(user, presented, load).await?,
+                (Err(rejection), load) => self.stale(&presented.name, load, request.now).ok_or(rejection)?,
             },
         };
-        // Judged last: that a user's time is over is told only to who knows the password.
-        if user.expires.is_some_and(|expires| request.now >= expires) {
-            return Err(Rejection::Invalid(Cause::Expired));
-        }
-        Ok(Principal {
-            id: user.name.clone(),
-            scopes: user.scopes.clone(),
-            credential_id: user.name.clone(),
-            through: None,
-        })
+        principal(&user, request.now)
     }
 
     /// All that happens before the store is read. Not async: the decoded password is wiped before anything is waited for.
     fn glance(&self, request: &Request<'_>) -> Result<Glance<'_>, Rejection> {
-        header::refuse_credential_in_url(request.head)?;
-        let token = header::authorization(request.head, "Basic")?.ok_or(Rejection::Missing)?;
-        let credentials = Credentials::parse(token).map_err(|_| Rejection::Invalid(Cause::Malformed))?;
+        let (credentials, attempt) = self.presented(request)?;
         let name: Arc<str> = credentials.name().into();
         let mut load = None;
         if let Some(kept) = &self.cache {
@@ -144,12 +169,28 @@ impl Basic {
             let known = current.then(|| cache.entries.get(&name, request.now)).flatten();
             if let Some(known) = known.filter(|known| known.mac.constant_time_eq(&mac)) {
                 self.meter.cache_hits.add();
+                if let Some(attempt) = &attempt {
+                    attempt.succeeded();
+                }
                 return Ok(Glance::Verified(known.user));
             }
             let begun = current.then(|| cache.entries.begin(name.clone(), request.now));
             load = Some(Loading { cache, mac, load: begun });
         }
-        Ok(Glance::Unverified { name, password: Zeroizing::new(credentials.password().to_owned()), load })
+        let password = Zeroizing::new(credentials.password().to_owned());
+        Ok(Glance::Unverified { presented: Presented { name, password, attempt }, load })
+    }
+
+    /// What the request presents, unless there were too many failures: then nobody looks at it, right or wrong.
+    fn presented(&self, request: &Request<'_>) -> Result<(Credentials, Option<Attempt>), Rejection> {
+        header::refuse_credential_in_url(request.head)?;
+        let token = header::authorization(request.head, "Basic")?.ok_or(Rejection::Missing)?;
+        let credentials = Credentials::parse(token).map_err(|_| Rejection::Invalid(Cause::Malformed))?;
+        let attempt = self.throttle.as_ref().map(|throttle| Attempt::new(throttle, credentials.name(), request));
+        if let Some(attempt) = &attempt {
+            attempt.check()?;
+        }
+        Ok((credentials, attempt))
     }
 
     async fn look_up(&self, name: &str) -> Result<Option<Arc<User>>, Rejection> {
@@ -174,19 +215,19 @@ impl Basic {
     /// One hash for all who present the same credentials meanwhile; what it shows goes into the cache.
     async fn verify_once(
         &self,
-        name: &Arc<str>,
         user: Option<Arc<User>>,
-        password: Zeroizing<String>,
+        presented: Presented,
         Loading { cache, mac, load }: Loading<'_>,
     ) -> Result<Arc<User>, Rejection> {
         let joined = cache.flights.join(mac);
+        let name = presented.name.clone();
         let verify = async || {
-            let verified = self.verify(user, password).await;
+            let verified = self.verify(user, presented).await.map(|verdict| verdict.renew_hash(self));
             match (&verified, load) {
                 (Ok(user), Some(load)) => cache.entries.insert(load, Verified { mac, user: user.clone() }),
                 // Who guesses at a password does not end what is kept of the right one.
                 (Err(Rejection::Invalid(_)), _) => {
-                    cache.entries.refuse_if(name, |known| known.mac.constant_time_eq(&mac));
+                    cache.entries.refuse_if(&name, |known| known.mac.constant_time_eq(&mac));
                 }
                 // Nothing was learned about the credentials, or nothing may be kept.
                 _ => (),
@@ -197,132 +238,69 @@ impl Basic {
     }
 
     /// One hash, whether the user exists or not.
-    async fn verify(&self, user: Option<Arc<User>>, password: Zeroizing<String>) -> Result<Arc<User>, Rejection> {
+    async fn verify(&self, user: Option<Arc<User>>, presented: Presented) -> Result<Right, Rejection> {
         let stored = user.as_ref().map_or(&self.dummy, |user| &user.password_hash).clone();
-        let right = match self.pool.verify(password, stored).await {
-            Ok(right) => right,
-            Err(PoolError::Hash(HashError::TooLong)) => false,
-            Err(error) => {
-                // A full queue is a load and no fault; the rejection is counted.
-                if !matches!(error, PoolError::Full) {
-                    tracing::error!(%error, "a password could not be verified");
-                }
-                return Err(Rejection::Unavailable { dependency: "password hashing", retry_after: RETRY_AFTER });
+        let exists = user.is_some();
+        let Presented { name: _, password, attempt } = presented;
+        let job = move |hasher: &mut Hasher| {
+            if let Some(attempt) = &attempt {
+                // Others may have failed while this one waited for a thread.
+                attempt.check()?;
             }
+            let right = match hasher.verify(&password, &stored) {
+                Ok(right) => right && exists,
+                Err(HashError::TooLong) => false,
+                Err(error) => return Err(unavailable(&error)),
+            };
+            if let Some(attempt) = &attempt {
+                attempt.ended(right);
+            }
+            Ok((right, password))
+        };
+        let (right, password) = match self.pool.attempt(job).await {
+            Ok(verdict) => verdict?,
+            // A full queue is a load and no fault; the rejection is counted.
+            Err(PoolError::Full) => return Err(BUSY),
+            Err(error) => return Err(unavailable(&error)),
         };
         match user {
-            Some(user) if right => Ok(user),
+            Some(user) if right => Ok(Right { user, password }),
             Some(_) => Err(Rejection::Invalid(Cause::WrongSecret)),
             None => Err(Rejection::Invalid(Cause::Unknown)),
         }
-    }
-
-    /// Creates users with random names and passwords.
-    ///
-    /// They are hashed on the pool, as many at a time as there are threads: requests find the queue as free as before.
-    pub(crate) async fn issue(&self, request: &IssueRequest) -> Result<Vec<Issued>, AdminError> {
-        let grant = &Grant::new(request, self.clock.now())?;
-        stream::iter(0..request.count)
-            .map(|_| async move {
-                let name = base62::identifier("user-", &mut SysRng).map_err(no_random)?;
-                let password = password().map_err(no_random)?;
-                self.create(&name, &password, grant).await?;
-                let material = Material::Password { username: name.clone(), password: Secret::new(password.as_str()) };
-                Ok(Issued { id: name.clone(), principal: name, material })
-            })
-            .buffered(self.concurrency)
-            .try_collect()
-            .await
-    }
-
-    /// Creates a user.
-    ///
-    /// # Errors
-    /// [`AdminError::BadRequest`] for a name or password that RFC 7617 cannot carry, or that is taken or too long.
-    async fn create(&self, name: &str, password: &str, grant: &Grant) -> Result<(), AdminError> {
-        if !credentials::is_name(name) {
-            return Err(AdminError::BadRequest(format!(
-                "user name {name:?} is empty or holds a colon or control character (RFC 7617 §2)"
-            )));
-        }
-        if !credentials::is_password(password) || name.len() + 1 + password.len() > credentials::MAX_DECODED {
-            return Err(AdminError::BadRequest(format!(
-                "the password of {name:?} is empty, holds a control character (RFC 7617 §2), or takes more than {} bytes \
-                 with the name and the colon",
-                credentials::MAX_DECODED
-            )));
-        }
-        let user = User {
-            name: name.into(),
-            password_hash: self.hashed(password).await?,
-            scopes: grant.scopes.clone(),
-            expires: grant.expires,
-        };
-        if !self.users.insert_user(user).await? {
-            return Err(AdminError::BadRequest(format!("user {name:?} exists already")));
-        }
-        self.meter.store_writes.add();
-        Ok(())
     }
 
     /// Whether what a decision needs gives an answer.
     pub(crate) async fn probe(&self) -> Result<(), &'static str> {
         self.users.probe().await.map_err(|_| "user store")
     }
-
-    /// Removes what is in the store, where that is a server of its own.
-    pub(crate) async fn discard(&self) -> Result<(), AdminError> {
-        Ok(self.users.discard().await?)
-    }
-
-    /// Changes the user's password and tells the new one. The old one ends with that: a user has one password.
-    pub(crate) async fn renew(&self, name: &str, request: &IssueRequest) -> Result<Issued, AdminError> {
-        Grant::new(request, self.clock.now())?;
-        let password = self.change_password(name).await?;
-        let material = Material::Password { username: name.to_owned(), password: Secret::new(password.as_str()) };
-        Ok(Issued { id: name.to_owned(), principal: name.to_owned(), material })
-    }
-
-    /// Changes the user's password to a random one that nobody is told: how a Basic credential is taken back, since the
-    /// standard knows no other way.
-    pub(crate) async fn revoke(&self, name: &str) -> Result<(), AdminError> {
-        self.change_password(name).await.map(drop)
-    }
-
-    /// Gives the user a random password. Returns once every look at the user's record sees its hash.
-    async fn change_password(&self, name: &str) -> Result<Zeroizing<String>, AdminError> {
-        let unknown = || AdminError::NotFound(format!("user {name:?}"));
-        if self.users.user(name).await?.is_none() {
-            return Err(unknown());
-        }
-        let password = password().map_err(no_random)?;
-        let hash = self.hashed(&password).await?;
-        if !self.users.set_password(name, hash, self.clock.now()).await? {
-            return Err(unknown());
-        }
-        self.meter.store_writes.add();
-        // This node knows at once, whatever it follows.
-        if let Some(cache) = &self.cache {
-            cache.copy().revoke(&Revocation::Password(name.into()), None);
-        }
-        Ok(password)
-    }
-
-    async fn hashed(&self, password: &str) -> Result<Arc<str>, AdminError> {
-        match self.pool.hash(Zeroizing::new(password.to_owned()), self.hash).await {
-            Ok(hash) => Ok(hash.into()),
-            Err(PoolError::Hash(error @ HashError::TooLong)) => Err(AdminError::BadRequest(error.to_string())),
-            Err(error) => Err(AdminError::Store(error.to_string())),
-        }
-    }
 }
 
-fn password() -> Result<Zeroizing<String>, SysError> {
-    Ok(Zeroizing::new(base62::random::<PASSWORD, _>(&mut SysRng)?.map(char::from).into_iter().collect()))
+/// A user with the password that turned out to be right.
+struct Right {
+    user: Arc<User>,
+    password: Zeroizing<String>,
 }
 
-fn no_random(error: SysError) -> AdminError {
-    AdminError::Store(format!("the operating system gave no random bytes: {error}"))
+/// Judged last: that a user's time is over is told only to who knows the password.
+fn principal(user: &User, now: UnixTime) -> Result<Principal, Rejection> {
+    if user.expires.is_some_and(|expires| now >= expires) {
+        return Err(Rejection::Invalid(Cause::Expired));
+    }
+    Ok(Principal {
+        id: user.name.clone(),
+        scopes: user.scopes.clone(),
+        credential_id: user.name.clone(),
+        through: None,
+    })
+}
+
+/// No password can be hashed at the moment.
+const BUSY: Rejection = Rejection::Unavailable { dependency: "password hashing", retry_after: RETRY_AFTER };
+
+fn unavailable(error: &dyn std::error::Error) -> Rejection {
+    tracing::error!(%error, "a password could not be verified");
+    BUSY
 }
 
 #[cfg(test)]

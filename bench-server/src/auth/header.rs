@@ -76,9 +76,14 @@ pub fn bearer_up_to(head: &Parts, longest: usize) -> Result<&str, Rejection> {
 /// [`Rejection::Ambiguous`].
 pub fn refuse_credential_in_url(head: &Parts) -> Result<(), Rejection> {
     let Some(query) = head.uri.query() else { return Ok(()) };
-    let named = form_urlencoded::parse(query.as_bytes())
-        .any(|(name, _)| name.eq_ignore_ascii_case("access_token") || name.eq_ignore_ascii_case("api_key"));
+    let named = names_credential(query.as_bytes());
     if named { Err(Rejection::Ambiguous("a credential stands in the URL")) } else { Ok(()) }
+}
+
+/// Whether a query or a form (`application/x-www-form-urlencoded`) has a parameter that carries a token or a key.
+pub(crate) fn names_credential(encoded: &[u8]) -> bool {
+    let carries = |name: &str| name.eq_ignore_ascii_case("access_token") || name.eq_ignore_ascii_case("api_key");
+    form_urlencoded::parse(encoded).any(|(name, _)| carries(&name))
 }
 
 #[cfg(test)]

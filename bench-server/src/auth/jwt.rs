@@ -104,6 +104,7 @@ impl Jwt {
             algorithm: config.algorithm,
             rules: config.rules,
             max_token: config.claims_bytes.map_or(header::MAX_TOKEN, |_| header::MAX_LONG_TOKEN),
+            sender_constrained: false,
         };
         let introspection = if config.introspection {
             let judge = (validator.clone(), TrustedKeys::new(signing.key_set()));

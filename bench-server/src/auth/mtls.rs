@@ -13,11 +13,14 @@
 //! CRL files; until then it refuses what the new one signed, since no list speaks for that. Where OCSP is asked instead, the
 //! first such certificate tells. The old one ends like a certificate: in a CRL, that of the CA above it.
 
+mod forwarded;
 #[cfg(test)]
 mod mutated;
 mod ocsp;
 pub(crate) mod offline;
+mod registry;
 mod revocation;
+mod trust;
 mod verifier;
 
 use std::fmt;
@@ -25,12 +28,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use self::ocsp::{Ground, Ocsp};
+pub(crate) use self::registry::Registry;
 use self::revocation::Status;
+use self::trust::Trust;
 use self::verifier::Verifier;
-use crate::auth::{AdminError, BuildError, Cause, ClientCertificates, Environment, Principal, Rejection, Request};
-use crate::clock::UnixTime;
-use crate::config::{MtlsConfig, OcspConfig, READ_SCOPE};
+use crate::auth::{
+    AdminError, BuildError, Cause, ClientCertificates, Connection, Environment, Principal, Rejection, Request,
+};
+use crate::clock::{Clock, UnixTime};
+use crate::config::{CrlPolicy, MtlsConfig, OcspConfig, READ_SCOPE};
 use crate::contract::{IssueRequest, Issued, IssuerKey, KeyRollover, Material};
 use crate::credential::x509::{self, ClientIdentity};
 use crate::issuer::ca::{CaError, CertificateAuthority, OcspResponder};
@@ -45,8 +54,12 @@ const END_PAUSE: Duration = Duration::from_secs(1);
 
 /// The method `mtls`: a profile's client CA and validator.
 pub struct Mtls {
-    authority: Arc<CertificateAuthority>,
+    /// Absent where certificates are somebody else's.
+    authority: Option<Arc<CertificateAuthority>>,
     verifier: Arc<Verifier>,
+    /// Told after every change of what is known to be revoked.
+    changed: watch::Sender<()>,
+    clock: Clock,
     /// `spiffe://{trust domain}/`.
     identity_prefix: String,
     /// Certificates carry no scopes; whoever belongs to the trust domain may read.
@@ -61,30 +74,36 @@ pub struct Mtls {
 impl Mtls {
     pub(crate) fn build(name: &str, config: &MtlsConfig, environment: &Environment) -> Result<Self, BuildError> {
         check_config(name, config)?;
-        let dir = file::profile_dir(&environment.shared_dir, name)?;
-        let authority = CertificateAuthority::open(
-            &dir.join("ca"),
-            environment.clock.clone(),
-            config.crl_validity,
-            config.chain_length,
-        )
-        .map_err(|error| state("client CA", error))?;
-        authority.fill_crl(config.crl_population).map_err(|error| state("client CA", error))?;
-        let authority = Arc::new(authority);
-        let verifier = Verifier::new(authority.clone(), environment.clock.clone(), config.crl_reload.is_some());
+        let authority = if config.pki.is_none() { Some(own_authority(name, config, environment)?) } else { None };
+        let trust = match (&authority, &config.pki) {
+            (Some(authority), _) => Trust::Own(authority.clone()),
+            (None, pki) => Trust::foreign(pki.as_ref().expect("one of the two"), config.crl_reload.is_some())?,
+        };
+        let changed = watch::Sender::new(());
+        let process = (environment.clock.clone(), environment.meter.clone());
+        let verifier = Verifier::new(trust.clone(), config, changed.clone(), process.clone());
         let verifier = Arc::new(verifier.map_err(|error| state("CRLs", error))?);
+        let weak = authority.as_ref().map(Arc::downgrade);
         if let Some(interval) = config.crl_reload {
-            tokio::spawn(follow_crls(Arc::downgrade(&authority), Arc::downgrade(&verifier), interval));
+            tokio::spawn(follow_crls(weak.clone(), Arc::downgrade(&verifier), interval));
         }
-        let ocsp =
-            config.ocsp.as_ref().map(|ocsp| asking(name, ocsp, &authority, &verifier, environment)).transpose()?;
-        let ocsp = ocsp.map(Arc::new);
-        // Of a rollover before this start.
-        tokio::spawn(end_overlaps(Arc::downgrade(&authority), Arc::downgrade(&verifier), asked_by(&ocsp)));
+        let algorithms = *verifier.algorithms();
+        let asking = |ocsp| {
+            let url = check_ocsp(name, ocsp)?;
+            Ocsp::new(url, ocsp, trust.clone(), algorithms, changed.clone(), process.clone())
+        };
+        let ocsp = config.ocsp.as_ref().map(asking).transpose()?.map(Arc::new);
+        if let Some(authority) = weak {
+            // Of a rollover before this start.
+            tokio::spawn(end_overlaps(authority, Arc::downgrade(&verifier), asked_by(&ocsp)));
+        }
+        let issued = authority.as_ref().map_or(0, |authority| authority.issued() as u64);
         Ok(Self {
-            next_client: Arc::new(AtomicU64::new(authority.issued() as u64)),
+            next_client: Arc::new(AtomicU64::new(issued)),
             authority,
             verifier,
+            changed,
+            clock: environment.clock.clone(),
             identity_prefix: format!("spiffe://{}/", config.trust_domain),
             scopes: READ_SCOPE.into(),
             config: config.clone(),
@@ -93,23 +112,24 @@ impl Mtls {
         })
     }
 
+    /// The server's own CA.
+    fn own(&self) -> Result<&Arc<CertificateAuthority>, AdminError> {
+        self.authority.as_ref().ok_or(AdminError::NotHere("the certificates are somebody else's; ask their CA"))
+    }
+
     pub(crate) async fn authenticate(&self, request: &Request<'_>) -> Result<Principal, Rejection> {
         let connection = request.connection;
-        let identity = connection.client.as_ref().ok_or(Rejection::Missing)?;
-        // `notAfter` belongs to the lifetime (RFC 5280 §4.1.2.5) and counts whole seconds.
-        if request.now.as_secs() > identity.not_after.as_secs() {
-            return Err(Rejection::Invalid(Cause::Expired));
+        let Some(identity) = connection.client.as_ref() else {
+            self.count_fields(&request.head.headers);
+            return Err(Rejection::Missing);
+        };
+        self.judge(identity, connection, request.now).await?;
+        let forwarded = self.on_behalf(identity, &request.head.headers, request.now).map_err(forwarded::of_another)?;
+        if let Some(client) = &forwarded {
+            self.judge_forwarded(client, request.now).await.map_err(forwarded::of_another)?;
         }
-        if self.config.recheck {
-            self.look_up(identity, request.now)?;
-        }
-        if let Some(ocsp) = self.ocsp.as_ref().filter(|_| self.config.recheck || connection.asked.get().is_none())
-            && ocsp.check(identity, request.now).await? == Ground::Answer
-        {
-            // Others on the same connection may have been accepted meanwhile.
-            let _ = connection.asked.set(());
-        }
-        if !identity.spiffe_id.starts_with(&self.identity_prefix) {
+        let identity = forwarded.as_ref().unwrap_or(identity);
+        if !self.is_allowed(&identity.spiffe_id) {
             return Err(Rejection::Forbidden("client-identity-not-allowed"));
         }
         Ok(Principal {
@@ -120,13 +140,46 @@ impl Mtls {
         })
     }
 
+    /// What may have changed since the handshake.
+    async fn judge(&self, identity: &ClientIdentity, connection: &Connection, now: UnixTime) -> Result<(), Rejection> {
+        // `notAfter` belongs to the lifetime (RFC 5280 §4.1.2.5) and counts whole seconds.
+        if now.as_secs() > identity.not_after.as_secs() {
+            return Err(Rejection::Invalid(Cause::Expired));
+        }
+        if self.config.recheck {
+            self.look_up(identity, now)?;
+        }
+        if let Some(ocsp) = self.ocsp.as_ref().filter(|_| self.config.recheck || connection.asked.get().is_none())
+            && ocsp.check(identity, now).await? == Ground::Answer
+        {
+            // Others on the same connection may have been accepted meanwhile.
+            let _ = connection.asked.set(());
+        }
+        Ok(())
+    }
+
+    /// A certificate that a proxy passes on was looked up when its path was verified; what is left is to ask about it.
+    async fn judge_forwarded(&self, client: &ClientIdentity, now: UnixTime) -> Result<(), Rejection> {
+        match &self.ocsp {
+            Some(ocsp) => ocsp.check(client, now).await.map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the route is for somebody: of the trust domain, and on the list where there is one.
+    fn is_allowed(&self, spiffe_id: &str) -> bool {
+        let listed = self.config.identities.is_empty() || self.config.identities.iter().any(|one| one == spiffe_id);
+        listed && spiffe_id.starts_with(&self.identity_prefix)
+    }
+
     /// Looks a certificate up in the CRLs of the moment. Not counted as a store lookup: the revoked serials came with the
     /// CRL, nothing is read for this request.
     fn look_up(&self, identity: &ClientIdentity, now: UnixTime) -> Result<(), Rejection> {
         let (Some(current), Some(reload)) = (self.verifier.current(), self.config.crl_reload) else { return Ok(()) };
-        match current.status(&identity.issuer, &identity.serial, now) {
+        match current.status(&identity.issuer, identity.issuer_key_id.as_deref(), &identity.serial, now) {
             Status::Good => Ok(()),
             Status::Revoked => Err(Rejection::Invalid(Cause::Revoked)),
+            Status::Unknown if self.verifier.overlooks_unknown(now) => Ok(()),
             Status::Unknown => Err(Rejection::Unavailable { dependency: "crl", retry_after: reload }),
         }
     }
@@ -170,7 +223,7 @@ impl Mtls {
             let text = format!("lifetime is {lifetime:?}; at most {longest:?} of what nobody can take back");
             return Err(AdminError::BadRequest(text));
         }
-        let (authority, count, key) = (self.authority.clone(), request.count, self.config.key);
+        let (authority, count, key) = (self.own()?.clone(), request.count, self.config.key);
         // Off the reactor: an RSA key takes about a tenth of a second.
         let made = tokio::task::spawn_blocking(move || {
             let one = || {
@@ -189,7 +242,7 @@ impl Mtls {
     /// Takes back one certificate by its serial number; returns once the CRL that says so is published, from which the
     /// OCSP responder answers too.
     pub(crate) async fn revoke(&self, serial: &str) -> Result<(), AdminError> {
-        let (authority, verifier, wanted) = (self.authority.clone(), self.verifier.clone(), serial.to_owned());
+        let (authority, verifier, wanted) = (self.own()?.clone(), self.verifier.clone(), serial.to_owned());
         let ocsp = self.ocsp.clone();
         self.meter.store_writes.add();
         // All of it in one go: who asked may hang up.
@@ -217,7 +270,7 @@ impl Mtls {
         if rollover.standby {
             return refused("a CA does not stand by; leave standby out, and publish the next one by lead");
         }
-        if !self.authority.can_roll_over() {
+        if !self.own()?.can_roll_over() {
             return refused("the root signs certificates, and nobody revokes a root; use a chain_length of 2 or 3");
         }
         if self.config.is_short_lived() {
@@ -233,7 +286,7 @@ impl Mtls {
                 "a lead of {lead:?} and an overlap of {overlap:?}; at most {longest:?} is possible"
             ));
         }
-        let (authority, verifier, ocsp) = (self.authority.clone(), self.verifier.clone(), self.ocsp.clone());
+        let (authority, verifier, ocsp) = (self.own()?.clone(), self.verifier.clone(), self.ocsp.clone());
         // All of it in one go: who asked may hang up.
         let make = move || {
             authority.roll_over(lead, overlap)?;
@@ -252,28 +305,48 @@ impl Mtls {
 
     /// What certificates are signed with.
     pub(crate) fn issuer_key(&self) -> Result<IssuerKey, AdminError> {
-        self.authority.issuer_key().map_err(|error| AdminError::Store(error.to_string()))
+        self.own()?.issuer_key().map_err(|error| AdminError::Store(error.to_string()))
     }
 
     /// Answers OCSP requests about this profile's certificates, where it is configured.
     pub(crate) fn ocsp_responder(&self) -> Option<Result<OcspResponder, CaError>> {
-        self.config.ocsp.as_ref().map(|ocsp| OcspResponder::new(self.authority.clone(), ocsp.validity))
+        let (ocsp, authority) = self.config.ocsp.as_ref().zip(self.authority.as_ref())?;
+        Some(OcspResponder::new(authority.clone(), ocsp.validity))
     }
 
     /// How this profile's listener asks for certificates; the verifier follows the CRL files by itself.
     pub(crate) fn client_certificates(&self) -> ClientCertificates {
-        ClientCertificates { verifier: self.verifier.clone(), resumption: self.config.resumption }
+        ClientCertificates {
+            verifier: self.verifier.clone(),
+            resumption: self.config.resumption,
+            registry: Some(Arc::new(Registry {
+                clock: self.clock.clone(),
+                verifier: self.verifier.clone(),
+                ocsp: self.ocsp.clone(),
+                recheck: self.config.recheck,
+                longest: self.config.connection_age(),
+                changed: self.changed.clone(),
+                meter: self.meter.clone(),
+            })),
+        }
     }
 }
 
-/// Asks the responder about leaves of the CAs that sign them.
-fn asking(
+/// The CA in the profile's folder.
+fn own_authority(
     name: &str,
-    config: &OcspConfig,
-    authority: &Arc<CertificateAuthority>,
-    verifier: &Verifier,
+    config: &MtlsConfig,
     environment: &Environment,
-) -> Result<Ocsp, BuildError> {
+) -> Result<Arc<CertificateAuthority>, BuildError> {
+    let dir = file::profile_dir(&environment.shared_dir, name)?.join("ca");
+    let opened = CertificateAuthority::open(&dir, environment.clock.clone(), config.crl_validity, config.chain_length);
+    let authority = opened.map_err(|error| state("client CA", error))?;
+    authority.fill_crl(config.crl_population).map_err(|error| state("client CA", error))?;
+    Ok(Arc::new(authority))
+}
+
+/// Where the responder is.
+fn check_ocsp<'c>(name: &str, config: &'c OcspConfig) -> Result<&'c str, BuildError> {
     let wrong = |what: String| BuildError::Config(format!("profile {name:?}: ocsp.{what}"));
     let possible = Duration::from_millis(1)..=OcspConfig::LONGEST_VALIDITY;
     if !possible.contains(&config.validity) {
@@ -286,22 +359,26 @@ fn asking(
     if !url::Url::parse(url).is_ok_and(|url| is_plain(&url)) {
         return Err(wrong(format!("url is {url:?}; OCSP goes over plain HTTP, like \"http://127.0.0.1:8080/\"")));
     }
-    let process = (environment.clock.clone(), environment.meter.clone());
-    Ocsp::new(url, config, authority.clone(), *verifier.algorithms(), process)
+    Ok(url)
 }
 
-/// Looks at the CRL files every `interval` from a random phase on, as independent validators would, and has those
-/// renewed that come close to their end.
-async fn follow_crls(authority: Weak<CertificateAuthority>, verifier: Weak<Verifier>, interval: Duration) {
+/// Looks at the CRL files every `interval` from a random phase on, as independent validators would, and has those of the
+/// server's own CA renewed that come close to their end.
+async fn follow_crls(authority: Option<Weak<CertificateAuthority>>, verifier: Weak<Verifier>, interval: Duration) {
     tokio::time::sleep(interval.mul_f64(rand::random::<f64>())).await;
     let mut ticks = tokio::time::interval(interval);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut last_alarm = None;
     loop {
         ticks.tick().await;
-        let (Some(authority), Some(verifier)) = (authority.upgrade(), verifier.upgrade()) else { return };
+        let Some(verifier) = verifier.upgrade() else { return };
+        // Those of somebody else's are renewed by somebody else.
+        let authority = match authority.as_ref().map(Weak::upgrade) {
+            Some(None) => return,
+            own => own.flatten(),
+        };
         let look = tokio::task::spawn_blocking(move || {
-            let renewed = authority.renew_crls().map_err(|error| error.to_string());
+            let renewed = authority.map_or(Ok(()), |own| own.renew_crls().map_err(|error| error.to_string()));
             let reloaded = verifier.reload().map_err(|error| error.to_string());
             renewed.and(reloaded.map(drop))
         });
@@ -368,6 +445,17 @@ fn check_config(name: &str, config: &MtlsConfig) -> Result<(), BuildError> {
     } else if config.crl_population > MtlsConfig::MAX_CRL_POPULATION {
         let (population, most) = (config.crl_population, MtlsConfig::MAX_CRL_POPULATION);
         format!("crl_population is {population}; at most {most} is possible")
+    } else if config.crl_policy == CrlPolicy::Soft && reload.is_none() {
+        "crl_policy without crl_reload, so nobody looks at the CRL; leave it out".to_owned()
+    } else if config.pki.is_some() && config.crl_population > 0 {
+        "crl_population with pki, whose CRLs are somebody else's; leave it out".to_owned()
+    } else if config.connection_age() > MtlsConfig::LONGEST_CONNECTION
+        || config.connection_age() < MtlsConfig::SHORTEST_CONNECTION
+    {
+        let (least, most) = (MtlsConfig::SHORTEST_CONNECTION, MtlsConfig::LONGEST_CONNECTION);
+        format!("max_connection_age is {:?}; {least:?} to {most:?} is possible", config.connection_age())
+    } else if let Some(one) = config.identities.iter().chain(&config.proxies).find(|one| !x509::is_spiffe_id(one)) {
+        format!("{one:?} among identities or proxies is not a SPIFFE ID, like \"spiffe://authbench.test/client/1\"")
     } else {
         return Ok(());
     };
@@ -380,7 +468,15 @@ fn state(what: &str, error: impl std::error::Error + Send + Sync + 'static) -> B
 
 impl fmt::Debug for Mtls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Mtls").field("authority", &self.authority).finish_non_exhaustive()
+        f.debug_struct("Mtls").field("verifier", &self.verifier).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+impl Mtls {
+    /// The server's own CA, where a test has one.
+    fn authority(&self) -> &Arc<CertificateAuthority> {
+        self.authority.as_ref().expect("the certificates are the server's own")
     }
 }
 

@@ -1,5 +1,6 @@
 //! OAuth 2.0 access tokens at the resource server: opaque by introspection (RFC 7662), JWTs by the issuer's keys
-//! (RFC 9068). Both arrive as bearer tokens (RFC 6750).
+//! (RFC 9068). Both arrive as bearer tokens (RFC 6750), or where the profile says so with a proof that their bearer holds the
+//! key that they are bound to (RFC 9449).
 //!
 //! The authorization server is found by its metadata (RFC 8414) when the first token comes. When it is down, slow or
 //! talks nonsense the caller gets 503, never 401: the token may be good, and a client that drops it would lose it.
@@ -10,16 +11,19 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::jwt::Validator;
-use super::{BuildError, Environment, Principal, Rejection, Request, header};
+use super::jwt::{ClaimsRef, Validator};
+use super::{BuildError, Cause, Connection, Environment, Principal, Rejection, Request, header};
+use crate::clock::UnixTime;
 use crate::config::{
-    AccessTokenFormat, CacheConfig, JwksConfig, LONGEST_STALE, OAuth2Config, TokenValidation, TrustedIssuer,
+    AccessTokenFormat, CacheConfig, JwksConfig, KnownIssuer, LONGEST_STALE, OAuth2Config, TokenValidation,
+    TrustedIssuer,
 };
 use crate::contract::{ClientRegistration, Secret};
 use crate::issuer::authorization_server::AuthorizationServer;
 use crate::store::distance::Distance;
 
 pub(super) mod discovery;
+mod dpop;
 pub(super) mod introspection;
 mod keys;
 #[cfg(test)]
@@ -27,12 +31,47 @@ mod keys;
 mod tests;
 
 use self::discovery::Discovery;
+use self::dpop::Dpop;
 use self::introspection::Introspection;
 use self::keys::Keys;
 use super::outbound::Http;
 
-/// The resource server's side of OAuth 2.0.
-pub struct OAuth2(Validation);
+/// The resource server's side of OAuth 2.0; whether tokens come with a proof.
+pub struct OAuth2(Validation, Option<Box<Dpop>>);
+
+/// What a valid token stands for.
+#[derive(Clone)]
+pub(in crate::auth) struct Token {
+    principal: Principal,
+    /// Thumbprint of the key that it is bound to.
+    jkt: Option<Arc<str>>,
+    /// Thumbprint of the certificate that it is bound to.
+    x5t: Option<Arc<str>>,
+}
+
+impl Token {
+    /// What the claims of a JWT say.
+    fn of(claims: &ClaimsRef<'_>) -> Self {
+        let cnf = claims.cnf.as_ref();
+        let jkt = cnf.and_then(|cnf| cnf.jkt.as_deref()).map(Arc::from);
+        let x5t = cnf.and_then(|cnf| cnf.x5t.as_deref()).map(Arc::from);
+        Self { principal: claims.principal(), jkt, x5t }
+    }
+
+    /// The same over a connection. One that is bound to a certificate is good for nobody else (RFC 8705 §3).
+    fn over(self, connection: &Connection) -> Result<Self, Rejection> {
+        let shown = connection.client.as_ref().map(|client| &client.thumbprint);
+        if self.x5t.is_some() && self.x5t.as_ref() != shown {
+            return Err(Rejection::Invalid(Cause::Claims));
+        }
+        Ok(self)
+    }
+
+    /// One that is bound to a key is no bearer token (RFC 9449 §7.2).
+    pub(in crate::auth) fn bearer(self) -> Result<Principal, Rejection> {
+        if self.jkt.is_some() { Err(Rejection::Invalid(Cause::Claims)) } else { Ok(self.principal) }
+    }
+}
 
 /// A user, and the client that acts for them.
 pub(crate) struct User {
@@ -69,7 +108,9 @@ impl OAuth2 {
         };
         check_jwks(&config.jwks)?;
         config.rules.check().map_err(|problem| BuildError::Config(format!("rules.{problem}")))?;
-        let discovery = Arc::new(Discovery::new(&trusted.issuer, trusted.http.clone())?);
+        let known = &config.known;
+        check_known(config)?;
+        let discovery = Arc::new(Discovery::new(&trusted.issuer, trusted.http.clone(), known)?);
         let meter = environment.meter.clone();
         let validation = match config.validation {
             TokenValidation::Opaque { cache: Some(CacheConfig { follow: Some(_), .. }) } => {
@@ -83,12 +124,12 @@ impl OAuth2 {
                     &trusted.issuer,
                     discovery,
                     trusted.http,
-                    meter,
+                    meter.clone(),
                     trusted.own_tokens,
                     (&trusted.client_id, &trusted.client_secret),
                     cache,
                 )?;
-                Validation::Opaque(Box::new(introspection.away_by(distance)))
+                Validation::Opaque(Box::new(introspection.called(known.audience.as_deref()).away_by(distance)))
             }
             TokenValidation::Jwt { algorithm } if algorithm.is_symmetric() => {
                 let name = algorithm.name();
@@ -101,19 +142,30 @@ impl OAuth2 {
                     algorithm,
                     rules: config.rules,
                     max_token: header::MAX_TOKEN,
+                    sender_constrained: true, // `Token` sees to it
                 },
-                keys: Keys::new(discovery, trusted.http, meter, config.jwks),
+                keys: Keys::new(discovery, trusted.http, meter.clone(), config.jwks, known.jwks_file.clone()),
             },
         };
-        Ok(Self(validation))
+        let dpop = config.dpop.as_ref().map(|dpop| Dpop::build(dpop, meter).map(Box::new)).transpose()?;
+        Ok(Self(validation, dpop))
     }
 
     pub(crate) async fn authenticate(&self, request: &Request<'_>) -> Result<Principal, Rejection> {
-        let token = header::bearer(request.head)?;
+        let Some(dpop) = &self.1 else {
+            let token = self.token(header::bearer(request.head)?, request.now).await?;
+            return token.over(request.connection)?.bearer();
+        };
+        let (token, proof) = dpop.presented(request)?;
+        dpop.accept(self.token(token, request.now).await?.over(request.connection)?, &proof, request.now)
+    }
+
+    /// What a token stands for, whoever presents it.
+    async fn token(&self, token: &str, now: UnixTime) -> Result<Token, Rejection> {
         match &self.0 {
-            Validation::Opaque(introspection) => introspection.validate(token, request.now).await,
+            Validation::Opaque(introspection) => introspection.validate(token, now).await,
             Validation::Jwt { validator, keys } => {
-                keys.validate(validator, token, request.now, |claims| Ok(claims.principal())).await
+                keys.validate(validator, token, now, |claims| Ok(Token::of(claims))).await
             }
         }
     }
@@ -132,10 +184,14 @@ impl OAuth2 {
     pub(crate) async fn user(&self, request: &Request<'_>) -> Result<User, Rejection> {
         let token = header::bearer(request.head)?;
         let Validation::Jwt { validator, keys } = &self.0 else { return Err(unavailable()) };
-        keys.validate(validator, token, request.now, |claims| {
-            Ok(User { principal: claims.principal(), client_id: Box::from(&*claims.client_id) })
-        })
-        .await
+        let accept = |claims: &ClaimsRef<'_>| Ok((Token::of(claims), Box::from(&*claims.client_id)));
+        let (token, client_id) = keys.validate(validator, token, request.now, accept).await?;
+        Ok(User { principal: token.over(request.connection)?.bearer()?, client_id })
+    }
+
+    /// Whether tokens come with a proof.
+    pub(crate) fn wants_proofs(&self) -> bool {
+        self.1.is_some()
     }
 }
 
@@ -157,6 +213,29 @@ impl Trusted {
             client_secret: client.client_secret.expect("confidential clients get a secret"),
             own_tokens: server.access_token_format() == AccessTokenFormat::Opaque,
         })
+    }
+}
+
+/// Refuses what would be asked of nobody.
+fn check_known(config: &OAuth2Config) -> Result<(), BuildError> {
+    let KnownIssuer { introspection_endpoint, jwks_uri, jwks_file, audience } = &config.known;
+    let wrong = |what: &str| Err(BuildError::Config(format!("known.{what}")));
+    if matches!(config.issuer, TrustedIssuer::InProcess) && config.known != KnownIssuer::default() {
+        return wrong("*: the authorization server of this process is known; name a remote issuer, or leave it out");
+    }
+    match config.validation {
+        TokenValidation::Opaque { .. } if jwks_uri.is_some() || jwks_file.is_some() => {
+            wrong("jwks_uri and jwks_file: opaque tokens have no keys; leave them out")
+        }
+        TokenValidation::Jwt { .. } if introspection_endpoint.is_some() => {
+            wrong("introspection_endpoint: JWTs are checked by their signature; leave it out")
+        }
+        TokenValidation::Jwt { .. } if audience.is_some() => {
+            wrong("audience: a JWT's aud must name this resource as it names itself; leave it out")
+        }
+        _ if jwks_uri.is_some() && jwks_file.is_some() => wrong("jwks_uri and jwks_file: keep one"),
+        _ if audience.as_deref() == Some("") => wrong("audience: is empty; write what the issuer puts into aud"),
+        _ => Ok(()),
     }
 }
 

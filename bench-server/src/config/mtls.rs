@@ -1,5 +1,6 @@
 //! Client certificates: which are issued, and how a server learns that one was taken back, if at all.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -46,9 +47,34 @@ pub struct MtlsConfig {
     /// Whether TLS sessions are resumed: the certificate is not verified again then, so only `recheck` sees a revocation.
     #[serde(default, skip_serializing_if = "MtlsConfig::is_no")]
     pub resumption: bool,
+    /// What a certificate is worth where no CRL is in force that could tell.
+    #[serde(default, skip_serializing_if = "CrlPolicy::is_default")]
+    pub crl_policy: CrlPolicy,
+    /// Whose certificates are accepted, and whose CRLs are looked at; absent means those of a CA of the server's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pki: Option<ForeignPki>,
+    /// SPIFFE IDs that the route is for; empty means every one of the trust domain.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub identities: Vec<String>,
+    /// SPIFFE IDs of proxies that say in `Client-Cert` whose request they pass on (RFC 9440). Nobody else is believed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub proxies: Vec<String>,
+    /// Whether a client may come without a certificate. The listener then serves other methods as well, and this one's route
+    /// alone asks for it.
+    #[serde(default, skip_serializing_if = "MtlsConfig::is_no")]
+    pub optional: bool,
+    /// Longest that a connection lives, whoever uses it. Absent means [`MtlsConfig::LONGEST_CONNECTION`], which is also the
+    /// most.
+    #[serde(with = "humantime_serde", default, skip_serializing_if = "Option::is_none")]
+    pub max_connection_age: Option<Duration>,
 }
 
 impl MtlsConfig {
+    /// Longest that a connection lives: what keeps a connection whose certificate was taken back unnoticed from living on.
+    pub const LONGEST_CONNECTION: Duration = Duration::from_secs(3600);
+    /// Shortest `max_connection_age`: less would be a handshake for each few requests.
+    pub const SHORTEST_CONNECTION: Duration = Duration::from_secs(1);
+
     /// Largest `crl_population`: a CRL of 35 MB, which each revocation signs anew.
     pub const MAX_CRL_POPULATION: usize = 1_000_000;
 
@@ -78,7 +104,18 @@ impl MtlsConfig {
             chain_length: ChainLength::default(),
             recheck: true,
             resumption: false,
+            crl_policy: CrlPolicy::default(),
+            pki: None,
+            identities: Vec::new(),
+            proxies: Vec::new(),
+            optional: false,
+            max_connection_age: None,
         }
+    }
+
+    /// Longest that a connection lives, written out or not.
+    pub fn connection_age(&self) -> Duration {
+        self.max_connection_age.unwrap_or(Self::LONGEST_CONNECTION)
     }
 
     /// Whether a certificate lives until its end, because nobody looks whether it was taken back.
@@ -115,6 +152,44 @@ impl MtlsConfig {
     pub fn default_trust_domain() -> String {
         "authbench.test".to_owned()
     }
+}
+
+/// What happens where no CRL tells: the CA's is missing or past its `nextUpdate`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CrlPolicy {
+    /// Nobody is accepted: an alert in the handshake, 503 on an open connection.
+    #[default]
+    Hard,
+    /// The certificate is accepted, counted and logged, unless a list that is too old names it. Whoever can keep a CRL from
+    /// arriving then undoes revocations.
+    Soft,
+}
+
+impl CrlPolicy {
+    #[allow(clippy::trivially_copy_pass_by_ref)] // serde passes a reference
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Somebody else's CAs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ForeignPki {
+    /// Each after the one above it. Those that signed themselves are trusted, and those below are known.
+    pub cas: Vec<ForeignCa>,
+}
+
+/// One of somebody else's CAs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ForeignCa {
+    /// PEM or DER file with its certificate.
+    pub certificate: PathBuf,
+    /// PEM or DER file with its CRL, replaced by whoever maintains it. Not to be left out where CRLs are looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crl: Option<PathBuf>,
 }
 
 /// Questions about leaves to an OCSP responder (RFC 6960).

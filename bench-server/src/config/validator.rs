@@ -73,6 +73,9 @@ fn jwt(config: &JwtConfig) -> Option<String> {
 
 /// An introspection that no cache answers is a dialogue with another server.
 fn oauth2(config: &OAuth2Config) -> Option<String> {
+    if config.dpop.is_some() {
+        return None;
+    }
     match &config.validation {
         TokenValidation::Opaque { cache: None } => None,
         TokenValidation::Opaque { cache } => Some(format!("oauth2/opaque{}", cached(cache.as_ref())?)),

@@ -18,9 +18,13 @@ use unicode_normalization::{UnicodeNormalization, is_nfc};
 use crate::config::PasswordHash;
 use crate::telemetry::Meter;
 
+mod pepper;
 mod pool;
+mod strength;
 
+pub use pepper::Peppers;
 pub use pool::{HashPool, PoolError};
+pub use strength::is_weaker;
 
 /// Bytes of salt, random for each password (OWASP, NIST SP 800-63B).
 const SALT: usize = 16;
@@ -52,13 +56,20 @@ pub enum HashError {
 /// takes a quarter of the time that the hash itself does.
 pub struct Hasher {
     argon2_memory: Vec<Block>,
+    peppers: Arc<Peppers>,
     meter: Arc<Meter>,
 }
 
 impl Hasher {
     /// A hasher that counts its work as `hash_calls`.
     pub fn new(meter: Arc<Meter>) -> Self {
-        Self { argon2_memory: Vec::new(), meter }
+        Self { argon2_memory: Vec::new(), peppers: Arc::default(), meter }
+    }
+
+    /// The same with peppers.
+    #[must_use]
+    pub fn with_peppers(self, peppers: Arc<Peppers>) -> Self {
+        Self { peppers, ..self }
     }
 
     /// Hashes a new password under a fresh salt; returns what is to be stored.
@@ -66,16 +77,16 @@ impl Hasher {
     /// # Errors
     /// See [`HashError`].
     pub fn hash(&mut self, password: &str, method: PasswordHash) -> Result<String, HashError> {
-        let password = normalised(password);
+        let (mark, password) = self.peppers.add(&normalised(password));
         let mut salt = [0; SALT];
         SysRng.try_fill_bytes(&mut salt)?;
         if let PasswordHash::Bcrypt { cost } = method {
             self.count_unless_too_long(&password)?;
             let parts = bcrypt::non_truncating_hash_with_salt(&*password, cost, salt).map_err(bcrypt_error)?;
-            return Ok(parts.to_string());
+            return Ok(format!("{mark}{parts}"));
         }
         let output = self.derive(&password, &salt, method)?;
-        to_phc(method, &salt, &output)
+        Ok(format!("{mark}{}", to_phc(method, &salt, &output)?))
     }
 
     /// Whether `stored` is the hash of `password`. The comparison takes the same time wherever they differ.
@@ -83,7 +94,7 @@ impl Hasher {
     /// # Errors
     /// See [`HashError`].
     pub fn verify(&mut self, password: &str, stored: &str) -> Result<bool, HashError> {
-        let password = normalised(password);
+        let (stored, password) = self.peppers.resolve(stored, &normalised(password));
         if stored.starts_with("$2") {
             self.count_unless_too_long(&password)?;
             return bcrypt::non_truncating_verify(&*password, stored).map_err(bcrypt_error);
@@ -270,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn argon2_fills_the_same_memory_for_every_hash() {
+    fn ba_15_argon2_fills_the_same_memory_for_every_hash() {
         let mut hasher = Hasher::new(Arc::default());
         let stored = hasher.hash("one", CHEAP[0]).expect("a hash");
         let (place, blocks) = (hasher.argon2_memory.as_ptr(), hasher.argon2_memory.len());
@@ -280,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn known_answers() {
+    fn ba_9_known_answers() {
         let mut hasher = hasher();
         // The reference implementation of Argon2, src/test.c, version 0x13 of argon2id.
         let argon2id = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
@@ -300,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn each_algorithm_accepts_its_password_and_no_other() {
+    fn ba_9_ba_10_bc_129_each_algorithm_accepts_its_password_and_no_other() {
         let mut hasher = hasher();
         for method in CHEAP {
             let stored = hasher.hash("correct horse", method).expect("sound costs");
@@ -315,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn stored_strings_name_algorithm_and_costs() {
+    fn ba_9_stored_strings_name_algorithm_and_costs() {
         let forms = ["$argon2id$v=19$m=64,t=1,p=1$", "$2b$04$", "$scrypt$ln=4,r=8,p=1$", "$pbkdf2-sha256$i=10$"];
         for (method, form) in CHEAP.into_iter().zip(forms) {
             let stored = hasher().hash("x", method).expect("sound costs");
@@ -335,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn bcrypt_refuses_what_it_cannot_tell_apart() {
+    fn ba_11_bc_127_bcrypt_refuses_what_it_cannot_tell_apart() {
         let (mut hasher, method) = (hasher(), CHEAP[1]);
         let (a, b) = (format!("{}a", "p".repeat(72)), format!("{}b", "p".repeat(72)));
         assert!(matches!(hasher.hash(&a, method), Err(HashError::TooLong)));
@@ -356,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn composed_and_decomposed_characters_are_the_same_password() {
+    fn ba_3_composed_and_decomposed_characters_are_the_same_password() {
         let mut hasher = hasher();
         for method in CHEAP {
             let stored = hasher.hash("caf\u{e9}", method).expect("sound costs");
@@ -366,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn costs_are_checked() {
+    fn ba_9_costs_are_checked() {
         for sound in [PasswordHash::ARGON2ID, PasswordHash::BCRYPT, PasswordHash::SCRYPT, PasswordHash::PBKDF2_SHA256] {
             assert!(check_costs(sound).is_ok(), "{sound:?}");
         }

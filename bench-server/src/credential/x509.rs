@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rustls_pki_types::CertificateDer;
 use webpki::EndEntityCert;
 use x509_parser::certificate::X509Certificate;
-use x509_parser::extensions::GeneralName;
+use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::FromDer;
 
 use crate::clock::UnixTime;
@@ -26,8 +29,12 @@ pub struct ClientIdentity {
     pub serial: Arc<str>,
     /// Name of the CA that gave it this number, in DER without the outer tag.
     pub issuer: Arc<[u8]>,
+    /// That CA's key, by the identifier that it put in (RFC 5280 §4.2.1.1), if it did: two CAs may have one name.
+    pub issuer_key_id: Option<Arc<[u8]>>,
     /// `notAfter`.
     pub not_after: UnixTime,
+    /// SHA-256 of the certificate in base64url: what tokens are bound to (RFC 8705 §3.1).
+    pub thumbprint: Arc<str>,
 }
 
 /// Why a certificate carries no acceptable identity.
@@ -64,9 +71,27 @@ impl ClientIdentity {
             spiffe_id: spiffe_id.into(),
             serial: serial_hex(certificate.raw_serial()).into(),
             issuer,
+            issuer_key_id: authority_key_id(&certificate),
             not_after: UnixTime(Duration::from_secs(not_after)),
+            thumbprint: URL_SAFE_NO_PAD.encode(digest(&SHA256, der)).into(),
         })
     }
+}
+
+/// The key that signed a certificate, as the certificate says (RFC 5280 §4.2.1.1).
+fn authority_key_id(certificate: &X509Certificate<'_>) -> Option<Arc<[u8]>> {
+    certificate.extensions().iter().find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::AuthorityKeyIdentifier(identifier) => Some(identifier.key_identifier.as_ref()?.0.into()),
+        _ => None,
+    })
+}
+
+/// How a CA's certificate calls its key (RFC 5280 §4.2.1.2).
+pub(crate) fn subject_key_id(certificate: &X509Certificate<'_>) -> Option<Box<[u8]>> {
+    certificate.extensions().iter().find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::SubjectKeyIdentifier(identifier) => Some(identifier.0.into()),
+        _ => None,
+    })
 }
 
 /// A serial number in lower-case hexadecimal, without the zero byte that DER puts before a high bit.

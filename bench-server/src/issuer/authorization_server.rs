@@ -5,7 +5,7 @@
 //! | `/.well-known/oauth-authorization-server` | metadata (RFC 8414) |
 //! | `/authorize`, `/login`, `/consent` | authorization code with PKCE (RFC 7636) and `iss` (RFC 9207) |
 //! | `/grants` | what the signed-in user allowed, and its withdrawal |
-//! | `/token` | `authorization_code`, `client_credentials`, `refresh_token` with rotation |
+//! | `/token` | `authorization_code`, `client_credentials`, `refresh_token` with rotation; bound to a key by DPoP (RFC 9449) |
 //! | `/introspect` | RFC 7662, for clients registered for it |
 //! | `/revoke` | RFC 7009: an access token dies alone, a refresh token takes its whole grant along |
 //! | `/jwks` | public keys (RFC 7517), when access tokens are JWTs (RFC 9068) |
@@ -25,14 +25,22 @@ use url::Url;
 use crate::auth::{AdminError, BuildError};
 use crate::clock::Clock;
 use crate::config::{AccessTokenFormat, AuthorizationServerConfig};
-use crate::contract::{ClientRegistration, IssuerKey, KeyRollover, RegisteredClient, Secret, UserRegistration};
+use crate::contract::{
+    ClientRegistration, ClientSummary, GrantSummary, IssuerKey, KeyRollover, RegisteredClient, UserRegistration,
+    UserSummary,
+};
+use crate::credential::dpop::Nonces;
+use crate::credential::possession::Seen;
+use crate::limit::throttle::Throttle;
 use crate::telemetry::Meter;
 
 mod answer;
+mod assertion;
 mod authorize;
+mod certificate;
 mod client;
 mod error;
-mod expiring;
+pub(crate) mod expiring;
 mod grant;
 mod introspect;
 mod keys;
@@ -48,7 +56,6 @@ mod store;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)] // in a test a panic is the report
 mod tests;
-mod throttle;
 mod token;
 mod user;
 
@@ -82,10 +89,15 @@ pub struct AuthorizationServer {
     meter: Arc<Meter>,
     clients: client::Clients,
     users: user::Users,
-    logins: throttle::Throttle,
+    logins: Throttle,
     hashing: Semaphore,
     sessions: session::Sessions,
     tokens: store::Tokens,
+    /// What proofs at the token endpoint have to be made for.
+    token_url: Url,
+    proofs: Seen,
+    /// Where proofs must hold a nonce.
+    nonces: Option<Nonces>,
     /// `None` when access tokens are opaque.
     keys: Option<keys::SigningKeys>,
     pages: pages::Pages,
@@ -123,6 +135,8 @@ impl AuthorizationServer {
             }
         };
         let base_path = url.path().trim_end_matches('/').to_owned();
+        let mut token_url = url.clone();
+        token_url.set_path(&format!("{base_path}/token"));
         Ok(Self {
             metadata_path: format!("{WELL_KNOWN}{base_path}"),
             metadata: metadata::document(issuer, keys.is_some()),
@@ -134,12 +148,15 @@ impl AuthorizationServer {
             jwks_max_age: config.jwks_max_age,
             clock,
             meter: meter.clone(),
-            clients: client::Clients::default(),
+            clients: client::Clients::new(issuer, meter.clone()),
             users: user::Users::new(meter)?,
-            logins: throttle::Throttle::default(),
+            logins: Throttle::default(),
             hashing: Semaphore::new(HASHING),
             sessions: session::Sessions::new(url.scheme() == "https"),
             tokens: store::Tokens::new(config.refresh_idle, config.refresh_absolute),
+            token_url,
+            proofs: Seen::default(),
+            nonces: config.dpop_nonce.then(Nonces::new),
             keys,
             pages: pages::Pages::new(),
         })
@@ -202,13 +219,19 @@ impl AuthorizationServer {
         self.clients.register(registration, self.access_token_lifetime)
     }
 
+    /// The clients that are not disabled.
+    pub fn clients(&self) -> Vec<ClientSummary> {
+        self.clients.list()
+    }
+
     /// Gives a client a new secret. The one before stays valid until the next rotation, so that the client can change
     /// over without a gap.
     ///
     /// # Errors
     /// [`AdminError::NotFound`]; [`AdminError::BadRequest`] for a public client.
-    pub fn rotate_client_secret(&self, client_id: &str) -> Result<Secret, AdminError> {
-        self.clients.rotate_secret(client_id)
+    pub fn rotate_client_secret(&self, client_id: &str) -> Result<RegisteredClient, AdminError> {
+        let client_secret = Some(self.clients.rotate_secret(client_id)?);
+        Ok(RegisteredClient { client_id: client_id.to_owned(), client_secret })
     }
 
     /// Disables a client for good. Its tokens are dead.
@@ -225,6 +248,28 @@ impl AuthorizationServer {
     /// [`AdminError::BadRequest`] for a name that is taken or out of bounds, or an empty or overlong password.
     pub fn register_user(&self, registration: &UserRegistration) -> Result<(), AdminError> {
         self.users.register(registration)
+    }
+
+    /// The users that are not disabled.
+    pub fn users(&self) -> Vec<UserSummary> {
+        self.users.list()
+    }
+
+    /// What a user granted, and did not withdraw.
+    ///
+    /// # Errors
+    /// [`AdminError::NotFound`] for an unknown user.
+    pub fn grants_of(&self, username: &str) -> Result<Vec<GrantSummary>, AdminError> {
+        let summary = |grant: Arc<grant::Grant>| GrantSummary {
+            client_id: grant.client.id.clone(),
+            client: grant.client.name.clone(),
+            scopes: grant.scopes.iter().map(str::to_owned).collect(),
+        };
+        Ok(self.user(username)?.grants().into_iter().map(summary).collect())
+    }
+
+    fn user(&self, username: &str) -> Result<Arc<user::User>, AdminError> {
+        self.users.find(username).ok_or_else(|| AdminError::NotFound(format!("user {username:?}")))
     }
 
     /// Changes a user's password. Sessions and tokens from before are dead.
@@ -248,9 +293,7 @@ impl AuthorizationServer {
     /// # Errors
     /// [`AdminError::NotFound`] for an unknown user.
     pub fn withdraw_grants(&self, username: &str, client_id: &str) -> Result<usize, AdminError> {
-        let user = self.users.find(username);
-        let user = user.ok_or_else(|| AdminError::NotFound(format!("user {username:?}")))?;
-        Ok(user.withdraw(client_id))
+        Ok(self.user(username)?.withdraw(client_id))
     }
 
     /// Publishes a new signing key. Unless the rollover says otherwise, it starts to sign once no client's copy of the key

@@ -20,6 +20,7 @@ use super::route::{Caller, Site};
 use super::socket::Socket;
 use super::tls::negotiated;
 use crate::auth::Connection;
+use crate::auth::mtls::Registry;
 use crate::config::HttpVersion;
 use crate::credential::x509::ClientIdentity;
 
@@ -45,6 +46,8 @@ pub(crate) struct Listener {
     /// Versions offered; exactly one in plaintext.
     pub(crate) http: Vec<HttpVersion>,
     pub(crate) site: Arc<Site>,
+    /// When connections have to end, on listeners that ask for client certificates.
+    pub(crate) registry: Option<Arc<Registry>>,
 }
 
 /// A running worker.
@@ -183,8 +186,30 @@ async fn connection(mut stream: TcpStream, peer: SocketAddr, listener: Arc<Liste
         }
     };
     let version = negotiated(session, &listener.http);
-    http::serve(&mut stream, version, listener.site.clone(), caller, &mut stop).await;
+    let site = listener.site.clone();
+    match &listener.registry {
+        None => http::serve(&mut stream, version, site, caller, &mut stop).await,
+        Some(registry) => {
+            let (end, mut ending) = watch::channel(());
+            let watched = until_end(registry.clone(), caller.connection.client.clone(), stop.clone());
+            // A task of its own, which is not polled for every request.
+            let watching = tokio::spawn(async move {
+                watched.await;
+                drop(end);
+            });
+            http::serve(&mut stream, version, site, caller, &mut ending).await;
+            watching.abort();
+        }
+    }
     linger(&mut stream.get_mut().0.0, &mut stop).await;
+}
+
+/// Returns when a connection is to end: by itself, or because the server stops.
+async fn until_end(registry: Arc<Registry>, client: Option<Arc<ClientIdentity>>, mut stop: watch::Receiver<()>) {
+    tokio::select! {
+        _ = stop.changed() => {}
+        () = registry.until_end(client) => {}
+    }
 }
 
 /// Whether a handshake failed by our judgement on the client's certificate, rather than by what it sent or did not send.

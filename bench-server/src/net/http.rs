@@ -33,6 +33,9 @@ const SILENCE: Duration = Duration::from_secs(300);
 /// hyper's own timeout arms and disarms a timer for every request, which costs as much as checking an API key.
 const LOOKS: u32 = 4;
 
+/// How long a connection that is to end may take to do so: for requests in progress, and for a client to let go of it.
+const FAREWELL: Duration = Duration::from_secs(10);
+
 /// Serves a connection until it ends, falls silent, or, once told by `stop` or by [`Caller::closing`], until the requests
 /// in progress are answered.
 pub(crate) async fn serve<S>(
@@ -128,6 +131,8 @@ enum Ended {
     Http(#[from] hyper::Error),
     #[error("no complete request for {SILENCE:?}")]
     Silent,
+    #[error("told to end, and still there after {FAREWELL:?}")]
+    Lingering,
 }
 
 /// hyper's two types of connection, which no trait of its own unites.
@@ -183,6 +188,9 @@ async fn drive<C: Connection>(
                 let _ = timer.as_mut().poll(cx);
             }
             if timer.is_elapsed() {
+                if finishing {
+                    return Poll::Ready(Err(Ended::Lingering));
+                }
                 let Conversation { begun, ended, .. } = conversation;
                 if silence.is_over(begun.load(Ordering::Relaxed), ended.load(Ordering::Relaxed)) {
                     return Poll::Ready(Err(Ended::Silent));
@@ -195,6 +203,8 @@ async fn drive<C: Connection>(
                 return Poll::Pending;
             }
             finishing = true;
+            timer.as_mut().reset(Instant::now() + FAREWELL);
+            let _ = timer.as_mut().poll(cx);
             connection.as_mut().finish();
         }
     })
@@ -237,6 +247,7 @@ mod tests {
             description: Bytes::new(),
             clock: Clock::new(ClockMode::System),
             meter: Arc::default(),
+            misdirected: Vec::new(),
         };
         let caller = Caller {
             connection: auth::Connection::new(([127, 0, 0, 1], 1).into(), None),

@@ -41,36 +41,62 @@ const SIGNATURE_INVALID: HeaderValue =
 
 /// What a signature has to be like (RFC 9421 §5.1).
 static ACCEPT_SIGNATURE: HeaderName = HeaderName::from_static("accept-signature");
+const DPOP: HeaderValue = HeaderValue::from_static(r#"DPoP realm="authbench", algs="ES256 EdDSA""#);
 
 /// Answers a request that was not accepted on a route with the given challenge scheme and scope.
 pub(crate) fn refusal(rejection: &Rejection, scheme: Option<Scheme>, scope: &str) -> Answer {
     match rejection {
         Rejection::Missing => match scheme {
-            Some(Scheme::Signature) => asking_for_signature(unauthorized(SIGNATURE)),
-            Some(scheme) => unauthorized(challenge(scheme)),
-            None => certificate_refused("client-certificate-required"),
+            Some(scheme) => challenges(&[scheme]),
+            // The other requests of the connection need none.
+            None => problem(StatusCode::FORBIDDEN, Some("client-certificate-required"), None),
         },
         Rejection::Invalid(cause) => match (scheme, cause) {
             (Some(Scheme::Bearer), Cause::Expired) => unauthorized(BEARER_EXPIRED),
             (Some(Scheme::Bearer), _) => unauthorized(BEARER_INVALID_TOKEN),
             (Some(Scheme::Basic), _) => unauthorized(BASIC),
             (Some(Scheme::Signature), _) => asking_for_signature(unauthorized(SIGNATURE_INVALID)),
+            (Some(Scheme::Dpop), Cause::Proof) => unauthorized(dpop("invalid_dpop_proof")),
+            (Some(Scheme::Dpop), _) => unauthorized(dpop("invalid_token")),
+            (Some(Scheme::Session), cause) => {
+                let mut answer = unauthorized(BASIC);
+                let token = if *cause == Cause::Expired { BEARER_EXPIRED } else { BEARER_INVALID_TOKEN };
+                answer.headers_mut().append(WWW_AUTHENTICATE, token);
+                answer
+            }
             (None, _) => certificate_refused("client-certificate-invalid"),
         },
+        Rejection::UseNonce(nonce) => {
+            let mut answer = unauthorized(dpop("use_dpop_nonce"));
+            let nonce = HeaderValue::try_from(&**nonce).expect("base64url is visible ASCII");
+            answer.headers_mut().insert("dpop-nonce", nonce);
+            answer
+        }
         Rejection::Caller(Layer::Application, _) => unauthorized(API_KEY),
         Rejection::Caller(Layer::Service, None) => certificate_refused("client-certificate-required"),
         Rejection::Caller(Layer::Service, Some(_)) => certificate_refused("client-certificate-invalid"),
         Rejection::Ambiguous(what) => {
             let mut answer = problem(StatusCode::BAD_REQUEST, None, Some(what));
-            if scheme == Some(Scheme::Bearer) {
-                answer.headers_mut().insert(WWW_AUTHENTICATE, BEARER_INVALID_REQUEST);
+            let challenge = match scheme {
+                Some(Scheme::Bearer | Scheme::Session) => Some(BEARER_INVALID_REQUEST),
+                Some(Scheme::Dpop) => Some(dpop("invalid_request")),
+                Some(Scheme::Basic | Scheme::Signature) | None => None,
+            };
+            if let Some(challenge) = challenge {
+                answer.headers_mut().insert(WWW_AUTHENTICATE, challenge);
             }
             answer
         }
         Rejection::InsufficientScope => {
             let mut answer = problem(StatusCode::FORBIDDEN, Some("insufficient-scope"), None);
-            if scheme == Some(Scheme::Bearer) {
-                answer.headers_mut().insert(WWW_AUTHENTICATE, insufficient_scope(scope));
+            match scheme {
+                Some(Scheme::Bearer | Scheme::Session) => {
+                    answer.headers_mut().insert(WWW_AUTHENTICATE, insufficient_scope(BEARER, scope));
+                }
+                Some(Scheme::Dpop) => {
+                    answer.headers_mut().insert(WWW_AUTHENTICATE, insufficient_scope(DPOP, scope));
+                }
+                Some(Scheme::Basic | Scheme::Signature) | None => {}
             }
             answer
         }
@@ -95,6 +121,9 @@ pub(crate) fn challenges(schemes: &[Scheme]) -> Answer {
     let mut answer = problem(StatusCode::UNAUTHORIZED, None, None);
     for scheme in schemes {
         answer.headers_mut().append(WWW_AUTHENTICATE, challenge(*scheme));
+        if *scheme == Scheme::Session {
+            answer.headers_mut().append(WWW_AUTHENTICATE, BEARER);
+        }
     }
     if schemes.contains(&Scheme::Signature) { asking_for_signature(answer) } else { answer }
 }
@@ -159,14 +188,22 @@ fn certificate_refused(kind: &'static str) -> Answer {
 fn challenge(scheme: Scheme) -> HeaderValue {
     match scheme {
         Scheme::Bearer => BEARER,
-        Scheme::Basic => BASIC,
+        Scheme::Basic | Scheme::Session => BASIC,
+        Scheme::Dpop => DPOP,
         Scheme::Signature => SIGNATURE,
     }
 }
 
-fn insufficient_scope(scope: &str) -> HeaderValue {
-    HeaderValue::try_from(format!(r#"Bearer realm="authbench", error="insufficient_scope", scope="{scope}""#))
+fn insufficient_scope(challenge: HeaderValue, scope: &str) -> HeaderValue {
+    let challenge = challenge.to_str().expect("challenges are visible ASCII");
+    HeaderValue::try_from(format!(r#"{challenge}, error="insufficient_scope", scope="{scope}""#))
         .expect("the scope's characters were checked before the start")
+}
+
+/// A challenge with an error (RFC 9449 §7.1).
+fn dpop(error: &str) -> HeaderValue {
+    let challenge = DPOP.to_str().expect("challenges are visible ASCII").to_owned();
+    HeaderValue::try_from(format!(r#"{challenge}, error="{error}""#)).expect("errors are single words")
 }
 
 #[cfg(test)]
@@ -277,6 +314,45 @@ mod tests {
     }
 
     #[test]
+    fn ba_22_a_route_with_sessions_challenges_for_both_schemes() {
+        let all = |rejection: &Rejection| {
+            let answer = refusal(rejection, Some(Scheme::Session), "read");
+            let fields = answer.headers().get_all(WWW_AUTHENTICATE).iter();
+            fields.map(|value| value.to_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        let (basic, bearer) =
+            (format!("Basic realm=\"{REALM}\", charset=\"UTF-8\""), format!("Bearer realm=\"{REALM}\""));
+        assert_eq!(all(&Rejection::Missing), [basic.clone(), bearer.clone()]);
+        let invalid = format!("{bearer}, error=\"invalid_token\"");
+        assert_eq!(all(&Rejection::Invalid(Cause::Unknown)), [basic.clone(), invalid]);
+        assert!(all(&Rejection::Invalid(Cause::Expired))[1].contains("expired"));
+    }
+
+    #[test]
+    fn oa_55_oa_56_oa_57_challenges_for_a_proof() {
+        let scheme = Some(Scheme::Dpop);
+        let algs = crate::credential::dpop::ALGORITHMS.join(" ");
+        let plain = format!("DPoP realm=\"{REALM}\", algs=\"{algs}\"");
+        assert_eq!(status_and_challenge(&Rejection::Missing, scheme), (401, Some(plain.clone())));
+        let nonce = Rejection::UseNonce("n-1".into());
+        for (rejection, status, error) in [
+            (Rejection::Invalid(Cause::Proof), 401, "invalid_dpop_proof"),
+            (Rejection::Invalid(Cause::Claims), 401, "invalid_token"),
+            (nonce.clone(), 401, "use_dpop_nonce"),
+            (Rejection::Ambiguous("repeated"), 400, "invalid_request"),
+        ] {
+            let expected = (status, Some(format!("{plain}, error=\"{error}\"")));
+            assert_eq!(status_and_challenge(&rejection, scheme), expected);
+        }
+        assert_eq!(refusal(&nonce, scheme, "read").headers()["dpop-nonce"], "n-1");
+        let (status, challenge) = status_and_challenge(&Rejection::InsufficientScope, scheme);
+        assert_eq!(
+            (status, challenge.unwrap()),
+            (403, format!("{plain}, error=\"insufficient_scope\", scope=\"read\""))
+        );
+    }
+
+    #[test]
     fn xc_2_scope_and_ambiguity() {
         assert_eq!(
             status_and_challenge(&Rejection::InsufficientScope, BEARER_SCHEME),
@@ -301,11 +377,11 @@ mod tests {
     }
 
     #[test]
-    fn certificates_have_no_challenge_and_end_their_connection() {
-        for rejection in [Rejection::Missing, Rejection::Invalid(Cause::Revoked)] {
+    fn certificates_have_no_challenge_and_bad_ones_end_their_connection() {
+        for (rejection, ends) in [(Rejection::Missing, false), (Rejection::Invalid(Cause::Revoked), true)] {
             let answer = refusal(&rejection, None, "read");
             assert_eq!(answer.status(), StatusCode::FORBIDDEN);
-            assert_eq!(answer.headers()[CONNECTION], "close");
+            assert_eq!(answer.headers().contains_key(CONNECTION), ends);
             assert!(!answer.headers().contains_key(WWW_AUTHENTICATE));
         }
         assert!(!refusal(&Rejection::Forbidden("x"), None, "read").headers().contains_key(CONNECTION));

@@ -20,13 +20,17 @@ use super::ocsp;
 use super::openapi;
 use super::problem::{self, Answer};
 use super::slow_down::Extra;
+use crate::auth::basic::Basic;
 use crate::auth::signed::Content;
 use crate::auth::{self, Method, Principal, Rejection, Scheme, Through};
 use crate::clock::Clock;
-use crate::config::Profile;
+use crate::config::{Profile, SessionConfig};
 use crate::issuer::authorization_server::AuthorizationServer;
 use crate::issuer::ca::OcspResponder;
 use crate::telemetry::Meter;
+
+mod form;
+mod session;
 
 /// Largest header block in bytes; a larger one is answered 431 (RFC 6585 §5). hyper is told too, but over HTTP/1 it looks
 /// at what it has read so far, which may be twice as much.
@@ -57,6 +61,8 @@ pub(crate) struct Site {
     pub(crate) description: Bytes,
     pub(crate) clock: Clock,
     pub(crate) meter: Arc<Meter>,
+    /// Authorities, `host` or `host:port`, of listeners that nobody reaches without a certificate.
+    pub(crate) misdirected: Vec<String>,
 }
 
 /// A protected route: a profile with its method.
@@ -68,6 +74,8 @@ pub(crate) struct Route {
     scheme: Option<Scheme>,
     method: Arc<Method>,
     extra: Option<Extra>,
+    /// Path at which a password is exchanged for a session.
+    session: Option<String>,
 }
 
 /// One established connection.
@@ -88,8 +96,22 @@ impl Route {
             name: profile.method.name(),
             vary: method.vary().map(HeaderValue::from_static),
             scheme: method.scheme(),
+            session: match &*method {
+                Method::Basic(basic) if basic.has_sessions() => {
+                    Some(format!("{}{}", profile.path, SessionConfig::PATH))
+                }
+                _ => None,
+            },
             method,
             extra: profile.slow_down.map(Extra::new),
+        }
+    }
+
+    /// The method whose passwords are exchanged at a path.
+    fn exchange(&self, path: &str) -> Option<&Basic> {
+        match &*self.method {
+            Method::Basic(basic) if self.session.as_deref() == Some(path) => Some(basic),
+            _ => None,
         }
     }
 
@@ -173,18 +195,37 @@ impl Site {
         if head.version == Version::HTTP_11 && head.headers.get_all(HOST).iter().count() != 1 {
             return problem::problem(StatusCode::BAD_REQUEST, None, Some("one Host field is required")); // RFC 9112 §3.2
         }
+        // A client may think that this connection is good for every name in the server's certificate (RFC 9113 §9.1.1), but
+        // a certificate is asked for in the handshake alone.
+        if !self.misdirected.is_empty() && caller.connection.client.is_none() && self.is_misdirected(&head) {
+            return problem::problem(StatusCode::MISDIRECTED_REQUEST, None, None);
+        }
         if let Some(route) = self.routes.iter().find(|route| route.path == head.uri.path()) {
             if head.method == Verb::OPTIONS {
                 return options(route.allowed());
             }
             let mut head = head;
             if route.method.needs_content(&head) && !body.is_end_stream() {
-                match collect(body).await {
-                    Ok(content) => drop(head.extensions.insert(Content(content))),
-                    Err(answer) => return answer,
-                }
+                return match collect(body).await {
+                    Ok(content) => {
+                        head.extensions.insert(Content(content));
+                        self.protected(route, head, caller).await
+                    }
+                    Err(answer) => answer,
+                };
             }
-            return self.protected(route, head, caller).await;
+            return match form::refuse_credential(&head, body).await {
+                Ok(()) => self.protected(route, head, caller).await,
+                Err(form::Refused::Answer(answer)) => answer,
+                Err(form::Refused::Rejection(rejection)) => {
+                    self.meter.requests.add();
+                    self.refuse(route, &rejection)
+                }
+            };
+        }
+        let exchange = |route| Route::exchange(route, head.uri.path()).map(|basic| (route, basic));
+        if let Some((route, basic)) = self.routes.iter().find_map(exchange) {
+            return self.open_session(route, basic, &head, caller).await;
         }
         if let Some(responder) = &self.ocsp_responder {
             return match collect(body).await {
@@ -201,6 +242,9 @@ impl Site {
             Err(answer) => return answer,
         };
         request.extensions_mut().insert(caller.connection.peer); // for the limits on guessing, which count by address
+        if let Some(client) = &caller.connection.client {
+            request.extensions_mut().insert(client.clone());
+        }
         match server.handle(&request).await {
             Some(answer) => answer.map(Full::new),
             None => self.unknown(&request.into_parts().0, caller).await,
@@ -211,6 +255,13 @@ impl Site {
         let mut answer = Response::new(Full::new(self.description.clone()));
         answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         answer
+    }
+
+    fn is_misdirected(&self, head: &Parts) -> bool {
+        let host = || head.headers.get(HOST).and_then(|host| host.to_str().ok());
+        let authority = head.uri.authority().map(|authority| authority.as_str()).or_else(host).unwrap_or_default();
+        let authority = authority.strip_suffix(":443").unwrap_or(authority);
+        self.misdirected.iter().any(|other| other.eq_ignore_ascii_case(authority))
     }
 
     async fn protected(&self, route: &Route, head: Parts, caller: &Caller) -> Answer {
@@ -233,12 +284,14 @@ impl Site {
         match verdict {
             Ok(principal) if route.allows(&head.method) => route.resource(&principal, head.headers),
             Ok(_) => problem::method_not_allowed(route.allowed()),
-            Err(rejection) => {
-                self.meter.rejected(&rejection);
-                tracing::debug!(path = route.path, reason = rejection.reason(), "refused");
-                problem::refusal(&rejection, route.scheme, &route.scope)
-            }
+            Err(rejection) => self.refuse(route, &rejection),
         }
+    }
+
+    fn refuse(&self, route: &Route, rejection: &Rejection) -> Answer {
+        self.meter.rejected(rejection);
+        tracing::debug!(path = route.path, reason = rejection.reason(), "refused");
+        problem::refusal(rejection, route.scheme, &route.scope)
     }
 
     /// Nothing is there, but only a caller who authenticates learns that. With one protected route that route's method
@@ -263,10 +316,7 @@ impl Site {
                 self.meter.accepted.add();
                 not_found()
             }
-            Err(rejection) => {
-                self.meter.rejected(&rejection);
-                problem::refusal(&rejection, route.scheme, &route.scope)
-            }
+            Err(rejection) => self.refuse(route, &rejection),
         }
     }
 }
@@ -330,6 +380,7 @@ mod tests {
             description: Bytes::from_static(b"{}"),
             clock: Clock::new(ClockMode::System),
             meter: Arc::default(),
+            misdirected: Vec::new(),
         }
     }
 
@@ -493,6 +544,24 @@ mod tests {
             site.answer(signed, &caller()).await
         });
         assert!(reading.await.is_err_and(|error| error.is_panic()), "it was not read");
+    }
+
+    #[tokio::test]
+    async fn mt_35_bc_155_another_listeners_authority_is_misdirected() {
+        let site = Site { misdirected: vec!["mtls.test".to_owned(), "localhost:8444".to_owned()], ..site() };
+        let ask = async |uri: &str, host: &str, version| {
+            let mut request = request("GET", uri);
+            *request.version_mut() = version;
+            request.headers_mut().insert(HOST, host.parse().unwrap());
+            site.answer(request, &caller()).await.status().as_u16()
+        };
+        for authority in ["mtls.test", "MTLS.test:443", "localhost:8444"] {
+            assert_eq!(ask(&format!("https://{authority}/whoami"), "x", Version::HTTP_2).await, 421, "{authority}");
+            assert_eq!(ask("/whoami", authority, Version::HTTP_11).await, 421, "{authority}");
+        }
+        for authority in ["api.test", "localhost:8443", "mtls.test:8444"] {
+            assert_eq!(ask(&format!("https://{authority}/whoami"), "x", Version::HTTP_2).await, 200, "{authority}");
+        }
     }
 
     #[tokio::test]

@@ -4,8 +4,10 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::server::{NoServerSessionStorage, ServerSessionMemoryCache};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, ServerSessionMemoryCache};
+use rustls::sign::CertifiedKey;
 use rustls::{CipherSuite, ServerConfig, ServerConnection, SupportedProtocolVersion};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
@@ -28,12 +30,12 @@ const ALPN_HTTP2: &[u8] = b"h2";
 /// resumed session brings back the stored certificate without verifying it again, past any revocation.
 ///
 /// # Errors
-/// As rustls: the key does not fit the certificate, or the provider lacks the protocol version.
+/// As rustls: the provider lacks the protocol version.
 pub(crate) fn configuration(
     version: &'static SupportedProtocolVersion,
     http: &[HttpVersion],
     key_exchange: Option<KeyExchange>,
-    (chain, key): (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>),
+    certificate: Arc<dyn ResolvesServerCert>,
     clients: Option<ClientCertificates>,
 ) -> Result<ServerConfig, rustls::Error> {
     let builder = ServerConfig::builder_with_provider(Arc::new(KeyExchange::provider(key_exchange)))
@@ -43,7 +45,7 @@ pub(crate) fn configuration(
         Some(clients) => builder.with_client_cert_verifier(clients.verifier),
         None => builder.with_no_client_auth(),
     };
-    let mut configuration = builder.with_single_cert(chain, key)?;
+    let mut configuration = builder.with_cert_resolver(certificate);
     configuration.alpn_protocols = http.iter().map(|version| alpn(*version).to_vec()).collect();
     if resumes {
         configuration.session_storage = ServerSessionMemoryCache::new(SESSIONS);
@@ -52,6 +54,38 @@ pub(crate) fn configuration(
         configuration.send_tls13_tickets = 0;
     }
     Ok(configuration)
+}
+
+/// The certificate of all listeners, which may be replaced by the next: handshakes from then on show it.
+#[derive(Debug)]
+pub(crate) struct ServerCertificate(ArcSwap<CertifiedKey>);
+
+impl ServerCertificate {
+    /// # Errors
+    /// As rustls: the key does not fit the certificate.
+    pub(crate) fn new(certificate: Certificate) -> Result<Self, rustls::Error> {
+        Ok(Self(ArcSwap::from_pointee(certified(certificate)?)))
+    }
+
+    /// # Errors
+    /// As those of [`Self::new`]; the one before then stays.
+    pub(crate) fn replace(&self, certificate: Certificate) -> Result<(), rustls::Error> {
+        self.0.store(Arc::new(certified(certificate)?));
+        Ok(())
+    }
+}
+
+impl ResolvesServerCert for ServerCertificate {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.load_full())
+    }
+}
+
+/// A chain, leaf first, and its key.
+pub(crate) type Certificate = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+fn certified((chain, key): Certificate) -> Result<CertifiedKey, rustls::Error> {
+    CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider())
 }
 
 impl KeyExchange {
@@ -104,10 +138,14 @@ mod tests {
         (vec![made.cert.der().clone()], PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap())
     }
 
+    fn resolver(certificate: Certificate) -> Arc<dyn ResolvesServerCert> {
+        Arc::new(ServerCertificate::new(certificate).unwrap())
+    }
+
     #[test]
     fn alpn_follows_the_order_of_preference() {
         let offered = [HttpVersion::Http2, HttpVersion::Http1];
-        let made = configuration(&TLS13, &offered, None, certificate(), None).unwrap();
+        let made = configuration(&TLS13, &offered, None, resolver(certificate()), None).unwrap();
         assert_eq!(made.alpn_protocols, [b"h2".to_vec(), b"http/1.1".to_vec()]);
         assert!(made.session_storage.can_cache());
     }
@@ -123,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn listeners_with_client_certificates_resume_only_where_told() {
+    fn mt_23_listeners_with_client_certificates_resume_only_where_told() {
         let (chain, key) = certificate();
         let mut roots = RootCertStore::empty();
         roots.add(chain[0].clone()).unwrap();
@@ -133,8 +171,8 @@ mod tests {
                 .unwrap();
         for version in [&TLS12, &TLS13] {
             let made = |resumption| {
-                let clients = Some(ClientCertificates { verifier: verifier.clone(), resumption });
-                let certificate = (chain.clone(), key.clone_key());
+                let clients = Some(ClientCertificates { verifier: verifier.clone(), resumption, registry: None });
+                let certificate = resolver((chain.clone(), key.clone_key()));
                 configuration(version, &[HttpVersion::Http1], None, certificate, clients).unwrap()
             };
             assert!(!made(false).session_storage.can_cache());

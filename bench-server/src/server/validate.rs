@@ -5,7 +5,10 @@ use std::fmt;
 
 use http::uri::PathAndQuery;
 
-use crate::config::{HttpVersion, KeyExchange, ListenerConfig, MethodConfig, Profile, ServerConfig, Transport};
+use crate::config::{
+    BasicConfig, HttpVersion, KeyExchange, ListenerConfig, MethodConfig, Profile, ServerConfig, SessionConfig,
+    Transport,
+};
 
 /// Everything that is wrong with a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,11 +103,25 @@ fn check_listener(listener: &ListenerConfig, errors: &mut Vec<String>) {
             error(format!("path {} belongs to two profiles; give each its own", profile.path));
         }
     }
-    let asks_for_certificate = listener.profiles.iter().any(|profile| profile.method.certificates().is_some());
-    if asks_for_certificate && (listener.profiles.len() > 1 || listener.authorization_server) {
+    for profile in &listener.profiles {
+        let MethodConfig::Basic(BasicConfig { session: Some(_), .. }) = &profile.method else { continue };
+        let exchange = format!("{}{}", profile.path, SessionConfig::PATH);
+        if paths.contains(&&exchange) {
+            error(format!(
+                "path {exchange} belongs to a profile, and sessions of profile \"{}\" are opened there; choose another",
+                profile.name
+            ));
+        }
+    }
+    let asking = || listener.profiles.iter().filter_map(|profile| profile.method.certificates());
+    let asks_for_certificate = asking().next().is_some();
+    if asking().count() > 1 {
+        error("two profiles of method mtls, but a handshake asks for one kind of certificate; move one".to_owned());
+    }
+    if asking().any(|mtls| !mtls.optional) && (listener.profiles.len() > 1 || listener.authorization_server) {
         error(
             "a profile of method mtls makes client certificates mandatory, so it shares its listener with nothing else; \
-             move it to a listener of its own"
+             move it to a listener of its own, or make certificates optional"
                 .to_owned(),
         );
     }
@@ -253,6 +270,12 @@ mod tests {
             (r#"{ name = "none""#, r#"{ name = "api-key""#, "profile \"api-key\": the name is empty or given twice"),
             (r#"path = "/api-key""#, r#"path = "/none""#, "path /none belongs to two profiles"),
             (r#"path = "/api-key""#, r#"path = "api-key""#, "is not a path"),
+            (
+                r#"method = "api-key", store = "memory" }"#,
+                r#"method = "basic", hash = { algorithm = "bcrypt", cost = 10 }, session = { lifetime = "1h" } },
+                   { name = "x", path = "/api-key/session", scope = "", method = "none" }"#,
+                "path /api-key/session belongs to a profile",
+            ),
             (r#"path = "/api-key""#, r#"path = "/api-key?x""#, "is not a path"),
             (r#"path = "/api-key""#, r#"path = "/api key""#, "is not a path"),
             (r#"["2", "1.1"]"#, "[]", "http is empty"),

@@ -76,6 +76,13 @@ impl Memory {
         *user = Arc::new(User { password_hash, ..User::clone(user) });
         true
     }
+
+    pub(crate) fn replace_hash(&self, name: &str, old: &str, new: Arc<str>) -> bool {
+        let mut users = self.users.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(user) = users.get_mut(name).filter(|user| *user.password_hash == *old) else { return false };
+        *user = Arc::new(User { password_hash: new, ..User::clone(user) });
+        true
+    }
 }
 
 impl Keys {

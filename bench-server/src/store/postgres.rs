@@ -196,6 +196,13 @@ impl Postgres {
         changed.await
     }
 
+    pub(crate) async fn replace_hash(&self, name: &str, old: &str, new: &str) -> Result<bool, StoreError> {
+        let replace = "UPDATE users SET password_hash = $3 WHERE name = $1 AND password_hash = $2";
+        let replaced =
+            self.write("write", async |transaction| transaction.execute(replace, &[&name, &old, &new]).await);
+        Ok(replaced.await? > 0)
+    }
+
     /// Records revocations, and forgets those that are of no use at `now` any more.
     pub(crate) async fn append(
         &self,

@@ -45,6 +45,12 @@ const BATCH: usize = 1_000;
 /// How long an entry stays in the order of revocations, at least: longer than any copy of what it revokes may be kept.
 const KEPT: Duration = Duration::from_secs(LONGEST.as_secs() + 86_400);
 
+/// Writes a value in the place of another, unless that has changed meanwhile.
+const REPLACE: &str = "
+    if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+    redis.call('SET', KEYS[1], ARGV[2])
+    return 1";
+
 /// A store in a Redis server. Clones share connections.
 #[derive(Clone)]
 pub(crate) struct Redis(Arc<Server>);
@@ -184,6 +190,20 @@ impl Redis {
         self.publish(&mut write);
         self.tell("write", &write).await?;
         Ok(true)
+    }
+
+    pub(crate) async fn replace_hash(&self, name: &str, old: &str, new: Arc<str>) -> Result<bool, StoreError> {
+        let key = self.user_name(name);
+        let found: Option<Vec<u8>> = self.ask("read", redis::cmd("GET").arg(&key)).await?;
+        let Some(found) = found else { return Ok(false) };
+        let stored: StoredUser = serde_json::from_slice(&found).map_err(|_| self.unreadable("the record of a user"))?;
+        if *stored.password_hash != *old {
+            return Ok(false);
+        }
+        let changed = StoredUser { password_hash: new, ..stored };
+        let mut replace = redis::cmd("EVAL");
+        replace.arg(REPLACE).arg(1).arg(&key).arg(found).arg(json(&changed));
+        self.ask_once("write", &replace).await
     }
 
     /// Records revocations, and forgets those that are past their time.

@@ -198,6 +198,12 @@ impl Sqlite {
         .await
     }
 
+    pub(crate) async fn replace_hash(&self, name: &str, old: &str, new: Arc<str>) -> Result<bool, StoreError> {
+        let (name, old) = (name.to_owned(), old.to_owned());
+        let replace = "UPDATE users SET password_hash = ?3 WHERE name = ?1 AND password_hash = ?2";
+        self.write(move |writer| Ok(writer.execute(replace, params![name, old, new])? > 0)).await
+    }
+
     /// Records revocations, and forgets those that are of no use at `now` any more. Durable on return.
     pub(crate) async fn append(
         &self,

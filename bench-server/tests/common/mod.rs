@@ -300,7 +300,7 @@ pub enum Answer {
 }
 
 impl Answer {
-    async fn of(result: reqwest::Result<reqwest::Response>) -> Self {
+    pub async fn of(result: reqwest::Result<reqwest::Response>) -> Self {
         let response = match result {
             Ok(response) => response,
             Err(error) => return Self::Refused(format!("{error:?}")),

@@ -79,18 +79,18 @@ mod tests {
     }
 
     #[test]
-    fn the_examples_of_rfc_7617() {
+    fn ba_2_the_examples_of_rfc_7617() {
         assert_eq!(parse("QWxhZGRpbjpvcGVuIHNlc2FtZQ=="), Some(("Aladdin".into(), "open sesame".into())));
         assert_eq!(parse("dGVzdDoxMjPCow=="), Some(("test".into(), "123\u{a3}".into())));
     }
 
     #[test]
-    fn the_first_colon_divides() {
+    fn ba_4_the_first_colon_divides() {
         assert_eq!(parse(&encode("a:b:c:")), Some(("a".into(), "b:c:".into())));
     }
 
     #[test]
-    fn what_is_not_strict_base64_is_malformed() {
+    fn ba_6_bc_120_bc_121_what_is_not_strict_base64_is_malformed() {
         let good = encode("user:pass?>"); // dXNlcjpwYXNzPz4=
         assert!(parse(&good).is_some());
         let unpadded = good.trim_end_matches('=');
@@ -104,8 +104,9 @@ mod tests {
         }
     }
 
+    /// Rows: BC-122, BC-123, BC-124, BC-125.
     #[test]
-    fn what_does_not_decode_to_a_name_and_a_password_is_malformed() {
+    fn ba_6_ba_7_what_does_not_decode_to_a_name_and_a_password_is_malformed() {
         for bad in [&b"user"[..], b":", b"user:", b":password", b"us\x00er:pw", b"user:p\x00w", b"user:p\r\nw"] {
             assert_eq!(parse(&encode(bad)), None, "{bad:?}");
         }
@@ -114,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kibibyte_is_the_limit() {
+    fn ba_8_bc_128_a_kibibyte_is_the_limit() {
         let of_length = |length: usize| encode(format!("user:{}", "p".repeat(length - 5)));
         assert!(parse(&of_length(MAX_DECODED)).is_some());
         assert!(parse(&of_length(MAX_DECODED + 1)).is_none());

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::auth::Principal;
 use crate::config::AUDIENCE;
+use crate::credential::dpop::Confirmation;
 use crate::credential::jws::json::{self, Fault, Names, Number, Reader, once};
 
 /// Latest time read: the end of the year 9999, the last that an RFC 3339 date can show.
@@ -29,6 +30,8 @@ pub(crate) struct ClaimsRef<'a> {
     pub(crate) exp: Duration,
     pub(crate) nbf: Option<Duration>,
     pub(crate) iat: Duration,
+    /// What the token is bound to (RFC 7800 §3.1); absent for a bearer token.
+    pub(crate) cnf: Option<Confirmation<'a>>,
 }
 
 /// Which claims have to be there.
@@ -50,7 +53,7 @@ impl<'a> ClaimsRef<'a> {
     #[inline]
     pub(crate) fn read_as(profile: Profile, ours: &str, text: &'a [u8]) -> Result<Self, Fault> {
         let (mut iss, mut aud, mut sub, mut client_id, mut jti, mut scope) = (None, None, None, None, None, None);
-        let (mut exp, mut nbf, mut iat, mut others) = (None, None, None, Names::default());
+        let (mut exp, mut nbf, mut iat, mut cnf, mut others) = (None, None, None, None, Names::default());
         json::read_object(text, |name, value| match &*name {
             "iss" => once(&mut iss, value.string()?),
             "aud" => once(&mut aud, names(value, ours)?),
@@ -61,8 +64,7 @@ impl<'a> ClaimsRef<'a> {
             "exp" => once(&mut exp, numeric_date(value)?),
             "nbf" => once(&mut nbf, numeric_date(value)?),
             "iat" => once(&mut iat, numeric_date(value)?),
-            // Bound to a key that nobody proves to hold here: not a bearer token (RFC 7800 §3.1, RFC 8705 §3).
-            "cnf" => Err(Fault::NotAccepted),
+            "cnf" => once(&mut cnf, Confirmation::read(value)?),
             _ => {
                 others.insert(name)?;
                 value.skip()
@@ -83,6 +85,7 @@ impl<'a> ClaimsRef<'a> {
                 exp: exp?,
                 nbf,
                 iat: iat?,
+                cnf,
             })
         };
         all().ok_or(Fault::NotAccepted)
@@ -153,7 +156,13 @@ mod tests {
 
     #[test]
     fn a_complete_set_is_read_without_copies() {
-        assert!(read(&with("cnf", r#"{"jkt":"x"}"#)).is_err(), "bound to a key");
+        for other in [r#"{"x5t#S256":5}"#, r#"{"jkt":"x","jwk":{}}"#, r#"{"jkt":1}"#, "{}", r#""x""#] {
+            assert!(read(&with("cnf", other)).is_err(), "bound to what nobody can prove here: {other}");
+        }
+        let bound = with("cnf", r#"{"jkt":"x"}"#);
+        assert_eq!(read(&bound).unwrap().cnf, Some(Confirmation { jkt: Some("x".into()), x5t: None }));
+        let bound = with("cnf", r#"{"x5t#S256":"y"}"#);
+        assert_eq!(read(&bound).unwrap().cnf, Some(Confirmation { jkt: None, x5t: Some("y".into()) }));
         let text = with("other", r#"{"a":"x"}"#);
         let claims = read(&text).unwrap();
         assert!(claims.for_us && matches!(claims.sub, Cow::Borrowed("app-1")));

@@ -29,7 +29,7 @@ use crate::auth::oauth2::introspection::{Introspection, client_secret_basic};
 use crate::auth::outbound::Http;
 use crate::auth::{BuildError, Principal, Rejection};
 use crate::clock::{Clock, UnixTime};
-use crate::config::{AUDIENCE, REALM};
+use crate::config::{AUDIENCE, KnownIssuer, REALM};
 use crate::contract::Secret;
 use crate::credential::digest::Digest;
 use crate::issuer::authorization_server::WELL_KNOWN;
@@ -74,7 +74,7 @@ impl AskedIssuer {
         let secret = || random_id().map_err(|error| super::state("a secret to introspect with", error));
         let secret = Secret::new(secret()? + &secret()?);
         let http = Arc::new(Http::new(None)?);
-        let discovery = Arc::new(Discovery::new(&url, http.clone())?);
+        let discovery = Arc::new(Discovery::new(&url, http.clone(), &KnownIssuer::default())?);
         let asking = Introspection::new(&url, discovery, http, meter, false, (CLIENT, &secret), None)?;
         let issuer = Arc::new(Issuer {
             metadata: json!({ "issuer": url, "introspection_endpoint": format!("{url}/introspect") }),
@@ -92,7 +92,7 @@ impl AskedIssuer {
 
     /// What the issuer says of a token.
     pub(super) async fn validate(&self, token: &str, now: UnixTime) -> Result<Principal, Rejection> {
-        self.asking.validate(token, now).await
+        self.asking.validate(token, now).await?.bearer()
     }
 }
 

@@ -26,6 +26,8 @@ pub(crate) struct Validator {
     pub(crate) rules: TokenRules,
     /// Longest token looked at, in bytes.
     pub(crate) max_token: usize,
+    /// Whether tokens may be bound to a key: whoever accepts them then sees to it that the caller proves to hold it.
+    pub(crate) sender_constrained: bool,
 }
 
 thread_local! {
@@ -74,7 +76,9 @@ impl Validator {
     pub(crate) fn check_claims(&self, claims: &ClaimsRef<'_>, now: UnixTime) -> Result<(), Rejection> {
         let TokenRules { leeway, max_lifetime } = self.rules;
         let lives_too_long = claims.exp.checked_sub(claims.iat).is_none_or(|lifetime| lifetime > max_lifetime);
-        let cause = if *claims.iss != *self.issuer || !claims.for_us || lives_too_long {
+        // One that is bound is no bearer token (RFC 9449 §7.2, RFC 8705 §3).
+        let unproven = claims.cnf.is_some() && !self.sender_constrained;
+        let cause = if *claims.iss != *self.issuer || !claims.for_us || lives_too_long || unproven {
             Cause::Claims
         } else if now.0 >= claims.exp + leeway {
             Cause::Expired

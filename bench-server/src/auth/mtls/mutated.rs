@@ -69,7 +69,7 @@ fn xc_24_damaged_certificates() {
     let mut roots = RootCertStore::empty();
     roots.add(fixture.ca.root_certificate().clone()).expect("a root");
     let verify = |leaf: &CertificateDer<'_>, ca: &CertificateDer<'_>| {
-        verify_path(leaf, std::slice::from_ref(ca), &roots, &algorithms, now, &|_| Ok(()))
+        verify_path(leaf, std::slice::from_ref(ca), &roots.roots, &algorithms, now, |_| Ok(()))
     };
     assert!(verify(&chain[0], &chain[1]).is_ok());
     let (mut mutator, mut read) = (Mutator::new(5280), 0);
@@ -97,7 +97,7 @@ fn xc_24_mt_16_damaged_crls() {
     let says = |der: Vec<u8>| {
         let list = VerifiedCrl::verify(der, &published.certificate, &algorithms, None).ok()?;
         let revocations = Revocations::new([(Arc::new(list), "", None)]);
-        Some(revocations.status(&identity.issuer, &identity.serial, fixture.clock.now()))
+        Some(revocations.status(&identity.issuer, None, &identity.serial, fixture.clock.now()))
     };
     let mut mutator = Mutator::new(5280);
     for _ in 0..TRIES {

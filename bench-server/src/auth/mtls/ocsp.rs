@@ -17,12 +17,14 @@ use arc_swap::ArcSwap;
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use rustls::crypto::WebPkiSupportedAlgorithms;
+use tokio::sync::watch;
 use x509_cert::der::asn1::OctetString;
 use x509_cert::der::{self, Encode};
 use x509_cert::ext::Extension;
 use x509_ocsp::{OcspRequest, TbsRequest, Version};
 
 pub(super) use self::answer::{Issuer, Unusable, Verdict};
+use super::trust::Trust;
 use crate::auth::flights::Flights;
 use crate::auth::outbound::{Http, OncePerSecond, Trouble, send_for};
 use crate::auth::{BuildError, Cause, Rejection};
@@ -30,7 +32,7 @@ use crate::clock::{Clock, UnixTime};
 use crate::config::{CacheConfig, OcspConfig, OcspPolicy};
 use crate::credential::ocsp::{NONCE, NONCE_LENGTH, NotACertificate, REQUEST_TYPE, RESPONSE_TYPE};
 use crate::credential::x509::ClientIdentity;
-use crate::issuer::ca::{CaError, CertificateAuthority, LeavesCa};
+use crate::issuer::ca::{CaError, CertificateAuthority};
 use crate::store::cache::TtlCache;
 use crate::telemetry::Meter;
 
@@ -64,10 +66,13 @@ enum NoAnswer {
     NoRandom,
 }
 
-/// Asks about leaves of one authority.
+/// What names a leaf: a serial number is its issuer's (RFC 5280 §4.1.2.2), so the digest of that goes with it.
+type LeafId = ([u8; 32], Arc<str>);
+
+/// Asks about leaves of the CAs that are trusted.
 pub(super) struct Ocsp {
     url: String,
-    authority: Arc<CertificateAuthority>,
+    trust: Trust,
     algorithms: WebPkiSupportedAlgorithms,
     /// The CAs that sign leaves, as far as they are known here.
     issuers: ArcSwap<Vec<Arc<Issuer>>>,
@@ -75,14 +80,15 @@ pub(super) struct Ocsp {
     clock: Clock,
     http: Http,
     meter: Arc<Meter>,
-    /// Good leaves by serial number, which the CAs of an authority draw at random, and none twice. One that the CA does not
-    /// know yet may be known a moment later.
-    cache: TtlCache<Arc<str>, (), RandomState>,
+    /// Good leaves. One that the CA does not know yet may be known a moment later.
+    cache: TtlCache<LeafId, (), RandomState>,
     /// Questions under way; `None` when there was no answer.
-    flights: Flights<Arc<str>, Option<Verdict>>,
+    flights: Flights<LeafId, Option<Verdict>>,
     /// Leaves that are known to be revoked, with the second after which they have ended by themselves: what was refused once
     /// is refused for good, whoever keeps the responder from saying so again.
-    revoked: RwLock<HashMap<Arc<str>, u64>>,
+    revoked: RwLock<HashMap<LeafId, u64>>,
+    /// Told when there are more of them.
+    changed: watch::Sender<()>,
     logged: OncePerSecond,
 }
 
@@ -91,14 +97,15 @@ impl Ocsp {
     pub(super) fn new(
         url: &str,
         config: &OcspConfig,
-        authority: Arc<CertificateAuthority>,
+        trust: Trust,
         algorithms: WebPkiSupportedAlgorithms,
+        changed: watch::Sender<()>,
         (clock, meter): (Clock, Arc<Meter>),
     ) -> Result<Self, BuildError> {
-        let issuers = issuers(&authority, algorithms).map_err(|error| super::state("the CA's certificate", error))?;
+        let issuers = issuers(&trust, algorithms).map_err(|error| super::state("the CA's certificate", error))?;
         Ok(Self {
             url: url.to_owned(),
-            authority,
+            trust,
             algorithms,
             issuers: ArcSwap::from_pointee(issuers),
             policy: config.policy,
@@ -108,36 +115,60 @@ impl Ocsp {
             cache: TtlCache::new(&CacheConfig::new(config.validity), RandomState::new())?,
             flights: Flights::default(),
             revoked: RwLock::default(),
+            changed,
             logged: OncePerSecond::default(),
         })
     }
 
     /// Whether a leaf is accepted by a request of that time, and if so, on what that rests.
     pub(super) async fn check(&self, leaf: &ClientIdentity, now: UnixTime) -> Result<Ground, Rejection> {
-        if self.known_revoked().contains_key(&leaf.serial) {
+        // The responder speaks for CAs that are known here; of others it knows nothing.
+        let Some(issuer) = self.issuer_of(leaf).await else { return self.unanswered() };
+        let id = (issuer.digest(), leaf.serial.clone());
+        if self.known_revoked().contains_key(&id) {
             return Err(Rejection::Invalid(Cause::Revoked));
         }
-        match self.verdict(leaf, now).await {
+        match self.verdict(&issuer, &id, now).await {
             Some(Verdict::Good) => Ok(Ground::Answer),
             Some(Verdict::Revoked) => {
-                self.remember_revoked(leaf.serial.clone(), leaf.not_after, now);
+                self.remember_revoked(id, leaf.not_after, now);
                 Err(Rejection::Invalid(Cause::Revoked))
             }
             Some(Verdict::Unknown) => Err(Rejection::Invalid(Cause::Unknown)),
-            None if self.policy == OcspPolicy::Soft => {
-                self.meter.ocsp_accepted_unanswered.add();
-                Ok(Ground::Policy)
-            }
-            None => Err(Rejection::Unavailable { dependency: "ocsp", retry_after: RETRY_AFTER }),
+            None => self.unanswered(),
         }
     }
 
-    /// Remembers that a leaf was taken back here.
+    /// What a leaf is worth that nobody could be asked about.
+    fn unanswered(&self) -> Result<Ground, Rejection> {
+        if self.policy == OcspPolicy::Soft {
+            self.meter.ocsp_accepted_unanswered.add();
+            return Ok(Ground::Policy);
+        }
+        Err(Rejection::Unavailable { dependency: "ocsp", retry_after: RETRY_AFTER })
+    }
+
+    /// Whether a leaf is known to be revoked, without asking.
+    pub(super) fn is_known_revoked(&self, leaf: &ClientIdentity) -> bool {
+        let issuers = self.issuers.load();
+        let issuer = issuers.iter().find(|issuer| issuer.has_issued(leaf));
+        issuer.is_some_and(|issuer| self.known_revoked().contains_key(&(issuer.digest(), leaf.serial.clone())))
+    }
+
+    /// Remembers that a leaf was taken back here. The server's own CAs draw serial numbers at random, and none twice, so it is
+    /// remembered of each of them.
     pub(super) fn revoke(&self, serial: &str) {
         let (serial, now) = (Arc::<str>::from(serial), self.clock.now());
         let last = UnixTime(now.0 + *CertificateAuthority::LIFETIMES.end());
-        self.remember_revoked(serial.clone(), last, now);
-        self.cache.refuse(&serial);
+        // One that was made meanwhile may have signed it.
+        if let Ok(issuers) = issuers(&self.trust, self.algorithms) {
+            self.issuers.store(Arc::new(issuers));
+        }
+        for issuer in &**self.issuers.load() {
+            let id = (issuer.digest(), serial.clone());
+            self.cache.refuse(&id);
+            self.remember_revoked(id, last, now);
+        }
     }
 
     /// Drops every answer that is kept: a CA was taken back here.
@@ -145,16 +176,18 @@ impl Ocsp {
         self.cache.forget();
     }
 
-    fn remember_revoked(&self, serial: Arc<str>, not_after: UnixTime, now: UnixTime) {
+    fn remember_revoked(&self, id: LeafId, not_after: UnixTime, now: UnixTime) {
         let mut revoked = self.revoked.write().unwrap_or_else(PoisonError::into_inner);
         // A leaf lives through all of the second that `notAfter` names.
-        revoked.insert(serial, not_after.as_secs() + 1);
+        revoked.insert(id, not_after.as_secs() + 1);
         if revoked.len().is_multiple_of(PRUNED_EVERY) {
             revoked.retain(|_, ended| *ended >= now.as_secs());
         }
+        drop(revoked);
+        self.changed.send_replace(());
     }
 
-    fn known_revoked(&self) -> RwLockReadGuard<'_, HashMap<Arc<str>, u64>> {
+    fn known_revoked(&self) -> RwLockReadGuard<'_, HashMap<LeafId, u64>> {
         self.revoked.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -164,19 +197,17 @@ impl Ocsp {
         self.flights.is_empty()
     }
 
-    async fn verdict(&self, leaf: &ClientIdentity, now: UnixTime) -> Option<Verdict> {
+    async fn verdict(&self, issuer: &Issuer, id: &LeafId, now: UnixTime) -> Option<Verdict> {
         loop {
-            if self.cache.get(&leaf.serial, now).is_some() {
+            if self.cache.get(id, now).is_some() {
                 self.meter.cache_hits.add();
                 return Some(Verdict::Good);
             }
-            // The responder speaks for the CAs of one authority; of others it knows nothing.
-            let issuer = self.issuer_of(leaf).await?;
-            let flight = self.flights.join(leaf.serial.clone());
+            let flight = self.flights.join(id.clone());
             let mut own = false;
             let answered = flight.answer.get_or_init(|| {
                 own = true;
-                self.load(&issuer, &leaf.serial, now)
+                self.load(issuer, id, now)
             });
             match *answered.await {
                 // Somebody else's question was under way before this request came, and the leaf may have been taken back
@@ -193,9 +224,9 @@ impl Ocsp {
         if let Some(issuer) = known() {
             return Some(issuer);
         }
-        let (authority, algorithms) = (self.authority.clone(), self.algorithms);
+        let (trust, algorithms) = (self.trust.clone(), self.algorithms);
         // Off the reactor: files are read.
-        match tokio::task::spawn_blocking(move || issuers(&authority, algorithms)).await {
+        match tokio::task::spawn_blocking(move || issuers(&trust, algorithms)).await {
             Ok(Ok(issuers)) => self.issuers.store(Arc::new(issuers)),
             Ok(Err(error)) => tracing::error!(%error, "the CAs that sign client certificates were not read"),
             Err(_) => tracing::error!("the thread that read the CAs stopped"),
@@ -204,16 +235,16 @@ impl Ocsp {
     }
 
     /// Asks, and keeps the answer.
-    async fn load(&self, issuer: &Issuer, serial: &Arc<str>, now: UnixTime) -> Option<Verdict> {
-        let load = self.cache.begin(serial.clone(), now);
-        let verdict = match self.ask(issuer, serial).await {
+    async fn load(&self, issuer: &Issuer, id: &LeafId, now: UnixTime) -> Option<Verdict> {
+        let load = self.cache.begin(id.clone(), now);
+        let verdict = match self.ask(issuer, &id.1).await {
             Ok((Verdict::Good, until)) => {
                 self.cache.insert(load.no_later_than(until), ());
                 Some(Verdict::Good)
             }
             Ok((verdict @ (Verdict::Revoked | Verdict::Unknown), _)) => {
                 // Whoever began to ask before must not bring it back.
-                self.cache.refuse(serial);
+                self.cache.refuse(id);
                 Some(verdict)
             }
             Err(reason) => {
@@ -223,7 +254,7 @@ impl Ocsp {
             }
         };
         // Those who come from now on ask anew, or find it in the cache.
-        self.flights.end(serial);
+        self.flights.end(id);
         verdict
     }
 
@@ -258,13 +289,10 @@ impl Ocsp {
 }
 
 /// The CAs that sign leaves, as there are by now.
-fn issuers(
-    authority: &CertificateAuthority,
-    algorithms: WebPkiSupportedAlgorithms,
-) -> Result<Vec<Arc<Issuer>>, CaError> {
-    let issuer = |ca: LeavesCa| {
-        let issuer = Issuer::new(ca.certificate().clone(), algorithms);
+fn issuers(trust: &Trust, algorithms: WebPkiSupportedAlgorithms) -> Result<Vec<Arc<Issuer>>, CaError> {
+    let issuer = |ca| {
+        let issuer = Issuer::new(ca, algorithms);
         issuer.map(Arc::new).map_err(|error| CaError(error.to_string()))
     };
-    authority.leaves_cas()?.into_iter().map(issuer).collect()
+    trust.leaves_cas()?.into_iter().map(issuer).collect()
 }

@@ -66,7 +66,7 @@ pub(crate) fn verify(
                 Err(webpki::Error::UnknownRevocationStatus)
             }
         };
-        match verify_path(leaf, sent, &store, &algorithms, now, &look_up) {
+        match verify_path(leaf, sent, &store.roots, &algorithms, now, look_up) {
             Ok(()) => return (Ok(()), remarks),
             // That another root is not the right one says nothing about this one.
             Err(webpki::Error::UnknownIssuer) => {}

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::crypto::WebPkiSupportedAlgorithms;
-use rustls_pki_types::{CertificateDer, SubjectPublicKeyInfoDer};
+use rustls_pki_types::{CertificateDer, SubjectPublicKeyInfoDer, TrustAnchor};
 use webpki::{Cert, EndEntityCert, VerifiedPath};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::X509Extension;
@@ -15,7 +15,7 @@ use x509_parser::prelude::FromDer;
 use x509_parser::revocation_list::CertificateRevocationList;
 
 use crate::clock::UnixTime;
-use crate::credential::x509::serial_hex;
+use crate::credential::x509::{serial_hex, subject_key_id};
 
 /// Object identifiers of extensions that make a list, or an entry, say something else than "of the certificates of this
 /// issuer, these are revoked" (RFC 5280 §5.2.4, §5.2.5, §5.3.3).
@@ -56,6 +56,8 @@ pub(super) struct VerifiedCrl {
     issuer: Box<[u8]>,
     /// The key that signed it: the list speaks for nobody else of that name.
     key: SubjectPublicKeyInfoDer<'static>,
+    /// How certificates call that key, if they do.
+    key_id: Option<Box<[u8]>>,
     /// `cRLNumber`, big-endian without leading zeros.
     number: Vec<u8>,
     this_update: UnixTime,
@@ -102,6 +104,7 @@ impl VerifiedCrl {
         Ok(Self {
             issuer: signer.subject().into(),
             key: signer.subject_public_key_info(),
+            key_id: subject_key_id(&parsed),
             number,
             this_update,
             next_update,
@@ -119,8 +122,16 @@ impl VerifiedCrl {
         *self.issuer == *ca.subject() && self.key == ca.subject_public_key_info()
     }
 
-    /// What the list says about a certificate of its issuer.
+    fn is_of_anchor(&self, root: &TrustAnchor<'_>) -> bool {
+        // Of a root webpki keeps the content of the key's SEQUENCE alone.
+        *self.issuer == *root.subject && self.key.as_ref().ends_with(&root.subject_public_key_info)
+    }
+
+    /// What the list says about a certificate of its issuer. One that it names is revoked, whether or not it is in force.
     fn check(&self, serial: &[u8], now: UnixTime) -> Result<(), webpki::Error> {
+        if self.revoked.contains(&*serial_hex(serial)) {
+            return Err(webpki::Error::CertRevoked);
+        }
         if now < self.this_update {
             return Err(webpki::Error::UnknownRevocationStatus);
         }
@@ -128,7 +139,7 @@ impl VerifiedCrl {
             let time = |time: UnixTime| rustls_pki_types::UnixTime::since_unix_epoch(time.0);
             return Err(webpki::Error::CrlExpired { time: time(now), next_update: time(self.next_update) });
         }
-        if self.revoked.contains(&*serial_hex(serial)) { Err(webpki::Error::CertRevoked) } else { Ok(()) }
+        Ok(())
     }
 }
 
@@ -144,15 +155,15 @@ fn check_extension(extension: &X509Extension<'_>) -> Result<(), CrlError> {
     Ok(())
 }
 
-/// What is known of a leaf after its handshake.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What is known of a leaf after its handshake, from good to bad.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Status {
     /// Neither the leaf nor a CA above it is revoked.
     Good,
-    /// One of them is.
-    Revoked,
     /// No list is in force that could tell.
     Unknown,
+    /// One of them is revoked.
+    Revoked,
 }
 
 /// The CRLs of all CAs below a root, its own first: a certificate's status is known only with all that are above it.
@@ -199,21 +210,37 @@ impl Revocations {
     pub(super) fn check_path(&self, path: &VerifiedPath<'_>, now: UnixTime) -> Result<(), webpki::Error> {
         let certificates = iter::once(&**path.end_entity()).chain(path.intermediate_certificates());
         let by_ca = path.intermediate_certificates().map(|ca| self.crls().find(|crl| crl.is_of(ca)));
-        // The path ends at the one root that is trusted.
-        let pairs: Vec<_> = certificates.zip(by_ca.chain([self.crls().next()])).collect();
+        let by_root = self.crls().find(|crl| crl.is_of_anchor(path.anchor()));
+        let pairs: Vec<_> = certificates.zip(by_ca.chain([by_root])).collect();
+        let mut verdict = Ok(());
         for (certificate, signer) in pairs.into_iter().rev() {
-            signer.ok_or(webpki::Error::UnknownRevocationStatus)?.check(certificate.serial(), now)?;
+            let told = signer.ok_or(webpki::Error::UnknownRevocationStatus);
+            match told.and_then(|crl| crl.check(certificate.serial(), now)) {
+                Err(webpki::Error::CertRevoked) => return Err(webpki::Error::CertRevoked),
+                // Somebody's policy may overlook this, but not a revocation further down.
+                unknown => verdict = verdict.and(unknown),
+            }
         }
-        Ok(())
+        verdict
     }
 
     /// What is known of a leaf whose path was verified in its handshake. `issuer` is as in its certificate, without the
-    /// outer tag; `serial` is hexadecimal.
-    pub(super) fn status(&self, issuer: &[u8], serial: &str, now: UnixTime) -> Status {
-        let Some(list) = self.lists.iter().find(|list| *list.crl.issuer == *issuer) else { return Status::Unknown };
-        if list.ca_is_revoked || list.crl.revoked.contains(serial) {
+    /// outer tag; `serial` is hexadecimal. Of several CAs of that name it is the one with the key that the certificate
+    /// names; where that does not tell them apart, the worst that one of them says counts.
+    pub(super) fn status(&self, issuer: &[u8], key_id: Option<&[u8]>, serial: &str, now: UnixTime) -> Status {
+        let named = || self.lists.iter().filter(|list| *list.crl.issuer == *issuer);
+        let has_key = |list: &&List| list.crl.key_id.as_deref() == key_id;
+        let by_key = key_id.is_some() && named().any(|list| has_key(&list));
+        let of_leaf = named().filter(|list| !by_key || has_key(list));
+        of_leaf.map(|list| list.status(serial, now)).max().unwrap_or(Status::Unknown)
+    }
+}
+
+impl List {
+    fn status(&self, serial: &str, now: UnixTime) -> Status {
+        if self.ca_is_revoked || self.crl.revoked.contains(serial) {
             Status::Revoked
-        } else if now < list.in_force.0 || now >= list.in_force.1 {
+        } else if now < self.in_force.0 || now >= self.in_force.1 {
             Status::Unknown
         } else {
             Status::Good

@@ -29,7 +29,11 @@ use crate::credential::x509::ClientIdentity;
 
 mod asked;
 mod chains;
+mod foreign;
+mod forwarded;
 mod lists;
+mod policy;
+mod registry;
 mod rollover;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -106,12 +110,12 @@ impl Fixture {
 
     /// A leaf of the clients' authority with something special about it.
     fn leaf(&self, change: impl FnOnce(&mut CertificateParams)) -> Presents {
-        let mut params = self.mtls.authority.leaf("client", DAY).unwrap();
+        let mut params = self.mtls.authority().leaf("client", DAY).unwrap();
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         params.subject_alt_names = vec![uri("spiffe://authbench.test/client/special")];
         change(&mut params);
-        let by = self.mtls.authority.leaves_ca().unwrap();
-        let (certificate, key) = self.mtls.authority.sign(&by, &params, CertificateKey::P256).unwrap();
+        let by = self.mtls.authority().leaves_ca().unwrap();
+        let (certificate, key) = self.mtls.authority().sign(&by, &params, CertificateKey::P256).unwrap();
         presents(vec![certificate.der().clone(), self.issuing().clone()], &key)
     }
 
@@ -191,7 +195,7 @@ impl Fixture {
 
     /// The certificate of the CA that signs leaves.
     fn issuing(&self) -> &CertificateDer<'static> {
-        self.mtls.authority.chain().last().unwrap().0
+        self.mtls.authority().chain().last().unwrap().0
     }
 
     /// The key of a CA, to sign with it what the authority would not.
@@ -200,7 +204,7 @@ impl Fixture {
     }
 
     fn root(&self) -> Issuer<'_, KeyPair> {
-        Issuer::from_ca_cert_der(self.mtls.authority.root_certificate(), self.ca_key("root")).unwrap()
+        Issuer::from_ca_cert_der(self.mtls.authority().root_certificate(), self.ca_key("root")).unwrap()
     }
 
     fn ca(&self, file: &str) -> PathBuf {
@@ -217,7 +221,7 @@ fn both(alert: AlertDescription) -> Vec<Option<AlertDescription>> {
 }
 
 #[tokio::test]
-async fn a_valid_certificate_is_accepted_in_both_versions() {
+async fn mt_1_mt_9_a_valid_certificate_is_accepted_in_both_versions() {
     let fixture = fixture();
     for one in &fixture.issue(2).await {
         for version in VERSIONS {
@@ -231,7 +235,7 @@ async fn a_valid_certificate_is_accepted_in_both_versions() {
 }
 
 #[tokio::test]
-async fn no_certificate_and_foreign_ones() {
+async fn mt_2_mt_3_bc_135_bc_136_no_certificate_and_foreign_ones() {
     let fixture = fixture();
     assert_eq!(fixture.alerts(|| Presents(None)), both(AlertDescription::CertificateRequired));
 
@@ -246,7 +250,7 @@ async fn no_certificate_and_foreign_ones() {
 
     // Self-signed with the right names.
     let key = KeyPair::generate().unwrap();
-    let mut params = fixture.mtls.authority.leaf("client", DAY).unwrap();
+    let mut params = fixture.mtls.authority().leaf("client", DAY).unwrap();
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     params.subject_alt_names = vec![uri("spiffe://authbench.test/client/0")];
     let own = params.self_signed(&key).unwrap();
@@ -260,12 +264,12 @@ async fn no_certificate_and_foreign_ones() {
 }
 
 #[tokio::test]
-async fn an_authority_of_the_same_name_is_still_another() {
+async fn mt_3_bc_137_an_authority_of_the_same_name_is_still_another() {
     let fixture = fixture();
     let key = KeyPair::generate().unwrap();
     let forged = Issuer::from_ca_cert_der(fixture.issuing(), key).unwrap();
     let leaf_key = KeyPair::generate().unwrap();
-    let mut params = fixture.mtls.authority.leaf("client", DAY).unwrap();
+    let mut params = fixture.mtls.authority().leaf("client", DAY).unwrap();
     params.subject_alt_names = vec![uri("spiffe://authbench.test/client/0")];
     let leaf = params.signed_by(&leaf_key, &forged).unwrap();
     let chain = || vec![leaf.der().clone(), fixture.issuing().clone()];
@@ -275,7 +279,7 @@ async fn an_authority_of_the_same_name_is_still_another() {
 }
 
 #[tokio::test]
-async fn validity_follows_the_process_clock() {
+async fn mt_4_bc_138_validity_follows_the_process_clock() {
     let fixture = fixture();
     let epoch = date_time_ymd(1970, 1, 1);
     let now = fixture.clock.now().0;
@@ -290,7 +294,7 @@ async fn validity_follows_the_process_clock() {
 }
 
 #[tokio::test]
-async fn purposes_and_forms() {
+async fn mt_5_mt_6_bc_139_bc_140_bc_141_purposes_and_forms() {
     let fixture = fixture();
     let eku = |purposes: &[ExtendedKeyUsagePurpose]| {
         let purposes = purposes.to_vec();
@@ -325,11 +329,11 @@ async fn purposes_and_forms() {
     refused(&|| {
         let (middle_key, leaf_key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
         let issuing = Issuer::from_ca_cert_der(fixture.issuing(), key()).unwrap();
-        let mut params = fixture.mtls.authority.leaf("middle", DAY).unwrap();
+        let mut params = fixture.mtls.authority().leaf("middle", DAY).unwrap();
         params.key_usages.push(KeyUsagePurpose::KeyCertSign);
         let middle = params.signed_by(&middle_key, &issuing).unwrap();
         let middle_issuer = Issuer::new(params, middle_key);
-        let mut params = fixture.mtls.authority.leaf("client", DAY).unwrap();
+        let mut params = fixture.mtls.authority().leaf("client", DAY).unwrap();
         params.subject_alt_names = vec![uri("spiffe://authbench.test/client/0")];
         let leaf = params.signed_by(&leaf_key, &middle_issuer).unwrap();
         let issuing = fixture.issuing().clone();
@@ -338,7 +342,7 @@ async fn purposes_and_forms() {
 }
 
 #[tokio::test]
-async fn a_stolen_certificate_without_its_key() {
+async fn mt_7_bc_142_a_stolen_certificate_without_its_key() {
     let fixture = fixture();
     let pair = fixture.issue(2).await;
     let stolen = || {
@@ -351,7 +355,7 @@ async fn a_stolen_certificate_without_its_key() {
 }
 
 #[tokio::test]
-async fn identities() {
+async fn mt_21_mt_22_bc_150_bc_151_identities() {
     let fixture = fixture();
     let names = |names: &[SanType]| {
         let names = names.to_vec();
@@ -378,7 +382,7 @@ async fn identities() {
 }
 
 #[tokio::test]
-async fn a_revocation_elsewhere_reaches_new_and_open_connections_with_the_next_reload() {
+async fn mt_11_mt_15_bc_145_a_revocation_elsewhere_reaches_new_and_open_connections_with_the_next_reload() {
     let fixture = fixture();
     let pair = fixture.issue(2).await;
     let open = fixture.handshake(&rustls::version::TLS13, issued(&pair[0])).unwrap();
@@ -399,18 +403,18 @@ async fn a_revocation_elsewhere_reaches_new_and_open_connections_with_the_next_r
 }
 
 #[tokio::test]
-async fn a_revoked_issuing_ca_takes_all_its_leaves_along() {
+async fn mt_12_a_revoked_issuing_ca_takes_all_its_leaves_along() {
     let fixture = fixture();
     let one = &fixture.issue(1).await[0];
     let open = fixture.handshake(&rustls::version::TLS13, issued(one)).unwrap();
-    fixture.mtls.authority.revoke_ca(1).unwrap();
+    fixture.mtls.authority().revoke_ca(1).unwrap();
     fixture.mtls.verifier.reload().unwrap();
     assert_eq!(fixture.alerts(|| issued(one)), both(AlertDescription::CertificateRevoked));
     assert_eq!(fixture.call(&open), Err(Rejection::Invalid(Cause::Revoked)));
 }
 
 #[tokio::test]
-async fn a_certificate_ends_while_its_connection_lives() {
+async fn mt_27_a_certificate_ends_while_its_connection_lives() {
     let fixture = fixture();
     let request = IssueRequest { count: 1, lifetime: Some(HOUR), scopes: vec![READ_SCOPE.to_owned()] };
     let one = &fixture.mtls.issue(&request).await.unwrap()[0];
@@ -426,7 +430,7 @@ async fn a_certificate_ends_while_its_connection_lives() {
 }
 
 #[tokio::test]
-async fn a_crl_past_its_next_update_is_no_answer() {
+async fn mt_14_a_crl_past_its_next_update_is_no_answer() {
     let fixture = fixture();
     let request = IssueRequest { count: 1, lifetime: Some(10 * DAY), scopes: vec![READ_SCOPE.to_owned()] };
     let one = &fixture.mtls.issue(&request).await.unwrap()[0];
@@ -435,7 +439,7 @@ async fn a_crl_past_its_next_update_is_no_answer() {
     assert_eq!(fixture.alerts(|| issued(one)), both(AlertDescription::UnknownCA));
     assert!(matches!(fixture.call(&open), Err(Rejection::Unavailable { dependency: "crl", .. })));
 
-    fixture.mtls.authority.renew_crls().unwrap();
+    fixture.mtls.authority().renew_crls().unwrap();
     fixture.mtls.verifier.reload().unwrap();
     assert_eq!(fixture.alerts(|| issued(one)), [None, None]);
     assert!(fixture.call(&open).is_ok());
@@ -460,7 +464,7 @@ fn crl(
 }
 
 #[tokio::test]
-async fn a_bad_crl_changes_nothing() {
+async fn mt_16_a_bad_crl_changes_nothing() {
     let fixture = fixture();
     let pair = fixture.issue(2).await;
     fixture.mtls.revoke(&pair[0].id).await.unwrap();
@@ -468,7 +472,7 @@ async fn a_bad_crl_changes_nothing() {
     let file = fixture.ca("issuing.crl");
     let good = std::fs::read(&file).unwrap();
     let key = |path: &Path| KeyPair::from_pem(&std::fs::read_to_string(path).unwrap()).unwrap();
-    let authority = &fixture.mtls.authority;
+    let authority = fixture.mtls.authority();
     let issuing = Issuer::from_ca_cert_der(fixture.issuing(), key(&fixture.ca("issuing.key"))).unwrap();
     let root = Issuer::from_ca_cert_der(authority.root_certificate(), key(&fixture.ca("root.key"))).unwrap();
     let forger = Issuer::from_ca_cert_der(fixture.issuing(), KeyPair::generate().unwrap()).unwrap();
@@ -510,7 +514,7 @@ async fn a_bad_crl_changes_nothing() {
 }
 
 #[test]
-fn an_issuer_without_crl_sign_may_not_revoke() {
+fn mt_16_an_issuer_without_crl_sign_may_not_revoke() {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
@@ -524,7 +528,7 @@ fn an_issuer_without_crl_sign_may_not_revoke() {
 }
 
 #[test]
-fn crl_numbers_compare_as_numbers() {
+fn mt_16_crl_numbers_compare_as_numbers() {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::CrlSign];
@@ -562,14 +566,14 @@ async fn a_large_crl_is_looked_up_not_searched() {
     fixture.mtls.verifier.reload().unwrap();
     let current = fixture.mtls.verifier.current().expect("CRLs are looked at");
     let issuer = EndEntityCert::try_from(fixture.issuing()).unwrap();
-    let status = |serial: &str| current.status(issuer.subject(), serial, fixture.clock.now());
+    let status = |serial: &str| current.status(issuer.subject(), None, serial, fixture.clock.now());
     assert_eq!([status(&one.id), status("1388"), status("1389")], [Status::Revoked, Status::Revoked, Status::Good]);
-    assert_eq!(current.status(b"nobody", "1389", fixture.clock.now()), Status::Unknown);
+    assert_eq!(current.status(b"nobody", None, "1389", fixture.clock.now()), Status::Unknown);
     assert_eq!(fixture.alerts(|| issued(one)), both(AlertDescription::CertificateRevoked));
 }
 
 #[tokio::test]
-async fn rotation_and_restart() {
+async fn mt_37_rotation_and_restart() {
     let fixture = fixture();
     let first = &fixture.issue(1).await[0];
     let twin = || fixture.leaf(|params| params.subject_alt_names = vec![uri(&first.principal)]);
@@ -586,7 +590,7 @@ async fn rotation_and_restart() {
 }
 
 #[tokio::test]
-async fn crls_are_followed_in_the_background() {
+async fn mt_15_crls_are_followed_in_the_background() {
     let fixture = fixture();
     let quick = MtlsConfig { crl_reload: Some(Duration::from_millis(5)), ..config() };
     let mtls = Mtls::build("quick", &quick, &fixture.environment).unwrap();

@@ -18,15 +18,30 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, RootCertStore, SignatureScheme,
 };
-use rustls_pki_types::{CertificateDer, UnixTime as PkiTime};
+use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime as PkiTime};
+use tokio::sync::watch;
 use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
+use x509_parser::public_key::PublicKey;
+use x509_parser::x509::SubjectPublicKeyInfo;
 
 use super::revocation::{CrlError, Revocations, VerifiedCrl};
+use super::trust::{self, Trust};
+use crate::auth::outbound::OncePerSecond;
 use crate::clock::{Clock, UnixTime};
+use crate::config::{CrlPolicy, MtlsConfig};
 use crate::credential::x509::{ClientIdentity, serial_hex};
-use crate::issuer::ca::{CaError, CertificateAuthority, PublishedCa};
+use crate::issuer::ca::{CaError, PublishedCa};
+use crate::telemetry::Meter;
+
+/// Shortest RSA modulus of a leaf.
+const LEAST_RSA_BITS: usize = 2048;
+
+/// P-256, P-384 and P-521.
+const CURVES: [&str; 3] = ["1.2.840.10045.3.1.7", "1.3.132.0.34", "1.3.132.0.35"];
+
+const ED25519: &str = "1.3.101.112";
 
 /// Why the CRLs on disk are not taken over.
 #[derive(Debug, thiserror::Error)]
@@ -41,38 +56,78 @@ pub(super) enum ReloadError {
     Authority(#[from] CaError),
 }
 
-/// Verifies client certificates against one root and, if there are any, the CRLs of the moment.
+/// Verifies client certificates against the roots that are trusted and, if there are any, the CRLs of the moment.
 pub(super) struct Verifier {
     clock: Clock,
     provider: Arc<CryptoProvider>,
     roots: RootCertStore,
     hints: Vec<DistinguishedName>,
-    authority: Arc<CertificateAuthority>,
+    trust: Trust,
     /// Absent where no CRL is looked at.
     current: Option<ArcSwap<Revocations>>,
+    policy: CrlPolicy,
+    mandatory: bool,
+    /// Told when other CRLs are taken over.
+    changed: watch::Sender<()>,
+    meter: Arc<Meter>,
+    logged: OncePerSecond,
 }
 
 impl Verifier {
     /// Reads the CRLs for the first time, if they are looked at.
-    pub(super) fn new(authority: Arc<CertificateAuthority>, clock: Clock, crls: bool) -> Result<Self, ReloadError> {
+    pub(super) fn new(
+        trust: Trust,
+        config: &MtlsConfig,
+        changed: watch::Sender<()>,
+        (clock, meter): (Clock, Arc<Meter>),
+    ) -> Result<Self, ReloadError> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut roots = RootCertStore::empty();
-        roots.add(authority.root_certificate().clone()).map_err(|error| ReloadError::Chain(error.to_string()))?;
+        for root in trust.roots() {
+            roots.add(root).map_err(|error| ReloadError::Chain(error.to_string()))?;
+        }
         let first = || {
-            let first = read(&authority.cas()?, &provider.signature_verification_algorithms, None)?;
+            let first = read(&trust.cas()?, &provider.signature_verification_algorithms, None)?;
             first.map(ArcSwap::from_pointee).ok_or_else(|| ReloadError::Chain("nothing was read".to_owned()))
         };
-        let current = crls.then(first).transpose()?;
-        Ok(Self { clock, provider, hints: roots.subjects(), roots, authority, current })
+        let current = config.crl_reload.map(|_| first()).transpose()?;
+        Ok(Self {
+            clock,
+            provider,
+            hints: roots.subjects(),
+            roots,
+            trust,
+            current,
+            policy: config.crl_policy,
+            mandatory: !config.optional,
+            changed,
+            meter,
+            logged: OncePerSecond::default(),
+        })
     }
 
     /// Takes the CRL files over if they are looked at and changed; tells whether they did. On an error all stays as it was.
     pub(super) fn reload(&self) -> Result<bool, ReloadError> {
         let Some(current) = &self.current else { return Ok(false) };
         let old = current.load_full();
-        let Some(new) = read(&self.authority.cas()?, self.algorithms(), Some(&old))? else { return Ok(false) };
+        let Some(new) = read(&self.trust.cas()?, self.algorithms(), Some(&old))? else { return Ok(false) };
         current.store(Arc::new(new));
+        self.changed.send_replace(());
         Ok(true)
+    }
+
+    /// Whether a certificate is accepted of which no CRL tells whether it was taken back: an alarm.
+    pub(super) fn overlooks_unknown(&self, now: UnixTime) -> bool {
+        if self.policy == CrlPolicy::Hard {
+            return false;
+        }
+        self.meter.crl_accepted_unknown.add();
+        if self.logged.is_due(now) {
+            tracing::error!(
+                "no CRL is in force that tells of a client certificate; it is accepted, for the policy is soft"
+            );
+        }
+        true
     }
 
     /// The state of the moment, where CRLs are looked at.
@@ -85,36 +140,73 @@ impl Verifier {
         &self.provider.signature_verification_algorithms
     }
 
-    /// Builds and checks the path from a leaf to the root (RFC 5280 §6.1), and looks its certificates up.
+    /// Verifies a path at the moment.
     fn verify_path(&self, leaf: &CertificateDer<'_>, sent: &[CertificateDer<'_>]) -> Result<(), webpki::Error> {
         // The process has one clock, which a test may have moved.
-        let now = self.clock.now();
-        let look_up = |path: &VerifiedPath<'_>| self.current().map_or(Ok(()), |current| current.check_path(path, now));
-        verify_path(leaf, sent, &self.roots, self.algorithms(), now, &look_up)
+        self.verify_path_at(leaf, sent, self.clock.now())
+    }
+
+    /// Verifies a path and looks its certificates up.
+    pub(super) fn verify_path_at(
+        &self,
+        leaf: &CertificateDer<'_>,
+        sent: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<(), webpki::Error> {
+        verify_path(leaf, sent, &self.roots.roots, self.algorithms(), now, |path| {
+            let Some(current) = self.current() else { return Ok(()) };
+            match current.check_path(path, now) {
+                Err(webpki::Error::UnknownRevocationStatus | webpki::Error::CrlExpired { .. })
+                    if self.overlooks_unknown(now) =>
+                {
+                    Ok(())
+                }
+                verdict => verdict,
+            }
+        })
     }
 }
 
-/// Builds and checks the path from a leaf to a root by the rules for clients; `look_up` is asked about one that is in order.
+/// Builds and checks the path from a leaf to a root (RFC 5280 §6.1); `check` has the last word.
 pub(super) fn verify_path(
     leaf: &CertificateDer<'_>,
     sent: &[CertificateDer<'_>],
-    roots: &RootCertStore,
+    roots: &[TrustAnchor<'_>],
     algorithms: &WebPkiSupportedAlgorithms,
     now: UnixTime,
-    look_up: &dyn Fn(&VerifiedPath<'_>) -> Result<(), webpki::Error>,
+    check: impl Fn(&VerifiedPath<'_>) -> Result<(), webpki::Error>,
 ) -> Result<(), webpki::Error> {
     let leaf = EndEntityCert::try_from(leaf)?;
+    if !is_strong(&leaf) {
+        // As the handshake would say: no signature by such a key is accepted.
+        return Err(webpki::Error::InvalidSignatureForPublicKey);
+    }
     let verified = leaf.verify_for_usage(
         algorithms.all,
-        &roots.roots,
+        roots,
         sent,
         PkiTime::since_unix_epoch(now.0),
         KeyUsage::client_auth(),
         // Given to webpki, the CRLs' own signatures would be verified anew in every handshake.
         None,
-        Some(look_up),
+        Some(&|path: &VerifiedPath<'_>| check(path)),
     );
     verified.map(drop)
+}
+
+/// Whether a leaf's key is of a kind and size whose signatures are accepted (RFC 9325 §4.5). Those of CAs have signed something.
+fn is_strong(leaf: &EndEntityCert<'_>) -> bool {
+    let spki = leaf.subject_public_key_info();
+    let Ok((_, key)) = SubjectPublicKeyInfo::from_der(spki.as_ref()) else { return false };
+    match key.parsed() {
+        Ok(PublicKey::RSA(rsa)) => rsa.key_size() >= LEAST_RSA_BITS,
+        Ok(PublicKey::EC(_)) => {
+            let curve = key.algorithm.parameters.as_ref().and_then(|curve| curve.as_oid().ok());
+            curve.is_some_and(|curve| CURVES.contains(&curve.to_id_string().as_str()))
+        }
+        // Ed25519, or what the signature check in the handshake knows no algorithm for.
+        _ => key.algorithm.algorithm.to_id_string() == ED25519,
+    }
 }
 
 /// Reads the CRLs of CAs; `None` when they are those of `old`. What did not change is not verified again.
@@ -130,7 +222,7 @@ fn read(
         let path = || file.display().to_string();
         let (_, parsed) =
             X509Certificate::from_der(certificate).map_err(|error| ReloadError::Chain(error.to_string()))?;
-        let der = std::fs::read(file).map_err(|source| ReloadError::Read { path: path(), source })?;
+        let der = trust::read_crl(file).map_err(|source| ReloadError::Read { path: path(), source })?;
         let previous = old.next();
         let crl = match previous {
             Some(previous) if previous.is(&der) => previous.clone(),
@@ -170,7 +262,7 @@ impl ClientCertVerifier for Verifier {
     }
 
     fn client_auth_mandatory(&self) -> bool {
-        true
+        self.mandatory
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
@@ -215,6 +307,6 @@ impl ClientCertVerifier for Verifier {
 
 impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Verifier").field("authority", &self.authority).finish_non_exhaustive()
+        f.debug_struct("Verifier").field("trust", &self.trust).finish_non_exhaustive()
     }
 }

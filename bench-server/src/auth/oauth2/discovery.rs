@@ -11,13 +11,14 @@ use url::Url;
 use crate::auth::BuildError;
 use crate::auth::outbound::{Http, Trouble};
 use crate::clock::UnixTime;
+use crate::config::KnownIssuer;
 use crate::issuer::authorization_server::WELL_KNOWN;
 
 /// The least time between two attempts while the authorization server is down.
 pub(super) const RETRY: Duration = Duration::from_secs(1);
 
 /// The part of the metadata that a resource server needs.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 pub(super) struct Metadata {
     issuer: String,
     pub(super) introspection_endpoint: Option<String>,
@@ -38,17 +39,23 @@ pub(in crate::auth) struct Discovery {
 impl Discovery {
     /// # Errors
     /// [`BuildError::Config`] when the issuer is not an http(s) URL without query and fragment (RFC 8414 §2).
-    pub(in crate::auth) fn new(issuer: &str, http: Arc<Http>) -> Result<Self, BuildError> {
+    pub(in crate::auth) fn new(issuer: &str, http: Arc<Http>, known: &KnownIssuer) -> Result<Self, BuildError> {
         let url = Url::parse(issuer).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
         let url = url.filter(|url| url.query().is_none() && url.fragment().is_none());
         let remedy = || BuildError::Config(format!("issuer {issuer:?}: use an http(s) URL without query and fragment"));
-        Ok(Self {
-            issuer: url.ok_or_else(remedy)?,
-            issuer_text: issuer.to_owned(),
-            http,
-            found: ArcSwapOption::empty(),
-            last: Arc::default(),
-        })
+        let url = url.ok_or_else(remedy)?;
+        let known = Metadata {
+            issuer: issuer.to_owned(),
+            introspection_endpoint: known.introspection_endpoint.clone(),
+            jwks_uri: known.jwks_uri.clone(),
+        };
+        if let Some(unsafe_one) = known.endpoints().find(|endpoint| !is_as_safe(endpoint, &url)) {
+            let remedy = "use https, as the issuer does; http only where the issuer has it";
+            return Err(BuildError::Config(format!("known: endpoint {unsafe_one:?}: {remedy}")));
+        }
+        let found = known.endpoints().next().is_some().then(|| Arc::new(known.clone()));
+        let found = ArcSwapOption::from(found);
+        Ok(Self { issuer: url, issuer_text: issuer.to_owned(), http, found, last: Arc::default() })
     }
 
     /// The metadata; `None` while it cannot be had. Whoever comes while it is being fetched waits for that.
@@ -91,15 +98,22 @@ impl Discovery {
         if metadata.issuer != self.issuer_text {
             return Err(Trouble::Content(format!("it is the metadata of issuer {:?}", metadata.issuer)));
         }
-        for endpoint in [&metadata.introspection_endpoint, &metadata.jwks_uri].into_iter().flatten() {
-            let scheme = Url::parse(endpoint).map(|url| url.scheme().to_owned()).unwrap_or_default();
-            let is_safe = scheme == "https" || scheme == "http" && self.issuer.scheme() == "http";
-            if !is_safe {
-                return Err(Trouble::Content(format!("endpoint {endpoint:?} is not as safe as the issuer")));
-            }
+        if let Some(endpoint) = metadata.endpoints().find(|endpoint| !is_as_safe(endpoint, &self.issuer)) {
+            return Err(Trouble::Content(format!("endpoint {endpoint:?} is not as safe as the issuer")));
         }
         Ok(metadata)
     }
+}
+
+impl Metadata {
+    fn endpoints(&self) -> impl Iterator<Item = &String> {
+        [&self.introspection_endpoint, &self.jwks_uri].into_iter().flatten()
+    }
+}
+
+fn is_as_safe(endpoint: &str, issuer: &Url) -> bool {
+    let scheme = Url::parse(endpoint).map(|url| url.scheme().to_owned()).unwrap_or_default();
+    scheme == "https" || scheme == "http" && issuer.scheme() == "http"
 }
 
 /// Whether less than `spacing` has passed since `last`.

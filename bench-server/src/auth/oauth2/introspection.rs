@@ -11,7 +11,7 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 use super::discovery::Discovery;
-use super::unavailable;
+use super::{Token, unavailable};
 use crate::auth::outbound::{self, Http, OncePerSecond, Trouble};
 use crate::auth::{BuildError, Cause, Principal, Rejection};
 use crate::clock::UnixTime;
@@ -36,8 +36,24 @@ struct Answer {
     nbf: Option<f64>,
     token_type: Option<String>,
     jti: Option<String>,
-    /// Bound to a key that nobody proves to hold here (RFC 8705 §3.2): not a bearer token.
-    cnf: Option<serde::de::IgnoredAny>,
+    /// What the token is bound to (RFC 9449 §6.2, RFC 8705 §3.2).
+    cnf: Option<Cnf>,
+}
+
+/// The key of DPoP proofs, the certificate of the connection, or both. To anything else nobody proves to hold it here.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Cnf {
+    Known(Bound),
+    Other(serde::de::IgnoredAny),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Bound {
+    jkt: Option<Arc<str>>,
+    #[serde(rename = "x5t#S256")]
+    x5t: Option<Arc<str>>,
 }
 
 /// One audience or several (RFC 7519 §4.1.3).
@@ -65,11 +81,13 @@ pub(in crate::auth) struct Introspection {
     pub(super) meter: Arc<Meter>,
     /// Whether tokens are known to have [`opaque`]'s form, so that anything else needs no question.
     pub(super) own_tokens: bool,
+    /// What a token's `aud` has to contain.
+    audience: Box<str>,
     /// From here to the authorization server, beside the way that a request really goes.
     distance: Distance,
     authorization: HeaderValue,
     /// Positive answers by the token's SHA-256: nothing that could be presented (RFC 7662 §4).
-    cache: Option<TtlCache<Digest, Principal, DigestState>>,
+    cache: Option<TtlCache<Digest, Token, DigestState>>,
     logged: OncePerSecond,
 }
 
@@ -89,6 +107,7 @@ impl Introspection {
             http,
             meter,
             own_tokens,
+            audience: AUDIENCE.into(),
             distance: Distance::NONE,
             authorization: client_secret_basic(client_id, client_secret),
             cache: cache.map(|cache| TtlCache::new(&cache, DigestState::default())).transpose()?,
@@ -96,39 +115,44 @@ impl Introspection {
         })
     }
 
+    /// The same, for a resource that the issuer calls otherwise.
+    pub(super) fn called(self, audience: Option<&str>) -> Self {
+        Self { audience: audience.unwrap_or(AUDIENCE).into(), ..self }
+    }
+
     /// The same, with the authorization server further away.
     pub(super) fn away_by(self, distance: Distance) -> Self {
         Self { distance, ..self }
     }
 
-    /// The principal that a token stands for.
-    pub(in crate::auth) async fn validate(&self, token: &str, now: UnixTime) -> Result<Principal, Rejection> {
+    /// What a token stands for.
+    pub(in crate::auth) async fn validate(&self, token: &str, now: UnixTime) -> Result<Token, Rejection> {
         if self.own_tokens && !opaque::is_access_token(token) {
             return Err(Rejection::Invalid(Cause::Malformed));
         }
         let Some(cache) = &self.cache else {
-            return self.ask(token, now).await.map(|(principal, _)| principal);
+            return self.ask(token, now).await.map(|(known, _)| known);
         };
         let key = Digest(Sha256::digest(token.as_bytes()).into());
-        if let Some(principal) = cache.get(&key, now) {
+        if let Some(known) = cache.get(&key, now) {
             self.meter.cache_hits.add();
-            return Ok(principal);
+            return Ok(known);
         }
         let load = cache.begin(key, now);
         match self.ask(token, now).await {
-            Ok((principal, exp)) => {
+            Ok((known, exp)) => {
                 let load = match exp {
                     Some(exp) => load.no_later_than(exp),
                     None => load,
                 };
-                cache.insert(load, principal.clone());
-                Ok(principal)
+                cache.insert(load, known.clone());
+                Ok(known)
             }
             // Nothing was learned about the token.
             Err(unavailable @ Rejection::Unavailable { .. }) => match cache.get_stale(&key, now) {
-                Some(principal) => {
+                Some(known) => {
                     self.meter.stale_hits.add();
-                    Ok(principal)
+                    Ok(known)
                 }
                 None => Err(unavailable),
             },
@@ -139,7 +163,7 @@ impl Introspection {
         }
     }
 
-    async fn ask(&self, token: &str, now: UnixTime) -> Result<(Principal, Option<UnixTime>), Rejection> {
+    async fn ask(&self, token: &str, now: UnixTime) -> Result<(Token, Option<UnixTime>), Rejection> {
         let metadata = self.discovery.metadata(now).await.ok_or_else(unavailable)?;
         let endpoint = metadata.introspection_endpoint.as_deref();
         let asked = match endpoint {
@@ -165,16 +189,21 @@ impl Introspection {
     }
 
     /// Holds an answer to the rules of a resource server: being active is not enough.
-    fn judge(&self, answer: Answer, token: &str, now: UnixTime) -> Result<(Principal, Option<UnixTime>), Rejection> {
+    fn judge(&self, answer: Answer, token: &str, now: UnixTime) -> Result<(Token, Option<UnixTime>), Rejection> {
         let invalid = |cause| Err(Rejection::Invalid(cause));
         if !answer.active {
             // Expired, revoked or never issued: RFC 7662 §2.2 keeps us from knowing.
             return invalid(Cause::Unknown);
         }
-        if answer.token_type.is_some_and(|kind| !kind.eq_ignore_ascii_case("Bearer"))
+        let (jkt, x5t) = match answer.cnf {
+            None => (None, None),
+            Some(Cnf::Known(Bound { jkt: None, x5t: None }) | Cnf::Other(_)) => return invalid(Cause::Claims),
+            Some(Cnf::Known(Bound { jkt, x5t })) => (jkt, x5t),
+        };
+        let kind = if jkt.is_some() { "DPoP" } else { "Bearer" };
+        if answer.token_type.is_some_and(|told| !told.eq_ignore_ascii_case(kind))
             || answer.iss.is_some_and(|iss| iss != *self.issuer)
-            || answer.cnf.is_some()
-            || !answer.aud.is_some_and(|aud| aud.contains(AUDIENCE))
+            || !answer.aud.is_some_and(|aud| aud.contains(&self.audience))
         {
             return invalid(Cause::Claims);
         }
@@ -197,7 +226,7 @@ impl Introspection {
             None => opaque::hex(&opaque::digest(token)[..16]).into(),
         };
         let principal = Principal { id: sub.into(), scopes: answer.scope.into(), credential_id, through: None };
-        Ok((principal, exp))
+        Ok((Token { principal, jkt, x5t }, exp))
     }
 
     fn log(&self, trouble: &Trouble, now: UnixTime) {

@@ -5,6 +5,7 @@
 //! a little earlier, beside them, and none has to wait. Only an issuer that gives no answer is bridged, for as long as the
 //! configuration says.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -50,6 +51,8 @@ pub(super) struct Keys {
     pub(super) http: Arc<Http>,
     pub(super) meter: Arc<Meter>,
     kept: JwksConfig,
+    /// Where they are, if not where the metadata say.
+    file: Option<PathBuf>,
     current: ArcSwapOption<Fetched>,
     attempts: Arc<Mutex<Attempts>>,
     /// Nanoseconds since 1970 at which the issuer last gave no answer; 0 once it has given one.
@@ -57,9 +60,15 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    pub(super) fn new(discovery: Arc<Discovery>, http: Arc<Http>, meter: Arc<Meter>, kept: JwksConfig) -> Arc<Self> {
+    pub(super) fn new(
+        discovery: Arc<Discovery>,
+        http: Arc<Http>,
+        meter: Arc<Meter>,
+        kept: JwksConfig,
+        file: Option<PathBuf>,
+    ) -> Arc<Self> {
         let (current, attempts, failed_at) = (ArcSwapOption::empty(), Arc::default(), AtomicU64::new(0));
-        Arc::new(Self { discovery, http, meter, kept, current, attempts, failed_at })
+        Arc::new(Self { discovery, http, meter, kept, file, current, attempts, failed_at })
     }
 
     /// Validates a token against the keys, fetching them as needed, and hands its claims to `accept`.
@@ -172,6 +181,12 @@ impl Keys {
 
     async fn fetch(&self, now: UnixTime) -> Result<KeySet, Trouble> {
         let content = |why: &str| Trouble::Content(why.to_owned());
+        if let Some(file) = &self.file {
+            self.meter.jwks_fetches.add();
+            let failed = |error: std::io::Error| Trouble::Content(format!("{}: {error}", file.display()));
+            let json = std::fs::read_to_string(file).map_err(failed)?;
+            return KeySet::from_jwks(&json).map_err(|error| Trouble::Content(format!("{}: {error}", file.display())));
+        }
         let metadata = self.discovery.metadata(now).await.ok_or_else(|| content("no metadata"))?;
         let jwks_uri = metadata.jwks_uri.as_deref().ok_or_else(|| content("the metadata name no jwks_uri"))?;
         self.meter.jwks_fetches.add();

@@ -23,6 +23,8 @@ use crate::contract::{KeyRollover, RegisteredClient};
 use crate::issuer::authorization_server::WELL_KNOWN;
 use crate::telemetry::Meter;
 
+mod bound;
+
 /// Paths whose answers are replaced: status and body; `None` never answers.
 type Replaced = Arc<Mutex<HashMap<&'static str, Option<(u16, String)>>>>;
 
@@ -80,11 +82,17 @@ impl Issuer {
     }
 
     async fn post(&self, path: &str, form: &[(&str, &str)]) -> Value {
+        self.post_with(path, form, &[]).await
+    }
+
+    /// The same, with fields of the request's own.
+    async fn post_with(&self, path: &str, form: &[(&str, &str)], fields: &[(&str, &str)]) -> Value {
         let secret = self.app.client_secret.as_ref().unwrap().expose();
         let mut form = form.to_vec();
         form.extend([("client_id", self.app.client_id.as_str()), ("client_secret", secret)]);
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
         let request = HttpRequest::post(path).header("content-type", "application/x-www-form-urlencoded");
+        let request = fields.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         let response = self.server.handle(&request.body(body.into()).unwrap()).await.unwrap();
         serde_json::from_slice(response.body()).unwrap_or_default()
     }
@@ -167,7 +175,7 @@ fn invalid(cause: Cause) -> Result<Principal, Rejection> {
 }
 
 #[tokio::test]
-async fn every_request_introspects_and_revocation_counts_at_once() {
+async fn oa_44_bc_068_every_request_introspects_and_revocation_counts_at_once() {
     let issuer = Issuer::new();
     let oauth2 = issuer.resource_server(None);
     let token = issuer.token().await;
@@ -183,7 +191,7 @@ async fn every_request_introspects_and_revocation_counts_at_once() {
 }
 
 #[tokio::test]
-async fn a_cached_answer_outlives_revocation_by_its_time_to_live_only() {
+async fn oa_41_oa_44_a_cached_answer_outlives_revocation_by_its_time_to_live_only() {
     let issuer = Issuer::new();
     let oauth2 = issuer.resource_server(cache(10));
     let token = issuer.token().await;
@@ -200,7 +208,7 @@ async fn a_cached_answer_outlives_revocation_by_its_time_to_live_only() {
 }
 
 #[tokio::test]
-async fn a_cached_answer_never_outlives_the_token() {
+async fn oa_41_a_cached_answer_never_outlives_the_token() {
     let issuer = Issuer::new();
     let oauth2 = issuer.resource_server(cache(3600));
     let token = issuer.token().await;
@@ -211,7 +219,7 @@ async fn a_cached_answer_never_outlives_the_token() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_a_token_is_refused_unasked() {
+async fn oa_50_oa_54_bc_062_what_cannot_be_a_token_is_refused_unasked() {
     let issuer = Issuer::new();
     let oauth2 = issuer.resource_server(None);
     let token = issuer.token().await;
@@ -264,7 +272,7 @@ async fn discovery_is_tried_again_but_not_more_than_once_a_second() {
 }
 
 #[tokio::test]
-async fn an_active_token_is_held_to_audience_issuer_type_and_time() {
+async fn oa_50_bc_069_an_active_token_is_held_to_audience_issuer_type_and_time() {
     let issuer = Issuer::new();
     let oauth2 = issuer.resource_server(None);
     let token = issuer.token().await;
@@ -356,6 +364,59 @@ async fn hk_11_a_remote_issuer_is_trusted_with_a_secret_from_a_file() {
     let oauth2 = OAuth2::build(&config, &environment).unwrap();
     assert!(issuer.call(&oauth2, &issuer.token().await).await.is_ok());
     assert_eq!(issuer.call(&oauth2, "foreign-form").await, invalid(Cause::Unknown), "its tokens may have any form");
+}
+
+/// An issuer that publishes no metadata, or none that are to be believed.
+#[tokio::test]
+async fn hk_11_endpoints_keys_and_audience_may_be_known_beforehand() {
+    let algorithm = Algorithm::ES256;
+    for access_token in [AccessTokenFormat::Opaque, AccessTokenFormat::Jwt { algorithm }] {
+        let issuer = Issuer::with(AuthorizationServerConfig { access_token, ..AuthorizationServerConfig::default() });
+        issuer.replace(WELL_KNOWN, 404, "");
+        let registered = issuer.server.register_client(&ClientRegistration::resource_server("remote")).unwrap();
+        let secret = issuer.state.path().join("secret");
+        fs::write(&secret, registered.client_secret.unwrap().expose()).unwrap();
+        fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+        let remote = TrustedIssuer::Remote {
+            issuer: issuer.server.issuer().to_owned(),
+            ca_file: None,
+            client_id: registered.client_id,
+            client_secret_file: secret,
+        };
+        let environment = Environment { authorization_server: None, ..issuer.environment() };
+        let build = |known: &KnownIssuer, validation: &TokenValidation| {
+            let config = OAuth2Config { issuer: remote.clone(), known: known.clone(), ..config(validation.clone()) };
+            OAuth2::build(&config, &environment)
+        };
+        let (opaque, signed) = (TokenValidation::Opaque { cache: None }, TokenValidation::Jwt { algorithm });
+        let endpoint = |path: &str| Some(format!("{}{path}", issuer.server.issuer()));
+        let token = issuer.token().await;
+        let asked = KnownIssuer { introspection_endpoint: endpoint("/introspect"), ..KnownIssuer::default() };
+        assert!(issuer.call(&build(&asked, &opaque).unwrap(), &token).await.is_ok(), "{access_token:?}");
+        assert_eq!(issuer.call(&build(&KnownIssuer::default(), &opaque).unwrap(), &token).await, Err(unavailable()));
+        let elsewhere = KnownIssuer { audience: Some("https://elsewhere.test".to_owned()), ..asked.clone() };
+        assert_eq!(issuer.call(&build(&elsewhere, &opaque).unwrap(), &token).await, invalid(Cause::Claims));
+
+        let file = issuer.state.path().join("jwks.json");
+        let by_url = KnownIssuer { jwks_uri: endpoint("/jwks"), ..KnownIssuer::default() };
+        let by_file = KnownIssuer { jwks_file: Some(file.clone()), ..KnownIssuer::default() };
+        if access_token != AccessTokenFormat::Opaque {
+            assert!(issuer.call(&build(&by_url, &signed).unwrap(), &token).await.is_ok());
+            let without_file = build(&by_file, &signed).unwrap();
+            assert_eq!(issuer.call(&without_file, &token).await, Err(unavailable()), "never a refusal");
+            let request = HttpRequest::get("/jwks").body(Bytes::new()).unwrap();
+            fs::write(&file, issuer.server.handle(&request).await.unwrap().body()).unwrap();
+            assert!(issuer.call(&build(&by_file, &signed).unwrap(), &token).await.is_ok());
+        }
+        let both = KnownIssuer { jwks_file: Some(file), ..by_url.clone() };
+        let unsafe_one = KnownIssuer { jwks_uri: Some("ftp://keys.test/".to_owned()), ..KnownIssuer::default() };
+        let named = KnownIssuer { audience: elsewhere.audience.clone(), ..KnownIssuer::default() };
+        for (known, validation) in
+            [(&asked, &signed), (&named, &signed), (&by_url, &opaque), (&both, &signed), (&unsafe_one, &signed)]
+        {
+            assert!(matches!(build(known, validation), Err(BuildError::Config(_))), "{known:?}");
+        }
+    }
 }
 
 #[test]

@@ -185,7 +185,11 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn object(&mut self, mut member: impl FnMut(Cow<'t, str>, &mut Self) -> Result<(), Fault>) -> Result<(), Fault> {
+    /// An object; `member` is called as by [`read_object`].
+    pub(crate) fn object(
+        &mut self,
+        mut member: impl FnMut(Cow<'t, str>, &mut Self) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
         self.enter(b'{')?;
         if self.eat(b'}') {
             return Ok(());

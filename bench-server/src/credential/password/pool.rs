@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use zeroize::Zeroizing;
 
-use super::{HashError, Hasher};
+use super::{HashError, Hasher, Peppers};
 use crate::config::PasswordHash;
 use crate::telemetry::Meter;
 
@@ -46,12 +46,25 @@ impl HashPool {
     /// # Errors
     /// When the operating system refuses a thread.
     pub fn new(threads: NonZeroUsize, queue: usize, meter: &Arc<Meter>) -> std::io::Result<Self> {
+        Self::with_peppers(threads, queue, meter, &Arc::default())
+    }
+
+    /// The same with peppers.
+    ///
+    /// # Errors
+    /// As [`HashPool::new`].
+    pub fn with_peppers(
+        threads: NonZeroUsize,
+        queue: usize,
+        meter: &Arc<Meter>,
+        peppers: &Arc<Peppers>,
+    ) -> std::io::Result<Self> {
         let places = threads.get().saturating_add(queue).min(Semaphore::MAX_PERMITS);
         let (jobs, waiting) = channel();
         let waiting = Arc::new(Mutex::new(waiting));
         let mut pool = Self { places: Arc::new(Semaphore::new(places)), jobs: Some(jobs), threads: Vec::new() };
         for number in 0..threads.get() {
-            let (waiting, hasher) = (waiting.clone(), Hasher::new(meter.clone()));
+            let (waiting, hasher) = (waiting.clone(), Hasher::new(meter.clone()).with_peppers(peppers.clone()));
             let thread = std::thread::Builder::new().name(format!("hash-{number}"));
             pool.threads.push(thread.spawn(move || work(&waiting, hasher))?);
         }
@@ -61,10 +74,21 @@ impl HashPool {
     /// Whether `stored` is the hash of `password`.
     ///
     /// # Errors
-    /// [`PoolError::Full`] at once when no place is free; see [`PoolError`].
+    /// As [`HashPool::attempt`], and those of the hash.
     pub async fn verify(&self, password: Zeroizing<String>, stored: Arc<str>) -> Result<bool, PoolError> {
+        Ok(self.attempt(move |hasher| hasher.verify(&password, &stored)).await??)
+    }
+
+    /// What a job says that looks at a password.
+    ///
+    /// # Errors
+    /// [`PoolError::Full`] at once when no place is free, and [`PoolError::Stopped`].
+    pub async fn attempt<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Hasher) -> T + Send + 'static,
+    ) -> Result<T, PoolError> {
         let place = self.places.clone().try_acquire_owned().map_err(|_| PoolError::Full)?;
-        Ok(self.run(place, move |hasher| hasher.verify(&password, &stored)).await??)
+        self.run(place, job).await
     }
 
     /// Hashes a new password. Waits for a place: whoever sets a password has no reason to be turned away.
@@ -169,7 +193,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_more_than_threads_and_queue_is_refused_and_setting_a_password_waits() {
+    async fn ba_14_one_more_than_threads_and_queue_is_refused_and_setting_a_password_waits() {
         for queue in [0, 1, 3] {
             let (pool, _) = pool(1, queue);
             let stored: Arc<str> = pool.hash(secret(), METHOD).await.expect("hash").into();
@@ -192,6 +216,25 @@ mod tests {
             waits.await.expect("found a place");
             assert!(pool.verify(secret(), stored).await.expect("free again"));
         }
+    }
+
+    #[tokio::test]
+    async fn ba_15_no_more_hashes_at_a_time_than_threads() {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        let (pool, _) = pool(2, 100);
+        let (running, most) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+        let one = || {
+            let (running, most) = (running.clone(), most.clone());
+            pool.attempt(move |hasher| {
+                most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                let hashed = hasher.hash("correct horse", METHOD);
+                running.fetch_sub(1, Ordering::SeqCst);
+                hashed
+            })
+        };
+        let all = futures_util::future::join_all((0..100).map(|_| one())).await;
+        assert!(all.into_iter().all(|hashed| hashed.expect("a place").is_ok()));
+        assert!((1..=2).contains(&most.load(Ordering::SeqCst)), "{most:?}");
     }
 
     #[tokio::test]

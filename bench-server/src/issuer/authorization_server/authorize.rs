@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::RETRY_AFTER;
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use minijinja::context;
 
 use super::client::{self, Client, GrantType};
@@ -22,6 +22,7 @@ use super::store::Code;
 use super::user::{self, User};
 use super::{AuthorizationServer, answer, redirect, token};
 use crate::clock::UnixTime;
+use crate::limit::{self, Quota};
 
 /// How long a login waits for its turn to hash before it is answered 503.
 const HASH_WAIT: Duration = Duration::from_secs(5);
@@ -33,6 +34,8 @@ struct AuthorizationRequest {
     state: Option<String>,
     scopes: Scopes,
     challenge: Digest,
+    /// Thumbprint of the key that the code is bound to (RFC 9449 §10).
+    jkt: Option<String>,
 }
 
 /// Why an authorization request is refused.
@@ -41,6 +44,14 @@ enum Refusal {
     Page(&'static str),
     /// The client learns of it.
     Redirect { redirect_uri: String, state: Option<String>, error: OAuthError },
+}
+
+/// Why nobody looked at a password.
+enum NotChecked {
+    /// There were too many failures.
+    TooMany(Quota),
+    /// Too many others were waiting.
+    Busy,
 }
 
 impl AuthorizationRequest {
@@ -64,7 +75,8 @@ impl AuthorizationRequest {
         match Self::requested(&client, &parameters) {
             Ok((scopes, challenge)) => {
                 let state = state.unwrap_or_default();
-                Ok(Self { client, redirect_uri, state, scopes, challenge })
+                let jkt = parameters.get("dpop_jkt").map(str::to_owned);
+                Ok(Self { client, redirect_uri, state, scopes, challenge, jkt })
             }
             Err(error) => Err(Refusal::Redirect { redirect_uri, state: state.unwrap_or_default(), error }),
         }
@@ -96,6 +108,9 @@ impl AuthorizationRequest {
         let Some(challenge) = parameters.get("code_challenge").and_then(opaque::bytes32) else {
             return invalid("code_challenge must be 43 characters of base64url");
         };
+        if parameters.get("dpop_jkt").is_some_and(|jkt| opaque::bytes32(jkt).is_none()) {
+            return invalid("dpop_jkt must be 43 characters of base64url");
+        }
         token::check_resource(parameters)?;
         let scopes = match parameters.get("scope") {
             None => client.scopes.clone(),
@@ -173,9 +188,16 @@ impl AuthorizationServer {
                 let failure = Some("User name or password is wrong.");
                 self.login_page(StatusCode::FORBIDDEN, &visitor, asked, failure)
             }
-            Err((status, retry_after)) => {
-                let mut response = self.pages.error(status, "Too many attempts to sign in. Wait a minute.");
-                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_after.as_secs().max(1)));
+            Err(NotChecked::TooMany(quota)) => {
+                let status = StatusCode::TOO_MANY_REQUESTS;
+                let mut response = self.pages.error(status, "Too many attempts to sign in. Wait before the next one.");
+                quota.refuse(response.headers_mut());
+                response
+            }
+            Err(NotChecked::Busy) => {
+                let message = "Too many people sign in at the moment. Try again.";
+                let mut response = self.pages.error(StatusCode::SERVICE_UNAVAILABLE, message);
+                response.headers_mut().insert(RETRY_AFTER, limit::retry_after(HASH_WAIT));
                 response
             }
         }
@@ -201,7 +223,7 @@ impl AuthorizationServer {
                 let grant = Grant::of_user(asked.client, granted, user, epoch);
                 let expires = UnixTime(now.0 + self.code_lifetime);
                 let redirect_uri = asked.redirect_uri.clone();
-                let code = Code { grant, redirect_uri, challenge: asked.challenge, expires };
+                let code = Code { grant, redirect_uri, challenge: asked.challenge, jkt: asked.jkt, expires };
                 let code = self.tokens.add_code(code, now);
                 self.meter.store_writes.add();
                 self.redirect(&asked.redirect_uri, &[("code", &code)], asked.state.as_deref())
@@ -290,23 +312,24 @@ impl AuthorizationServer {
         password: &str,
         peer: Option<std::net::IpAddr>,
         now: UnixTime,
-    ) -> Result<Option<(Arc<User>, u64)>, (StatusCode, Duration)> {
+    ) -> Result<Option<(Arc<User>, u64)>, NotChecked> {
         let (user, stored) = self.users.to_check(name);
-        // By the name as it was presented, known or not: a count that only existing names have would tell them apart.
-        let who = (opaque::hex(&opaque::digest(name)), peer);
-        self.logins.check(&who, now).map_err(|wait| (StatusCode::TOO_MANY_REQUESTS, wait))?;
-        let busy = |_| (StatusCode::SERVICE_UNAVAILABLE, HASH_WAIT);
-        let turn = tokio::time::timeout(HASH_WAIT, self.hashing.acquire()).await.map_err(busy)?;
+        let who = self.logins.who(name, peer);
+        self.logins.check(who, now).map_err(NotChecked::TooMany)?;
+        let turn = tokio::time::timeout(HASH_WAIT, self.hashing.acquire()).await.map_err(|_| NotChecked::Busy)?;
         let turn = turn.expect("the semaphore is never closed");
         // Again: others may have failed while this one waited.
-        self.logins.check(&who, now).map_err(|wait| (StatusCode::TOO_MANY_REQUESTS, wait))?;
+        self.logins.check(who, now).map_err(NotChecked::TooMany)?;
         let (meter, password) = (self.meter.clone(), password.to_owned());
         let check = move || user::acceptable(&password) && user::verify_password(meter, &stored, &password);
         let fits = tokio::task::spawn_blocking(check).await.expect("hashing does not panic");
-        drop(turn);
-        if !fits {
+        // Before the next one takes its turn, which looks at the count.
+        if fits && user.is_some() {
+            self.logins.succeeded(who);
+        } else {
             self.logins.failed(who, now);
         }
+        drop(turn);
         Ok(user.filter(|_| fits))
     }
 

@@ -13,15 +13,19 @@ use http::Request;
 use http::header::AUTHORIZATION;
 use subtle::{Choice, ConstantTimeEq};
 
+use super::assertion::{self, Assertions};
+use super::certificate;
 use super::error::{ErrorCode, OAuthError};
 use super::opaque::{self, Digest};
 use super::params::Parameters;
 use super::redirect::RedirectUri;
 use super::scope::Scopes;
-use super::throttle::Throttle;
 use crate::auth::AdminError;
 use crate::clock::UnixTime;
-use crate::contract::{ClientRegistration, ClientSecretMethod, RegisteredClient, Secret};
+use crate::contract::{ClientRegistration, ClientSecretMethod, ClientSummary, RegisteredClient, Secret};
+use crate::credential::jws::KeySet;
+use crate::limit::throttle::Throttle;
+use crate::telemetry::Meter;
 
 /// Secrets that are valid at a time: the new one and, while a rotation is under way, the one before.
 const LIVE_SECRETS: usize = 2;
@@ -47,7 +51,6 @@ impl GrantType {
 }
 
 /// A registered client.
-#[derive(Debug)]
 pub(super) struct Client {
     pub(super) id: String,
     pub(super) name: String,
@@ -58,7 +61,13 @@ pub(super) struct Client {
     secret_method: Option<ClientSecretMethod>,
     grant_types: Vec<GrantType>,
     redirect_uris: Vec<RedirectUri>,
-    /// SHA-256, oldest first; empty for public clients. A random secret of 256 bits needs no slow hash.
+    /// What the client signs its assertions with, where it sends no secret.
+    keys: Option<KeySet>,
+    /// The name in the certificate by which the client is known, where it sends no secret.
+    san_uri: Option<String>,
+    /// Whether its tokens are bound to the certificate that it comes with.
+    pub(super) certificate_bound: bool,
+    /// SHA-256, oldest first; empty for clients without a secret. A random secret of 256 bits needs no slow hash.
     secrets: Mutex<Vec<Digest>>,
     disabled: AtomicBool,
 }
@@ -85,6 +94,21 @@ impl Client {
                 return Err("a public client has no secret; leave token_endpoint_auth_method out".to_owned());
             }
         }
+        certificate::check(registration)?;
+        let keys = match (registration.token_endpoint_auth_method, &registration.jwks) {
+            (Some(ClientSecretMethod::PrivateKeyJwt), Some(jwks)) => {
+                let keys = KeySet::from_jwks(&jwks.to_string()).map_err(|error| format!("jwks: {error}"))?;
+                if keys.is_empty() {
+                    return Err("jwks: no key in it can be used; publish one for signatures".to_owned());
+                }
+                Some(keys)
+            }
+            (Some(ClientSecretMethod::PrivateKeyJwt), None) => {
+                return Err("private_key_jwt needs jwks, the client's public keys".to_owned());
+            }
+            (_, Some(_)) => return Err("jwks goes with token_endpoint_auth_method private_key_jwt".to_owned()),
+            (_, None) => None,
+        };
         if has(GrantType::AuthorizationCode) == redirect_uris.is_empty() {
             return Err("authorization_code and redirect_uris come together or not at all".to_owned());
         }
@@ -104,6 +128,9 @@ impl Client {
             secret_method: registration.token_endpoint_auth_method,
             grant_types,
             redirect_uris,
+            keys,
+            san_uri: registration.tls_client_auth_san_uri.clone(),
+            certificate_bound: registration.tls_client_certificate_bound_access_tokens,
             secrets: Mutex::default(),
             disabled: AtomicBool::new(false),
         })
@@ -111,6 +138,11 @@ impl Client {
 
     pub(super) fn is_disabled(&self) -> bool {
         self.disabled.load(Ordering::Acquire)
+    }
+
+    /// Whether the client authenticates with a secret.
+    fn has_secrets(&self) -> bool {
+        self.confidential && self.keys.is_none() && self.san_uri.is_none()
     }
 
     pub(super) fn is_confidential(&self) -> bool {
@@ -123,6 +155,16 @@ impl Client {
 
     pub(super) fn allows_redirect(&self, presented: &str) -> bool {
         self.redirect_uris.iter().any(|registered| registered.matches(presented))
+    }
+
+    fn summary(&self) -> ClientSummary {
+        ClientSummary {
+            client_id: self.id.clone(),
+            name: self.name.clone(),
+            confidential: self.confidential,
+            secrets: self.secrets.lock().expect("no holder panics").len(),
+            scopes: self.scopes.iter().map(str::to_owned).collect(),
+        }
     }
 
     /// A new secret; the one before stays valid until the next call.
@@ -147,18 +189,27 @@ impl Client {
 enum Presented {
     /// Identifier and secret.
     Secret(ClientSecretMethod, String, String),
+    /// Identifier, and an assertion that the client signed.
+    Assertion(String, String),
     /// Identifier alone: a public client.
     None(String),
 }
 
 /// All clients.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Clients {
     by_id: RwLock<HashMap<String, Arc<Client>>>,
+    assertions: Assertions,
     throttle: Throttle,
+    meter: Arc<Meter>,
 }
 
 impl Clients {
+    /// No clients yet of this issuer.
+    pub(super) fn new(issuer: &str, meter: Arc<Meter>) -> Self {
+        Self { assertions: Assertions::new(issuer), meter, ..Self::default() }
+    }
+
     /// Registers a client whose access tokens live at most `longest`.
     ///
     /// # Errors
@@ -170,7 +221,7 @@ impl Clients {
     ) -> Result<RegisteredClient, AdminError> {
         let client = Client::register(registration, longest)
             .map_err(|why| AdminError::BadRequest(format!("client {:?}: {why}", registration.name)))?;
-        let client_secret = client.confidential.then(|| client.rotate_secret());
+        let client_secret = client.has_secrets().then(|| client.rotate_secret());
         let client_id = client.id.clone();
         self.by_id.write().expect("no holder panics").insert(client_id.clone(), Arc::new(client));
         Ok(RegisteredClient { client_id, client_secret })
@@ -182,14 +233,22 @@ impl Clients {
         by_id.get(id).filter(|client| !client.is_disabled()).cloned()
     }
 
+    /// Those that are not disabled, by identifier.
+    pub(super) fn list(&self) -> Vec<ClientSummary> {
+        let by_id = self.by_id.read().expect("no holder panics");
+        let mut clients: Vec<_> = by_id.values().map(|client| client.summary()).collect();
+        clients.sort_by(|one, other| one.client_id.cmp(&other.client_id));
+        clients
+    }
+
     /// Gives a confidential client a new secret beside the present one; see [`LIVE_SECRETS`].
     ///
     /// # Errors
     /// [`AdminError::NotFound`], or [`AdminError::BadRequest`] for a public client.
     pub(super) fn rotate_secret(&self, id: &str) -> Result<Secret, AdminError> {
         let client = self.find(id).ok_or_else(|| AdminError::NotFound(format!("client {id:?}")))?;
-        if !client.confidential {
-            return Err(AdminError::BadRequest(format!("client {id:?} is public: it has no secret")));
+        if !client.has_secrets() {
+            return Err(AdminError::BadRequest(format!("client {id:?} is public or signs: it has no secret")));
         }
         Ok(client.rotate_secret())
     }
@@ -217,21 +276,33 @@ impl Clients {
         now: UnixTime,
     ) -> Result<Arc<Client>, OAuthError> {
         let presented = presented(request, form)?;
-        let (Presented::Secret(_, id, _) | Presented::None(id)) = &presented;
+        let (Presented::Secret(_, id, _) | Presented::Assertion(id, _) | Presented::None(id)) = &presented;
         let client = self.find(id);
-        // By the identifier as it was presented, known or not: a count that only existing ones have would tell them apart.
-        let who = (opaque::hex(&opaque::digest(id)), peer(request));
-        self.throttle.check(&who, now).map_err(OAuthError::throttled)?;
+        // For each address by itself: a secret of 256 bits is not guessed, and strangers must not lock a client out.
+        let peer = peer(request);
+        let who = self.throttle.who((id, peer), peer);
+        self.throttle.check(who, now).map_err(OAuthError::throttled)?;
         let authentic = |client: &Arc<Client>| match &presented {
-            Presented::Secret(method, _, secret) => {
-                client.confidential
-                    && client.secret_method.is_none_or(|one| one == *method)
-                    && client.has_secret(secret)
+            Presented::Secret(method, _, secret) => Ok(client.has_secrets()
+                && client.secret_method.is_none_or(|one| one == *method)
+                && client.has_secret(secret)),
+            Presented::Assertion(id, assertion) => match &client.keys {
+                Some(keys) => self.assertions.prove(assertion, (id, keys), now, &self.meter),
+                None => Ok(false),
+            },
+            Presented::None(_) if client.san_uri.is_some() => {
+                Ok(certificate::is_registered(client.san_uri.as_deref(), request))
             }
-            Presented::None(_) => !client.confidential,
+            Presented::None(_) => Ok(!client.confidential),
         };
         match client {
-            Some(client) if authentic(&client) => Ok(client),
+            Some(client) if authentic(&client)? => {
+                // An identifier alone proves nothing that would make up for failures.
+                if client.confidential {
+                    self.throttle.succeeded(who);
+                }
+                Ok(client)
+            }
             _ => {
                 self.throttle.failed(who, now);
                 Err(OAuthError::invalid_client())
@@ -247,8 +318,12 @@ pub(super) fn peer(request: &Request<Bytes>) -> Option<IpAddr> {
 
 fn presented(request: &Request<Bytes>, form: &Parameters) -> Result<Presented, OAuthError> {
     let in_form = (form.get("client_id"), form.get("client_secret"));
+    let assertion = form.get("client_assertion");
     let mut fields = request.headers().get_all(AUTHORIZATION).iter();
     let Some(field) = fields.next() else {
+        if let Some(assertion) = assertion {
+            return asserted(assertion, form);
+        }
         return match in_form {
             (Some(id), Some(secret)) => {
                 Ok(Presented::Secret(ClientSecretMethod::Post, id.to_owned(), secret.to_owned()))
@@ -257,7 +332,7 @@ fn presented(request: &Request<Bytes>, form: &Parameters) -> Result<Presented, O
             (None, _) => Err(OAuthError::invalid_client()),
         };
     };
-    if fields.next().is_some() || in_form.1.is_some() {
+    if fields.next().is_some() || in_form.1.is_some() || assertion.is_some() {
         return Err(OAuthError::new(ErrorCode::InvalidRequest, "more than one client authentication"));
     }
     let field = field.to_str().map_err(|_| OAuthError::invalid_client())?;
@@ -266,6 +341,22 @@ fn presented(request: &Request<Bytes>, form: &Parameters) -> Result<Presented, O
         return Err(OAuthError::new(ErrorCode::InvalidRequest, "client_id differs from the authenticated client"));
     }
     Ok(Presented::Secret(ClientSecretMethod::Basic, id, secret))
+}
+
+/// An assertion, and whose it says it is (RFC 7521 §4.2).
+fn asserted(assertion: &str, form: &Parameters) -> Result<Presented, OAuthError> {
+    let invalid = |description| Err(OAuthError::new(ErrorCode::InvalidRequest, description));
+    if form.get("client_secret").is_some() {
+        return invalid("more than one client authentication");
+    }
+    if form.get("client_assertion_type") != Some(assertion::TYPE) {
+        return invalid("client_assertion_type is not the one of RFC 7523");
+    }
+    let id = assertion::subject(assertion).ok_or_else(OAuthError::invalid_client)?;
+    if form.get("client_id").is_some_and(|named| named != id) {
+        return invalid("client_id differs from the authenticated client");
+    }
+    Ok(Presented::Assertion(id, assertion.to_owned()))
 }
 
 /// Identifier and secret of an `Authorization: Basic` field. Both are form-urlencoded before they are joined by a colon
@@ -299,6 +390,9 @@ mod tests {
             may_introspect: false,
             access_token_lifetime: None,
             token_endpoint_auth_method: None,
+            jwks: None,
+            tls_client_auth_san_uri: None,
+            tls_client_certificate_bound_access_tokens: false,
         }
     }
 
@@ -321,21 +415,28 @@ mod tests {
     #[test]
     fn contradictions_are_refused() {
         let clients = Clients::default();
-        let mut cases = Vec::new();
-        cases.push(ClientRegistration { confidential: false, ..registration() });
-        cases.push(ClientRegistration { grant_types: vec!["password".to_owned()], ..registration() });
-        cases.push(ClientRegistration { grant_types: vec!["authorization_code".to_owned()], ..registration() });
-        cases.push(ClientRegistration { grant_types: vec!["refresh_token".to_owned()], ..registration() });
-        cases.push(ClientRegistration { scopes: vec!["a b".to_owned()], ..registration() });
-        cases.push(ClientRegistration { access_token_lifetime: Some(LONGEST * 2), ..registration() });
-        cases.push(ClientRegistration { access_token_lifetime: Some(Duration::ZERO), ..registration() });
+        let signs = Some(ClientSecretMethod::PrivateKeyJwt);
+        let mut cases = vec![
+            ClientRegistration { confidential: false, ..registration() },
+            ClientRegistration { grant_types: vec!["password".to_owned()], ..registration() },
+            ClientRegistration { grant_types: vec!["authorization_code".to_owned()], ..registration() },
+            ClientRegistration { grant_types: vec!["refresh_token".to_owned()], ..registration() },
+            ClientRegistration { scopes: vec!["a b".to_owned()], ..registration() },
+            ClientRegistration { access_token_lifetime: Some(LONGEST * 2), ..registration() },
+            ClientRegistration { access_token_lifetime: Some(Duration::ZERO), ..registration() },
+            ClientRegistration { token_endpoint_auth_method: signs, ..registration() },
+        ];
+        for jwks in [serde_json::json!({ "keys": [] }), serde_json::json!({ "keys": [{ "kty": "oct", "k": "AA" }] })] {
+            cases.push(ClientRegistration { jwks: Some(jwks.clone()), ..registration() });
+            cases.push(ClientRegistration { jwks: Some(jwks), token_endpoint_auth_method: signs, ..registration() });
+        }
         for case in cases {
             assert!(matches!(clients.register(&case, LONGEST), Err(AdminError::BadRequest(_))), "{case:?}");
         }
     }
 
     #[test]
-    fn each_method_works_for_clients_registered_for_it_and_only_for_those() {
+    fn oa_21_each_method_works_for_clients_registered_for_it_and_only_for_those() {
         let clients = Clients::default();
         let one = |method| {
             let registration = ClientRegistration { token_endpoint_auth_method: method, ..registration() };
@@ -364,7 +465,7 @@ mod tests {
     }
 
     #[test]
-    fn header_and_form_together_or_wrong_secrets_are_refused() {
+    fn oa_22_oa_23_bc_054_bc_055_header_and_form_together_or_wrong_secrets_are_refused() {
         let clients = Clients::default();
         let client = clients.register(&registration(), LONGEST).expect("registers");
         let other = clients.register(&registration(), LONGEST).expect("registers");
@@ -386,13 +487,13 @@ mod tests {
     }
 
     #[test]
-    fn identifier_and_secret_are_form_urlencoded_inside_basic() {
+    fn oa_21_identifier_and_secret_are_form_urlencoded_inside_basic() {
         let field = format!("bAsIc  {}", STANDARD.encode("a%3Ab+c:d%2Be"));
         assert_eq!(basic(&field), Some(("a:b c".to_owned(), "d+e".to_owned())));
     }
 
     #[test]
-    fn two_secrets_live_while_one_is_rotated() {
+    fn oa_24_two_secrets_live_while_one_is_rotated() {
         let clients = Clients::default();
         let client = clients.register(&registration(), LONGEST).expect("registers");
         let id = client.client_id;
@@ -405,7 +506,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_are_throttled_per_client() {
+    fn oa_23_failures_are_throttled_per_client() {
         let clients = Clients::default();
         let client = clients.register(&registration(), LONGEST).expect("registers");
         let other = clients.register(&registration(), LONGEST).expect("registers");

@@ -9,12 +9,15 @@ use serde_json::json;
 
 use super::answer;
 use crate::config::REALM;
+use crate::credential::dpop::Fault;
+use crate::limit::{self, Quota};
 
 /// Registered error codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ErrorCode {
     AccessDenied,
     InvalidClient,
+    InvalidDpopProof,
     InvalidGrant,
     InvalidRequest,
     InvalidScope,
@@ -24,6 +27,7 @@ pub(super) enum ErrorCode {
     UnauthorizedClient,
     UnsupportedGrantType,
     UnsupportedResponseType,
+    UseDpopNonce,
 }
 
 impl ErrorCode {
@@ -32,6 +36,7 @@ impl ErrorCode {
         match self {
             Self::AccessDenied => "access_denied",
             Self::InvalidClient => "invalid_client",
+            Self::InvalidDpopProof => "invalid_dpop_proof",
             Self::InvalidGrant => "invalid_grant",
             Self::InvalidRequest => "invalid_request",
             Self::InvalidScope => "invalid_scope",
@@ -41,6 +46,7 @@ impl ErrorCode {
             Self::UnauthorizedClient => "unauthorized_client",
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::UnsupportedResponseType => "unsupported_response_type",
+            Self::UseDpopNonce => "use_dpop_nonce",
         }
     }
 }
@@ -50,12 +56,15 @@ impl ErrorCode {
 pub(super) struct OAuthError {
     pub(super) code: ErrorCode,
     pub(super) description: &'static str,
-    retry_after: Option<Duration>,
+    /// The quota that is used up.
+    over: Option<Box<Quota>>,
+    /// What the next proof has to hold (RFC 9449 §8).
+    nonce: Option<String>,
 }
 
 impl OAuthError {
     pub(super) fn new(code: ErrorCode, description: &'static str) -> Self {
-        Self { code, description, retry_after: None }
+        Self { code, description, over: None, nonce: None }
     }
 
     /// The client is not who it says (RFC 6749 §5.2).
@@ -64,14 +73,32 @@ impl OAuthError {
     }
 
     /// Too many failures: 429.
-    pub(super) fn throttled(retry_after: Duration) -> Self {
+    pub(super) fn throttled(over: Quota) -> Self {
         let description = "too many failed attempts";
-        Self { retry_after: Some(retry_after), ..Self::new(ErrorCode::TemporarilyUnavailable, description) }
+        Self { over: Some(Box::new(over)), ..Self::new(ErrorCode::TemporarilyUnavailable, description) }
+    }
+
+    /// The proof that came along is not to be accepted (RFC 9449 §5 and §8).
+    pub(super) fn of_proof(fault: Fault) -> Self {
+        match fault {
+            Fault::Proof => Self::new(ErrorCode::InvalidDpopProof, "the DPoP proof is not acceptable"),
+            Fault::Nonce(nonce) => {
+                let description = "the DPoP proof must hold the nonce that comes with this answer";
+                Self { nonce: Some(nonce), ..Self::new(ErrorCode::UseDpopNonce, description) }
+            }
+            Fault::Full => Self::busy(),
+        }
+    }
+
+    /// There is no room for what has to be remembered: 503.
+    pub(super) fn busy() -> Self {
+        Self::new(ErrorCode::TemporarilyUnavailable, "the server is busy; try again")
     }
 
     fn status(&self) -> StatusCode {
         match self.code {
-            _ if self.retry_after.is_some() => StatusCode::TOO_MANY_REQUESTS,
+            _ if self.over.is_some() => StatusCode::TOO_MANY_REQUESTS,
+            ErrorCode::TemporarilyUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             ErrorCode::InvalidClient => StatusCode::UNAUTHORIZED,
             ErrorCode::ServerError => StatusCode::INTERNAL_SERVER_ERROR,
             _ => StatusCode::BAD_REQUEST,
@@ -88,8 +115,13 @@ impl OAuthError {
             let challenge = format!("Basic realm=\"{REALM}\", charset=\"UTF-8\"");
             headers.insert(WWW_AUTHENTICATE, HeaderValue::try_from(challenge).expect("REALM is a plain word"));
         }
-        if let Some(wait) = self.retry_after {
-            headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+        if let Some(quota) = &self.over {
+            quota.refuse(headers);
+        } else if self.status() == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(RETRY_AFTER, limit::retry_after(Duration::from_secs(1)));
+        }
+        if let Some(nonce) = &self.nonce {
+            headers.insert("dpop-nonce", HeaderValue::try_from(nonce).expect("base64url is visible ASCII"));
         }
         response
     }

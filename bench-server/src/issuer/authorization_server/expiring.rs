@@ -9,7 +9,7 @@ use crate::clock::UnixTime;
 /// A map whose entries expire. Each insertion first drops what is due, which costs a logarithm per entry and never a
 /// pass over the whole map.
 #[derive(Debug)]
-pub(super) struct ExpiringMap<K, V> {
+pub(crate) struct ExpiringMap<K, V> {
     entries: HashMap<K, (UnixTime, V)>,
     queue: BinaryHeap<Reverse<(UnixTime, K)>>,
 }
@@ -25,34 +25,34 @@ where
 
 impl<K: Clone + Eq + Hash + Ord, V> ExpiringMap<K, V> {
     /// Adds or replaces an entry that lives until `expires`.
-    pub(super) fn insert(&mut self, now: UnixTime, expires: UnixTime, key: K, value: V) {
+    pub(crate) fn insert(&mut self, now: UnixTime, expires: UnixTime, key: K, value: V) {
         self.purge(now);
         self.queue.push(Reverse((expires, key.clone())));
         self.entries.insert(key, (expires, value));
     }
 
     /// The entry, unless its time is over.
-    pub(super) fn get(&self, now: UnixTime, key: &K) -> Option<&V> {
+    pub(crate) fn get(&self, now: UnixTime, key: &K) -> Option<&V> {
         self.entries.get(key).filter(|(expires, _)| now < *expires).map(|(_, value)| value)
     }
 
     /// The entry and its end, unless that has come. The end may be moved later, not earlier.
-    pub(super) fn get_mut(&mut self, now: UnixTime, key: &K) -> Option<(&mut UnixTime, &mut V)> {
+    pub(crate) fn get_mut(&mut self, now: UnixTime, key: &K) -> Option<(&mut UnixTime, &mut V)> {
         self.entries.get_mut(key).filter(|(expires, _)| now < *expires).map(|(expires, value)| (expires, value))
     }
 
     /// Takes an entry out.
-    pub(super) fn remove(&mut self, key: &K) {
+    pub(crate) fn remove(&mut self, key: &K) {
         self.entries.remove(key);
     }
 
     /// Entries held, due ones included.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
 
     /// Drops what is due.
-    pub(super) fn purge(&mut self, now: UnixTime) {
+    pub(crate) fn purge(&mut self, now: UnixTime) {
         while self.queue.peek().is_some_and(|Reverse((due, _))| *due <= now) {
             let Some(Reverse((_, key))) = self.queue.pop() else { return };
             match self.entries.get(&key) {

@@ -33,9 +33,12 @@ impl AuthorizationServer {
             "iss": self.issuer,
             "exp": token.exp,
             "iat": token.iat,
-            "token_type": "Bearer",
+            "token_type": token.kind(),
             "jti": token.jti,
         });
+        if let Some(cnf) = token.confirmation() {
+            body["cnf"] = json!(cnf);
+        }
         if !token.scopes.is_empty() {
             body["scope"] = token.scopes.to_string().into();
         }

@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_key_waits_and_an_old_one_lingers() {
+    fn oa_48_a_new_key_waits_and_an_old_one_lingers() {
         let keys = keys();
         let old = signed_with(&keys, at(0));
         keys.rotate(&KeyRollover::default(), at(1000)).expect("rotates");

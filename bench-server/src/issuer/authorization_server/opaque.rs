@@ -114,11 +114,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn kinds_do_not_stand_in_for_each_other() {
+    fn oa_46_oa_54_bc_062_bc_063_kinds_do_not_stand_in_for_each_other() {
         assert!(is_access_token(&access_token()));
         assert!(!is_access_token(&code()));
         assert!(!is_access_token(&RefreshToken::first().text()));
         assert!(RefreshToken::parse(&access_token()).is_none());
+    }
+
+    #[test]
+    fn oa_15_oa_24_oa_46_secrets_have_256_bits_and_come_once() {
+        let mut seen = std::collections::HashSet::new();
+        for _ in 0..1_000 {
+            for text in [access_token(), code(), RefreshToken::first().text(), secret()] {
+                let random = &text[text.len() - CHARS_32..];
+                assert!(bytes32(random).is_some() && seen.insert(random.to_owned()), "{text}");
+            }
+        }
+        // What a store keeps of one has nothing of it.
+        let token = access_token();
+        let kept = hex(&digest(&token));
+        assert!((0..token.len() - 8).all(|place| !kept.contains(&token[place..place + 8])));
     }
 
     #[test]

@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn comparison_is_exact() {
+    fn oa_4_bc_046_comparison_is_exact() {
         let uri = registered("https://app.test/cb");
         assert!(uri.matches("https://app.test/cb"));
         for other in [
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_port_of_a_loopback_literal_varies() {
+    fn oa_4_only_the_port_of_a_loopback_literal_varies() {
         let uri = registered("http://127.0.0.1/cb");
         assert!(uri.matches("http://127.0.0.1:49152/cb"));
         for other in [

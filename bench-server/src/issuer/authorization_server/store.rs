@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use subtle::ConstantTimeEq;
 
+use super::client::GrantType;
 use super::error::{ErrorCode, OAuthError};
 use super::expiring::ExpiringMap;
 use super::grant::Grant;
@@ -14,7 +15,8 @@ use super::opaque::{self, Digest, FamilyId, RefreshToken};
 use super::scope::Scopes;
 use crate::clock::UnixTime;
 
-/// How long a code is remembered, so that its replay is noticed: RFC 6749's ceiling on the lifetime of codes (§4.1.2).
+/// How long a code is remembered at least: RFC 6749's ceiling on the lifetime of codes (§4.1.2). One that was redeemed is
+/// remembered for as long as a token of it may live, so that its replay kills that.
 const CODE_MEMORY: Duration = Duration::from_secs(600);
 
 /// What a code is bound to (RFC 6749 §4.1.3, RFC 7636 §4.4).
@@ -23,6 +25,8 @@ pub(super) struct Code {
     pub(super) redirect_uri: String,
     /// SHA-256 of the verifier.
     pub(super) challenge: Digest,
+    /// The key that the client has to prove to hold, where it said so (RFC 9449 §10).
+    pub(super) jkt: Option<String>,
     pub(super) expires: UnixTime,
 }
 
@@ -32,6 +36,18 @@ pub(super) struct Redemption<'a> {
     pub(super) code: &'a str,
     pub(super) redirect_uri: Option<&'a str>,
     pub(super) verifier: &'a str,
+    /// The key that the request proves to hold.
+    pub(super) jkt: Option<&'a str>,
+}
+
+/// What a client renews its access with.
+pub(super) struct Renewal<'a> {
+    pub(super) client_id: &'a str,
+    /// The refresh token.
+    pub(super) presented: &'a str,
+    pub(super) scopes: Option<Scopes>,
+    /// The key that the request proves to hold.
+    pub(super) jkt: Option<&'a str>,
 }
 
 /// An access token's meaning.
@@ -43,6 +59,17 @@ pub(super) struct AccessToken {
     /// NumericDates (RFC 7519 §2).
     pub(super) iat: u64,
     pub(super) exp: u64,
+    /// Thumbprint of the key that the token is bound to.
+    pub(super) jkt: Option<String>,
+    /// Thumbprint of the certificate that the token is bound to.
+    pub(super) x5t: Option<Arc<str>>,
+}
+
+impl AccessToken {
+    /// The `token_type` (RFC 6749 §7.1).
+    pub(super) fn kind(&self) -> &'static str {
+        if self.jkt.is_some() { "DPoP" } else { "Bearer" }
+    }
 }
 
 struct CodeState {
@@ -55,6 +82,8 @@ struct CodeState {
 struct Family {
     grant: Arc<Grant>,
     current: Digest,
+    /// The key that a public client has to prove to hold.
+    jkt: Option<String>,
     /// Latest end, whatever the use.
     absolute: UnixTime,
 }
@@ -104,7 +133,7 @@ impl Tokens {
     pub(super) fn redeem(&self, redemption: &Redemption<'_>, now: UnixTime) -> Result<Arc<Grant>, OAuthError> {
         let mut state = self.state();
         let digest = opaque::digest(redemption.code);
-        let Some((_, found)) = state.codes.get_mut(now, &digest) else {
+        let Some((forget, found)) = state.codes.get_mut(now, &digest) else {
             return Err(invalid_grant("the code is unknown or expired"));
         };
         let code = &found.code;
@@ -127,14 +156,26 @@ impl Tokens {
         if !verifies(redemption.verifier, &code.challenge) {
             return Err(invalid_grant("code_verifier does not fit the code_challenge"));
         }
+        if code.jkt.is_some() && code.jkt.as_deref() != redemption.jkt {
+            return Err(invalid_grant("the code is bound to a key that the request does not prove to hold"));
+        }
+        *forget = (*forget).max(self.last_token_ends(&code.grant, now));
         Ok(code.grant.clone())
     }
 
+    /// When the last token of a grant whose code is redeemed now has expired at the latest.
+    fn last_token_ends(&self, grant: &Grant, now: UnixTime) -> UnixTime {
+        let client = &grant.client;
+        let renewals =
+            if client.allows_grant(GrantType::RefreshToken) { self.refresh_absolute } else { Duration::ZERO };
+        UnixTime(now.0 + renewals + client.access_token_lifetime)
+    }
+
     /// Starts a refresh family and hands out its first token.
-    pub(super) fn start_family(&self, grant: Arc<Grant>, now: UnixTime) -> String {
+    pub(super) fn start_family(&self, grant: Arc<Grant>, jkt: Option<String>, now: UnixTime) -> String {
         let token = RefreshToken::first();
         let absolute = UnixTime(now.0 + self.refresh_absolute);
-        let family = Family { grant, current: opaque::digest(&token.secret), absolute };
+        let family = Family { grant, current: opaque::digest(&token.secret), jkt, absolute };
         let idle = UnixTime(now.0 + self.refresh_idle).min(absolute);
         self.state().families.insert(now, idle, token.family, family);
         token.text()
@@ -148,9 +189,7 @@ impl Tokens {
     /// `invalid_grant`; `invalid_scope` for more than was granted, which leaves the token valid.
     pub(super) fn refresh(
         &self,
-        client_id: &str,
-        presented: &str,
-        scopes: Option<Scopes>,
+        Renewal { client_id, presented, scopes, jkt }: Renewal<'_>,
         now: UnixTime,
     ) -> Result<(Arc<Grant>, Scopes, String), OAuthError> {
         let unknown = || invalid_grant("the refresh token is unknown, expired or revoked");
@@ -162,6 +201,10 @@ impl Tokens {
         }
         if !family.grant.is_live() {
             return Err(unknown());
+        }
+        // Whoever stole the token and not the key changes nothing.
+        if family.jkt.is_some() && family.jkt.as_deref() != jkt {
+            return Err(invalid_grant("the refresh token is bound to a key that the request does not prove to hold"));
         }
         if !bool::from(opaque::digest(&presented.secret).ct_eq(&family.current)) {
             family.grant.revoke();
@@ -189,6 +232,12 @@ impl Tokens {
     #[cfg(test)]
     pub(super) fn access_tokens_held(&self) -> usize {
         self.state().access.len()
+    }
+
+    /// Codes in memory.
+    #[cfg(test)]
+    pub(super) fn codes_held(&self) -> usize {
+        self.state().codes.len()
     }
 
     /// A living access token.
@@ -239,7 +288,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn verifier_has_a_form_and_a_hash() {
+    fn oa_18_verifier_has_a_form_and_a_hash() {
         let good = "a".repeat(43);
         assert!(verifies(&good, &opaque::digest(&good)));
         for bad in ["a".repeat(42), "a".repeat(129), format!("{}+", "a".repeat(43)), format!("{}é", "a".repeat(43))] {

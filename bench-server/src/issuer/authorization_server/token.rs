@@ -7,15 +7,17 @@ use http::{Request, Response, StatusCode};
 use serde::Serialize;
 use serde_json::json;
 
+use super::certificate::{self, Confirmation};
 use super::client::{Client, GrantType};
 use super::error::{ErrorCode, OAuthError};
 use super::grant::Grant;
 use super::params::Parameters;
 use super::scope::Scopes;
-use super::store::{AccessToken, Redemption};
+use super::store::{AccessToken, Redemption, Renewal};
 use super::{AuthorizationServer, answer, opaque};
 use crate::clock::UnixTime;
 use crate::config::AUDIENCE;
+use crate::credential::dpop::{self, Expected, Proof};
 
 /// The claims of a JWT access token (RFC 9068 §2.2).
 #[derive(Serialize)]
@@ -29,7 +31,12 @@ struct Claims<'a> {
     exp: u64,
     #[serde(skip_serializing_if = "str::is_empty")]
     scope: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cnf: Option<Confirmation<'a>>,
 }
+
+/// What a token is bound to: the key of a proof (RFC 9449 §6), the client's certificate (RFC 8705 §3).
+type Bound = (Option<String>, Option<Arc<str>>);
 
 impl AuthorizationServer {
     pub(super) fn token(&self, request: &Request<Bytes>) -> Result<Response<Bytes>, OAuthError> {
@@ -44,17 +51,33 @@ impl AuthorizationServer {
             return Err(OAuthError::new(ErrorCode::UnauthorizedClient, description));
         }
         check_resource(&form)?;
+        let x5t = certificate::binding(&client, request)?;
+        let jkt = self.proven_key(request, now)?;
         match grant_type {
-            GrantType::AuthorizationCode => self.authorization_code(&client, &form, now),
-            GrantType::ClientCredentials => self.client_credentials(client, &form, now),
-            GrantType::RefreshToken => self.refresh_token(&client, &form, now),
+            GrantType::AuthorizationCode => self.authorization_code(&client, &form, (jkt, x5t), now),
+            GrantType::ClientCredentials => self.client_credentials(client, &form, (jkt, x5t), now),
+            GrantType::RefreshToken => self.refresh_token(&client, &form, (jkt, x5t), now),
         }
+    }
+
+    /// The key that the request proves to hold, by its thumbprint; `None` where nothing is to be proven (RFC 9449 §5).
+    fn proven_key(&self, request: &Request<Bytes>, now: UnixTime) -> Result<Option<String>, OAuthError> {
+        let read = || {
+            let Some(text) = dpop::presented(request.headers())? else { return Ok(None) };
+            let proof = Proof::read(text, &self.meter)?;
+            let nonces = self.nonces.as_ref();
+            proof.check(&Expected { method: "POST", url: &self.token_url, token: None, nonces, now })?;
+            proof.first_use(&self.proofs, now)?;
+            Ok(Some(proof.jkt))
+        };
+        read().map_err(OAuthError::of_proof)
     }
 
     fn authorization_code(
         &self,
         client: &Client,
         form: &Parameters,
+        (jkt, x5t): Bound,
         now: UnixTime,
     ) -> Result<Response<Bytes>, OAuthError> {
         let redemption = Redemption {
@@ -62,20 +85,24 @@ impl AuthorizationServer {
             code: form.get("code").ok_or_else(|| missing("code is missing"))?,
             redirect_uri: form.get("redirect_uri"),
             verifier: form.get("code_verifier").ok_or_else(|| missing("code_verifier is missing"))?,
+            jkt: jkt.as_deref(),
         };
         let grant = self.tokens.redeem(&redemption, now)?;
         let refresh = client.allows_grant(GrantType::RefreshToken).then(|| {
             self.meter.store_writes.add();
-            self.tokens.start_family(grant.clone(), now)
+            // A confidential client is known by its secret; a public one by the key alone (RFC 9449 §5).
+            let bound = jkt.clone().filter(|_| !client.is_confidential());
+            self.tokens.start_family(grant.clone(), bound, now)
         });
         let scopes = grant.scopes.clone();
-        self.answer(grant, scopes, refresh, now)
+        self.answer(grant, (scopes, (jkt, x5t)), refresh, now)
     }
 
     fn client_credentials(
         &self,
         client: Arc<Client>,
         form: &Parameters,
+        (jkt, x5t): Bound,
         now: UnixTime,
     ) -> Result<Response<Bytes>, OAuthError> {
         let scopes = requested_scopes(form)?.unwrap_or_else(|| client.scopes.clone());
@@ -83,33 +110,44 @@ impl AuthorizationServer {
             return Err(OAuthError::new(ErrorCode::InvalidScope, "scope is wider than the client's registration"));
         }
         let grant = Grant::of_client(client, scopes.clone());
-        self.answer(grant, scopes, None, now)
+        self.answer(grant, (scopes, (jkt, x5t)), None, now)
     }
 
-    fn refresh_token(&self, client: &Client, form: &Parameters, now: UnixTime) -> Result<Response<Bytes>, OAuthError> {
-        let presented = form.get("refresh_token").ok_or_else(|| missing("refresh_token is missing"))?;
-        let (grant, scopes, next) = self.tokens.refresh(&client.id, presented, requested_scopes(form)?, now)?;
+    fn refresh_token(
+        &self,
+        client: &Client,
+        form: &Parameters,
+        (jkt, x5t): Bound,
+        now: UnixTime,
+    ) -> Result<Response<Bytes>, OAuthError> {
+        let renewal = Renewal {
+            client_id: &client.id,
+            presented: form.get("refresh_token").ok_or_else(|| missing("refresh_token is missing"))?,
+            scopes: requested_scopes(form)?,
+            jkt: jkt.as_deref(),
+        };
+        let (grant, scopes, next) = self.tokens.refresh(renewal, now)?;
         self.meter.store_writes.add();
-        self.answer(grant, scopes, Some(next), now)
+        self.answer(grant, (scopes, (jkt, x5t)), Some(next), now)
     }
 
     /// Issues an access token and answers with it (RFC 6749 §5.1). The scope is always told.
     fn answer(
         &self,
         grant: Arc<Grant>,
-        scopes: Scopes,
+        (scopes, (jkt, x5t)): (Scopes, Bound),
         refresh: Option<String>,
         now: UnixTime,
     ) -> Result<Response<Bytes>, OAuthError> {
         let lifetime = grant.client.access_token_lifetime.as_secs();
         let scope = scopes.to_string();
         let iat = now.as_secs();
-        let token = AccessToken { grant, scopes, jti: opaque::identifier(), iat, exp: iat + lifetime };
-        let text = self.text_of(&token, &scope, now)?;
+        let token = AccessToken { grant, scopes, jti: opaque::identifier(), iat, exp: iat + lifetime, jkt, x5t };
+        let (text, kind) = (self.text_of(&token, &scope, now)?, token.kind());
         self.tokens.add_access(&text, token, now);
         self.meter.store_writes.add();
 
-        let mut body = json!({ "access_token": text, "token_type": "Bearer", "expires_in": lifetime });
+        let mut body = json!({ "access_token": text, "token_type": kind, "expires_in": lifetime });
         if !scope.is_empty() {
             body["scope"] = scope.into();
         }
@@ -130,6 +168,7 @@ impl AuthorizationServer {
             iat: token.iat,
             exp: token.exp,
             scope,
+            cnf: token.confirmation(),
         };
         keys.sign("at+jwt", &claims, now).map_err(|error| {
             tracing::error!(%error, "an access token could not be signed");

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, RwLock, Weak};
 use super::grant::Grant;
 use super::opaque;
 use crate::auth::{AdminError, BuildError};
-use crate::contract::{PasswordHash, UserRegistration};
+use crate::contract::{PasswordHash, UserRegistration, UserSummary};
 use crate::credential::password::Hasher;
 use crate::telemetry::Meter;
 
@@ -134,6 +134,15 @@ impl Users {
         let user = user.ok_or_else(|| AdminError::NotFound(format!("user {name:?}")))?;
         user.epoch.fetch_add(1, Ordering::AcqRel);
         Ok(())
+    }
+
+    /// Those that are not disabled, by name.
+    pub(super) fn list(&self) -> Vec<UserSummary> {
+        let by_name = self.by_name.read().expect("no holder panics");
+        let summary = |user: &Arc<User>| UserSummary { username: user.name.clone(), grants: user.grants().len() };
+        let mut users: Vec<_> = by_name.values().map(summary).collect();
+        users.sort_by(|one, other| one.username.cmp(&other.username));
+        users
     }
 
     pub(super) fn find(&self, name: &str) -> Option<Arc<User>> {

@@ -39,7 +39,13 @@ fn fixture(algorithm: Algorithm) -> Fixture {
     let rules = TokenRules { leeway: Duration::from_secs(LEEWAY), max_lifetime: Duration::from_secs(900) };
     Fixture {
         key: SigningKey::generate(algorithm).unwrap(),
-        validator: Validator { issuer: ISSUER.into(), algorithm, rules, max_token: header::MAX_TOKEN },
+        validator: Validator {
+            issuer: ISSUER.into(),
+            algorithm,
+            rules,
+            max_token: header::MAX_TOKEN,
+            sender_constrained: false,
+        },
         meter: Meter::default(),
     }
 }

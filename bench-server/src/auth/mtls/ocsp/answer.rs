@@ -4,14 +4,17 @@ use std::time::Duration;
 
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls_pki_types::{CertificateDer, UnixTime as PkiTime};
+use sha2::{Digest as _, Sha256};
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 use x509_cert::der::asn1::{ObjectIdentifier, OctetString};
 use x509_cert::der::{Decode, Encode};
 use x509_ocsp::{BasicOcspResponse, CertId, CertStatus, OcspResponse, OcspResponseStatus, ResponderId, SingleResponse};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer as _;
 
 use crate::clock::UnixTime;
 use crate::credential::ocsp::{self, IssuerId, NONCE, NotACertificate};
-use crate::credential::x509::ClientIdentity;
+use crate::credential::x509::{ClientIdentity, subject_key_id};
 
 /// id-kp-OCSPSigning, the content of its DER.
 const OCSP_SIGNING: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 9];
@@ -61,6 +64,10 @@ pub(in crate::auth::mtls) struct Issuer {
     certificate: CertificateDer<'static>,
     /// Its subject as it stands in certificates, without the outer tag.
     name: Box<[u8]>,
+    /// How leaves call its key, if they do.
+    key_id: Option<Box<[u8]>>,
+    /// SHA-256 of the certificate.
+    digest: [u8; 32],
     id: IssuerId,
     algorithms: WebPkiSupportedAlgorithms,
 }
@@ -73,12 +80,20 @@ impl Issuer {
     ) -> Result<Self, NotACertificate> {
         let id = IssuerId::of(&certificate)?;
         let name = EndEntityCert::try_from(&certificate).map_err(|_| NotACertificate)?.subject().into();
-        Ok(Self { certificate, name, id, algorithms })
+        let (_, parsed) = X509Certificate::from_der(&certificate).map_err(|_| NotACertificate)?;
+        let (key_id, digest) = (subject_key_id(&parsed), Sha256::digest(&certificate).into());
+        Ok(Self { certificate, name, key_id, digest, id, algorithms })
     }
 
-    /// Whether a verified leaf is one of this CA's.
+    /// Whether a verified leaf is one of this CA's: by name, and by key where both say which it is.
     pub(super) fn has_issued(&self, leaf: &ClientIdentity) -> bool {
-        *self.name == *leaf.issuer
+        let other_key = self.key_id.as_deref().zip(leaf.issuer_key_id.as_deref()).is_some_and(|(own, its)| own != its);
+        *self.name == *leaf.issuer && !other_key
+    }
+
+    /// What tells this CA from every other.
+    pub(super) fn digest(&self) -> [u8; 32] {
+        self.digest
     }
 
     /// What a question calls one of its leaves.

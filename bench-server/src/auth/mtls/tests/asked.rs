@@ -136,7 +136,7 @@ impl Asking {
 
     /// Revoked elsewhere: this node's cache hears nothing of it.
     fn revoke_elsewhere(&self) {
-        assert!(self.fixture.mtls.authority.revoke(&self.one.id).unwrap());
+        assert!(self.fixture.mtls.authority().revoke(&self.one.id).unwrap());
     }
 
     fn pass(&self, time: Duration) {
@@ -160,7 +160,7 @@ fn unavailable() -> Result<(), Rejection> {
 }
 
 #[tokio::test]
-async fn good_is_accepted_and_asked_once_until_the_answer_ends() {
+async fn mt_18_good_is_accepted_and_asked_once_until_the_answer_ends() {
     let asking = asking(|_| ()).await;
     for _ in 0..3 {
         assert_eq!(asking.call().await, Ok(()));
@@ -173,7 +173,7 @@ async fn good_is_accepted_and_asked_once_until_the_answer_ends() {
 }
 
 #[tokio::test]
-async fn revoked_elsewhere_is_noticed_when_the_answer_ends_and_stays_noticed() {
+async fn mt_18_bc_149_revoked_elsewhere_is_noticed_when_the_answer_ends_and_stays_noticed() {
     let asking = asking(|_| ()).await;
     assert_eq!(asking.call().await, Ok(()));
     asking.revoke_elsewhere();
@@ -195,7 +195,7 @@ async fn revoked_here_is_noticed_at_once() {
 }
 
 #[tokio::test]
-async fn unknown_is_refused_and_not_remembered() {
+async fn mt_18_bc_149_unknown_is_refused_and_not_remembered() {
     let asking = asking(|_| ()).await;
     let (signer, issuer) =
         (delegate(&asking.fixture, ExtendedKeyUsagePurpose::OcspSigning), asking.fixture.issuing().clone());
@@ -210,7 +210,7 @@ async fn unknown_is_refused_and_not_remembered() {
 }
 
 #[tokio::test]
-async fn nobody_there_means_nobody_in_or_an_alarm() {
+async fn mt_18_nobody_there_means_nobody_in_or_an_alarm() {
     for (policy, expected) in [(OcspPolicy::Hard, unavailable()), (OcspPolicy::Soft, Ok(()))] {
         let asking = asking(|config| config.ocsp.as_mut().unwrap().policy = policy).await;
         asking.responder.says(|_| Vec::new());
@@ -320,7 +320,7 @@ async fn rv_3_no_resurrection_by_an_answer_that_is_late() {
 }
 
 #[tokio::test]
-async fn an_answer_is_never_kept_past_its_next_update() {
+async fn mt_18_an_answer_is_never_kept_past_its_next_update() {
     let asking = asking(|_| ()).await;
     let (signer, issuer) =
         (delegate(&asking.fixture, ExtendedKeyUsagePurpose::OcspSigning), asking.fixture.issuing().clone());
@@ -370,10 +370,10 @@ struct Signer {
 }
 
 fn delegate(fixture: &Fixture, purpose: ExtendedKeyUsagePurpose) -> Signer {
-    let mut params = fixture.mtls.authority.leaf("somebody", DAY).unwrap();
+    let mut params = fixture.mtls.authority().leaf("somebody", DAY).unwrap();
     params.extended_key_usages = vec![purpose];
-    let by = fixture.mtls.authority.leaves_ca().unwrap();
-    let (certificate, key) = fixture.mtls.authority.sign(&by, &params, CertificateKey::P256).unwrap();
+    let by = fixture.mtls.authority().leaves_ca().unwrap();
+    let (certificate, key) = fixture.mtls.authority().sign(&by, &params, CertificateKey::P256).unwrap();
     Signer { certificate: x509_cert::Certificate::from_der(certificate.der()).unwrap(), key }
 }
 
@@ -417,7 +417,7 @@ fn sealed(key: &KeyPair, data: ResponseData, certs: Vec<x509_cert::Certificate>)
 }
 
 #[tokio::test]
-async fn an_answer_is_judged_by_whose_it_is_what_it_is_about_and_when() {
+async fn mt_19_bc_149_an_answer_is_judged_by_whose_it_is_what_it_is_about_and_when() {
     let fixture = with(&MtlsConfig::by_ocsp(asked_at("http://127.0.0.1:1/", VALIDITY)));
     let one = &fixture.issue(1).await[0];
     let now = fixture.clock.now();
@@ -538,7 +538,7 @@ async fn leaves_of_a_new_ca_are_asked_about_and_those_of_the_old_one_end_with_it
     assert_eq!((asking.call_on(&new).await, asking.responder.asked()), (Ok(()), 2));
 
     asking.fixture.clock.advance(HOUR).unwrap();
-    elsewhere.authority.renew_crls().unwrap();
+    elsewhere.authority().renew_crls().unwrap();
     assert_eq!(asking.call().await, Err(Rejection::Invalid(Cause::Revoked)));
     assert_eq!(asking.call_on(&new).await, Ok(()));
 }

@@ -21,7 +21,7 @@ fn leaf_serial(client: &Presents) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn every_key_on_every_chain_is_accepted_in_both_versions_until_it_is_revoked() {
+async fn mt_1_every_key_on_every_chain_is_accepted_in_both_versions_until_it_is_revoked() {
     for key in [CertificateKey::P256, CertificateKey::Rsa2048, CertificateKey::Ed25519] {
         for chain_length in ChainLength::ALL {
             let fixture = with(&MtlsConfig { key, chain_length, ..config() });
@@ -39,12 +39,12 @@ async fn every_key_on_every_chain_is_accepted_in_both_versions_until_it_is_revok
 }
 
 #[tokio::test]
-async fn a_revoked_ca_anywhere_in_the_chain_takes_all_its_leaves_along() {
+async fn mt_12_a_revoked_ca_anywhere_in_the_chain_takes_all_its_leaves_along() {
     for place in [1, 2] {
         let fixture = with(&MtlsConfig { chain_length: ChainLength::Three, ..config() });
         let one = &fixture.issue(1).await[0];
         let open = fixture.handshake(&rustls::version::TLS13, issued(one)).unwrap();
-        fixture.mtls.authority.revoke_ca(place).unwrap();
+        fixture.mtls.authority().revoke_ca(place).unwrap();
         assert!(fixture.mtls.verifier.reload().unwrap());
         assert_eq!(fixture.alerts(|| issued(one)), both(AlertDescription::CertificateRevoked), "place {place}");
         assert_eq!(fixture.call(&open), Err(Rejection::Invalid(Cause::Revoked)), "place {place}");
@@ -83,11 +83,11 @@ async fn certificates_beside_the_path_do_not_matter() {
         let Presents(Some(full)) = issued(one) else { unreachable!("issued presents a certificate") };
         let mut chain = full.cert.clone();
         chain.insert(1, fixture.server_ca.root_certificate().clone());
-        chain.push(fixture.mtls.authority.root_certificate().clone());
+        chain.push(fixture.mtls.authority().root_certificate().clone());
         Presents(Some(Arc::new(CertifiedKey::new(chain, full.key.clone()))))
     };
     assert_eq!(fixture.alerts(more), [None, None]);
-    fixture.mtls.authority.revoke_ca(1).unwrap();
+    fixture.mtls.authority().revoke_ca(1).unwrap();
     fixture.mtls.verifier.reload().unwrap();
     assert_eq!(fixture.alerts(more), both(AlertDescription::CertificateRevoked));
 }
@@ -95,11 +95,11 @@ async fn certificates_beside_the_path_do_not_matter() {
 /// The root signs a second CA under the name of the first one. A list belongs to the key that signed it: it cannot say
 /// that a leaf of the second is good.
 #[tokio::test]
-async fn a_list_does_not_speak_for_another_ca_of_the_same_name() {
+async fn mt_13_bc_148_a_list_does_not_speak_for_another_ca_of_the_same_name() {
     let fixture = fixture();
     let leaf_below = |ca_key: KeyPair| {
         let (_, first) = X509Certificate::from_der(fixture.issuing()).unwrap();
-        let mut params = fixture.mtls.authority.leaf("unused", DAY).unwrap();
+        let mut params = fixture.mtls.authority().leaf("unused", DAY).unwrap();
         params.distinguished_name = rcgen::DistinguishedName::new();
         for name in first.subject().iter_attributes() {
             let kind = match name.attr_type().to_id_string().as_str() {
@@ -113,7 +113,7 @@ async fn a_list_does_not_speak_for_another_ca_of_the_same_name() {
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let ca = params.signed_by(&ca_key, &fixture.root()).unwrap();
         let issuer = Issuer::from_ca_cert_der(ca.der(), ca_key).unwrap();
-        let mut params = fixture.mtls.authority.leaf("client", DAY).unwrap();
+        let mut params = fixture.mtls.authority().leaf("client", DAY).unwrap();
         params.subject_alt_names = vec![uri("spiffe://authbench.test/client/0")];
         let key = KeyPair::generate().unwrap();
         let leaf = params.signed_by(&key, &issuer).unwrap();

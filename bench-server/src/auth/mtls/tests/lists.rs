@@ -74,7 +74,7 @@ fn taken(fixture: &Fixture, crl: Vec<u8>) -> Result<(), CrlError> {
 }
 
 #[tokio::test]
-async fn what_is_not_understood_is_not_taken() {
+async fn mt_16_what_is_not_understood_is_not_taken() {
     let fixture = fixture();
     let one = &fixture.issue(1).await[0];
     let Presents(Some(client)) = issued(one) else { unreachable!("issued presents a certificate") };
@@ -102,7 +102,7 @@ async fn what_is_not_understood_is_not_taken() {
 }
 
 #[tokio::test]
-async fn a_list_of_the_future_is_not_in_force() {
+async fn mt_14_a_list_of_the_future_is_not_in_force() {
     let fixture = fixture();
     let one = &fixture.issue(1).await[0];
     let open = fixture.handshake(&rustls::version::TLS13, issued(one)).unwrap();
@@ -115,13 +115,13 @@ async fn a_list_of_the_future_is_not_in_force() {
 }
 
 #[tokio::test]
-async fn each_list_of_a_chain_must_be_in_force() {
+async fn mt_14_each_list_of_a_chain_must_be_in_force() {
     for file in ["root", "intermediate", "issuing"] {
         let fixture = with(&MtlsConfig { chain_length: ChainLength::Three, ..config() });
         let one = &fixture.issue(1).await[0];
         let open = fixture.handshake(&rustls::version::TLS13, issued(one)).unwrap();
         let (ca, _) =
-            fixture.mtls.authority.chain().find(|(_, path)| path.file_stem().unwrap() == file).expect("of the chain");
+            fixture.mtls.authority().chain().find(|(_, path)| path.file_stem().unwrap() == file).expect("of the chain");
         let issuer = Issuer::from_ca_cert_der(ca, fixture.ca_key(file)).unwrap();
         let now = fixture.clock.now();
         let short = crl(&issuer, 9, |params| params.next_update = date_time_ymd(1970, 1, 1) + now.0 + HOUR);

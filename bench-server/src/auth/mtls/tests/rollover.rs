@@ -30,7 +30,7 @@ async fn another_replica_hears_of_a_new_ca_and_of_the_end_of_the_old_one_when_it
         assert_eq!(fixture.call(&changed_over).unwrap().id, fixture.call(&open).unwrap().id);
 
         fixture.clock.advance(HOUR).unwrap();
-        asked.authority.renew_crls().unwrap();
+        asked.authority().renew_crls().unwrap();
         assert_eq!(fixture.alerts(|| issued(&old)), [None, None], "the CRL has not been reloaded");
         assert!(fixture.call(&open).is_ok());
         assert!(replica.verifier.reload().unwrap());
@@ -51,7 +51,7 @@ async fn the_ended_list_of_a_revoked_ca_takes_nobody_else_along() {
     let new = fixture.mtls.issue(&request).await.unwrap().remove(0);
     for _ in 0..2 {
         fixture.clock.advance(DAY).unwrap();
-        fixture.mtls.authority.renew_crls().unwrap();
+        fixture.mtls.authority().renew_crls().unwrap();
         fixture.mtls.verifier.reload().unwrap();
     }
     assert_eq!(fixture.alerts(|| issued(&new)), [None, None]);
@@ -93,13 +93,13 @@ async fn the_old_ca_is_revoked_by_itself_at_the_end_of_the_overlap() {
     let fixture = with(&MtlsConfig::new(HOUR));
     fixture.mtls.roll_over(&after(Duration::from_millis(20))).await.unwrap();
     let ended = async {
-        while fixture.mtls.authority.next_end().is_some() {
+        while fixture.mtls.authority().next_end().is_some() {
             tokio::task::yield_now().await;
         }
     };
     tokio::time::timeout(HOUR, ended).await.expect("it ends");
     let restarted = Mtls::build("mtls", &config(), &fixture.environment).unwrap();
-    assert!(restarted.authority.next_end().is_none(), "the CRL remembers it");
+    assert!(restarted.authority().next_end().is_none(), "the CRL remembers it");
 }
 
 #[tokio::test]
@@ -115,5 +115,5 @@ async fn what_no_ca_can_do_is_refused() {
     refused(root.mtls.roll_over(&after(HOUR)).await, "chain_length of 2 or 3");
     let unlooked = with(&MtlsConfig::short_lived(HOUR));
     refused(unlooked.mtls.roll_over(&after(HOUR)).await, "crl_reload or ocsp");
-    assert_eq!(fixture.mtls.authority.cas().unwrap().len(), 2, "nothing was made");
+    assert_eq!(fixture.mtls.authority().cas().unwrap().len(), 2, "nothing was made");
 }

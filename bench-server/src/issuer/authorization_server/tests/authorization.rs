@@ -7,7 +7,7 @@ use super::fixture::*;
 use crate::config::{Algorithm, ClockMode};
 
 #[tokio::test]
-async fn metadata_names_the_issuer_and_only_what_exists() {
+async fn oa_1_metadata_names_the_issuer_and_only_what_exists() {
     let fixture = Fixture::new();
     let answer = fixture.get(WELL_KNOWN).await;
     let metadata = answer.json();
@@ -27,7 +27,7 @@ async fn metadata_names_the_issuer_and_only_what_exists() {
 }
 
 #[tokio::test]
-async fn issuer_with_a_path_has_the_well_known_part_between_host_and_path() {
+async fn oa_2_issuer_with_a_path_has_the_well_known_part_between_host_and_path() {
     let server = server("https://as.test/tenant/one", &Clock::new(ClockMode::Controlled));
     let status = async |path: &str| {
         let request = Request::get(path).body(Bytes::new()).unwrap();
@@ -69,7 +69,7 @@ fn unsafe_configuration_is_refused() {
 }
 
 #[tokio::test]
-async fn an_untrusted_redirect_is_a_page_and_never_a_redirect() {
+async fn oa_3_oa_4_bc_045_bc_046_an_untrusted_redirect_is_a_page_and_never_a_redirect() {
     let fixture = Fixture::new();
     let mut queries: Vec<String> = ["https://evil.test/", "https://app.test/cb/../x", "https://app.test/cb?x", ""]
         .iter()
@@ -89,7 +89,7 @@ async fn an_untrusted_redirect_is_a_page_and_never_a_redirect() {
 }
 
 #[tokio::test]
-async fn any_other_error_goes_to_the_client_with_state_and_iss() {
+async fn oa_5_oa_6_oa_7_oa_12_bc_047_bc_048_any_other_error_goes_to_the_client_with_state_and_iss() {
     let fixture = Fixture::new();
     let cases: [(&[(&str, &str)], &str); 12] = [
         (&[("response_type", "token")], "unsupported_response_type"),
@@ -121,7 +121,7 @@ async fn any_other_error_goes_to_the_client_with_state_and_iss() {
 }
 
 #[tokio::test]
-async fn login_and_consent_lead_to_a_code() {
+async fn oa_8_oa_9_oa_10_oa_11_oa_12_login_and_consent_lead_to_a_code() {
     let fixture = Fixture::new();
     let mut browser = Browser::new(&fixture);
     // Unknown and empty parameters do not matter (RFC 6749 §3.1).
@@ -151,8 +151,26 @@ async fn login_and_consent_lead_to_a_code() {
     assert_eq!(answer.text("scope"), "read", "a part was granted, and nothing beyond the request");
 }
 
+/// The login page leads on to what the authorization request says, which is judged anew, or to a page of our own.
 #[tokio::test]
-async fn denial_goes_to_the_client() {
+async fn oa_13_a_login_leads_nowhere_else() {
+    let fixture = Fixture::new();
+    let mut browser = Browser::new(&fixture);
+    browser.get("/grants").await;
+    let fields = [("username", "alice"), ("password", PASSWORD), ("next", "https://evil.test/")];
+    let answer = browser.submit("/login?next=https%3A%2F%2Fevil.test%2F", &fields).await;
+    assert_eq!(answer.status, 400, "no authorization request");
+    assert!(!answer.headers.contains_key(LOCATION));
+    assert_eq!(browser.submit("/login", &fields).await.location(), "/grants");
+    let mut browser = Browser::new(&fixture);
+    let query = query(&fixture.app, &[("next", "https://evil.test/")]);
+    browser.get(&format!("/authorize?{query}")).await;
+    let answer = browser.submit(&format!("/login?{query}"), &fields).await;
+    assert_eq!(answer.location(), format!("/authorize?{query}"));
+}
+
+#[tokio::test]
+async fn oa_8_denial_goes_to_the_client() {
     let fixture = Fixture::new();
     let mut browser = Browser::new(&fixture);
     let query = query(&fixture.app, &[]);
@@ -165,7 +183,7 @@ async fn denial_goes_to_the_client() {
 }
 
 #[tokio::test]
-async fn wrong_passwords_and_unknown_users_look_the_same() {
+async fn xc_16_wrong_passwords_and_unknown_users_look_the_same() {
     let fixture = Fixture::new();
     let query = query(&fixture.app, &[]);
     let mut browser = Browser::new(&fixture);
@@ -179,7 +197,7 @@ async fn wrong_passwords_and_unknown_users_look_the_same() {
 }
 
 #[tokio::test]
-async fn the_throttle_does_not_tell_which_users_exist() {
+async fn xc_16_the_throttle_does_not_tell_which_users_exist() {
     let fixture = Fixture::new();
     let query = query(&fixture.app, &[]);
     let mut browser = Browser::new(&fixture);
@@ -213,7 +231,7 @@ async fn guessing_passwords_is_throttled() {
 }
 
 #[tokio::test]
-async fn forms_without_the_token_of_their_session_do_nothing() {
+async fn oa_8_bc_067_forms_without_the_token_of_their_session_do_nothing() {
     let fixture = Fixture::new();
     let query = query(&fixture.app, &[]);
     let (mut victim, mut attacker) = (Browser::new(&fixture), Browser::new(&fixture));
@@ -246,7 +264,7 @@ async fn session_ends_after_an_hour_and_with_the_password() {
 }
 
 #[tokio::test]
-async fn user_withdraws_a_grant() {
+async fn oa_32_oa_45_user_withdraws_a_grant() {
     let fixture = Fixture::new();
     let (access, refresh) = fixture.code_tokens(&fixture.app).await;
     let (other_access, _) = fixture.code_tokens(&fixture.other).await;

@@ -84,18 +84,28 @@ pub(super) fn registration(name: &str) -> ClientRegistration {
         may_introspect: false,
         access_token_lifetime: None,
         token_endpoint_auth_method: None,
+        jwks: None,
+        tls_client_auth_san_uri: None,
+        tls_client_certificate_bound_access_tokens: false,
     }
 }
 
 pub(super) fn server(issuer: &str, clock: &Clock) -> AuthorizationServer {
-    let config = AuthorizationServerConfig::default();
-    AuthorizationServer::build(&config, issuer, clock.clone(), Arc::new(Meter::default())).unwrap()
+    server_with(&AuthorizationServerConfig::default(), issuer, clock)
+}
+
+fn server_with(config: &AuthorizationServerConfig, issuer: &str, clock: &Clock) -> AuthorizationServer {
+    AuthorizationServer::build(config, issuer, clock.clone(), Arc::new(Meter::default())).unwrap()
 }
 
 impl Fixture {
     pub(super) fn new() -> Self {
+        Self::with(&AuthorizationServerConfig::default())
+    }
+
+    pub(super) fn with(config: &AuthorizationServerConfig) -> Self {
         let clock = Clock::new(ClockMode::Controlled);
-        let server = server(ISSUER, &clock);
+        let server = server_with(config, ISSUER, &clock);
         let register = |registration| server.register_client(&registration).unwrap();
         let app = register(registration("Example <App>"));
         let other = register(registration("other"));
@@ -138,6 +148,23 @@ impl Fixture {
             Some((id, None)) => form.push(("client_id", id)),
             None => {}
         }
+        self.send(request.body(encode(&form)).unwrap()).await
+    }
+
+    /// The same at the token endpoint, with fields of the request's own.
+    pub(super) async fn token_with(
+        &self,
+        client: &RegisteredClient,
+        form: &[(&str, &str)],
+        fields: &[(&str, &str)],
+    ) -> Answer {
+        let mut form = form.to_vec();
+        let mut request = Request::post("/token").header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        match &client.client_secret {
+            Some(secret) => request = request.header(AUTHORIZATION, basic(&client.client_id, secret.expose())),
+            None => form.push(("client_id", &client.client_id)),
+        }
+        let request = fields.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         self.send(request.body(encode(&form)).unwrap()).await
     }
 

@@ -1,0 +1,92 @@
+//! Traffic beside a variant, through real servers: it comes in, is told apart, and is in none of the variant's figures.
+
+#![allow(clippy::unwrap_used)] // a step that fails is a test that fails
+
+use std::fs;
+use std::process::{Command, Stdio};
+
+use bench_client::outcome::RejectReason;
+use bench_client::record::Measured;
+use bench_client::run::RunFolder;
+
+const SCENARIO: &str = r#"
+starts = 1
+rounds = 1
+
+[server]
+pin = false
+
+[pool]
+count = 8
+
+[[variant]]
+name = "none"
+method = "none"
+
+[[variant]]
+name = "api-key"
+method = "api-key"
+store = { kind = "memory" }
+beside = { method = "basic", hash = { algorithm = "pbkdf2-sha256", iterations = 10 }, rate_per_s = 0, connections = 4, pool = { count = 3 } }
+
+[[variant]]
+name = "flooded"
+method = "api-key"
+store = { kind = "memory" }
+beside = { method = "basic", hash = { algorithm = "pbkdf2-sha256", iterations = 10 }, rate_per_s = 200, wrong = true }
+
+[[sweep]]
+"variant.api-key.beside.rate_per_s" = [0, 200]
+plot = ["latency_p99"]
+
+[[measurement]]
+kind = "latency"
+load = { rate_per_s = 200, connections = 4, warmup = "10ms", measure = "400ms" }
+slice = "200ms"
+
+[[measurement]]
+kind = "throughput"
+connections = 2
+warmup = "10ms"
+measure = "200ms"
+slice = "100ms"
+"#;
+
+#[test]
+fn it_comes_in_and_is_in_none_of_the_variants_figures() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("beside.toml"), SCENARIO).unwrap();
+    fs::create_dir(folder.path().join("tmp")).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_authbench"))
+        .args(["run", "beside.toml", "--out", "out"])
+        .current_dir(folder.path())
+        .env("TMPDIR", folder.path().join("tmp"))
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}{}", String::from_utf8_lossy(&output.stdout));
+    let out = fs::read_dir(folder.path().join("out")).unwrap().next().unwrap().unwrap();
+    let run = RunFolder::load(&out.path()).unwrap();
+    let mut seen = 0;
+    for record in &run.records {
+        assert_eq!(record.invalid, Vec::<String>::new(), "{}", record.case);
+        let (Measured::Latency(result) | Measured::Throughput(result)) = &record.measured else { panic!("{record:?}") };
+        assert_eq!(result.outcomes.unexpected(result.wanted), 0, "{}", record.case);
+        let Some(beside) = &result.beside else {
+            assert_eq!(record.variant, "none");
+            assert!(result.server.is_some());
+            continue;
+        };
+        seen += 1;
+        assert!(result.server.is_none() && result.validation.is_none(), "nobody knows whose work it was");
+        let refused = beside.outcomes.rejected.get(&RejectReason::InvalidCredential).copied().unwrap_or_default();
+        match (record.variant.as_str(), beside.requested_rate_per_s) {
+            ("flooded", 200.0) => assert!(refused > 0 && beside.outcomes.accepted == 0, "{beside:?}"),
+            (_, 0.0) => assert_eq!(beside.outcomes.answered(), 0, "{beside:?}"),
+            (_, 200.0) => assert!(beside.outcomes.accepted > 0 && refused == 0, "{beside:?}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(seen, 2 * 3, "two measurements of two points and the flooded one");
+}
