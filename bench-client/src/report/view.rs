@@ -1,5 +1,6 @@
 //! The report's tables as text, made once: the terminal, Markdown, CSV and HTML only draw them.
 
+mod beside;
 mod event;
 mod handshake;
 mod power;
@@ -417,6 +418,7 @@ pub(crate) fn extras(summary: &Summary) -> Vec<Extra> {
         .chain(power::extra(summary))
         .chain(revocation::extras(summary))
         .chain(event::extras(summary))
+        .chain(beside::extra(summary))
         .chain(of_handshakes)
         .collect()
 }
