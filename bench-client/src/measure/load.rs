@@ -398,7 +398,7 @@ impl<'p> Trial<'p> {
         let client_cpu_ns = *self.client.cpu_ns().known().expect("a thread can always read its own clock");
         let server_cpu_ns = cpu_by_role(&self.servers);
         let usage = usage_by_role(self.client, self.servers);
-        let traffic = server.variant.beside.as_deref();
+        let traffic = server.variant.beside.as_deref().filter(|traffic| traffic.rate_per_s > 0.0);
         let beside = traffic.map(|traffic| BesideResult::new(traffic, &self.beside));
         // The server does not tell whose work it was.
         let telemetry = telemetry.filter(|_| beside.is_none());

@@ -120,6 +120,7 @@ mod tests {
             looks_up_own_copy: false,
             latency: super::super::Cell::blank("not here"),
             in_process_ns: None,
+            beside: None,
             throughput: super::super::Cell::blank("not here"),
             revocation: super::super::Cell::blank("not here"),
             handshakes: Vec::new(),

@@ -4,6 +4,7 @@
 
 mod amortisation;
 mod attack;
+mod beside;
 mod cost;
 mod event;
 mod handshake;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub use amortisation::Amortisation;
 pub use attack::{AttackCaseSummary, AttackFindings, AttackSummary};
+pub use beside::BesideSummary;
 pub use cost::{CpuPerRequest, Operations, WireBytes};
 pub use event::{EventCalls, EventCase, EventKind, EventSummary};
 pub use handshake::{Counted, HandshakeCase, HandshakeSummary};
@@ -53,6 +55,14 @@ pub const SUMMARY_VERSION: u32 = 1;
 
 /// Why what only the reference server counts is blank for another.
 pub(crate) const NOT_TOLD: &str = "not told by a foreign server";
+
+/// Why what the server counts and spends is blank where it serves others beside the variant.
+const OTHERS: &str = "not told apart from the traffic beside the variant";
+
+/// Why nobody told.
+fn untold(loads: &[Load<'_>]) -> &'static str {
+    if loads.iter().any(|load| load.beside.is_some()) { OTHERS } else { NOT_TOLD }
+}
 
 /// Why a figure is missing that the scenario does not ask for.
 pub(crate) const NOT_MEASURED: &str = "not measured by this scenario";
@@ -193,6 +203,9 @@ pub struct VariantSummary {
     /// From nothing to the first authorised request; absent where that was not measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub setup: Option<Cell<SetupSummary>>,
+    /// What became of the traffic beside it; absent where it was alone on its server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beside: Option<Cell<BesideSummary>>,
     /// What the processor time of a million requests at saturation costs, where the scenario has a price.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price_per_million_requests: Option<Cell<Estimate>>,
@@ -273,6 +286,7 @@ impl Summary {
                 revocation: revocation::summarise(plan, trials, variant),
                 handshakes: handshake::summarise(plan, trials, &variant.name),
                 setup: setup::summarise(plan, trials, &variant.name),
+                beside: beside::summarise(plan, trials, variant),
                 price_per_million_requests: None,
             })
             .map(|variant| priced(variant, plan.price_per_core_hour.as_ref()))

@@ -1,6 +1,7 @@
 //! The report's tables as text, made once: the terminal, Markdown, CSV and HTML only draw them.
 
 mod attack;
+mod beside;
 mod event;
 mod handshake;
 mod power;
@@ -422,6 +423,7 @@ pub(crate) fn extras(summary: &Summary) -> Vec<Extra> {
         .chain(revocation::extras(summary))
         .chain(event::extras(summary))
         .chain(attack::extras(summary))
+        .chain(beside::extra(summary))
         .chain(of_handshakes)
         .collect()
 }

@@ -52,7 +52,9 @@ pub struct WireBytes {
 }
 
 pub(super) fn no_accounting(loads: &[Load<'_>]) -> &'static str {
-    if loads.iter().any(|load| load.result.server.is_none()) {
+    if loads.iter().any(|load| load.beside.is_some()) {
+        super::OTHERS
+    } else if loads.iter().any(|load| load.result.server.is_none()) {
         "no account of the target's processes: the scenario names none, or one ended while it was measured"
     } else {
         "CPU accounting not available"
@@ -162,9 +164,10 @@ fn beyond(own: &Load<'_>, base: &Load<'_>) -> Option<f64> {
     hodges_lehmann(&pairs).or_else(|| Some(whole(own)? - whole(base)?))
 }
 
-/// Processor time and answered requests of a trial; `None` where the platform does not account it.
+/// Processor time and answered requests of a trial; `None` where the platform does not account it, and where the server had
+/// other work too.
 pub(super) fn cpu_of(load: &Load<'_>) -> Option<(f64, f64)> {
-    let roles = load.result.server_cpu_ns.as_ref()?;
+    let roles = load.result.server_cpu_ns.as_ref().filter(|_| load.beside.is_none())?;
     Some((roles.values().map(|ns| *ns as f64).sum(), load.result.answered as f64))
 }
 
@@ -187,7 +190,7 @@ pub(super) fn pooled_estimate(parts: &[(f64, f64)], draws: Option<&Resampler>) -
 /// Operations per request.
 pub(super) fn operations(loads: &[Load<'_>]) -> Cell<Operations> {
     let Some(counters) = loads.iter().map(|load| load.result.server.as_ref()).collect::<Option<Vec<_>>>() else {
-        return Cell::blank(super::NOT_TOLD);
+        return Cell::blank(super::untold(loads));
     };
     let requests: u64 = counters.iter().map(|counters| counters.requests).sum();
     if requests == 0 {

@@ -192,7 +192,7 @@ fn validation(variant: Option<&Variant>, loads: &[Load<'_>], draws: Option<&Resa
         return blank("nothing is validated");
     }
     let Some(told) = loads.iter().map(|load| load.validation.as_ref()).collect::<Option<Vec<_>>>() else {
-        return blank(super::NOT_TOLD);
+        return blank(super::untold(loads));
     };
     let Percentiles { p50, p99, .. } = percentiles(&Pool::new(told), draws);
     ValidationTime { p50, p99 }

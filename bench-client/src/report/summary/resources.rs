@@ -85,13 +85,13 @@ fn side(
     };
     let of_answered = |count: fn(&Usage) -> Cell<u64>| {
         let parts = each(loads, |load| {
-            let sum = of_roles(load, whose, count)?;
+            let sum = of_roles(alone(load)?, whose, count)?;
             Ok((sum as f64, load.result.answered as f64))
         });
         per_request(parts)
     };
     let cpu = each(loads, |load| {
-        let ns = cpu_ns(load).ok_or_else(|| no_accounting(loads).to_owned())?;
+        let ns = cpu_ns(alone(load)?).ok_or_else(|| no_accounting(loads).to_owned())?;
         Ok((ns as f64, load.result.answered as f64))
     });
     let modes = each(loads, |load| {
@@ -110,6 +110,11 @@ fn side(
         peak_rss_bytes: each(loads, |load| of_roles(load, whose, |usage| usage.peak_rss_bytes.clone()))
             .and_then(|peaks| Cell::or_blank(peaks.iter().max().copied(), NOTHING_ANSWERED)),
     }
+}
+
+/// The trial, if the processes had no other requests than the variant's.
+fn alone<'l, 'a>(load: &'l Load<'a>) -> Result<&'l Load<'a>, String> {
+    if load.beside.is_some() { Err(super::OTHERS.to_owned()) } else { Ok(load) }
 }
 
 /// A figure of every trial; the first reason why one has none.

@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::NOT_TOLD;
 use super::cost::{cpu_of, no_accounting, pooled};
 use super::latency::thin_tail;
 use super::throughput::expected_in;
 use super::trials::{Load, Trials, pairing};
+use super::untold;
 use crate::cell::{Cell, Estimate};
 use crate::plan::{Coordinate, Measurement, Metric, Plan, SweptValue, Variant};
 use crate::stats::{Crossings, Pool, Resampler, Spacing, crossings, interpolate};
@@ -314,7 +314,7 @@ fn figure<'a>(trials: &Trials<'a>, metric: Metric, case: &Case<'a>) -> Cell<Figu
         Metric::LatencyAddedP99 => added(0.99, "p99"),
         Metric::ValidationP50 => match loads.iter().map(|load| load.validation.as_ref()).collect::<Option<Vec<_>>>() {
             Some(told) => percentile(Pool::new(told), 0.5, "p50"),
-            None => Cell::blank(NOT_TOLD),
+            None => Cell::blank(untold(loads)),
         },
         Metric::ServerCpu => ratio(cpu_of, no_accounting(loads)),
         Metric::Throughput => ratio(|load| Some(expected_in(load)), "nothing was measured"),

@@ -6,8 +6,8 @@ use super::InvalidTrial;
 use crate::cell::Cell;
 use crate::plan::Plan;
 use crate::record::{
-    AttackResult, EncodedHistogram, HandshakeResult, LoadResult, Measured, Record, RevocationResult, SetupResult,
-    TimelineResult,
+    AttackResult, BesideResult, EncodedHistogram, HandshakeResult, LoadResult, Measured, Record, RevocationResult,
+    SetupResult, TimelineResult,
 };
 use crate::run::LoadedRun;
 use crate::stats::{Distribution, Grouping, Resampler};
@@ -24,6 +24,8 @@ pub(crate) struct Load<'a> {
     pub(crate) lateness: Option<Distribution>,
     /// Absent where the server does not tell.
     pub(crate) validation: Option<Distribution>,
+    /// What came of the traffic beside the variant, and its latency.
+    pub(crate) beside: Option<(&'a BesideResult, Distribution)>,
     /// What only a trial of new connections has.
     pub(crate) handshake: Option<HandshakeTrial<'a>>,
 }
@@ -120,6 +122,10 @@ impl<'a> Trials<'a> {
             service_time: decode("service time", &result.service_time)?,
             lateness: result.lateness.as_ref().map(|text| decode("lateness", text)).transpose()?,
             validation: result.validation.as_ref().map(|text| decode("validation", text)).transpose()?,
+            beside: match &result.beside {
+                Some(beside) => Some((beside, decode("latency beside the variant", &beside.latency)?)),
+                None => None,
+            },
             handshake,
         };
         self.loads.entry(key).or_default().push(load);
