@@ -18,6 +18,7 @@ pub(crate) mod distance;
 pub(crate) mod file;
 pub(crate) mod follow;
 pub mod instance;
+mod keys;
 mod line;
 mod memory;
 mod population;
@@ -42,6 +43,13 @@ const MATTERS_FOR: Duration = cache::LONGEST;
 
 /// Entries of the order of revocations read at once.
 const PAGE: usize = 10_000;
+
+/// Whether keys are listed among those of their owners, or nobody's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Owned {
+    Yes,
+    No,
+}
 
 /// The store of one profile.
 pub(crate) enum Store {
@@ -121,7 +129,8 @@ impl Store {
         }
     }
 
-    /// Adds keys: all of them, or none on an error; Redis may keep whole thousands of them.
+    /// Adds keys of owners that nobody has suspended, because there were none before: all of them, or none on an error; Redis may
+    /// keep whole thousands of them.
     pub(crate) async fn insert_keys(&self, records: Vec<KeyRecord>) -> Result<(), StoreError> {
         match self {
             Self::Memory(store) => {
@@ -129,8 +138,8 @@ impl Store {
                 Ok(())
             }
             Self::Sqlite(store) => store.insert_keys(records.into_iter()).await,
-            Self::Redis(store) => store.insert_keys(records.into_iter()).await,
-            Self::Postgres(store) => store.insert_keys(records.into_iter()).await,
+            Self::Redis(store) => store.insert_keys(records.into_iter(), Owned::Yes).await,
+            Self::Postgres(store) => store.insert_keys(records.into_iter(), Owned::Yes).await,
         }
     }
 
@@ -158,12 +167,12 @@ impl Store {
         let records = Population::new(missing, scopes.clone(), created)?;
         match self {
             Self::Memory(store) => {
-                store.insert_keys(records);
+                store.fill_keys(records);
                 Ok(())
             }
             Self::Sqlite(store) => store.fill_keys(records).await,
-            Self::Redis(store) => store.insert_keys(records).await,
-            Self::Postgres(store) => store.insert_keys(records).await,
+            Self::Redis(store) => store.insert_keys(records, Owned::No).await,
+            Self::Postgres(store) => store.insert_keys(records, Owned::No).await,
         }
     }
 

@@ -73,7 +73,7 @@ impl LocalCopy for DenyList {
                 let (last, known) = subjects.entry(sub.clone()).or_default();
                 (*last, *known) = ((*issued_until).max(*last), until.max(*known));
             }
-            Revocation::Key(_) | Revocation::Password(_) => {}
+            Revocation::Key(_) | Revocation::Owner(_) | Revocation::Password(_) => {}
         }
     }
 
