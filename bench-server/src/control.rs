@@ -34,6 +34,8 @@ use crate::net::problem::{self, Answer, problem};
 use crate::server::StartError;
 use crate::telemetry::Meter;
 
+mod keys;
+
 const SOCKET: &str = "control.sock";
 
 /// Longest path of a Unix socket: `sockaddr_un.sun_path` without its terminating zero.
@@ -185,6 +187,10 @@ impl Administration {
                 self.method(name)?.revoke(id).await?;
                 Ok(empty(StatusCode::NO_CONTENT))
             }
+            (["profiles", name, place @ ("keys" | "owners" | "leaks" | "usage" | "events"), rest @ ..], _) => {
+                let place: Vec<&str> = std::iter::once(*place).chain(rest.iter().copied()).collect();
+                keys::answer(self.method(name)?, verb, &place, body).await
+            }
             (["profiles", name, "records"], &Verb::DELETE) => {
                 self.method(name)?.discard().await?;
                 Ok(empty(StatusCode::NO_CONTENT))
@@ -272,6 +278,7 @@ fn refuse(error: &AdminError) -> Answer {
     let (status, field) = match error {
         AdminError::NotFound(_) => (StatusCode::NOT_FOUND, None),
         AdminError::BadRequest(_) => (StatusCode::BAD_REQUEST, None),
+        AdminError::Conflict(_) => (StatusCode::CONFLICT, None),
         // No method is allowed there (RFC 9110 §10.2.1).
         AdminError::NotHere(_) => (StatusCode::METHOD_NOT_ALLOWED, Some((ALLOW, ""))),
         AdminError::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, Some((RETRY_AFTER, "1"))),
@@ -361,6 +368,7 @@ mod tests {
             path: "/".into(),
             scope: READ_SCOPE.into(),
             method: MethodConfig::Mtls(config),
+            users_only: false,
             slow_down: None,
         };
         let method = Method::build(&profile, &environment).await.unwrap();

@@ -66,6 +66,7 @@ fn configuration(state_dir: PathBuf, port: u16, mtls_port: u16) -> ServerConfig 
         path: format!("/{}", method.name()),
         scope: READ_SCOPE.to_owned(),
         method,
+        users_only: false,
         slow_down: None,
     };
     let listener = |name: &str, port, profiles| ListenerConfig {
@@ -78,6 +79,7 @@ fn configuration(state_dir: PathBuf, port: u16, mtls_port: u16) -> ServerConfig 
         profiles,
         authorization_server: false,
         ocsp_responder: None,
+        key_management: None,
     };
     let main = vec![
         profile(MethodConfig::None),

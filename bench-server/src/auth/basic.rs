@@ -18,7 +18,7 @@ use self::credentials::Credentials;
 use self::verified::{Verified, VerifiedCache};
 use super::grant::Grant;
 use super::kept::Kept;
-use super::{AdminError, BuildError, Cause, Environment, Principal, Rejection, Request, header};
+use super::{AdminError, BuildError, Cause, Environment, Principal, PrincipalKind, Rejection, Request, header};
 use crate::clock::{Clock, UnixTime};
 use crate::config::{BasicConfig, PasswordHash};
 use crate::contract::{IssueRequest, Issued, Material, Secret};
@@ -122,7 +122,7 @@ impl Basic {
         if user.expires.is_some_and(|expires| request.now >= expires) {
             return Err(Rejection::Invalid(Cause::Expired));
         }
-        Ok(Principal { id: user.name.clone(), scopes: user.scopes.clone(), credential_id: user.name.clone() })
+        Ok(Principal::new(PrincipalKind::User, user.name.clone(), user.scopes.clone(), user.name.clone()))
     }
 
     /// All that happens before the store is read. Not async: the decoded password is wiped before anything is waited for.

@@ -25,7 +25,9 @@ use std::time::Duration;
 use self::ocsp::{Ground, Ocsp};
 use self::revocation::Status;
 use self::verifier::Verifier;
-use crate::auth::{AdminError, BuildError, Cause, ClientCertificates, Environment, Principal, Rejection, Request};
+use crate::auth::{
+    AdminError, BuildError, Cause, ClientCertificates, Environment, Principal, PrincipalKind, Rejection, Request,
+};
 use crate::clock::UnixTime;
 use crate::config::{MtlsConfig, OcspConfig, READ_SCOPE};
 use crate::contract::{IssueRequest, Issued, KeyRollover, Material};
@@ -109,11 +111,8 @@ impl Mtls {
         if !identity.spiffe_id.starts_with(&self.identity_prefix) {
             return Err(Rejection::Forbidden("client-identity-not-allowed"));
         }
-        Ok(Principal {
-            id: identity.spiffe_id.clone(),
-            scopes: self.scopes.clone(),
-            credential_id: identity.serial.clone(),
-        })
+        let (id, scopes, serial) = (identity.spiffe_id.clone(), self.scopes.clone(), identity.serial.clone());
+        Ok(Principal::new(PrincipalKind::CertificateHolder, id, scopes, serial))
     }
 
     /// Looks a certificate up in the CRLs of the moment. Not counted as a store lookup: the revoked serials came with the

@@ -17,7 +17,9 @@ pub struct Network {
 
 /// The text is no block of addresses; it says what is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a network; write an address, or one whose other bits are 0 with the length of its prefix, like 192.0.2.0/24")]
+#[error(
+    "{0:?} is not a network; write an address, or one whose other bits are 0 with the length of its prefix, like 192.0.2.0/24"
+)]
 pub struct NotANetwork(String);
 
 impl Network {
@@ -106,9 +108,17 @@ mod tests {
     #[test]
     fn ak_28_a_network_holds_the_addresses_that_begin_like_it() {
         for (network, inside, outside) in [
-            ("192.0.2.0/24", ["192.0.2.0", "192.0.2.255", "::ffff:192.0.2.7"], ["192.0.3.0", "192.0.1.255", "2001:db8::1"]),
+            (
+                "192.0.2.0/24",
+                ["192.0.2.0", "192.0.2.255", "::ffff:192.0.2.7"],
+                ["192.0.3.0", "192.0.1.255", "2001:db8::1"],
+            ),
             ("192.0.2.7", ["192.0.2.7", "192.0.2.7", "::ffff:192.0.2.7"], ["192.0.2.6", "192.0.2.8", "::c000:207"]),
-            ("2001:db8::/33", ["2001:db8::", "2001:db8:7fff::1", "2001:db8::1"], ["2001:db8:8000::", "2001:db9::", "0.0.0.0"]),
+            (
+                "2001:db8::/33",
+                ["2001:db8::", "2001:db8:7fff::1", "2001:db8::1"],
+                ["2001:db8:8000::", "2001:db9::", "0.0.0.0"],
+            ),
             ("::1", ["::1", "::1", "::1"], ["::2", "127.0.0.1", "::"]),
         ] {
             assert!(inside.iter().all(|address| contains(network, address)), "{network}");
@@ -119,8 +129,18 @@ mod tests {
 
     #[test]
     fn what_is_no_network_is_said_to_be_none() {
-        for text in ["", "/", "192.0.2.1/24", "192.0.2.0/33", "192.0.2.0/+24", "192.0.2.0/", "::/129", "::1/64", "a/8", "::ffff:192.0.2.0/120"]
-        {
+        for text in [
+            "",
+            "/",
+            "192.0.2.1/24",
+            "192.0.2.0/33",
+            "192.0.2.0/+24",
+            "192.0.2.0/",
+            "::/129",
+            "::1/64",
+            "a/8",
+            "::ffff:192.0.2.0/120",
+        ] {
             assert!(text.parse::<Network>().is_err(), "{text}");
         }
         let network: Network = "192.0.2.0/24".parse().expect("a network");

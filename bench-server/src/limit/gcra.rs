@@ -136,9 +136,8 @@ impl<K: Hash + Eq + Clone> Shard<K> {
 impl Bucket {
     fn take(&mut self, rule: &Rule, now: u64) -> Result<Quota, Quota> {
         let Rule { policy, amount, window, window_ns, interval_ns } = *rule;
-        let quota = |remaining, reset_ns| {
-            Quota { policy, amount, window, remaining, reset: Duration::from_nanos(reset_ns) }
-        };
+        let quota =
+            |remaining, reset_ns| Quota { policy, amount, window, remaining, reset: Duration::from_nanos(reset_ns) };
         let whole_ns = interval_ns.saturating_mul(amount);
         // Further away than the whole of it only after the clock was set back, which must not lock anybody out for longer.
         let full_at = self.full_at.clamp(now, now.saturating_add(whole_ns)).saturating_add(interval_ns);
@@ -239,7 +238,9 @@ mod tests {
             let (mut now, mut admitted) = (Duration::ZERO, Vec::new());
             for _ in 0..3_000 {
                 random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                now += Duration::from_nanos((random >> 33) % (2 * seconds * 1_000_000_000 / u64::from(requests).min(1_000)));
+                now += Duration::from_nanos(
+                    (random >> 33) % (2 * seconds * 1_000_000_000 / u64::from(requests).min(1_000)),
+                );
                 if limiter.admit(&"a", later(now)).is_ok() {
                     admitted.push(now);
                 }

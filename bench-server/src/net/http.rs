@@ -228,12 +228,14 @@ mod tests {
             path: "/whoami".into(),
             scope: String::new(),
             method: MethodConfig::None,
+            users_only: false,
             slow_down: None,
         };
         let site = Site {
             routes: vec![Route::new(&profile, Arc::new(Method::None))],
             authorization_server: None,
             ocsp_responder: None,
+            key_management: None,
             clock: Clock::new(ClockMode::System),
             meter: Arc::default(),
         };

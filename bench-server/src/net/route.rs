@@ -19,9 +19,10 @@ use super::json;
 use super::ocsp;
 use super::problem::{self, Answer};
 use super::slow_down::Extra;
-use crate::auth::{self, Method, Principal, Rejection, Scheme};
+use crate::auth::{self, Method, Principal, PrincipalKind, Rejection, Scheme};
 use crate::clock::Clock;
 use crate::config::Profile;
+use crate::issuer::api_keys::KeyManagement;
 use crate::issuer::authorization_server::AuthorizationServer;
 use crate::issuer::ca::OcspResponder;
 use crate::telemetry::Meter;
@@ -45,6 +46,7 @@ const ALLOWED: &str = "GET, HEAD";
 /// What one listener serves.
 pub(crate) struct Site {
     pub(crate) routes: Vec<Route>,
+    pub(crate) key_management: Option<KeyManagement>,
     pub(crate) authorization_server: Option<Arc<AuthorizationServer>>,
     pub(crate) ocsp_responder: Option<Arc<OcspResponder>>,
     pub(crate) clock: Clock,
@@ -55,6 +57,7 @@ pub(crate) struct Site {
 pub(crate) struct Route {
     path: String,
     scope: String,
+    users_only: bool,
     name: &'static str,
     vary: Option<HeaderValue>,
     scheme: Option<Scheme>,
@@ -77,6 +80,7 @@ impl Route {
         Self {
             path: profile.path.clone(),
             scope: profile.scope.clone(),
+            users_only: profile.users_only,
             name: profile.method.name(),
             vary: method.vary().map(HeaderValue::from_static),
             scheme: method.scheme(),
@@ -90,6 +94,10 @@ impl Route {
     }
 
     fn authorise(&self, principal: Principal) -> Result<Principal, Rejection> {
+        // A key or a certificate names a program, and a program is not the user who should decide (OWASP API2).
+        if self.users_only && principal.kind != PrincipalKind::User {
+            return Err(Rejection::Forbidden("user-authorization-required"));
+        }
         let allowed = !self.is_protected() || principal.has_scope(&self.scope);
         if allowed { Ok(principal) } else { Err(Rejection::InsufficientScope) }
     }
@@ -102,6 +110,9 @@ impl Route {
         fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(vary) = &self.vary {
             fields.insert(VARY, vary.clone());
+        }
+        if let Some(quota) = &principal.quota {
+            quota.tell(&mut fields);
         }
         let mut answer = Response::new(Full::new(json::object(&[
             ("method", self.name),
@@ -152,6 +163,12 @@ impl Site {
         if let Some(route) = self.routes.iter().find(|route| route.path == head.uri.path()) {
             return self.protected(route, head, caller).await;
         }
+        if let Some(keys) = self.key_management.as_ref().filter(|keys| keys.has(head.uri.path())) {
+            return match collect(body).await {
+                Ok(body) => keys.answer(Request::from_parts(head, body), &caller.connection, self.clock.now()).await,
+                Err(answer) => answer,
+            };
+        }
         if let Some(responder) = &self.ocsp_responder {
             return match collect(body).await {
                 Ok(body) => ocsp::answer(responder, Request::from_parts(head, body)).await,
@@ -188,7 +205,10 @@ impl Site {
             route.authorise(principal)
         });
         match verdict {
-            Ok(principal) if matches!(head.method, Verb::GET | Verb::HEAD) => route.resource(&principal, head.headers),
+            Ok(principal) if matches!(head.method, Verb::GET | Verb::HEAD) => {
+                route.method.bill(&principal, request.now);
+                route.resource(&principal, head.headers)
+            }
             Ok(_) => problem::method_not_allowed(ALLOWED),
             Err(rejection) => {
                 self.meter.rejected(rejection.reason());
@@ -270,10 +290,12 @@ mod tests {
             path: path.to_owned(),
             scope: "read".to_owned(),
             method: MethodConfig::None,
+            users_only: false,
             slow_down: None,
         };
         Site {
             routes: vec![Route::new(&profile("/whoami"), Arc::new(Method::None))],
+            key_management: None,
             authorization_server: None,
             ocsp_responder: None,
             clock: Clock::new(ClockMode::System),

@@ -47,6 +47,7 @@ pub(crate) fn validate(config: &ServerConfig) -> Result<(), ConfigErrors> {
     }
     check_authorization_server(config, &mut errors);
     check_responders(config, &mut errors);
+    check_key_management(config, &mut errors);
     if errors.is_empty() { Ok(()) } else { Err(ConfigErrors(errors)) }
 }
 
@@ -117,12 +118,55 @@ fn check_profile(profile: &Profile, errors: &mut Vec<String>) {
     if profile.slow_down.is_some_and(|slow_down| !slow_down.is_sound()) {
         error("slow_down is out of range; write a share from 0 to 9, or a time up to 1s".to_owned());
     }
-    // One scope-token (RFC 6749 §3.3): these characters also need no escaping in a challenge.
-    let is_scope = |scope: &str| {
-        !scope.is_empty() && scope.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\')
-    };
+    if let MethodConfig::ApiKey(config) = &profile.method {
+        config.mistakes().into_iter().for_each(&mut error);
+    }
+    if profile.users_only && profile.method == MethodConfig::None {
+        error("users_only needs a method that tells users from others; method none lets everybody in".to_owned());
+    }
     if profile.method != MethodConfig::None && !is_scope(&profile.scope) {
         error(format!("\"{}\" is not a scope; use one word of printable ASCII without '\"' and '\\'", profile.scope));
+    }
+}
+
+/// One scope-token (RFC 6749 §3.3): these characters also need no escaping in a challenge.
+fn is_scope(scope: &str) -> bool {
+    !scope.is_empty() && scope.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\')
+}
+
+/// Keys are managed by keys of the same profile, and no other route may stand in the way.
+fn check_key_management(config: &ServerConfig, errors: &mut Vec<String>) {
+    let profiles: Vec<&Profile> = config.listeners.iter().flat_map(|listener| &listener.profiles).collect();
+    for listener in &config.listeners {
+        let Some(keys) = &listener.key_management else { continue };
+        let mut error = |what: String| errors.push(format!("listener \"{}\": {what}", listener.name));
+        let is_meant = |profile: &&Profile| profile.name == keys.profile;
+        if !profiles.iter().any(|profile| is_meant(profile) && matches!(profile.method, MethodConfig::ApiKey(_))) {
+            error(format!("key_management.profile is \"{}\"; name a profile of method api-key", keys.profile));
+        }
+        if !is_scope(&keys.scope) {
+            error(format!(
+                "key_management.scope is \"{}\"; use one word of printable ASCII without '\"' and '\\'",
+                keys.scope
+            ));
+        }
+        if let Err(mistake) = keys.reports.check("key_management.reports") {
+            error(mistake);
+        }
+        if listener.ocsp_responder.is_some() {
+            error("an ocsp_responder shares its listener with no key_management; move one of them".to_owned());
+        }
+        for profile in &listener.profiles {
+            if profile.path == "/keys" || profile.path.starts_with("/keys/") {
+                error(format!(
+                    "path {} belongs to key_management; give profile \"{}\" another",
+                    profile.path, profile.name
+                ));
+            }
+            if matches!(profile.method, MethodConfig::Mtls(_)) {
+                error("key_management asks for keys, and method mtls for certificates; move one of them".to_owned());
+            }
+        }
     }
 }
 

@@ -49,7 +49,7 @@ const SELECT_KEY: &str = select_keys!("WHERE digest = $1");
 
 const INSERT_KEYS: &str = "
     INSERT INTO keys (digest, id, application, hint, scopes, created_ns, expires_ns, revoked, pepper, details, owned)
-    SELECT *, $11 FROM unnest($1::bytea[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[],
+    SELECT *, $11::boolean FROM unnest($1::bytea[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[],
                               $8::boolean[], $9::bigint[], $10::text[])";
 
 const SELECT_USER: &str = "SELECT password_hash, scopes, expires_ns FROM users WHERE name = $1";
@@ -396,7 +396,9 @@ struct Details(Box<KeyDetails>);
 impl<'a> FromSql<'a> for Details {
     fn from_sql(kind: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
         let json = <&str>::from_sql(kind, raw)?;
-        KeyDetails::from_json(json).map(Self).ok_or_else(|| "the details of a key are not what this program wrote".into())
+        KeyDetails::from_json(json)
+            .map(Self)
+            .ok_or_else(|| "the details of a key are not what this program wrote".into())
     }
 
     fn accepts(kind: &Type) -> bool {

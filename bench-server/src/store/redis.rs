@@ -27,10 +27,10 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, IntoConnectionInfo, Pipeline, RedisError};
 use serde::{Deserialize, Serialize};
 
-use super::{Owned, StoreError};
 use super::cache::LONGEST;
 use super::line::{Held, Lines};
 use super::record::{Entry, KeyDetails, KeyRecord, KeyStatus, Position, Revocation, User};
+use super::{Owned, StoreError};
 use crate::clock::UnixTime;
 use crate::config::RemoteStore;
 use crate::credential::digest::Digest;

@@ -91,7 +91,7 @@ const UNKNOWN: Result<Principal, Rejection> = Err(Rejection::Invalid(Cause::Unkn
 async fn the_example_of_rfc_7617_in_any_case_and_normalisation() {
     let bench = Bench::new(&config(CHEAP, None)).await;
     bench.create("test", "123\u{a3}").await.expect("create");
-    let expected = Principal { id: "test".into(), scopes: "read".into(), credential_id: "test".into() };
+    let expected = Principal::new(PrincipalKind::User, "test", "read", "test");
     assert_eq!(bench.send(&[("authorization", "Basic dGVzdDoxMjPCow==")]).await, Ok(expected.clone()));
     assert_eq!(bench.send(&[("authorization", "bASIC   dGVzdDoxMjPCow==")]).await, Ok(expected));
     assert_eq!(bench.counts(), (3, 2, 0), "one hash and one lookup each, and one hash to create");

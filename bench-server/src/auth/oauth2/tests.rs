@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::auth::{Cause, Connection};
+use crate::auth::{Cause, Connection, PrincipalKind};
 use crate::clock::{Clock, UnixTime};
 use crate::config::{AUDIENCE, AuthorizationServerConfig, CacheConfig, ClockMode, JwksConfig};
 use crate::contract::{KeyRollover, RegisteredClient};
@@ -270,7 +270,7 @@ async fn an_active_token_is_held_to_audience_issuer_type_and_time() {
         answer[member] = value;
         answer
     };
-    let accepted = Principal { id: "alice".into(), scopes: "read".into(), credential_id: "j-1".into() };
+    let accepted = Principal::new(PrincipalKind::Bearer, "alice", "read", "j-1");
     for answer in [
         good.clone(),
         with("aud", json!(["https://other.test", AUDIENCE])),

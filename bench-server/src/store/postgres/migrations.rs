@@ -6,7 +6,8 @@ use tokio_postgres::{Client, IsolationLevel};
 pub(super) const LONGEST_NAME: usize = 63;
 
 /// Each brings the tables from the version of its place to the next; none is ever changed once it was released.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE keys (
         digest      bytea PRIMARY KEY CHECK (octet_length(digest) = 32),
         id          text NOT NULL UNIQUE,
@@ -31,7 +32,8 @@ const MIGRATIONS: &[&str] = &["
         until        bigint NOT NULL
     );
     CREATE INDEX revocations_until ON revocations (until);
-", "
+",
+    "
     ALTER TABLE keys
         ADD COLUMN suspended boolean NOT NULL DEFAULT false,
         ADD COLUMN pepper    bigint NOT NULL DEFAULT 0,
@@ -50,7 +52,8 @@ const MIGRATIONS: &[&str] = &["
         writer text PRIMARY KEY,
         number bigint NOT NULL
     );
-"];
+",
+];
 
 /// Why tables could not be brought up to date.
 #[derive(Debug, thiserror::Error)]

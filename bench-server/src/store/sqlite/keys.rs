@@ -59,11 +59,14 @@ impl Sqlite {
             let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let Some(found) = key_named(&transaction, &id)? else { return Ok(Replaced::Unknown) };
             let Some(old) = replacement.end(&found, now) else { return Ok(Replaced::NotLive) };
-            transaction.execute("UPDATE keys SET expires_ns = ?2, details = ?3 WHERE digest = ?1", params![
-                &old.digest.0[..],
-                old.expires.map(nanoseconds).transpose()?,
-                old.details.as_deref().map(KeyDetails::to_json),
-            ])?;
+            transaction.execute(
+                "UPDATE keys SET expires_ns = ?2, details = ?3 WHERE digest = ?1",
+                params![
+                    &old.digest.0[..],
+                    old.expires.map(nanoseconds).transpose()?,
+                    old.details.as_deref().map(KeyDetails::to_json),
+                ],
+            )?;
             insert_key(&transaction, &replacement.successor, Owned::Yes)?;
             append(&transaction, std::iter::once(Revocation::Key(old.digest)), until, now)?;
             transaction.commit()?;
