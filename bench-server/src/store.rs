@@ -276,6 +276,13 @@ impl Store {
         }
     }
 
+    /// All that was revoked, in order.
+    #[cfg(test)]
+    pub(crate) async fn revocations(&self) -> Vec<Revocation> {
+        let entries = self.revocations_after(Position::default()).await.expect("readable");
+        entries.into_iter().map(|entry| entry.revocation).collect()
+    }
+
     /// Removes everything that this profile keeps in a server of its own; what is in files goes with their folder.
     pub(crate) async fn discard(&self) -> Result<(), StoreError> {
         match self {

@@ -86,7 +86,7 @@ impl ApiKey {
     pub(crate) async fn list(&self, owner: &str) -> Result<Vec<KeySummary>, AdminError> {
         let records = self.records.store.keys_of(owner).await?;
         let ids = records.iter().map(|record| record.id.clone()).collect();
-        self.settle_or(StoreError::into).await?;
+        self.flush().await?;
         let usage = self.records.store.usage_of(ids).await?;
         let now = self.clock.now();
         let used = |record: &KeyRecord| usage.iter().find(|line| line.key == record.id);
@@ -99,7 +99,7 @@ impl ApiKey {
     /// See [`AdminError`].
     pub(crate) async fn get(&self, id: &str, manager: Manager<'_>) -> Result<KeySummary, AdminError> {
         let record = self.named(id, manager).await?;
-        self.settle_or(StoreError::into).await?;
+        self.flush().await?;
         let usage = self.records.store.usage_of(vec![record.id.clone()]).await?;
         Ok(summary(&record, usage.first(), self.clock.now()))
     }
@@ -197,7 +197,7 @@ impl ApiKey {
         if self.usage.is_none() {
             return Err(AdminError::NotHere("nothing is counted here; write `metering` into the profile"));
         }
-        self.settle_or(StoreError::into).await?;
+        self.flush().await?;
         let line = |UsageLine { key, requests, last_used }| KeyUsage { key: key.to_string(), requests, last_used };
         Ok(self.records.store.usage().await?.into_iter().map(line).collect())
     }
@@ -209,16 +209,15 @@ impl ApiKey {
 
     /// Writes down what was counted: before the end. What cannot be written then is lost, and said to be.
     pub(crate) async fn settle(&self) {
-        let settled: Result<(), StoreError> = self.settle_or(std::convert::identity).await;
-        if let Err(error) = settled {
+        if let Err(error) = self.flush().await {
             tracing::error!(%error, "the last requests of API keys are not counted");
         }
     }
 
-    async fn settle_or<E>(&self, failed: impl FnOnce(StoreError) -> E) -> Result<(), E> {
+    async fn flush(&self) -> Result<(), StoreError> {
         match &self.usage {
             None => Ok(()),
-            Some(usage) => usage.flush().await.map_err(failed),
+            Some(usage) => usage.flush().await,
         }
     }
 
