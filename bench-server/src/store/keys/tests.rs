@@ -90,7 +90,8 @@ async fn ak_7_a_key_moves_to_another_digest_with_all_that_is_known_of_it() {
 async fn ak_16_a_revocation_survives_whatever_else_is_done_to_the_key_meanwhile() {
     on_each(async |store, kind| {
         for round in 1..=20_u8 {
-            let (old, new) = (key(round), KeyRecord { id: format!("key-new-{round}").into(), ..key(round + 100) });
+            let old = key(round);
+            let new = KeyRecord { id: format!("key-new-{round}").into(), ..of(&old.application, round + 100) };
             store.insert_keys(vec![old.clone()]).await.expect(kind);
             let replacement = Replacement { successor: new, ends: UnixTime(NOW.0 * 2) };
             let (revoked, _, moved, suspended) = tokio::join!(
