@@ -132,7 +132,7 @@ async fn valid_is_accepted_for_whom_it_was_issued() {
 }
 
 #[tokio::test]
-async fn missing_is_challenged_without_an_error() {
+async fn ak_10_missing_is_challenged_without_an_error() {
     for_each_method(|subject, server| async move {
         let answer = server.call(&Material::None).await;
         match subject.refusal {
@@ -251,7 +251,7 @@ async fn revocation_reaches_an_open_connection() {
 }
 
 #[tokio::test]
-async fn scope_missing_is_forbidden_not_unauthorized() {
+async fn ak_12_bc_030_scope_missing_is_forbidden_not_unauthorized() {
     for_each_method(|subject, server| async move {
         if subject.refusal != Refusal::Bearer {
             return; // users and certificates are granted scopes by the server's policy
@@ -286,7 +286,7 @@ async fn two_credentials_or_one_in_the_url_are_a_bad_request() {
 }
 
 #[tokio::test]
-async fn unknown_revoked_and_malformed_keys_look_the_same() {
+async fn ak_11_xc_16_unknown_revoked_and_malformed_keys_look_the_same() {
     let server = Server::start(api_key(StoreConfig::Memory)).await;
     let elsewhere = Server::start(api_key(StoreConfig::Memory)).await;
     let unknown = elsewhere.issue(&[READ_SCOPE], None).await;
@@ -298,7 +298,7 @@ async fn unknown_revoked_and_malformed_keys_look_the_same() {
 }
 
 #[tokio::test]
-async fn a_key_is_carried_by_either_field_but_not_by_both() {
+async fn ak_8_bc_032_bc_033_a_key_is_carried_by_either_field_but_not_by_both() {
     let server = Server::start(api_key(StoreConfig::Memory)).await;
     let issued = server.issue(&[READ_SCOPE], None).await;
     let Material::ApiKey { key } = &issued.material else { panic!("not a key: {issued:?}") };
@@ -312,7 +312,7 @@ async fn a_key_is_carried_by_either_field_but_not_by_both() {
 }
 
 #[tokio::test]
-async fn a_key_with_a_wrong_checksum_costs_no_lookup() {
+async fn ak_6_bc_017_a_key_with_a_wrong_checksum_costs_no_lookup() {
     let server = Server::start(api_key(StoreConfig::Sqlite)).await;
     let issued = server.issue(&[READ_SCOPE], None).await;
     server.call(&issued.material).await.assert_accepted(&issued.principal);

@@ -146,7 +146,7 @@ fn check_key_management(config: &ServerConfig, errors: &mut Vec<String>) {
         }
         if !is_scope(&keys.scope) {
             error(format!(
-                "key_management.scope is \"{}\"; use one word of printable ASCII without '\"' and '\\'",
+                "key_management.scope \"{}\" is not a scope; use one word of printable ASCII without '\"' and '\\'",
                 keys.scope
             ));
         }
@@ -281,6 +281,61 @@ mod tests {
         http = ["1.1"]
         ocsp_responder = "asks"
     "#;
+
+    /// Who forgets how a route is protected gets no server.
+    #[test]
+    fn xc_12_a_route_without_a_policy_does_not_start() {
+        let without = |part: &str| GOOD.replacen(part, "", 1);
+        assert!(toml::from_str::<ServerConfig>(&without(r#", method = "api-key", store = "memory""#)).is_err());
+        assert!(toml::from_str::<ServerConfig>(&without(r#"scope = "read", method = "api-key","#)).is_err());
+        let found =
+            errors(&GOOD.replacen(r#"scope = "read", method = "api-key""#, r#"scope = "", method = "api-key""#, 1));
+        assert!(found.iter().any(|error| error.contains("is not a scope")), "{found:?}");
+    }
+
+    #[test]
+    fn what_is_wrong_with_api_keys_is_named() {
+        let key = r#"method = "api-key", store = "memory""#;
+        let managed = "authorization_server = true\n        key_management = { profile = \"api-key\" }";
+        assert_eq!(errors(&GOOD.replacen("authorization_server = true", managed, 1)), Vec::<String>::new());
+        for (from, to, expected) in [
+            (key, format!("{key}, peppers = [1, 1]"), "peppers is [1, 1]; write at most two"),
+            (key, format!("{key}, peppers = [3, 2, 1]"), "peppers is [3, 2, 1]; write at most two"),
+            (
+                key,
+                format!(r#"{key}, limit = {{ requests = 5, window = "1500ms" }}"#),
+                "limit.window is 1.5s; write whole",
+            ),
+            (
+                key,
+                format!(r#"{key}, account_limit = {{ requests = 2000001, window = "2s" }}"#),
+                "account_limit.requests is 2000001 in 2s; write 1000000 a second",
+            ),
+            (key, format!(r#"{key}, metering = {{ flush = "2m" }}"#), "metering.flush is 120s; write a time"),
+            (r#"method = "none""#, r#"users_only = true, method = "none""#.to_owned(), "users_only needs a method"),
+            (
+                "authorization_server = true",
+                managed.replace("\"api-key\"", "\"none\""),
+                "name a profile of method api-key",
+            ),
+            ("authorization_server = true", managed.replace(" }", ", scope = \"a b\" }"), "is not a scope"),
+            (
+                "authorization_server = true",
+                managed.replace(" }", ", reports = { requests = 1, window = \"0s\" } }"),
+                "key_management.reports.window",
+            ),
+            (
+                r#"http = ["1.1"]"#,
+                "http = [\"1.1\"]\nkey_management = { profile = \"api-key\" }".to_owned(),
+                "method mtls for certificates",
+            ),
+        ] {
+            let found = errors(&GOOD.replacen(from, &to, 1));
+            assert!(found.iter().any(|error| error.contains(expected)), "{to}: {found:?}");
+        }
+        let taken = GOOD.replacen("authorization_server = true", managed, 1).replacen("/none", "/keys/x", 1);
+        assert!(errors(&taken).iter().any(|error| error.contains("path /keys/x belongs to key_management")));
+    }
 
     #[test]
     fn a_good_configuration_passes() {

@@ -338,3 +338,13 @@ async fn ak_16_rv_1_the_node_that_revokes_refuses_at_once_cached_or_not() {
         assert_eq!(bench.environment.meter.cache_hits.get(), 1, "the bystander's entry stays");
     }
 }
+
+#[tokio::test]
+async fn ak_12_a_key_without_scopes_can_do_nothing() {
+    let bench = Bench::new(StoreConfig::Memory, None).await;
+    let request = IssueRequest { count: 1, lifetime: None, scopes: Vec::new() };
+    let issued = bench.method.issue(&request).await.expect("issue").remove(0);
+    let Material::ApiKey { key } = &issued.material else { panic!("not a key: {issued:?}") };
+    let principal = bench.present(key.expose()).expect("it is somebody");
+    assert!(!principal.has_scope("read") && !principal.has_scope("*"));
+}
