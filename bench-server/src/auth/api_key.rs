@@ -281,7 +281,10 @@ impl ApiKey {
 
 /// The key in the request, from the one place where it stands.
 fn presented(head: &Parts) -> Result<&str, Rejection> {
-    header::refuse_credential_in_url(head)?;
+    header::refuse_credential_in_url(head).inspect_err(|_| {
+        // Without the URL: it holds what should be in no log.
+        tracing::warn!(target: "audit", event = "credential-in-url", "a credential was refused because it stood in a URL");
+    })?;
     if let Some(key) = header::single(head, &X_API_KEY)? {
         // Also when both are equal: two parties on the way might each look at another one.
         if head.headers.contains_key(AUTHORIZATION) {

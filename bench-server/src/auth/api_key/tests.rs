@@ -348,3 +348,47 @@ async fn ak_12_a_key_without_scopes_can_do_nothing() {
     let principal = bench.present(key.expose()).expect("it is somebody");
     assert!(!principal.has_scope("read") && !principal.has_scope("*"));
 }
+
+/// Everything that is logged on this thread meanwhile.
+fn logged(work: impl FnOnce()) -> String {
+    use std::io::Write;
+    use std::sync::Mutex;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().expect("no holder panics").write(bytes)
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    tracing::subscriber::with_default(subscriber, work);
+    let lines = lines.0.lock().expect("no holder panics").clone();
+    String::from_utf8(lines).expect("text")
+}
+
+#[tokio::test]
+async fn ak_9_bc_031_a_credential_in_the_url_is_an_event_and_its_value_in_no_log() {
+    let bench = Bench::new(StoreConfig::Memory, None).await;
+    let (_, key) = bench.issue(None).await;
+    let now = bench.environment.clock.now();
+    for parameter in ["api_key", "access_token"] {
+        let log = logged(|| {
+            let answer = bench.at(now, &format!("/whoami?{parameter}={key}"), &[]);
+            assert!(matches!(answer, Err(Rejection::Ambiguous(_))), "{answer:?}");
+        });
+        assert!(log.contains("audit") && log.contains("credential-in-url"), "{log}");
+        assert!(!log.contains(&key[8..20]), "{log}");
+    }
+}
