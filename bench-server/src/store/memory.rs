@@ -23,8 +23,8 @@ pub(crate) struct Memory {
     ledger: Mutex<Ledger>,
 }
 
-/// Both tables of keys point to the same records and hold no copy of what they are searched by: a key takes about 330
-/// bytes in all, and one that was issued another 100.
+/// Both tables of keys point to the same records and hold no copy of what they are searched by: a key takes about 320
+/// bytes in all, and one that was issued another 50.
 #[derive(Default)]
 struct Keys {
     by_digest: HashSet<ByDigest, DigestState>,
