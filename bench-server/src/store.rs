@@ -52,6 +52,7 @@ pub(crate) enum Owned {
 }
 
 /// The store of one profile.
+#[allow(clippy::large_enum_variant)] // one for each profile, made once
 pub(crate) enum Store {
     /// In the process.
     Memory(Memory),

@@ -81,7 +81,7 @@ impl Chores {
     #[cfg(test)]
     pub(super) async fn done(&self) {
         let (tell, told) = tokio::sync::oneshot::channel();
-        self.0.send(Chore::Done(tell)).await.ok().expect("somebody works");
+        self.0.send(Chore::Done(tell)).await.expect("somebody works");
         told.await.expect("somebody works");
     }
 }

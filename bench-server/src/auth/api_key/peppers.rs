@@ -24,6 +24,7 @@ const LENGTH: usize = 32;
 pub(super) struct Peppers(Vec<Pepper>);
 
 /// One way to digest a key.
+#[allow(clippy::large_enum_variant)] // two for each profile, made once
 pub(super) enum Pepper {
     /// SHA-256.
     None,
