@@ -67,6 +67,8 @@ impl Connection {
 /// Who the server decided the caller is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
+    /// What kind of caller that is.
+    pub kind: PrincipalKind,
     /// Application, user, subject or SPIFFE identifier.
     pub id: Arc<str>,
     /// Scopes held, space-separated (RFC 6749 §3.3).
@@ -75,6 +77,8 @@ pub struct Principal {
     pub credential_id: Arc<str>,
     /// Who calls for this principal, on layered routes.
     pub through: Option<Through>,
+    /// How far the caller is with the quota that the request was taken from, to be told in the answer.
+    pub quota: Option<Quota>,
 }
 
 /// Who calls for a user.
@@ -86,7 +90,50 @@ pub enum Through {
     Service(Arc<str>),
 }
 
+/// What kind of caller a credential identifies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PrincipalKind {
+    /// Nobody was asked for.
+    Anonymous,
+    /// A program, which acts for itself: the owner of an API key, or of a token without user (RFC 6749 §4.4).
+    Application,
+    /// A person.
+    User,
+    /// Whoever holds a token that does not tell whether it is an application's.
+    Bearer,
+    /// Whoever a client certificate names.
+    CertificateHolder,
+}
+
+impl PrincipalKind {
+    /// Whose token it is by its claims: where `sub` is the client itself, no user is behind it (RFC 9068 §2.2 and §5).
+    pub(crate) fn of_token(sub: &str, client_id: Option<&str>) -> Self {
+        match client_id {
+            None => Self::Bearer,
+            Some(client_id) if sub == client_id || sub.strip_prefix("client:") == Some(client_id) => Self::Application,
+            Some(_) => Self::User,
+        }
+    }
+}
+
 impl Principal {
+    /// One whose requests nothing limits.
+    pub fn new(
+        kind: PrincipalKind,
+        id: impl Into<Arc<str>>,
+        scopes: impl Into<Arc<str>>,
+        credential_id: impl Into<Arc<str>>,
+    ) -> Self {
+        Self {
+            kind,
+            id: id.into(),
+            scopes: scopes.into(),
+            credential_id: credential_id.into(),
+            through: None,
+            quota: None,
+        }
+    }
+
     /// Whether `scope` is among the scopes held.
     pub fn has_scope(&self, scope: &str) -> bool {
         self.scopes.split(' ').any(|held| held == scope)
@@ -164,6 +211,8 @@ pub enum Cause {
     Replayed,
     /// The proof of holding a key, that came along or not (RFC 9449 §7).
     Proof,
+    /// A test key where live ones are taken, or the other way round. The caller learns that.
+    WrongEnvironment,
 }
 
 impl Rejection {
@@ -198,6 +247,7 @@ impl Cause {
             Self::UnknownKey => "unknown_key",
             Self::Replayed => "replayed",
             Self::Proof => "proof",
+            Self::WrongEnvironment => "wrong_environment",
         }
     }
 }
@@ -243,6 +293,9 @@ pub enum AdminError {
     /// The request is wrong: 400.
     #[error("{0}")]
     BadRequest(String),
+    /// It is not possible as things stand: 409.
+    #[error("{0}")]
+    Conflict(String),
     /// The method does not issue here; for OAuth 2.0 the token endpoint does: 405.
     #[error("{0}")]
     NotHere(&'static str),
@@ -465,6 +518,31 @@ impl Method {
         }
     }
 
+    /// The API keys of the profile, to be managed.
+    ///
+    /// # Errors
+    /// [`AdminError::NotHere`] for every other method.
+    pub(crate) fn api_key(&self) -> Result<&api_key::ApiKey, AdminError> {
+        match self {
+            Self::ApiKey(method) => Ok(method),
+            _ => Err(AdminError::NotHere("the profile has no API keys")),
+        }
+    }
+
+    /// Counts a request that was answered with the resource, where requests are billed.
+    pub(crate) fn bill(&self, principal: &Principal, now: UnixTime) {
+        if let Self::ApiKey(method) = self {
+            method.bill(principal, now);
+        }
+    }
+
+    /// Writes down what is only in memory so far: before the end.
+    pub(crate) async fn settle(&self) {
+        if let Self::ApiKey(method) = self {
+            method.settle().await;
+        }
+    }
+
     /// How client certificates are asked for, by methods that do so in the handshake.
     pub fn client_certificates(&self) -> Option<ClientCertificates> {
         match self {
@@ -557,11 +635,8 @@ fn anonymous() -> Principal {
     thread_local! {
         static NAMES: (Arc<str>, Arc<str>) = (Arc::from(ANONYMOUS), Arc::from(""));
     }
-    NAMES.with(|(name, nothing)| Principal {
-        id: name.clone(),
-        scopes: nothing.clone(),
-        credential_id: nothing.clone(),
-        through: None,
+    NAMES.with(|(name, nothing)| {
+        Principal::new(PrincipalKind::Anonymous, name.clone(), nothing.clone(), nothing.clone())
     })
 }
 

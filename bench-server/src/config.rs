@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+mod keys;
 mod layered;
 mod mixed;
 mod mtls;
@@ -20,6 +21,7 @@ mod signed;
 mod store;
 mod validator;
 
+pub use keys::{KeyEnvironment, KeyManagementConfig, LimitConfig, MeteringConfig};
 pub use layered::{CallerConfig, LayeredConfig, ServiceConfig};
 pub use mixed::MixedConfig;
 pub use mtls::{CertificateKey, ChainLength, CrlPolicy, ForeignCa, ForeignPki, MtlsConfig, OcspConfig, OcspPolicy};
@@ -105,6 +107,9 @@ pub struct ListenerConfig {
     /// plaintext: answers are signed, and whoever asks must not need a certificate to be checked for that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ocsp_responder: Option<String>,
+    /// API keys are managed here, under `/keys`; absent means that they are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_management: Option<KeyManagementConfig>,
 }
 
 /// What carries HTTP.
@@ -153,6 +158,10 @@ pub struct Profile {
     pub path: String,
     /// Scope that the route asks for (RFC 6749 §3.3); the method `none` ignores it.
     pub scope: String,
+    /// Whether the route is for users alone: who is authenticated as an application, a bearer or the holder of a certificate
+    /// is answered 403.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub users_only: bool,
     /// Extra work behind each validation; absent, as a server should be, means none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slow_down: Option<SlowDown>,
@@ -284,7 +293,7 @@ impl MethodConfig {
     }
 }
 
-/// API keys: SHA-256 at rest, one lookup by digest.
+/// API keys: SHA-256 at rest, or HMAC-SHA-256 under a pepper; one lookup by digest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ApiKeyConfig {
@@ -301,6 +310,23 @@ pub struct ApiKeyConfig {
     /// Cache in front of the store; absent means that every request reads the store.
     #[serde(default)]
     pub cache: Option<CacheConfig>,
+    /// Versions of the pepper that keys are digested with (HMAC-SHA-256), the one for new keys first; a key that is still under
+    /// the other one is digested anew after its next use. At most [`ApiKeyConfig::MOST_PEPPERS`]. Version 0 is no pepper, plain
+    /// SHA-256, and so is an empty list.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub peppers: Vec<u32>,
+    /// Whether live keys are issued and taken here, or test keys.
+    #[serde(default, skip_serializing_if = "KeyEnvironment::is_live")]
+    pub environment: KeyEnvironment,
+    /// What one key may ask for; absent means as much as it likes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<LimitConfig>,
+    /// What all keys of one application may ask for together; absent means as much as they like.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account_limit: Option<LimitConfig>,
+    /// Requests are counted for each key; absent means that they are not, and that nobody knows when a key was last used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metering: Option<MeteringConfig>,
 }
 
 impl ApiKeyConfig {
@@ -309,7 +335,17 @@ impl ApiKeyConfig {
 
     /// A store that is at hand and holds what is issued, read for every request.
     pub fn new(store: StoreConfig) -> Self {
-        Self { store, store_delay: Duration::ZERO, store_population: 0, cache: None }
+        Self {
+            store,
+            store_delay: Duration::ZERO,
+            store_population: 0,
+            cache: None,
+            peppers: Vec::new(),
+            environment: KeyEnvironment::Live,
+            limit: None,
+            account_limit: None,
+            metering: None,
+        }
     }
 }
 

@@ -17,6 +17,14 @@
 //! | `POST /profiles/{name}/signing-keys` with [`KeyRollover`] | 201; the next CA of client certificates |
 //! | `DELETE /profiles/{name}/credentials/{id}` | 204 once the revocation is recorded where it counts |
 //! | `POST /profiles/{name}/revocations` with [`SubjectRevocation`] | 204 once it is recorded where it counts |
+//! | `POST /profiles/{name}/keys` with [`KeyRequest`] | 201, [`NewKey`]; these and the following of method `api-key` only |
+//! | `GET /profiles/{name}/keys/{id}`, `DELETE /profiles/{name}/keys/{id}` | [`KeySummary`], 204 |
+//! | `POST /profiles/{name}/keys/{id}/rotate` with [`KeyRotation`] | 201, [`NewKey`]; 409 while two of the line are live |
+//! | `GET /profiles/{name}/owners/{owner}/keys` | `[`[`KeySummary`]`]` |
+//! | `PUT /profiles/{name}/owners/{owner}/suspension`, `DELETE …` | 204; all keys of the owner are refused, or accepted again |
+//! | `POST /profiles/{name}/leaks` with [`LeakReport`] | 202; a live key is revoked soon after |
+//! | `GET /profiles/{name}/usage` | `[`[`KeyUsage`]`]`, up to now |
+//! | `GET /profiles/{name}/events` | `[`[`KeyEvent`]`]`: what was done to keys lately |
 //! | `DELETE /profiles/{name}/records` | 204 once what the profile kept in a server of its own is removed |
 //! | `POST /profiles/{name}/users` with [`NewUser`] | 201; a user of a profile of method `basic` |
 //! | `PUT /profiles/{name}/users/{user}/password` with [`NewPassword`] | 204 once the old one is refused where that counts |
@@ -40,10 +48,16 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+mod keys;
+
+pub use self::keys::{
+    KeyAction, KeyEvent, KeyRequest, KeyRotation, KeyState, KeySummary, KeyUsage, LeakReport, NewKey,
+};
 pub use crate::auth::jwt::required_claims_bytes;
 pub use crate::config::*;
 pub use crate::credential::http_signature;
-pub use crate::credential::key::generate as generate_key;
+pub use crate::credential::key::{Key, generate as generate_key};
+pub use crate::credential::network::Network;
 pub use crate::credential::password::check_costs;
 pub use crate::credential::x509::ClientIdentity;
 pub use crate::store::instance::{InstanceError, PrivateServer, ServerKind};

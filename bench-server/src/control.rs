@@ -35,6 +35,7 @@ use crate::server::{OwnCertificate, StartError};
 use crate::telemetry::Meter;
 
 mod accounts;
+mod keys;
 
 const SOCKET: &str = "control.sock";
 
@@ -194,6 +195,10 @@ impl Administration {
                 self.method(name)?.revoke_subject(&revocation).await?;
                 Ok(empty(StatusCode::NO_CONTENT))
             }
+            (["profiles", name, place @ ("keys" | "owners" | "leaks" | "usage" | "events"), rest @ ..], _) => {
+                let place: Vec<&str> = std::iter::once(*place).chain(rest.iter().copied()).collect();
+                keys::answer(self.method(name)?, verb, &place, body).await
+            }
             (["profiles", name, "records"], &Verb::DELETE) => {
                 self.method(name)?.discard().await?;
                 Ok(empty(StatusCode::NO_CONTENT))
@@ -328,6 +333,7 @@ fn refuse(error: &AdminError) -> Answer {
     let (status, field) = match error {
         AdminError::NotFound(_) => (StatusCode::NOT_FOUND, None),
         AdminError::BadRequest(_) => (StatusCode::BAD_REQUEST, None),
+        AdminError::Conflict(_) => (StatusCode::CONFLICT, None),
         // No method is allowed there (RFC 9110 §10.2.1).
         AdminError::NotHere(_) => (StatusCode::METHOD_NOT_ALLOWED, Some((ALLOW, ""))),
         AdminError::Store(_) => return unavailable(None, &error.to_string()),
@@ -415,7 +421,7 @@ mod tests {
             ca_file: folder.join("unused.pem"),
         };
         let (name, path, scope) = ("m".to_owned(), "/".to_owned(), READ_SCOPE.to_owned());
-        let profile = Profile { name, path, scope, method, slow_down: None };
+        let profile = Profile { name, path, scope, method, users_only: false, slow_down: None };
         let method = Arc::new(Method::build(&profile, &environment).await.unwrap());
         administration.methods.insert("m".to_owned(), method.clone());
         method
@@ -519,7 +525,7 @@ mod tests {
         let mtls = MethodConfig::Mtls(MtlsConfig::new(Duration::from_secs(1)));
         for (name, method) in [("j", jwt), ("m", mtls)] {
             let (name, path, scope) = (name.to_owned(), "/".to_owned(), READ_SCOPE.to_owned());
-            let profile = Profile { name: name.clone(), path, scope, method, slow_down: None };
+            let profile = Profile { name: name.clone(), path, scope, method, users_only: false, slow_down: None };
             let method = Method::build(&profile, &environment).await.unwrap();
             administration.methods.insert(name, Arc::new(method));
         }

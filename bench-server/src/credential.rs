@@ -1,5 +1,5 @@
-//! What credentials are made of: key format, password hashes, JWS, proofs of possession, HTTP message signatures, X.509,
-//! OCSP.
+//! What credentials are made of: key format, networks, password hashes, JWS, proofs of possession, HTTP message signatures,
+//! X.509, OCSP.
 
 pub(crate) mod base62;
 pub mod digest;
@@ -7,6 +7,7 @@ pub(crate) mod dpop;
 pub mod http_signature;
 pub mod jws;
 pub mod key;
+pub mod network;
 pub(crate) mod ocsp;
 pub mod password;
 pub(crate) mod possession;

@@ -67,6 +67,7 @@ pub(crate) fn configuration(state_dir: PathBuf, port: u16, mtls_port: u16) -> Se
         path: format!("/{}", method.name()),
         scope: READ_SCOPE.to_owned(),
         method,
+        users_only: false,
         slow_down: None,
     };
     let listener = |name: &str, port, profiles| ListenerConfig {
@@ -79,6 +80,7 @@ pub(crate) fn configuration(state_dir: PathBuf, port: u16, mtls_port: u16) -> Se
         profiles,
         authorization_server: false,
         ocsp_responder: None,
+        key_management: None,
     };
     let main = vec![
         profile(MethodConfig::None),

@@ -111,7 +111,7 @@ impl Subject {
 
     async fn within(environment: Environment, folder: tempfile::TempDir, method: MethodConfig) -> Self {
         let (name, path, scope) = (PROFILE.to_owned(), "/".to_owned(), READ_SCOPE.to_owned());
-        let profile = Profile { name, path, scope, method, slow_down: None };
+        let profile = Profile { name, path, scope, method, users_only: false, slow_down: None };
         let method = Method::build(&profile, &environment).await.expect("a sound configuration");
         Self { method, environment, folder }
     }

@@ -24,6 +24,7 @@ use crate::config::{
 };
 use crate::contract::{Ready, ReadyListener};
 use crate::control::{Administration, ControlSocket};
+use crate::issuer::api_keys::KeyManagement;
 use crate::issuer::authorization_server::AuthorizationServer;
 use crate::issuer::ca::{CertificateAuthority, OcspResponder};
 use crate::net::accept::{self, Listener};
@@ -260,6 +261,7 @@ impl Server {
                         .iter()
                         .map(|profile| Route::new(profile, methods[&profile.name].clone()))
                         .collect(),
+                    key_management: key_management(listener, &methods, &meter),
                     authorization_server: authorization_server.clone().filter(|_| listener.authorization_server),
                     ocsp_responder,
                     description: openapi::document(listener, &ready.url),
@@ -320,6 +322,9 @@ impl Server {
                 Ok(Ok(())) => {}
                 _ => tracing::error!("a worker panicked"),
             }
+        }
+        for method in self.administration.methods.values() {
+            method.settle().await;
         }
         drop(self.socket);
     }
@@ -432,6 +437,16 @@ fn name_resources(config: &mut ServerConfig, listeners: &[ReadyListener]) {
             }
         }
     }
+}
+
+fn key_management(
+    listener: &ListenerConfig,
+    methods: &BTreeMap<String, Arc<Method>>,
+    meter: &Arc<Meter>,
+) -> Option<KeyManagement> {
+    let config = listener.key_management.as_ref()?;
+    // Validation leaves the names of profiles that there are.
+    Some(KeyManagement::new(config, methods[&config.profile].clone(), meter.clone()))
 }
 
 fn ocsp_responder(

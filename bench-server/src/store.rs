@@ -18,6 +18,7 @@ pub(crate) mod distance;
 pub(crate) mod file;
 pub(crate) mod follow;
 pub mod instance;
+mod keys;
 mod line;
 mod memory;
 pub(crate) mod nonces;
@@ -44,7 +45,15 @@ const MATTERS_FOR: Duration = cache::LONGEST;
 /// Entries of the order of revocations read at once.
 const PAGE: usize = 10_000;
 
+/// Whether keys are listed among those of their owners, or nobody's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Owned {
+    Yes,
+    No,
+}
+
 /// The store of one profile.
+#[allow(clippy::large_enum_variant)] // one for each profile, made once
 pub(crate) enum Store {
     /// In the process.
     Memory(Memory),
@@ -127,7 +136,8 @@ impl Store {
         self.key(&Digest([0; 32])).await.map(drop)
     }
 
-    /// Adds keys: all of them, or none on an error; Redis may keep whole thousands of them.
+    /// Adds keys of owners that nobody has suspended, because there were none before: all of them, or none on an error; Redis may
+    /// keep whole thousands of them.
     pub(crate) async fn insert_keys(&self, records: Vec<KeyRecord>) -> Result<(), StoreError> {
         match self {
             Self::Memory(store) => {
@@ -135,8 +145,8 @@ impl Store {
                 Ok(())
             }
             Self::Sqlite(store) => store.insert_keys(records.into_iter()).await,
-            Self::Redis(store) => store.insert_keys(records.into_iter()).await,
-            Self::Postgres(store) => store.insert_keys(records.into_iter()).await,
+            Self::Redis(store) => store.insert_keys(records.into_iter(), Owned::Yes).await,
+            Self::Postgres(store) => store.insert_keys(records.into_iter(), Owned::Yes).await,
         }
     }
 
@@ -164,12 +174,12 @@ impl Store {
         let records = Population::new(missing, scopes.clone(), created)?;
         match self {
             Self::Memory(store) => {
-                store.insert_keys(records);
+                store.fill_keys(records);
                 Ok(())
             }
             Self::Sqlite(store) => store.fill_keys(records).await,
-            Self::Redis(store) => store.insert_keys(records).await,
-            Self::Postgres(store) => store.insert_keys(records).await,
+            Self::Redis(store) => store.insert_keys(records, Owned::No).await,
+            Self::Postgres(store) => store.insert_keys(records, Owned::No).await,
         }
     }
 
@@ -282,6 +292,13 @@ impl Store {
             Self::Redis(store) => store.revocations_after(after, PAGE).await,
             Self::Postgres(store) => store.revocations_after(after, PAGE).await,
         }
+    }
+
+    /// All that was revoked, in order.
+    #[cfg(test)]
+    pub(crate) async fn revocations(&self) -> Vec<Revocation> {
+        let entries = self.revocations_after(Position::default()).await.expect("readable");
+        entries.into_iter().map(|entry| entry.revocation).collect()
     }
 
     /// Removes everything that this profile keeps in a server of its own; what is in files goes with their folder.

@@ -279,7 +279,8 @@ mod tests {
 
     #[test]
     fn hk_5_a_key_is_judged_by_its_form() {
-        let key = crate::credential::key::generate(&mut rand::rngs::SysRng).unwrap();
+        let key =
+            crate::credential::key::generate(crate::config::KeyEnvironment::Live, &mut rand::rngs::SysRng).unwrap();
         let text = key.expose();
         assert!(is_key(text) && !is_key(&text[1..]) && !is_key(&format!("{text} ")) && !is_key(""));
     }

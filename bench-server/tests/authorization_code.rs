@@ -35,6 +35,7 @@ async fn start(state_dir: &Path, access_token: AccessTokenFormat, validation: To
         profiles,
         authorization_server,
         ocsp_responder: None,
+        key_management: None,
     };
     let oauth2 = OAuth2Config::new(validation);
     let profile = Profile {
@@ -42,6 +43,7 @@ async fn start(state_dir: &Path, access_token: AccessTokenFormat, validation: To
         path: "/whoami".to_owned(),
         scope: READ_SCOPE.to_owned(),
         method: MethodConfig::OAuth2(oauth2),
+        users_only: false,
         slow_down: None,
     };
     let config = ServerConfig {

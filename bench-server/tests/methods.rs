@@ -144,7 +144,7 @@ async fn valid_is_accepted_for_whom_it_was_issued() {
 }
 
 #[tokio::test]
-async fn xc_1_bc_001_missing_is_challenged_without_an_error() {
+async fn ak_10_xc_1_bc_001_missing_is_challenged_without_an_error() {
     for_each_method(|subject, server| async move {
         let answer = server.call(&Material::None).await;
         match subject.refusal {
@@ -263,7 +263,7 @@ async fn rv_10_revocation_reaches_an_open_connection() {
 }
 
 #[tokio::test]
-async fn xc_2_bc_030_bc_070_scope_missing_is_forbidden_not_unauthorized() {
+async fn ak_12_xc_2_bc_030_bc_070_scope_missing_is_forbidden_not_unauthorized() {
     for_each_method(|subject, server| async move {
         if subject.refusal != Refusal::Bearer {
             return; // users and certificates are granted scopes by the server's policy
@@ -298,7 +298,7 @@ async fn xc_5_xc_6_two_credentials_or_one_in_the_url_are_a_bad_request() {
 }
 
 #[tokio::test]
-async fn unknown_revoked_and_malformed_keys_look_the_same() {
+async fn ak_11_xc_16_unknown_revoked_and_malformed_keys_look_the_same() {
     let server = Server::start(api_key(StoreConfig::Memory)).await;
     let elsewhere = Server::start(api_key(StoreConfig::Memory)).await;
     let unknown = elsewhere.issue(&[READ_SCOPE], None).await;
@@ -310,7 +310,7 @@ async fn unknown_revoked_and_malformed_keys_look_the_same() {
 }
 
 #[tokio::test]
-async fn a_key_is_carried_by_either_field_but_not_by_both() {
+async fn ak_8_bc_032_bc_033_a_key_is_carried_by_either_field_but_not_by_both() {
     let server = Server::start(api_key(StoreConfig::Memory)).await;
     let issued = server.issue(&[READ_SCOPE], None).await;
     let Material::ApiKey { key } = &issued.material else { panic!("not a key: {issued:?}") };
@@ -324,7 +324,7 @@ async fn a_key_is_carried_by_either_field_but_not_by_both() {
 }
 
 #[tokio::test]
-async fn a_key_with_a_wrong_checksum_costs_no_lookup() {
+async fn ak_6_bc_017_a_key_with_a_wrong_checksum_costs_no_lookup() {
     let server = Server::start(api_key(StoreConfig::Sqlite)).await;
     let issued = server.issue(&[READ_SCOPE], None).await;
     server.call(&issued.material).await.assert_accepted(&issued.principal);

@@ -193,8 +193,14 @@ async fn build(state_dir: &Path, method: MethodConfig, ca_file: Option<&Path>) -
         ca_file: ca_file.map_or_else(|| state_dir.join("no-ca.pem"), Path::to_owned),
     };
     std::fs::create_dir_all(state_dir)?;
-    let profile =
-        Profile { name: PROFILE.into(), path: "/whoami".into(), scope: READ_SCOPE.into(), method, slow_down: None };
+    let profile = Profile {
+        name: PROFILE.into(),
+        path: "/whoami".into(),
+        scope: READ_SCOPE.into(),
+        method,
+        users_only: false,
+        slow_down: None,
+    };
     Ok((Method::build(&profile, &environment).await?, clock))
 }
 
@@ -226,6 +232,7 @@ impl TokenIssuer {
                 profiles: Vec::new(),
                 authorization_server: true,
                 ocsp_responder: None,
+                key_management: None,
             }],
             workers: NonZeroUsize::MIN,
             cpus: Vec::new(),

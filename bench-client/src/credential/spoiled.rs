@@ -1,6 +1,6 @@
 //! Credentials that are there to be refused, made from good ones: as little is changed as makes them bad in one way.
 
-use bench_server::contract::{Issued, Material, Secret, generate_key};
+use bench_server::contract::{Issued, Key, KeyEnvironment, Material, Secret, generate_key};
 use rand::rngs::SysRng;
 
 use crate::plan::Presents;
@@ -20,7 +20,9 @@ pub(crate) fn spoil(credential: &mut Issued, presents: Presents) -> Result<(), S
             *password = Secret::new(format!("{}\u{1}", password.expose()));
         }
         (Presents::Unknown, Material::ApiKey { key }) => {
-            *key = generate_key(&mut SysRng).map_err(|error| format!("no random bytes for another key: {error}"))?;
+            let environment = Key::parse(key.expose()).map_or(KeyEnvironment::Live, Key::environment);
+            *key = generate_key(environment, &mut SysRng)
+                .map_err(|error| format!("no random bytes for another key: {error}"))?;
         }
         (Presents::Unknown, Material::Password { username, .. }) => username.push('x'),
         (Presents::Unknown, Material::Bearer { token }) => *token = last_changed(token),
@@ -77,7 +79,7 @@ mod tests {
 
     #[test]
     fn another_key_has_the_form_of_one() {
-        let key = generate_key(&mut SysRng).expect("random bytes");
+        let key = generate_key(KeyEnvironment::Live, &mut SysRng).expect("random bytes");
         let Material::ApiKey { key: other } = spoilt(Material::ApiKey { key: key.clone() }, Presents::Unknown) else {
             panic!("no key any more")
         };

@@ -285,7 +285,16 @@ fn describe_method(variant: &Variant) -> String {
                 0 => String::new(),
                 population => format!(" among {population}"),
             };
-            format!("SHA-256 digest looked up {store}{among}{}{}", away(config.store_delay), cached(&config.cache))
+            let digest = match config.peppers.first() {
+                None | Some(0) => "SHA-256",
+                Some(_) => "HMAC-SHA-256",
+            };
+            let limit = config.limit.map_or_else(String::new, |limit| {
+                format!(", limited to {} per {}", limit.requests, time(limit.window))
+            });
+            let metered = if config.metering.is_some() { ", metered" } else { "" };
+            let (away, cached) = (away(config.store_delay), cached(&config.cache));
+            format!("{digest} digest looked up {store}{among}{away}{cached}{limit}{metered}")
         }
         MethodConfig::Basic(config) => {
             let hash = match config.hash {

@@ -4,8 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use bench_server::contract::{
-    AccessTokenFormat, Algorithm, ApiKeyConfig, CertificateKey, ChainLength, DenyListConfig, MethodConfig, MtlsConfig,
-    OcspConfig, OcspPolicy, PasswordHash, SignedConfig, StoreConfig, TokenValidation,
+    AccessTokenFormat, Algorithm, ApiKeyConfig, CertificateKey, ChainLength, DenyListConfig, LimitConfig,
+    MeteringConfig, MethodConfig, MtlsConfig, OcspConfig, OcspPolicy, PasswordHash, SignedConfig, StoreConfig,
+    TokenValidation,
 };
 
 use super::*;
@@ -161,6 +162,17 @@ fn sizes_and_distances_reach_the_server() {
         store_delay: Duration::from_micros(200),
         store_population: 1_000_000,
         ..ApiKeyConfig::new(StoreConfig::Sqlite)
+    };
+    assert_eq!(api_key, expected);
+
+    let options =
+        "store = { kind = \"memory\" }\npeppers = [2, 1]\nlimit = { requests = 1000, window = \"1m\" }\nmetered = true";
+    let MethodConfig::ApiKey(api_key) = variant("api-key", options) else { panic!() };
+    let expected = ApiKeyConfig {
+        peppers: vec![2, 1],
+        limit: Some(LimitConfig { requests: 1_000.try_into().expect("not zero"), window: Duration::from_secs(60) }),
+        metering: Some(MeteringConfig::default()),
+        ..ApiKeyConfig::new(StoreConfig::Memory)
     };
     assert_eq!(api_key, expected);
 

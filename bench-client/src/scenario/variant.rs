@@ -1,13 +1,13 @@
 //! `[[variant]]`: a method with its options. Security options are written out here, none is left to luck.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use bench_server::contract::{
     AccessTokenFormat, Algorithm, ApiKeyConfig, AuthorizationServerConfig, BasicConfig, CertificateKey, ChainLength,
-    CrlPolicy, DenyListConfig, JwksConfig, JwtConfig, LONGEST_DELAY, LONGEST_STALE, MethodConfig, MtlsConfig,
-    OAuth2Config, OcspConfig, OcspPolicy, PasswordHash, SessionConfig, SignedConfig, TokenRules, TokenValidation,
-    check_costs,
+    CrlPolicy, DenyListConfig, JwksConfig, JwtConfig, LONGEST_DELAY, LONGEST_STALE, LimitConfig, MeteringConfig,
+    MethodConfig, MtlsConfig, OAuth2Config, OcspConfig, OcspPolicy, PasswordHash, SessionConfig, SignedConfig,
+    TokenRules, TokenValidation, check_costs,
 };
 
 use super::beside;
@@ -16,7 +16,9 @@ use super::reader::{Places, Problems, Section};
 use super::store::{read_cache, read_follow, read_stale_if_error, read_store, read_store_or};
 use super::sweep::Steps;
 use super::target::{self, Target};
-use super::value::{duration_in, flag, name, number, one_of, positive, show, slow_down, text, token_lifetime, whole};
+use super::value::{
+    duration_in, flag, list_of, name, number, one_of, positive, show, slow_down, text, token_lifetime, whole,
+};
 use crate::plan::{
     CredentialSource, ExternalMethod, Method, MethodWord, PoolPlan, Presents, RevokeBy, ServerPlan, Variant,
 };
@@ -78,6 +80,9 @@ const PRESENTS: &[(&str, Presents)] = &[
 const BELONGS: &[(&str, &str)] = &[
     ("store", "methods \"api-key\", \"basic\" and \"signed\""),
     ("cache", "methods \"api-key\", \"basic\", \"jwt\", and \"oauth2\" with token = \"opaque\""),
+    ("peppers", "method \"api-key\""),
+    ("limit", "method \"api-key\""),
+    ("metered", "method \"api-key\""),
     ("hash", "method \"basic\""),
     ("hash_threads", "method \"basic\""),
     ("hash_queue", "method \"basic\""),
@@ -246,7 +251,26 @@ fn read_api_key(section: &mut Section<'_>) -> Option<Options> {
         Some(ApiKeyConfig { store_delay, store_population, ..ApiKeyConfig::new(kind?) })
     });
     let cache = read_cache(section, DAY, store.as_ref().map(|api_key| &api_key.store));
-    Some((MethodConfig::ApiKey(ApiKeyConfig { cache, ..store? }), None))
+    let peppers = section.optional("peppers", list_of(whole(0..=u32::MAX), "[1]")).unwrap_or_default();
+    if peppers.len() > ApiKeyConfig::MOST_PEPPERS {
+        section.error("peppers", "peppers holds more than two versions; write the one for new keys, and one that ends");
+    }
+    let limit = section.table("limit").and_then(read_limit);
+    let metering = section.or("metered", false, flag).then(MeteringConfig::default);
+    Some((MethodConfig::ApiKey(ApiKeyConfig { cache, peppers, limit, metering, ..store? }), None))
+}
+
+/// What one key may ask for. The fields of an answer tell whole seconds.
+fn read_limit(mut section: Section<'_>) -> Option<LimitConfig> {
+    let requests = section.required("requests", "1000000", whole(1..=u32::MAX));
+    let window = section.required("window", "\"1m\"", duration_in(Duration::from_secs(1)..=LimitConfig::LONGEST));
+    let limit =
+        requests.and_then(NonZeroU32::new).zip(window).map(|(requests, window)| LimitConfig { requests, window });
+    if let Some(Err(mistake)) = limit.map(|limit| limit.check("limit")) {
+        section.error("window", mistake);
+    }
+    section.finish();
+    limit
 }
 
 /// How far away a store or an issuer is.

@@ -266,6 +266,7 @@ mod tests {
                 path: "/".to_owned(),
                 scope: "read".to_owned(),
                 method,
+                users_only: false,
                 slow_down: None,
             };
             let listener = ListenerConfig {
@@ -278,6 +279,7 @@ mod tests {
                 profiles: vec![profile],
                 authorization_server: false,
                 ocsp_responder: None,
+                key_management: None,
             };
             start_timeout(&ServerConfig { listeners: vec![listener], ..config(Path::new("/state")) })
         };

@@ -186,6 +186,7 @@ impl Reference {
                 name: variant.family().to_owned(),
                 path: PATH.to_owned(),
                 scope: READ_SCOPE.to_owned(),
+                users_only: false,
                 slow_down: variant.slow_down,
                 method,
             })
@@ -193,12 +194,14 @@ impl Reference {
                 name: beside_name(variant),
                 path: BESIDE_PATH.to_owned(),
                 scope: READ_SCOPE.to_owned(),
+                users_only: false,
                 slow_down: None,
                 method: beside.method.clone(),
             }))
             .collect(),
             authorization_server: false,
             ocsp_responder: None,
+            key_management: None,
         };
         let mut config = ServerConfig { listeners: vec![listener], ..base };
         let config_cpus = config.cpus.clone();
@@ -535,6 +538,7 @@ fn answering(config: &ServerConfig, variant: &Variant) -> ServerConfig {
             profiles: Vec::new(),
             authorization_server: false,
             ocsp_responder: Some(variant.family().to_owned()),
+            key_management: None,
         });
     }
     config
@@ -603,6 +607,7 @@ impl Authorization {
             profiles: Vec::new(),
             authorization_server: true,
             ocsp_responder: None,
+            key_management: None,
         };
         let config =
             ServerConfig { listeners: vec![listener], authorization_server: Some(settings.clone()), ..base.clone() };

@@ -1,9 +1,10 @@
 //! API keys: a random string that names an application.
 //!
 //! Presented as `Authorization: Bearer …` (RFC 6750 §2.1) or `X-API-Key: …`, never both and never in the URL. A key is
-//! parsed and its checksum verified before anything is looked up; then one lookup by its SHA-256, a constant-time
-//! comparison of the digests, and the record's status and end.
+//! parsed and its checksum verified before anything is looked up; then one lookup by its digest, a constant-time
+//! comparison of the digests, and the record's status and end. Then the networks that the key may be used from, and its quota.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,21 +14,34 @@ use http::request::Parts;
 use rand::rngs::{SysError, SysRng};
 use tokio::task::spawn_blocking;
 
+use self::chores::Chores;
+use self::peppers::{Pepper, Peppers};
+use self::records::Records;
 use super::grant::Grant;
 use super::kept::Kept;
-use super::{AdminError, BuildError, Cause, Environment, Principal, Rejection, Request, header};
+use super::{AdminError, BuildError, Cause, Environment, Principal, PrincipalKind, Rejection, Request, header};
 use crate::clock::{Clock, UnixTime};
-use crate::config::{ApiKeyConfig, READ_SCOPE};
-use crate::contract::{IssueRequest, Issued, Material};
+use crate::config::{ApiKeyConfig, KeyEnvironment, READ_SCOPE};
+use crate::contract::{IssueRequest, Issued, KeyAction, Material};
 use crate::credential::base62;
 use crate::credential::digest::{Digest, DigestState};
 use crate::credential::key::{self, Key};
+use crate::limit::Quota;
+use crate::limit::gcra::Limiter;
+use crate::limit::usage::Usage;
 use crate::store::cache::TtlCache;
 use crate::store::distance::Distance;
 use crate::store::follow::LocalCopy;
-use crate::store::record::{KeyRecord, KeyStatus, Revocation};
+use crate::store::record::{KeyDetails, KeyRecord, KeyStatus, Revocation};
 use crate::store::{Store, StoreError, file};
 use crate::telemetry::Meter;
+
+mod administration;
+mod chores;
+mod peppers;
+mod records;
+
+pub(crate) use self::administration::Manager;
 
 static X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
@@ -37,14 +51,46 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How the names of applications begin.
 const APPLICATION: &str = "app-";
 
+/// Who did what the control socket asked for.
+const CONTROL: &str = "control";
+
 /// The method `api-key` of one profile.
 pub struct ApiKey {
-    store: Arc<Store>,
+    records: Records,
+    peppers: Arc<Peppers>,
+    environment: KeyEnvironment,
     /// From here to the store.
     distance: Distance,
     cache: Option<Kept<KeyCache>>,
+    limits: Limits,
+    usage: Option<Arc<Usage>>,
+    chores: Chores,
     clock: Clock,
     meter: Arc<Meter>,
+}
+
+/// What may be asked for, where that is limited.
+struct Limits {
+    /// By the first of the keys that replaced each other.
+    key: Option<Limiter<Arc<str>>>,
+    /// By application.
+    account: Option<Limiter<Arc<str>>>,
+}
+
+impl Limits {
+    /// Takes one request of a key in; tells how far it is with the quota that is nearer to its end.
+    fn admit(&self, record: &KeyRecord, now: UnixTime) -> Result<Option<Quota>, Rejection> {
+        let take = |limiter: &Option<Limiter<_>>, of| {
+            limiter.as_ref().map(|limiter| limiter.admit(of, now)).transpose().map_err(Rejection::TooMany)
+        };
+        let key = take(&self.key, record.lineage())?;
+        let account = take(&self.account, &record.application).inspect_err(|_| {
+            if let Some(limiter) = &self.key {
+                limiter.give_back(record.lineage());
+            }
+        })?;
+        Ok(key.into_iter().chain(account).min_by_key(|quota| quota.remaining))
+    }
 }
 
 /// Records of keys that were accepted.
@@ -52,8 +98,11 @@ struct KeyCache(TtlCache<Digest, Arc<KeyRecord>, DigestState>);
 
 impl LocalCopy for KeyCache {
     fn revoke(&self, revocation: &Revocation, _until: Option<u64>) {
-        if let Revocation::Key(digest) = revocation {
-            self.0.refuse(digest);
+        match revocation {
+            Revocation::Key(digest) => self.0.refuse(digest),
+            // Entries are found by their digests alone. An owner is suspended so rarely that all are read anew.
+            Revocation::Owner(_) => self.0.forget(),
+            Revocation::Token(_) | Revocation::Subject { .. } | Revocation::Password(_) => {}
         }
     }
 
@@ -75,8 +124,12 @@ impl ApiKey {
         if population > most {
             return Err(BuildError::Config(format!("store_population is {population}; at most {most} is possible")));
         }
+        if let Some(mistake) = config.mistakes().into_iter().next() {
+            return Err(BuildError::Config(mistake));
+        }
         let (clock, meter) = (environment.clock.clone(), environment.meter.clone());
         let dir = file::profile_dir(&environment.shared_dir, name)?;
+        let peppers = Arc::new(Peppers::open(&environment.shared_dir, name, &config.peppers)?);
         let store = Arc::new(Store::open(&config.store, name, &dir).await?);
         store.fill_keys(population, &READ_SCOPE.into(), clock.now()).await?;
         let follow = config.cache.and_then(|cache| cache.follow);
@@ -84,27 +137,63 @@ impl ApiKey {
             None => None,
             Some(cache) => Some(Kept::new(KeyCache(cache), (&store, &config.store), follow, &clock).await?),
         };
-        Ok(Self { store, distance, cache, clock, meter })
+        let limiter = |policy, limit| Option::as_ref(limit).map(|limit| Limiter::new(policy, limit));
+        let limits = Limits { key: limiter("key", &config.limit), account: limiter("account", &config.account_limit) };
+        let usage = config.metering.map(|metering| Usage::start(store.clone(), metering.flush)).transpose()?;
+        let copy = cache.as_ref().map(Kept::shared);
+        let records = Records { store, copy, clock: clock.clone(), meter: meter.clone(), events: Arc::default() };
+        let chores = Chores::start(records.clone(), peppers.clone());
+        let environment = config.environment;
+        Ok(Self { records, peppers, environment, distance, cache, limits, usage, chores, clock, meter })
     }
 
     pub(crate) async fn authenticate(&self, request: &Request<'_>) -> Result<Principal, Rejection> {
-        self.identify(presented(request.head)?, request.now).await
+        self.identify(presented(request.head)?, request).await
     }
 
     /// Whose key this is.
-    pub(crate) async fn identify(&self, key: &str, now: UnixTime) -> Result<Principal, Rejection> {
+    pub(crate) async fn identify(&self, key: &str, request: &Request<'_>) -> Result<Principal, Rejection> {
         let key = Key::parse(key).map_err(|_| Rejection::Invalid(Cause::Malformed))?;
-        let digest = key.digest();
-        let record = match &self.cache {
-            None => self.look_up(&digest, now).await?,
-            Some(cache) => self.cached(cache, digest, now).await?,
-        };
-        Ok(Principal {
-            id: record.application.clone(),
-            scopes: record.scopes.clone(),
-            credential_id: record.id.clone(),
-            through: None,
-        })
+        // By the text alone: whether such a key was ever issued shows nowhere.
+        if key.environment() != self.environment {
+            return Err(Rejection::Invalid(Cause::WrongEnvironment));
+        }
+        let record = self.find(key, request.now).await?;
+        if let Some(details) = &record.details {
+            check_network(details, request.connection.peer.ip())?;
+        }
+        let quota = self.limits.admit(&record, request.now)?;
+        let (id, scopes) = (record.application.clone(), record.scopes.clone());
+        Ok(Principal { quota, ..Principal::new(PrincipalKind::Application, id, scopes, record.id.clone()) })
+    }
+
+    /// The record of a key, under whichever pepper it is; one that is not under the current one is put there later.
+    async fn find(&self, key: Key<'_>, now: UnixTime) -> Result<Arc<KeyRecord>, Rejection> {
+        let mut found = Err(Rejection::Invalid(Cause::Unknown));
+        for pepper in self.peppers.in_turn() {
+            let digest = pepper.digest(key);
+            found = match &self.cache {
+                None => self.look_up(&digest, now).await,
+                Some(cache) => self.cached(cache, digest, now).await,
+            };
+            if !matches!(found, Err(Rejection::Invalid(Cause::Unknown))) {
+                break;
+            }
+        }
+        if let Ok(record) = &found {
+            let current = self.peppers.current();
+            if record.pepper != current.version() {
+                self.chores.redigest(record.digest, current.digest(key), current.version());
+            }
+        }
+        found
+    }
+
+    /// Counts a request that was answered with the resource.
+    pub(crate) fn bill(&self, principal: &Principal, now: UnixTime) {
+        if let Some(usage) = &self.usage {
+            usage.count(&principal.credential_id, now);
+        }
     }
 
     async fn cached(&self, cache: &Kept<KeyCache>, digest: Digest, now: UnixTime) -> Result<Arc<KeyRecord>, Rejection> {
@@ -139,7 +228,7 @@ impl ApiKey {
     /// store at that distance would miss it for half of the time.
     async fn look_up(&self, digest: &Digest, now: UnixTime) -> Result<Arc<KeyRecord>, Rejection> {
         self.meter.store_lookups.add();
-        let found = self.store.key(digest).await;
+        let found = self.records.store.key(digest).await;
         let arrived = self.distance.cross().await;
         match found.and_then(|found| arrived.map(|()| found).map_err(StoreError::unreachable)) {
             Ok(Some(record)) => judge(&record, digest, now).map(|()| record),
@@ -155,12 +244,19 @@ impl ApiKey {
     pub(crate) async fn issue(&self, request: &IssueRequest) -> Result<Vec<Issued>, AdminError> {
         let grant = Grant::new(request, self.clock.now())?;
         let count = request.count;
-        let make = move || (0..count).map(|_| fresh(&grant, None)).collect::<Result<Vec<_>, _>>();
+        let (peppers, environment) = (self.peppers.clone(), self.environment);
+        let make = move || {
+            (0..count).map(|_| fresh(&grant, None, environment, peppers.current())).collect::<Result<Vec<_>, _>>()
+        };
         let made = spawn_blocking(make).await;
         let made = made.map_err(|_| AdminError::Store("the thread that made keys stopped".to_owned()))?;
         let (records, issued): (Vec<_>, Vec<_>) = made.map_err(StoreError::no_random)?.into_iter().unzip();
-        self.store.insert_keys(records).await?;
+        self.records.store.insert_keys(records).await?;
         issued.iter().for_each(|_| self.meter.store_writes.add());
+        match issued.as_slice() {
+            [one] => self.records.note(KeyAction::Created, CONTROL, &one.principal, Some(&one.id)),
+            many => self.records.note(KeyAction::Created, CONTROL, &format!("{} new applications", many.len()), None),
+        }
         Ok(issued)
     }
 
@@ -175,38 +271,35 @@ impl ApiKey {
     /// A key of an application that has its name from elsewhere.
     pub(crate) async fn issue_to(&self, application: &str, request: &IssueRequest) -> Result<Issued, AdminError> {
         let grant = Grant::new(request, self.clock.now())?;
-        let (record, issued) = fresh(&grant, Some(application)).map_err(StoreError::no_random)?;
-        self.store.insert_keys(vec![record]).await?;
-        self.meter.store_writes.add();
+        let made = fresh(&grant, Some(application), self.environment, self.peppers.current());
+        let (record, issued) = made.map_err(StoreError::no_random)?;
+        self.add(record, CONTROL).await?;
         Ok(issued)
     }
 
     /// Whether what a decision needs gives an answer.
     pub(crate) async fn probe(&self) -> Result<(), &'static str> {
-        self.store.probe().await.map_err(|_| "key store")
+        self.records.store.probe().await.map_err(|_| "key store")
     }
 
     /// Removes what is in the store, where that is a server of its own.
     pub(crate) async fn discard(&self) -> Result<(), AdminError> {
-        Ok(self.store.discard().await?)
+        Ok(self.records.store.discard().await?)
     }
 
     /// Returns once the store has it: every later read sees it, on the disk or in another server.
     pub(crate) async fn revoke(&self, id: &str) -> Result<(), AdminError> {
-        let revoked = self.store.revoke_key(id, self.clock.now()).await?;
-        let digest = revoked.ok_or_else(|| AdminError::NotFound(format!("key {id:?}")))?;
-        self.meter.store_writes.add();
-        // This node knows at once, whatever it follows.
-        if let Some(cache) = &self.cache {
-            cache.copy().revoke(&Revocation::Key(digest), None);
-        }
-        Ok(())
+        let revoked = self.records.revoke(id, KeyAction::Revoked, CONTROL).await?;
+        if revoked { Ok(()) } else { Err(AdminError::NotFound(format!("key {id:?}"))) }
     }
 }
 
 /// The key in the request, from the one place where it stands.
 fn presented(head: &Parts) -> Result<&str, Rejection> {
-    header::refuse_credential_in_url(head)?;
+    header::refuse_credential_in_url(head).inspect_err(|_| {
+        // Without the URL: it holds what should be in no log.
+        tracing::warn!(target: "audit", event = "credential-in-url", "a credential was refused because it stood in a URL");
+    })?;
     if let Some(key) = header::single(head, &X_API_KEY)? {
         // Also when both are equal: two parties on the way might each look at another one.
         if head.headers.contains_key(AUTHORIZATION) {
@@ -233,7 +326,8 @@ fn judge(record: &KeyRecord, digest: &Digest, now: UnixTime) -> Result<(), Rejec
     if !record.digest.constant_time_eq(digest) {
         return Err(Rejection::Invalid(Cause::Unknown));
     }
-    if record.status == KeyStatus::Revoked {
+    // Nobody but the owner is to know why.
+    if record.status != KeyStatus::Active {
         return Err(Rejection::Invalid(Cause::Revoked));
     }
     if record.expires.is_some_and(|expires| now >= expires) {
@@ -242,9 +336,21 @@ fn judge(record: &KeyRecord, digest: &Digest, now: UnixTime) -> Result<(), Rejec
     Ok(())
 }
 
+/// Some keys are good from some networks only; the connection's other end is what counts, whatever a field says.
+fn check_network(details: &KeyDetails, peer: IpAddr) -> Result<(), Rejection> {
+    let networks = &details.networks;
+    let allowed = networks.is_empty() || networks.iter().any(|network| network.contains(peer));
+    if allowed { Ok(()) } else { Err(Rejection::Forbidden("address-not-allowed")) }
+}
+
 /// A key of an application, or of a new one.
-fn fresh(grant: &Grant, application: Option<&str>) -> Result<(KeyRecord, Issued), SysError> {
-    let secret = key::generate(&mut SysRng)?;
+fn fresh(
+    grant: &Grant,
+    application: Option<&str>,
+    environment: KeyEnvironment,
+    pepper: &Pepper,
+) -> Result<(KeyRecord, Issued), SysError> {
+    let secret = key::generate(environment, &mut SysRng)?;
     let key = Key::parse(secret.expose()).expect("a fresh key has the form of a key");
     let record = KeyRecord {
         id: base62::identifier("key-", &mut SysRng)?.into(),
@@ -252,12 +358,14 @@ fn fresh(grant: &Grant, application: Option<&str>) -> Result<(KeyRecord, Issued)
             Some(application) => application.into(),
             None => base62::identifier(APPLICATION, &mut SysRng)?.into(),
         },
-        digest: key.digest(),
+        digest: pepper.digest(key),
         hint: key.hint().into(),
         scopes: grant.scopes.clone(),
         created: grant.created,
         expires: grant.expires,
         status: KeyStatus::Active,
+        pepper: pepper.version(),
+        details: None,
     };
     let (id, principal) = (record.id.to_string(), record.application.to_string());
     Ok((record, Issued { id, principal, material: Material::ApiKey { key: secret } }))

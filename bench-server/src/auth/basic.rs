@@ -21,7 +21,7 @@ use self::credentials::Credentials;
 use self::session::Sessions;
 use self::verified::{Verified, VerifiedCache};
 use super::kept::Kept;
-use super::{BuildError, Cause, Environment, Principal, Rejection, Request, header};
+use super::{BuildError, Cause, Environment, Principal, PrincipalKind, Rejection, Request, header};
 use crate::clock::{Clock, UnixTime};
 use crate::config::{BasicConfig, PasswordHash, PasswordPolicy};
 use crate::credential::digest::Digest;
@@ -287,12 +287,7 @@ fn principal(user: &User, now: UnixTime) -> Result<Principal, Rejection> {
     if user.expires.is_some_and(|expires| now >= expires) {
         return Err(Rejection::Invalid(Cause::Expired));
     }
-    Ok(Principal {
-        id: user.name.clone(),
-        scopes: user.scopes.clone(),
-        credential_id: user.name.clone(),
-        through: None,
-    })
+    Ok(Principal::new(PrincipalKind::User, user.name.clone(), user.scopes.clone(), user.name.clone()))
 }
 
 /// No password can be hashed at the moment.

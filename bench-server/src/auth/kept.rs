@@ -43,6 +43,11 @@ impl<C: LocalCopy> Kept<C> {
         &self.copy
     }
 
+    /// The same, for who outlives the loan.
+    pub(crate) fn shared(&self) -> Arc<C> {
+        self.copy.clone()
+    }
+
     /// Whether the copy is behind no further than it may be.
     pub(crate) fn is_current(&self, now: UnixTime) -> bool {
         self.follower.as_ref().is_none_or(|follower| follower.is_current(now))

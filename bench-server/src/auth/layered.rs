@@ -78,7 +78,8 @@ impl Layered {
         if *user.id == *client_id || user.id.starts_with(CLIENT) {
             return Err(Rejection::Forbidden("user-authorization-required"));
         }
-        let principal = Principal { scopes: common(&caller.scopes, &user.scopes), through: Some(through), ..user };
+        let scopes = common(&caller.scopes, &user.scopes);
+        let principal = Principal { scopes, through: Some(through), quota: caller.quota, ..user };
         audit(&principal);
         Ok(principal)
     }
@@ -155,7 +156,7 @@ impl Caller {
             Self::Application(keys) => (
                 Layer::Application,
                 match header::single(request.head, &X_API_KEY) {
-                    Ok(Some(key)) => keys.identify(key, request.now).await,
+                    Ok(Some(key)) => keys.identify(key, request).await,
                     Ok(None) => Err(Rejection::Missing),
                     Err(rejection) => Err(rejection),
                 },

@@ -130,11 +130,15 @@ fn form_of(token: &str) -> Form {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::KeyEnvironment;
     use crate::credential::key;
 
     #[test]
     fn xc_25_a_token_has_one_form() {
-        assert!(key::PREFIX.starts_with(KEY));
+        for environment in [KeyEnvironment::Live, KeyEnvironment::Test] {
+            let key = key::generate(environment, &mut rand::rngs::SysRng).unwrap();
+            assert_eq!(form_of(key.expose()), Form::Key, "{KEY}");
+        }
         for (token, expected) in [
             ("ab_live_0123", Form::Key),
             ("ab_live_with.two.dots", Form::Key),

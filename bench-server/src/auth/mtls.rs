@@ -36,7 +36,8 @@ use self::revocation::Status;
 use self::trust::Trust;
 use self::verifier::Verifier;
 use crate::auth::{
-    AdminError, BuildError, Cause, ClientCertificates, Connection, Environment, Principal, Rejection, Request,
+    AdminError, BuildError, Cause, ClientCertificates, Connection, Environment, Principal, PrincipalKind, Rejection,
+    Request,
 };
 use crate::clock::{Clock, UnixTime};
 use crate::config::{CrlPolicy, MtlsConfig, OcspConfig, READ_SCOPE};
@@ -132,12 +133,8 @@ impl Mtls {
         if !self.is_allowed(&identity.spiffe_id) {
             return Err(Rejection::Forbidden("client-identity-not-allowed"));
         }
-        Ok(Principal {
-            id: identity.spiffe_id.clone(),
-            scopes: self.scopes.clone(),
-            credential_id: identity.serial.clone(),
-            through: None,
-        })
+        let (id, scopes, serial) = (identity.spiffe_id.clone(), self.scopes.clone(), identity.serial.clone());
+        Ok(Principal::new(PrincipalKind::CertificateHolder, id, scopes, serial))
     }
 
     /// What may have changed since the handshake.

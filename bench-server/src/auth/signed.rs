@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::task::spawn_blocking;
 
 use super::grant::Grant;
-use super::{AdminError, BuildError, Cause, Environment, Principal, Rejection, Request};
+use super::{AdminError, BuildError, Cause, Environment, Principal, PrincipalKind, Rejection, Request};
 use crate::clock::{Clock, UnixTime};
 use crate::config::SignedConfig;
 use crate::contract::{IssueRequest, Issued, Material, Secret};
@@ -78,12 +78,12 @@ impl Signed {
         presented.verify(&message, &*self.master.key(key_id))?;
         let record = self.look_up(key_id, now).await?;
         self.use_up(&presented, now).await?;
-        Ok(Principal {
-            id: record.application.clone(),
-            scopes: record.scopes.clone(),
-            credential_id: record.id.clone(),
-            through: None,
-        })
+        Ok(Principal::new(
+            PrincipalKind::Application,
+            record.application.clone(),
+            record.scopes.clone(),
+            record.id.clone(),
+        ))
     }
 
     /// Whose key it is. Records are found by the digest of the identifier: the key itself is nowhere.
@@ -198,7 +198,7 @@ fn content(head: &Parts) -> Result<&[u8], Rejection> {
 }
 
 fn judge(record: &KeyRecord, now: UnixTime) -> Result<(), Rejection> {
-    if record.status == KeyStatus::Revoked {
+    if record.status != KeyStatus::Active {
         return Err(Rejection::Invalid(Cause::Revoked));
     }
     if record.expires.is_some_and(|expires| now >= expires) {
@@ -230,6 +230,8 @@ fn fresh(grant: &Grant, master: &Master, application: Option<&str>) -> Result<(K
         created: grant.created,
         expires: grant.expires,
         status: KeyStatus::Active,
+        pepper: 0,
+        details: None,
     };
     let principal = record.application.to_string();
     let material = Material::SigningKey { key_id: id.clone(), key: Secret::new(hex) };

@@ -35,7 +35,7 @@ impl Bench {
             ca_file: folder.path().join("unused.pem"),
         };
         let (name, path, scope) = ("test".to_owned(), "/".to_owned(), READ_SCOPE.to_owned());
-        let profile = Profile { name, path, scope, method, slow_down: None };
+        let profile = Profile { name, path, scope, method, users_only: false, slow_down: None };
         let method = Method::build(&profile, &environment).await.expect("a sound configuration");
         Self { method, environment, _folder: folder }
     }

@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn digits_are_uniform_where_a_remainder_is_not() {
+    fn ak_1_xc_19_digits_are_uniform_where_a_remainder_is_not() {
         // Seeded, so that the one run in a thousand that chance fails is not ours.
         let mut rng = ChaCha20Rng::seed_from_u64(62);
         let uniform: Vec<u8> =

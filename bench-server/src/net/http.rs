@@ -238,6 +238,7 @@ mod tests {
             path: "/whoami".into(),
             scope: String::new(),
             method: MethodConfig::None,
+            users_only: false,
             slow_down: None,
         };
         let site = Site {
@@ -245,6 +246,7 @@ mod tests {
             authorization_server: None,
             ocsp_responder: None,
             description: Bytes::new(),
+            key_management: None,
             clock: Clock::new(ClockMode::System),
             meter: Arc::default(),
             misdirected: Vec::new(),

@@ -53,6 +53,11 @@ pub(crate) fn refusal(rejection: &Rejection, scheme: Option<Scheme>, scope: &str
         },
         Rejection::Invalid(cause) => match (scheme, cause) {
             (Some(Scheme::Bearer), Cause::Expired) => unauthorized(BEARER_EXPIRED),
+            (Some(Scheme::Bearer), Cause::WrongEnvironment) => {
+                let mut answer = problem(StatusCode::UNAUTHORIZED, Some("wrong-environment"), None);
+                answer.headers_mut().insert(WWW_AUTHENTICATE, BEARER_INVALID_TOKEN);
+                answer
+            }
             (Some(Scheme::Bearer), _) => unauthorized(BEARER_INVALID_TOKEN),
             (Some(Scheme::Basic), _) => unauthorized(BASIC),
             (Some(Scheme::Signature), _) => asking_for_signature(unauthorized(SIGNATURE_INVALID)),

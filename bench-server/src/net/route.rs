@@ -22,9 +22,10 @@ use super::problem::{self, Answer};
 use super::slow_down::Extra;
 use crate::auth::basic::Basic;
 use crate::auth::signed::Content;
-use crate::auth::{self, Method, Principal, Rejection, Scheme, Through};
+use crate::auth::{self, Method, Principal, PrincipalKind, Rejection, Scheme, Through};
 use crate::clock::Clock;
 use crate::config::{Profile, SessionConfig};
+use crate::issuer::api_keys::KeyManagement;
 use crate::issuer::authorization_server::AuthorizationServer;
 use crate::issuer::ca::OcspResponder;
 use crate::telemetry::Meter;
@@ -55,6 +56,7 @@ const ALLOWED_WITH_CONTENT: &str = "GET, HEAD, OPTIONS, POST";
 /// What one listener serves.
 pub(crate) struct Site {
     pub(crate) routes: Vec<Route>,
+    pub(crate) key_management: Option<KeyManagement>,
     pub(crate) authorization_server: Option<Arc<AuthorizationServer>>,
     pub(crate) ocsp_responder: Option<Arc<OcspResponder>>,
     /// What is offered here ([`super::openapi`]).
@@ -69,6 +71,7 @@ pub(crate) struct Site {
 pub(crate) struct Route {
     path: String,
     scope: String,
+    users_only: bool,
     name: &'static str,
     vary: Option<HeaderValue>,
     scheme: Option<Scheme>,
@@ -93,6 +96,7 @@ impl Route {
         Self {
             path: profile.path.clone(),
             scope: profile.scope.clone(),
+            users_only: profile.users_only,
             name: profile.method.name(),
             vary: method.vary().map(HeaderValue::from_static),
             scheme: method.scheme(),
@@ -128,6 +132,10 @@ impl Route {
     }
 
     fn authorise(&self, principal: Principal) -> Result<Principal, Rejection> {
+        // A key or a certificate names a program, and a program is not the user who should decide (OWASP API2).
+        if self.users_only && principal.kind != PrincipalKind::User {
+            return Err(Rejection::Forbidden("user-authorization-required"));
+        }
         let allowed = !self.is_protected() || principal.has_scope(&self.scope);
         if allowed { Ok(principal) } else { Err(Rejection::InsufficientScope) }
     }
@@ -140,6 +148,9 @@ impl Route {
         fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(vary) = &self.vary {
             fields.insert(VARY, vary.clone());
+        }
+        if let Some(quota) = &principal.quota {
+            quota.tell(&mut fields);
         }
         let through = match &principal.through {
             None => None,
@@ -227,6 +238,12 @@ impl Site {
         if let Some((route, basic)) = self.routes.iter().find_map(exchange) {
             return self.open_session(route, basic, &head, caller).await;
         }
+        if let Some(keys) = self.key_management.as_ref().filter(|keys| keys.has(head.uri.path())) {
+            return match collect(body).await {
+                Ok(body) => keys.answer(Request::from_parts(head, body), &caller.connection, self.clock.now()).await,
+                Err(answer) => answer,
+            };
+        }
         if let Some(responder) = &self.ocsp_responder {
             return match collect(body).await {
                 Ok(body) => ocsp::answer(responder, Request::from_parts(head, body)).await,
@@ -282,7 +299,10 @@ impl Site {
             route.authorise(principal)
         });
         match verdict {
-            Ok(principal) if route.allows(&head.method) => route.resource(&principal, head.headers),
+            Ok(principal) if route.allows(&head.method) => {
+                route.method.bill(&principal, request.now);
+                route.resource(&principal, head.headers)
+            }
             Ok(_) => problem::method_not_allowed(route.allowed()),
             Err(rejection) => self.refuse(route, &rejection),
         }
@@ -371,10 +391,12 @@ mod tests {
             path: path.to_owned(),
             scope: "read".to_owned(),
             method: MethodConfig::None,
+            users_only: false,
             slow_down: None,
         };
         Site {
             routes: vec![Route::new(&profile("/whoami"), Arc::new(Method::None))],
+            key_management: None,
             authorization_server: None,
             ocsp_responder: None,
             description: Bytes::from_static(b"{}"),
@@ -532,6 +554,7 @@ mod tests {
             path: "/whoami".to_owned(),
             scope: "read".to_owned(),
             method: MethodConfig::Signed(config),
+            users_only: false,
             slow_down: None,
         };
         let method = Arc::new(Method::build(&profile, &environment).await.unwrap());

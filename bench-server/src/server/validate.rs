@@ -56,6 +56,7 @@ pub(crate) fn validate(config: &ServerConfig) -> Result<(), ConfigErrors> {
     }
     check_authorization_server(config, &mut errors);
     check_responders(config, &mut errors);
+    check_key_management(config, &mut errors);
     if errors.is_empty() { Ok(()) } else { Err(ConfigErrors(errors)) }
 }
 
@@ -140,12 +141,55 @@ fn check_profile(profile: &Profile, errors: &mut Vec<String>) {
     if profile.slow_down.is_some_and(|slow_down| !slow_down.is_sound()) {
         error("slow_down is out of range; write a share from 0 to 9, or a time up to 1s".to_owned());
     }
-    // One scope-token (RFC 6749 §3.3): these characters also need no escaping in a challenge.
-    let is_scope = |scope: &str| {
-        !scope.is_empty() && scope.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\')
-    };
+    if let MethodConfig::ApiKey(config) = &profile.method {
+        config.mistakes().into_iter().for_each(&mut error);
+    }
+    if profile.users_only && profile.method == MethodConfig::None {
+        error("users_only needs a method that tells users from others; method none lets everybody in".to_owned());
+    }
     if profile.method != MethodConfig::None && !is_scope(&profile.scope) {
         error(format!("\"{}\" is not a scope; use one word of printable ASCII without '\"' and '\\'", profile.scope));
+    }
+}
+
+/// One scope-token (RFC 6749 §3.3): these characters also need no escaping in a challenge.
+fn is_scope(scope: &str) -> bool {
+    !scope.is_empty() && scope.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\')
+}
+
+/// Keys are managed by keys of the same profile, and no other route may stand in the way.
+fn check_key_management(config: &ServerConfig, errors: &mut Vec<String>) {
+    let profiles: Vec<&Profile> = config.listeners.iter().flat_map(|listener| &listener.profiles).collect();
+    for listener in &config.listeners {
+        let Some(keys) = &listener.key_management else { continue };
+        let mut error = |what: String| errors.push(format!("listener \"{}\": {what}", listener.name));
+        let is_meant = |profile: &&Profile| profile.name == keys.profile;
+        if !profiles.iter().any(|profile| is_meant(profile) && matches!(profile.method, MethodConfig::ApiKey(_))) {
+            error(format!("key_management.profile is \"{}\"; name a profile of method api-key", keys.profile));
+        }
+        if !is_scope(&keys.scope) {
+            error(format!(
+                "key_management.scope \"{}\" is not a scope; use one word of printable ASCII without '\"' and '\\'",
+                keys.scope
+            ));
+        }
+        if let Err(mistake) = keys.reports.check("key_management.reports") {
+            error(mistake);
+        }
+        if listener.ocsp_responder.is_some() {
+            error("an ocsp_responder shares its listener with no key_management; move one of them".to_owned());
+        }
+        for profile in &listener.profiles {
+            if profile.path == "/keys" || profile.path.starts_with("/keys/") {
+                error(format!(
+                    "path {} belongs to key_management; give profile \"{}\" another",
+                    profile.path, profile.name
+                ));
+            }
+            if matches!(profile.method, MethodConfig::Mtls(_)) {
+                error("key_management asks for keys, and method mtls for certificates; move one of them".to_owned());
+            }
+        }
     }
 }
 
@@ -258,6 +302,61 @@ mod tests {
         ocsp_responder = "asks"
     "#;
 
+    /// Who forgets how a route is protected gets no server.
+    #[test]
+    fn xc_12_a_route_without_a_policy_does_not_start() {
+        let without = |part: &str| GOOD.replacen(part, "", 1);
+        assert!(toml::from_str::<ServerConfig>(&without(r#", method = "api-key", store = "memory""#)).is_err());
+        assert!(toml::from_str::<ServerConfig>(&without(r#"scope = "read", method = "api-key","#)).is_err());
+        let found =
+            errors(&GOOD.replacen(r#"scope = "read", method = "api-key""#, r#"scope = "", method = "api-key""#, 1));
+        assert!(found.iter().any(|error| error.contains("is not a scope")), "{found:?}");
+    }
+
+    #[test]
+    fn what_is_wrong_with_api_keys_is_named() {
+        let key = r#"method = "api-key", store = "memory""#;
+        let managed = "authorization_server = true\n        key_management = { profile = \"api-key\" }";
+        assert_eq!(errors(&GOOD.replacen("authorization_server = true", managed, 1)), Vec::<String>::new());
+        for (from, to, expected) in [
+            (key, format!("{key}, peppers = [1, 1]"), "peppers is [1, 1]; write at most two"),
+            (key, format!("{key}, peppers = [3, 2, 1]"), "peppers is [3, 2, 1]; write at most two"),
+            (
+                key,
+                format!(r#"{key}, limit = {{ requests = 5, window = "1500ms" }}"#),
+                "limit.window is 1.5s; write whole",
+            ),
+            (
+                key,
+                format!(r#"{key}, account_limit = {{ requests = 2000001, window = "2s" }}"#),
+                "account_limit.requests is 2000001 in 2s; write 1000000 a second",
+            ),
+            (key, format!(r#"{key}, metering = {{ flush = "2m" }}"#), "metering.flush is 120s; write a time"),
+            (r#"method = "none""#, r#"users_only = true, method = "none""#.to_owned(), "users_only needs a method"),
+            (
+                "authorization_server = true",
+                managed.replace("\"api-key\"", "\"none\""),
+                "name a profile of method api-key",
+            ),
+            ("authorization_server = true", managed.replace(" }", ", scope = \"a b\" }"), "is not a scope"),
+            (
+                "authorization_server = true",
+                managed.replace(" }", ", reports = { requests = 1, window = \"0s\" } }"),
+                "key_management.reports.window",
+            ),
+            (
+                r#"http = ["1.1"]"#,
+                "http = [\"1.1\"]\nkey_management = { profile = \"api-key\" }".to_owned(),
+                "method mtls for certificates",
+            ),
+        ] {
+            let found = errors(&GOOD.replacen(from, &to, 1));
+            assert!(found.iter().any(|error| error.contains(expected)), "{to}: {found:?}");
+        }
+        let taken = GOOD.replacen("authorization_server = true", managed, 1).replacen("/none", "/keys/x", 1);
+        assert!(errors(&taken).iter().any(|error| error.contains("path /keys/x belongs to key_management")));
+    }
+
     #[test]
     fn a_good_configuration_passes() {
         assert_eq!(errors(GOOD), Vec::<String>::new());
@@ -310,18 +409,6 @@ mod tests {
             let found = errors(&GOOD.replacen(from, to, 1));
             assert!(found.iter().any(|error| error.contains(expected)), "{from} -> {to}: {found:?}");
         }
-    }
-
-    #[test]
-    fn xc_12_a_route_without_a_policy_does_not_start() {
-        let profile = r#"scope = "read", method = "mtls""#;
-        for (policy, unknown) in [(r#"scope = "read""#, "method"), (r#"method = "mtls""#, "scope")] {
-            let error = toml::from_str::<ServerConfig>(&GOOD.replacen(profile, policy, 1)).err();
-            let error = error.unwrap_or_else(|| panic!("a route without {unknown}")).to_string();
-            assert!(error.contains(unknown), "{error}");
-        }
-        let open = GOOD.replacen(profile, r#"scope = "", method = "mtls""#, 1);
-        assert!(errors(&open).iter().any(|error| error.contains("is not a scope")), "{:?}", errors(&open));
     }
 
     #[test]

@@ -112,7 +112,7 @@ impl LocalCopy for DenyList {
                 });
                 (*last, *known) = ((*issued_until).max(*last), until.max(*known));
             }
-            Revocation::Key(_) | Revocation::Password(_) => {}
+            Revocation::Key(_) | Revocation::Owner(_) | Revocation::Password(_) => {}
         }
     }
 

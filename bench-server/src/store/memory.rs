@@ -2,12 +2,15 @@
 
 use std::borrow::Borrow;
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{Hash, Hasher};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use self::keys::Ledger;
 use super::record::{KeyRecord, KeyStatus, User};
 use crate::credential::digest::{Digest, DigestState};
+
+mod keys;
 
 /// Read for every request and written when credentials are issued or revoked, hence the read-write locks: readers do not
 /// wait for each other, and an uncontended read lock costs less than the digest that was computed before.
@@ -17,24 +20,34 @@ use crate::credential::digest::{Digest, DigestState};
 pub(crate) struct Memory {
     keys: RwLock<Keys>,
     users: RwLock<HashMap<Arc<str>, Arc<User>>>,
+    ledger: Mutex<Ledger>,
 }
 
-/// Both tables point to the same records and hold no copy of what they are searched by: a key takes about 310
-/// bytes in all.
+/// Both tables of keys point to the same records and hold no copy of what they are searched by: a key takes about 320
+/// bytes in all, and one that was issued another 50.
 #[derive(Default)]
 struct Keys {
     by_digest: HashSet<ByDigest, DigestState>,
     by_id: HashSet<ById>,
+    /// Owners with the names of their keys: of those that were issued.
+    owned: BTreeSet<(Arc<str>, Arc<str>)>,
+    suspended: HashSet<Arc<str>>,
 }
 
 // A poisoned lock is taken all the same: each method leaves the tables consistent at every step.
 impl Memory {
     pub(crate) fn key(&self, digest: &Digest) -> Option<Arc<KeyRecord>> {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        keys.by_digest.get(digest).map(|found| found.0.clone())
+        keys.by_digest.get(digest).map(|found| keys.as_it_is(&found.0))
     }
 
     pub(crate) fn insert_keys(&self, records: impl ExactSizeIterator<Item = KeyRecord>) {
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        records.for_each(|record| keys.issue(record));
+    }
+
+    /// Adds keys that are nobody's.
+    pub(crate) fn fill_keys(&self, records: impl ExactSizeIterator<Item = KeyRecord>) {
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
         // Growing step by step would look at every record again each time.
         keys.by_digest.reserve(records.len());

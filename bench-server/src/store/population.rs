@@ -10,6 +10,7 @@ use rand::{Rng as _, SeedableRng as _};
 use super::StoreError;
 use super::record::{KeyRecord, KeyStatus, Revocation};
 use crate::clock::UnixTime;
+use crate::config::KeyEnvironment;
 use crate::credential::base62;
 use crate::credential::digest::Digest;
 use crate::credential::key;
@@ -50,11 +51,13 @@ impl Iterator for Population {
             id: id.into(),
             application: application.into(),
             digest: Digest(digest),
-            hint: key::hint(&last).into(),
+            hint: key::hint(KeyEnvironment::Live, &last).into(),
             scopes: self.scopes.clone(),
             created: self.created,
             expires: None,
             status: KeyStatus::Active,
+            pepper: 0,
+            details: None,
         })
     }
 

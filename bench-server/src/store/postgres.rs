@@ -11,16 +11,28 @@ use std::time::Duration;
 use futures_util::future::TryFutureExt as _;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
-use tokio_postgres::types::ToSql;
+use tokio_postgres::types::{FromSql, ToSql, Type};
 use tokio_postgres::{Client, Config, NoTls, Row, Statement, Transaction};
 
-use super::StoreError;
 use super::line::{Held, Lines};
-use super::record::{Entry, KeyRecord, KeyStatus, Position, Revocation, User};
+use super::record::{Entry, KeyDetails, KeyRecord, KeyStatus, Position, Revocation, User};
+use super::{Owned, StoreError};
 use crate::clock::UnixTime;
 use crate::config::RemoteStore;
 use crate::credential::digest::Digest;
 
+/// Reads whole records.
+macro_rules! select_keys {
+    ($which:literal) => {
+        concat!(
+            "SELECT id, application, hint, scopes, created_ns, expires_ns, revoked, suspended, pepper, details, digest ",
+            "FROM keys ",
+            $which
+        )
+    };
+}
+
+mod keys;
 mod listen;
 mod migrations;
 mod nonces;
@@ -35,13 +47,12 @@ const LINES: usize = 4;
 /// Records written by one statement.
 const BATCH: usize = 1_000;
 
-const SELECT_KEY: &str = "
-    SELECT id, application, hint, scopes, created_ns, expires_ns, revoked FROM keys WHERE digest = $1";
+const SELECT_KEY: &str = select_keys!("WHERE digest = $1");
 
 const INSERT_KEYS: &str = "
-    INSERT INTO keys (digest, id, application, hint, scopes, created_ns, expires_ns, revoked)
-    SELECT * FROM unnest($1::bytea[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[],
-                         $8::boolean[])";
+    INSERT INTO keys (digest, id, application, hint, scopes, created_ns, expires_ns, revoked, pepper, details, owned)
+    SELECT *, $11::boolean FROM unnest($1::bytea[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[],
+                              $8::boolean[], $9::bigint[], $10::text[])";
 
 const SELECT_USER: &str = "SELECT password_hash, scopes, expires_ns FROM users WHERE name = $1";
 
@@ -107,27 +118,16 @@ impl Postgres {
         found.map(|row| key(digest, &row).map(Arc::new).map_err(|error| self.failed("read", error))).transpose()
     }
 
-    pub(crate) async fn insert_keys(&self, records: impl Iterator<Item = KeyRecord>) -> Result<(), StoreError> {
+    pub(crate) async fn insert_keys(
+        &self,
+        records: impl Iterator<Item = KeyRecord>,
+        owned: Owned,
+    ) -> Result<(), StoreError> {
         let mut records = records.peekable();
         self.write("write", async |transaction| {
             while records.peek().is_some() {
                 let batch: Vec<KeyRecord> = records.by_ref().take(BATCH).collect();
-                let digests: Vec<&[u8]> = batch.iter().map(|record| &record.digest.0[..]).collect();
-                let texts = |column: fn(&KeyRecord) -> &str| batch.iter().map(column).collect::<Vec<&str>>();
-                let created: Vec<i64> = batch.iter().map(|record| nanoseconds(record.created)).collect();
-                let expires: Vec<Option<i64>> = batch.iter().map(|record| record.expires.map(nanoseconds)).collect();
-                let revoked: Vec<bool> = batch.iter().map(|record| record.status == KeyStatus::Revoked).collect();
-                let columns: [&(dyn ToSql + Sync); 8] = [
-                    &digests,
-                    &texts(|record| &record.id),
-                    &texts(|record| &record.application),
-                    &texts(|record| &record.hint),
-                    &texts(|record| &record.scopes),
-                    &created,
-                    &expires,
-                    &revoked,
-                ];
-                transaction.execute(INSERT_KEYS, &columns).await?;
+                insert_keys(transaction, &batch, owned).await?;
             }
             Ok(())
         })
@@ -321,6 +321,11 @@ impl fmt::Display for Told {
 
 impl std::error::Error for Told {}
 
+/// Waits until no other transaction writes in turn, until the end of this one. May be taken again by who has it.
+async fn take_turn(transaction: &Transaction<'_>, schema: &str) -> Result<(), tokio_postgres::Error> {
+    transaction.execute("SELECT pg_advisory_xact_lock(hashtext($1))", &[&schema]).await.map(drop)
+}
+
 /// Adds entries, tells of them, and forgets those that are of no use at `now` any more. Waits until no other transaction
 /// does the same: its entries come before.
 async fn append(
@@ -330,7 +335,7 @@ async fn append(
     until: UnixTime,
     now: UnixTime,
 ) -> Result<(), tokio_postgres::Error> {
-    transaction.execute("SELECT pg_advisory_xact_lock(hashtext($1))", &[&schema]).await?;
+    take_turn(transaction, schema).await?;
     let (until, now) = (until.as_secs() as i64, now.as_secs() as i64);
     transaction.execute("DELETE FROM revocations WHERE until <= $1", &[&now]).await?;
     loop {
@@ -349,6 +354,35 @@ async fn append(
     transaction.execute("SELECT pg_notify($1, '')", &[&schema]).await.map(drop)
 }
 
+async fn insert_keys(
+    transaction: &Transaction<'_>,
+    batch: &[KeyRecord],
+    owned: Owned,
+) -> Result<(), tokio_postgres::Error> {
+    let digests: Vec<&[u8]> = batch.iter().map(|record| &record.digest.0[..]).collect();
+    let texts = |column: fn(&KeyRecord) -> &str| batch.iter().map(column).collect::<Vec<&str>>();
+    let created: Vec<i64> = batch.iter().map(|record| nanoseconds(record.created)).collect();
+    let expires: Vec<Option<i64>> = batch.iter().map(|record| record.expires.map(nanoseconds)).collect();
+    let revoked: Vec<bool> = batch.iter().map(|record| record.status == KeyStatus::Revoked).collect();
+    let peppers: Vec<i64> = batch.iter().map(|record| record.pepper.into()).collect();
+    let details: Vec<Option<String>> =
+        batch.iter().map(|record| record.details.as_deref().map(KeyDetails::to_json)).collect();
+    let columns: [&(dyn ToSql + Sync); 11] = [
+        &digests,
+        &texts(|record| &record.id),
+        &texts(|record| &record.application),
+        &texts(|record| &record.hint),
+        &texts(|record| &record.scopes),
+        &created,
+        &expires,
+        &revoked,
+        &peppers,
+        &details,
+        &(owned == Owned::Yes),
+    ];
+    transaction.execute(INSERT_KEYS, &columns).await.map(drop)
+}
+
 fn key(digest: &Digest, row: &Row) -> Result<KeyRecord, tokio_postgres::Error> {
     let text = |column| row.try_get::<_, &str>(column);
     Ok(KeyRecord {
@@ -359,8 +393,26 @@ fn key(digest: &Digest, row: &Row) -> Result<KeyRecord, tokio_postgres::Error> {
         scopes: text(3)?.into(),
         created: time(row.try_get(4)?),
         expires: row.try_get::<_, Option<i64>>(5)?.map(time),
-        status: KeyStatus::from_revoked(row.try_get(6)?),
+        status: KeyStatus::from_flags(row.try_get(6)?, row.try_get(7)?),
+        pepper: row.try_get::<_, i64>(8)? as u32,
+        details: row.try_get::<_, Option<Details>>(9)?.map(|details| details.0),
     })
+}
+
+/// What few keys have, as text.
+struct Details(Box<KeyDetails>);
+
+impl<'a> FromSql<'a> for Details {
+    fn from_sql(kind: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        let json = <&str>::from_sql(kind, raw)?;
+        KeyDetails::from_json(json)
+            .map(Self)
+            .ok_or_else(|| "the details of a key are not what this program wrote".into())
+    }
+
+    fn accepts(kind: &Type) -> bool {
+        <&str as FromSql>::accepts(kind)
+    }
 }
 
 fn user(name: &str, row: &Row) -> Result<User, tokio_postgres::Error> {

@@ -5,12 +5,17 @@
 //! | `key:<digest>` | string | an API key's record, JSON |
 //! | `id:<id>` | string | the digest of the key of that name |
 //! | `keys` | integer | how many keys there are |
+//! | `owned:<owner>` | set | the names of an owner's keys |
+//! | `suspended:<owner>` | string | there while the owner is suspended |
+//! | `usage` | hash | requests of each key, by name |
+//! | `last-used` | sorted set | names of keys by the time of their last use |
+//! | `writer:<writer>` | integer | the last batch of usage that a process wrote |
 //! | `user:<name>` | string | a user's record, JSON |
 //! | `nonce:<digest>` | string | a nonce that was used, until Redis removes it |
 //! | `revocations` | stream | the revocations in their order; also the channel on which an addition is published |
 //! | `layout` | integer | version of this table |
 //!
-//! What belongs together is written in one transaction (`MULTI`). An acknowledged revocation outlives a crash of Redis only
+//! What belongs together is written in one transaction (`MULTI`), or by a script where it rests on what was read before. An acknowledged revocation outlives a crash of Redis only
 //! where Redis writes each command to the disk before it answers (`appendonly yes`, `appendfsync always`); a server that
 //! does not is warned of when the store is opened.
 
@@ -23,21 +28,22 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, IntoConnectionInfo, Pipeline, RedisError};
 use serde::{Deserialize, Serialize};
 
-use super::StoreError;
 use super::cache::LONGEST;
 use super::line::{Held, Lines};
-use super::record::{Entry, KeyRecord, KeyStatus, Position, Revocation, User};
+use super::record::{Entry, KeyDetails, KeyRecord, KeyStatus, Position, Revocation, User};
+use super::{Owned, StoreError};
 use crate::clock::UnixTime;
 use crate::config::RemoteStore;
 use crate::credential::digest::Digest;
 
+mod keys;
 mod listen;
 mod nonces;
 
 pub(crate) use self::listen::Listening;
 
 /// The layout above. Records of another version are refused.
-const LAYOUT: u64 = 1;
+const LAYOUT: u64 = 2;
 
 /// Records written in one round trip.
 const BATCH: usize = 1_000;
@@ -72,7 +78,7 @@ struct Line {
 }
 
 /// An API key's record without its digest, which the key in Redis is made of.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 struct StoredKey {
     id: Arc<str>,
     application: Arc<str>,
@@ -83,6 +89,18 @@ struct StoredKey {
     expires_ns: Option<u64>,
     #[serde(default)]
     revoked: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    suspended: bool,
+    #[serde(default, skip_serializing_if = "is_none")]
+    pepper: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    details: Option<Box<KeyDetails>>,
+}
+
+/// Whether no pepper is meant.
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde passes a reference
+fn is_none(pepper: &u32) -> bool {
+    *pepper == 0
 }
 
 #[derive(Serialize, Deserialize)]
@@ -128,15 +146,18 @@ impl Redis {
         found.map(|json| self.read_key(digest, &json).map(Arc::new)).transpose()
     }
 
-    pub(crate) async fn insert_keys(&self, records: impl Iterator<Item = KeyRecord>) -> Result<(), StoreError> {
+    pub(crate) async fn insert_keys(
+        &self,
+        records: impl Iterator<Item = KeyRecord>,
+        owned: Owned,
+    ) -> Result<(), StoreError> {
         let mut records = records.peekable();
         while records.peek().is_some() {
             let mut batch = redis::pipe();
             batch.atomic();
             let mut count = 0_usize;
             for record in records.by_ref().take(BATCH) {
-                batch.set(self.key_name(&record.digest), json(&StoredKey::from(&record))).ignore();
-                batch.set(self.name(&format!("id:{}", record.id)), record.digest.to_hex()).ignore();
+                self.insert_into(&mut batch, &record, owned);
                 count += 1;
             }
             batch.cmd("INCRBY").arg(self.name("keys")).arg(count).ignore();
@@ -148,22 +169,6 @@ impl Redis {
     pub(crate) async fn count_keys(&self) -> Result<usize, StoreError> {
         let count: Option<usize> = self.ask("count", redis::cmd("GET").arg(self.name("keys"))).await?;
         Ok(count.unwrap_or_default())
-    }
-
-    /// The digest of the key, if there is one of that name.
-    pub(crate) async fn revoke_key(&self, id: &str, until: UnixTime) -> Result<Option<Digest>, StoreError> {
-        let digest: Option<String> = self.ask("read", redis::cmd("GET").arg(self.name(&format!("id:{id}")))).await?;
-        let Some(digest) = digest else { return Ok(None) };
-        let digest = Digest::from_hex(&digest).ok_or_else(|| self.unreadable("the digest of a key"))?;
-        let record = self.key(&digest).await?.ok_or_else(|| self.unreadable("the record of a key with a name"))?;
-        // Nothing but this changes a record, so it is still what was read.
-        let revoked = StoredKey { revoked: true, ..StoredKey::from(&*record) };
-        let mut write = redis::pipe();
-        write.atomic().set(self.key_name(&digest), json(&revoked)).ignore();
-        self.append_to(&mut write, &Revocation::Key(digest), until);
-        self.publish(&mut write);
-        self.tell("write", &write).await?;
-        Ok(Some(digest))
     }
 
     pub(crate) async fn user(&self, name: &str) -> Result<Option<Arc<User>>, StoreError> {
@@ -372,7 +377,9 @@ impl Redis {
             scopes: stored.scopes,
             created: time(stored.created_ns),
             expires: stored.expires_ns.map(time),
-            status: KeyStatus::from_revoked(stored.revoked),
+            status: KeyStatus::from_flags(stored.revoked, stored.suspended),
+            pepper: stored.pepper,
+            details: stored.details,
         })
     }
 }
@@ -387,6 +394,9 @@ impl From<&KeyRecord> for StoredKey {
             created_ns: nanoseconds(record.created),
             expires_ns: record.expires.map(nanoseconds),
             revoked: record.status == KeyStatus::Revoked,
+            suspended: record.status == KeyStatus::Suspended,
+            pepper: record.pepper,
+            details: record.details.clone(),
         }
     }
 }

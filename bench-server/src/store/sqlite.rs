@@ -13,16 +13,30 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, TransactionBehavio
 use tokio::task::spawn_blocking;
 
 use super::StoreError;
-use super::record::{Entry, KeyRecord, KeyStatus, Position, Revocation, User};
+use super::record::{Entry, KeyDetails, KeyRecord, KeyStatus, Position, Revocation, User};
 use crate::clock::UnixTime;
 use crate::credential::digest::Digest;
+use crate::store::Owned;
+
+/// Reads whole records.
+macro_rules! select_keys {
+    ($which:literal) => {
+        concat!(
+            "SELECT digest, id, application, hint, scopes, created_ns, expires_ns, revoked, suspended, pepper, details ",
+            "FROM keys ",
+            $which
+        )
+    };
+}
+
+mod keys;
 
 mod nonces;
 
 pub(crate) use self::nonces::Nonces;
 
 /// The layout below. A file with another number was written by another version and is refused.
-const SCHEMA_VERSION: i64 = 2;
+const SCHEMA_VERSION: i64 = 3;
 
 /// `WITHOUT ROWID`: the table is the index by digest or name, so a lookup walks one tree. `AUTOINCREMENT`: a revision is
 /// never used again, so "newer than" stays true after a clean-up.
@@ -35,7 +49,24 @@ const SCHEMA: &str = "
         scopes      TEXT NOT NULL,
         created_ns  INTEGER NOT NULL,
         expires_ns  INTEGER,
-        revoked     INTEGER NOT NULL CHECK (revoked IN (0, 1))
+        revoked     INTEGER NOT NULL CHECK (revoked IN (0, 1)),
+        suspended   INTEGER NOT NULL CHECK (suspended IN (0, 1)),
+        pepper      INTEGER NOT NULL,
+        details     TEXT,
+        owned       INTEGER NOT NULL CHECK (owned IN (0, 1))
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX keys_of_owners ON keys (application) WHERE owned = 1;
+    CREATE TABLE suspended (
+        owner TEXT PRIMARY KEY
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE usage (
+        key_id    TEXT PRIMARY KEY,
+        requests  INTEGER NOT NULL,
+        last_used INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE usage_writers (
+        writer TEXT PRIMARY KEY,
+        number INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE users (
         name          TEXT PRIMARY KEY,
@@ -51,15 +82,15 @@ const SCHEMA: &str = "
         until        INTEGER NOT NULL
     ) STRICT;
     CREATE INDEX revocations_until ON revocations (until);
-    PRAGMA user_version = 2;
+    PRAGMA user_version = 3;
 ";
 
-const SELECT_KEY: &str = "
-    SELECT digest, id, application, hint, scopes, created_ns, expires_ns, revoked FROM keys WHERE digest = ?1";
+const SELECT_KEY: &str = select_keys!("WHERE digest = ?1");
 
 const INSERT_KEY: &str = "
-    INSERT INTO keys (digest, id, application, hint, scopes, created_ns, expires_ns, revoked)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    INSERT INTO keys (digest, id, application, hint, scopes, created_ns, expires_ns, revoked, suspended, pepper, details,
+                      owned)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0, ?9, ?10, ?11)";
 
 const SELECT_USER: &str = "SELECT name, password_hash, scopes, expires_ns FROM users WHERE name = ?1";
 
@@ -115,10 +146,10 @@ impl Sqlite {
         &self,
         records: impl Iterator<Item = KeyRecord> + Send + 'static,
     ) -> Result<(), StoreError> {
-        self.write(move |writer| insert_keys(writer, records)).await
+        self.write(move |writer| insert_keys(writer, records, Owned::Yes)).await
     }
 
-    /// The same for so many that the pages in work outgrow SQLite's own cache.
+    /// The same for keys that are nobody's, and so many that the pages in work outgrow SQLite's own cache.
     pub(crate) async fn fill_keys(
         &self,
         records: impl Iterator<Item = KeyRecord> + Send + 'static,
@@ -126,7 +157,7 @@ impl Sqlite {
         self.write(move |writer| {
             let usual: i64 = writer.pragma_query_value(None, "cache_size", |row| row.get(0))?;
             writer.pragma_update(None, "cache_size", FILLING_CACHE)?;
-            insert_keys(writer, records)?;
+            insert_keys(writer, records, Owned::No)?;
             writer.pragma_update(None, "cache_size", usual)?;
             // Readers would look for each page in a log as long as the file.
             writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
@@ -292,24 +323,34 @@ fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
     Ok(writer)
 }
 
-fn insert_keys(writer: &mut Connection, records: impl Iterator<Item = KeyRecord>) -> rusqlite::Result<()> {
+fn insert_keys(
+    writer: &mut Connection,
+    records: impl Iterator<Item = KeyRecord>,
+    owned: Owned,
+) -> rusqlite::Result<()> {
     let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    {
-        let mut insert = transaction.prepare_cached(INSERT_KEY)?;
-        for record in records {
-            insert.execute(params![
-                &record.digest.0[..],
-                record.id,
-                record.application,
-                record.hint,
-                record.scopes,
-                nanoseconds(record.created)?,
-                record.expires.map(nanoseconds).transpose()?,
-                record.status == KeyStatus::Revoked,
-            ])?;
-        }
+    for record in records {
+        insert_key(&transaction, &record, owned)?;
     }
     transaction.commit()
+}
+
+fn insert_key(writer: &Connection, record: &KeyRecord, owned: Owned) -> rusqlite::Result<()> {
+    let mut insert = writer.prepare_cached(INSERT_KEY)?;
+    insert.execute(params![
+        &record.digest.0[..],
+        record.id,
+        record.application,
+        record.hint,
+        record.scopes,
+        nanoseconds(record.created)?,
+        record.expires.map(nanoseconds).transpose()?,
+        record.status == KeyStatus::Revoked,
+        record.pepper,
+        record.details.as_deref().map(KeyDetails::to_json),
+        owned == Owned::Yes,
+    ])?;
+    Ok(())
 }
 
 /// Adds entries, and forgets those that are of no use at `now` any more.
@@ -347,8 +388,15 @@ fn key(row: &Row<'_>) -> rusqlite::Result<KeyRecord> {
         scopes: text(4)?,
         created: time(5, row.get(5)?)?,
         expires: row.get::<_, Option<i64>>(6)?.map(|ns| time(6, ns)).transpose()?,
-        status: KeyStatus::from_revoked(row.get(7)?),
+        status: KeyStatus::from_flags(row.get(7)?, row.get(8)?),
+        pepper: row.get(9)?,
+        details: details(row.get_ref(10)?.as_str_or_null()?)?,
     })
+}
+
+fn details(json: Option<&str>) -> rusqlite::Result<Option<Box<KeyDetails>>> {
+    let Some(json) = json else { return Ok(None) };
+    KeyDetails::from_json(json).map(Some).ok_or(rusqlite::Error::InvalidQuery)
 }
 
 fn user(row: &Row<'_>) -> rusqlite::Result<User> {

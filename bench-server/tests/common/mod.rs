@@ -36,12 +36,20 @@ pub fn listener(transport: Transport, http: HttpVersion) -> ListenerConfig {
         profiles: Vec::new(),
         authorization_server: false,
         ocsp_responder: None,
+        key_management: None,
     }
 }
 
 /// The profile called `subject`.
 pub fn profile(method: MethodConfig) -> Profile {
-    Profile { name: "subject".into(), path: "/whoami".into(), scope: READ_SCOPE.into(), method, slow_down: None }
+    Profile {
+        name: "subject".into(),
+        path: "/whoami".into(),
+        scope: READ_SCOPE.into(),
+        method,
+        users_only: false,
+        slow_down: None,
+    }
 }
 
 impl Server {

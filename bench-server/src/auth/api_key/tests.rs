@@ -6,6 +6,10 @@ use super::*;
 use crate::auth::Connection;
 use crate::config::{CacheConfig, ClockMode, StoreConfig};
 
+mod administration;
+mod limits;
+mod peppers;
+
 const TTL: Duration = Duration::from_secs(10);
 
 /// A method in a folder of its own, on a clock that the test moves.
@@ -84,16 +88,12 @@ impl Bench {
 const BOTH: [StoreConfig; 2] = [StoreConfig::Memory, StoreConfig::Sqlite];
 
 #[tokio::test]
-async fn an_issued_key_is_accepted_in_either_field_with_one_lookup() {
+async fn ak_5_ak_8_ak_18_an_issued_key_is_accepted_in_either_field_with_one_lookup_and_no_write() {
     for store in BOTH {
         let bench = Bench::new(store, None).await;
         let (issued, key) = bench.issue(None).await;
-        let expected = Principal {
-            id: issued.principal.as_str().into(),
-            scopes: "read".into(),
-            credential_id: issued.id.as_str().into(),
-            through: None,
-        };
+        let kind = PrincipalKind::Application;
+        let expected = Principal::new(kind, issued.principal.as_str(), "read", issued.id.as_str());
         assert!(issued.principal.starts_with("app-") && issued.id.starts_with("key-"));
         assert_eq!(bench.send(&[("authorization", &format!("bEARER  {key}"))]), Ok(expected.clone()));
         assert_eq!(bench.send(&[("X-API-Key", &key)]), Ok(expected));
@@ -122,7 +122,7 @@ async fn another_key_of_an_application_works_beside_the_first_and_after_it() {
 }
 
 #[tokio::test]
-async fn two_credentials_or_one_in_the_wrong_place_are_ambiguous() {
+async fn ak_8_ak_9_bc_031_bc_032_bc_033_two_credentials_or_one_in_the_wrong_place_are_ambiguous() {
     let bench = Bench::new(StoreConfig::Memory, None).await;
     let (_, key) = bench.issue(None).await;
     let bearer = format!("Bearer {key}");
@@ -142,7 +142,7 @@ async fn two_credentials_or_one_in_the_wrong_place_are_ambiguous() {
 }
 
 #[tokio::test]
-async fn no_credential_is_missing_and_a_bad_form_is_not_looked_up() {
+async fn ak_6_xc_23_bc_020_to_bc_025_bc_034_bc_035_no_credential_is_missing_and_a_bad_form_is_not_looked_up() {
     let bench = Bench::new(StoreConfig::Memory, None).await;
     let (issued, key) = bench.issue(None).await;
     let basic = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, format!("{key}:"));
@@ -179,10 +179,10 @@ async fn no_credential_is_missing_and_a_bad_form_is_not_looked_up() {
 }
 
 #[tokio::test]
-async fn a_well_formed_stranger_is_unknown_after_one_lookup_and_never_cached() {
+async fn ak_11_bc_016_bc_018_a_well_formed_stranger_is_unknown_after_one_lookup_and_never_cached() {
     for store in BOTH {
         let bench = Bench::cached(store).await;
-        let stranger = key::generate(&mut SysRng).expect("the system has random bytes");
+        let stranger = key::generate(KeyEnvironment::Live, &mut SysRng).expect("the system has random bytes");
         for lookups in 1..=3 {
             assert_eq!(bench.present(stranger.expose()), Err(Rejection::Invalid(Cause::Unknown)));
             assert_eq!(bench.lookups(), lookups);
@@ -192,10 +192,10 @@ async fn a_well_formed_stranger_is_unknown_after_one_lookup_and_never_cached() {
 }
 
 #[tokio::test]
-async fn a_key_ends_exactly_at_its_expiry_cached_or_not() {
+async fn ak_13_bc_027_a_key_ends_exactly_at_its_expiry_cached_or_not() {
     for bench in [Bench::new(StoreConfig::Sqlite, None).await, Bench::cached(StoreConfig::Memory).await] {
         let (_, key) = bench.issue(Some(Duration::from_secs(5))).await;
-        let Ok(Some(record)) = bench.method.store.key(&Key::parse(&key).expect("a key").digest()).await else {
+        let Ok(Some(record)) = bench.method.records.store.key(&Key::parse(&key).expect("a key").digest()).await else {
             panic!("the record is gone")
         };
         let expires = record.expires.expect("a lifetime was asked for");
@@ -207,7 +207,7 @@ async fn a_key_ends_exactly_at_its_expiry_cached_or_not() {
 }
 
 #[tokio::test]
-async fn without_a_cache_a_revocation_is_seen_by_the_next_request() {
+async fn ak_16_bc_026_without_a_cache_a_revocation_is_seen_by_the_next_request() {
     for store in BOTH {
         let bench = Bench::new(store, None).await;
         let ((issued, key), (_, bystander)) = (bench.issue(None).await, bench.issue(None).await);
@@ -283,7 +283,7 @@ async fn a_store_that_fails_never_accepts() {
 }
 
 #[tokio::test]
-async fn sqlite_survives_a_restart_and_holds_no_key() {
+async fn ak_3_sqlite_survives_a_restart_and_holds_no_key() {
     let bench = Bench::new(StoreConfig::Sqlite, None).await;
     let request = IssueRequest { count: 500, lifetime: None, scopes: vec!["read".to_owned()] };
     let issued = bench.method.issue(&request).await.expect("issue");
@@ -326,7 +326,7 @@ async fn senseless_configurations_and_requests_are_refused() {
 }
 
 #[tokio::test]
-async fn rv_1_the_node_that_revokes_refuses_at_once_cached_or_not() {
+async fn ak_16_rv_1_the_node_that_revokes_refuses_at_once_cached_or_not() {
     for store in BOTH {
         let bench = Bench::cached(store).await;
         let ((issued, key), (_, bystander)) = (bench.issue(None).await, bench.issue(None).await);
@@ -335,5 +335,59 @@ async fn rv_1_the_node_that_revokes_refuses_at_once_cached_or_not() {
         assert_eq!(bench.present(&key), Err(Rejection::Invalid(Cause::Revoked)));
         assert!(bench.present(&bystander).is_ok());
         assert_eq!(bench.environment.meter.cache_hits.get(), 1, "the bystander's entry stays");
+    }
+}
+
+#[tokio::test]
+async fn ak_12_a_key_without_scopes_can_do_nothing() {
+    let bench = Bench::new(StoreConfig::Memory, None).await;
+    let request = IssueRequest { count: 1, lifetime: None, scopes: Vec::new() };
+    let issued = bench.method.issue(&request).await.expect("issue").remove(0);
+    let Material::ApiKey { key } = &issued.material else { panic!("not a key: {issued:?}") };
+    let principal = bench.present(key.expose()).expect("it is somebody");
+    assert!(!principal.has_scope("read") && !principal.has_scope("*"));
+}
+
+/// Everything that is logged on this thread meanwhile.
+fn logged(work: impl FnOnce()) -> String {
+    use std::io::Write;
+    use std::sync::Mutex;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().expect("no holder panics").write(bytes)
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    tracing::subscriber::with_default(subscriber, work);
+    let lines = lines.0.lock().expect("no holder panics").clone();
+    String::from_utf8(lines).expect("text")
+}
+
+#[tokio::test]
+async fn ak_9_bc_031_a_credential_in_the_url_is_an_event_and_its_value_in_no_log() {
+    let bench = Bench::new(StoreConfig::Memory, None).await;
+    let (_, key) = bench.issue(None).await;
+    let now = bench.environment.clock.now();
+    for parameter in ["api_key", "access_token"] {
+        let log = logged(|| {
+            let answer = bench.at(now, &format!("/whoami?{parameter}={key}"), &[]);
+            assert!(matches!(answer, Err(Rejection::Ambiguous(_))), "{answer:?}");
+        });
+        assert!(log.contains("audit") && log.contains("credential-in-url"), "{log}");
+        assert!(!log.contains(&key[8..20]), "{log}");
     }
 }

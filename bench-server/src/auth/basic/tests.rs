@@ -120,7 +120,7 @@ const UNKNOWN: Result<Principal, Rejection> = Err(Rejection::Invalid(Cause::Unkn
 async fn ba_2_ba_3_ba_4_the_example_of_rfc_7617_in_any_case_and_normalisation() {
     let bench = Bench::new(&config(CHEAP, None)).await;
     bench.create("test", "123\u{a3}").await.expect("create");
-    let expected = Principal { id: "test".into(), scopes: "read".into(), credential_id: "test".into(), through: None };
+    let expected = Principal::new(PrincipalKind::User, "test", "read", "test");
     assert_eq!(bench.send(&[("authorization", "Basic dGVzdDoxMjPCow==")]).await, Ok(expected.clone()));
     assert_eq!(bench.send(&[("authorization", "bASIC   dGVzdDoxMjPCow==")]).await, Ok(expected));
     assert_eq!(bench.counts(), (3, 2, 0), "one hash and one lookup each, and one hash to create");
@@ -595,7 +595,7 @@ async fn ba_22_a_password_is_exchanged_once_for_a_session_that_dies_with_it() {
     let session = bench.open_session(&basic("anna", "correct horse")).await.expect("a session");
     let bearer = format!("Bearer {session}");
     let before = bench.counts();
-    let expected = Principal { id: "anna".into(), scopes: "read".into(), credential_id: "anna".into(), through: None };
+    let expected = Principal::new(PrincipalKind::User, "anna", "read", "anna");
     assert_eq!(bench.send(&[("authorization", &bearer)]).await, Ok(expected.clone()));
     assert_eq!(bench.counts(), (before.0, before.1 + 1, 0), "a lookup and no hash");
     // Nothing is kept for it, so each replica knows it; the password works all the same.

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use crate::auth::Principal;
+use crate::auth::{Principal, PrincipalKind};
 use crate::config::AUDIENCE;
 use crate::credential::dpop::Confirmation;
 use crate::credential::jws::json::{self, Fault, Names, Number, Reader, once};
@@ -93,12 +93,8 @@ impl<'a> ClaimsRef<'a> {
 
     /// Whom the token stands for.
     pub(crate) fn principal(&self) -> Principal {
-        Principal {
-            id: self.sub.as_ref().into(),
-            scopes: self.scope.as_ref().into(),
-            credential_id: self.jti.as_ref().into(),
-            through: None,
-        }
+        let kind = PrincipalKind::of_token(&self.sub, Some(&self.client_id));
+        Principal::new(kind, &*self.sub, &*self.scope, &*self.jti)
     }
 }
 

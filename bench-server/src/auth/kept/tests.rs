@@ -93,6 +93,7 @@ impl Nodes {
             path: "/".to_owned(),
             scope: "read".to_owned(),
             method: method.clone(),
+            users_only: false,
             slow_down: None,
         };
         let environment = Environment { clock: clock.clone(), ..self.environment.clone() };

@@ -15,11 +15,11 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::*;
-use crate::auth::{Cause, Connection};
+use crate::auth::{Cause, Connection, PrincipalKind};
 use crate::clock::Clock;
 use crate::config::{
-    AUDIENCE, Algorithm, ApiKeyConfig, ClockMode, MtlsConfig, OAuth2Config, ServiceConfig, StoreConfig, TokenRules,
-    TrustedIssuer,
+    AUDIENCE, Algorithm, ApiKeyConfig, ClockMode, KeyEnvironment, MtlsConfig, OAuth2Config, ServiceConfig, StoreConfig,
+    TokenRules, TrustedIssuer,
 };
 use crate::contract::Material;
 use crate::credential::jws::SigningKey;
@@ -191,10 +191,8 @@ async fn la_1_an_application_and_a_user_are_both_named() {
         let bench = Bench::new(applications(store)).await;
         let (key, _) = bench.key("shop", &["read"]).await;
         let expected = Principal {
-            id: "alice".into(),
-            scopes: "read".into(),
-            credential_id: "token-1".into(),
             through: Some(Through::Application("shop".into())),
+            ..Principal::new(PrincipalKind::User, "alice", "read", "token-1")
         };
         assert_eq!(bench.show(Some(&key), Some(&bench.token(&json!({})))).await, Ok(expected));
         assert_eq!((bench.meter.store_lookups.get(), bench.spent_on_tokens()), (1, (1, 1)));
@@ -206,7 +204,7 @@ async fn la_2_bc_157_without_a_good_key_the_token_is_not_looked_at() {
     let bench = Bench::new(applications(StoreConfig::Memory)).await;
     let (key, _) = bench.key("shop", &["read"]).await;
     let token = bench.token(&json!({}));
-    let stranger = crate::credential::key::generate(&mut rand::rngs::SysRng).expect("random");
+    let stranger = crate::credential::key::generate(KeyEnvironment::Live, &mut rand::rngs::SysRng).expect("random");
     let cut = &key[..key.len() - 1];
     for (shown, cause) in [
         (NOBODY, None),

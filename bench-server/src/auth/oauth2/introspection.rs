@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use super::discovery::Discovery;
 use super::{Token, unavailable};
 use crate::auth::outbound::{self, Http, OncePerSecond, Trouble};
-use crate::auth::{BuildError, Cause, Principal, Rejection};
+use crate::auth::{BuildError, Cause, Principal, PrincipalKind, Rejection};
 use crate::clock::UnixTime;
 use crate::config::{AUDIENCE, CacheConfig};
 use crate::contract::Secret;
@@ -30,6 +30,7 @@ struct Answer {
     active: bool,
     scope: String,
     sub: Option<String>,
+    client_id: Option<String>,
     aud: Option<Audience>,
     iss: Option<String>,
     exp: Option<f64>,
@@ -220,12 +221,13 @@ impl Introspection {
             _ => {}
         }
         let Some(sub) = answer.sub else { return invalid(Cause::Claims) };
-        let credential_id = match answer.jti {
+        let kind = PrincipalKind::of_token(&sub, answer.client_id.as_deref());
+        let credential_id: Arc<str> = match answer.jti {
             Some(jti) => jti.into(),
             // The member is optional; a digest still tells tokens apart, and gives none away.
             None => opaque::hex(&opaque::digest(token)[..16]).into(),
         };
-        let principal = Principal { id: sub.into(), scopes: answer.scope.into(), credential_id, through: None };
+        let principal = Principal::new(kind, sub, answer.scope, credential_id);
         Ok((Token { principal, jkt, x5t }, exp))
     }
 

@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 mod keys;
 
 use super::*;
-use crate::auth::{Cause, Connection};
+use crate::auth::{Cause, Connection, PrincipalKind};
 use crate::clock::{Clock, UnixTime};
 use crate::config::{AUDIENCE, Algorithm, AuthorizationServerConfig, CacheConfig, ClockMode, JwksConfig};
 use crate::contract::{KeyRollover, RegisteredClient};
@@ -286,7 +286,7 @@ async fn oa_50_bc_069_an_active_token_is_held_to_audience_issuer_type_and_time()
         answer[member] = value;
         answer
     };
-    let accepted = Principal { id: "alice".into(), scopes: "read".into(), credential_id: "j-1".into(), through: None };
+    let accepted = Principal::new(PrincipalKind::Bearer, "alice", "read", "j-1");
     for answer in [
         good.clone(),
         with("aud", json!(["https://other.test", AUDIENCE])),

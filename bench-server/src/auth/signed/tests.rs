@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use super::*;
-use crate::auth::Connection;
+use crate::auth::{Connection, PrincipalKind};
 use crate::config::{ClockMode, StoreConfig};
 use crate::credential::http_signature::{COMPONENTS, LONGEST, SIGNATURE, content_digest, read_key, sign_message};
 use crate::store::testing;
@@ -114,12 +114,8 @@ async fn sr_1_a_signed_request_is_accepted_for_whom_the_key_was_issued() {
         let bench = Bench::with(store).await;
         let issued = bench.issue(None).await;
         assert!(issued.principal.starts_with("app-") && issued.id.starts_with("sig-"), "{issued:?}");
-        let expected = Principal {
-            id: issued.principal.as_str().into(),
-            scopes: "read".into(),
-            credential_id: issued.id.as_str().into(),
-            through: None,
-        };
+        let expected =
+            Principal::new(PrincipalKind::Application, issued.principal.as_str(), "read", issued.id.as_str());
         let before = bench.counts();
         assert_eq!(bench.send(&bench.sign(&issued, b"")).await, Ok(expected.clone()));
         assert_eq!(bench.send(&bench.sign(&issued, b"{\"amount\": 5}")).await, Ok(expected));

@@ -37,6 +37,7 @@ impl Fixture {
             path: "/".into(),
             scope: READ_SCOPE.into(),
             method: MethodConfig::Basic(BasicConfig::new(PasswordHash::Pbkdf2Sha256 { iterations: 2 })),
+            users_only: false,
             slow_down: None,
         };
         let basic = Arc::new(Method::build(&profile, &environment).await.unwrap());

@@ -40,6 +40,26 @@ const MIGRATIONS: &[&str] = &[
     );
     CREATE INDEX nonces_until ON nonces (until);
 ",
+    "
+    ALTER TABLE keys
+        ADD COLUMN suspended boolean NOT NULL DEFAULT false,
+        ADD COLUMN pepper    bigint NOT NULL DEFAULT 0,
+        ADD COLUMN details   text,
+        ADD COLUMN owned     boolean NOT NULL DEFAULT true;
+    CREATE INDEX keys_of_owners ON keys (application) WHERE owned;
+    CREATE TABLE suspended (
+        owner text PRIMARY KEY
+    );
+    CREATE TABLE usage (
+        key_id    text PRIMARY KEY,
+        requests  bigint NOT NULL,
+        last_used bigint NOT NULL
+    );
+    CREATE TABLE usage_writers (
+        writer text PRIMARY KEY,
+        number bigint NOT NULL
+    );
+",
 ];
 
 /// Why tables could not be brought up to date.
