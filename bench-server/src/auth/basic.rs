@@ -6,7 +6,7 @@
 //!
 //! The optional cache of verified credentials replaces the hash by an HMAC under a random key that dies with the process.
 //! It holds accepted credentials only, for 60 s at most (see [`crate::store::cache`]). Optional sessions replace it by a
-//! token that one password check is exchanged for, and an optional brake counts failures (see [`crate::limit::throttle`]).
+//! token that one password check is exchanged for, and an optional brake counts failures (`limit::throttle`).
 //!
 //! Whoever logs in with a hash of less than the configured cost is hashed anew beside the answer.
 

@@ -34,6 +34,7 @@ pub struct Layered {
     users: OAuth2,
 }
 
+#[allow(clippy::large_enum_variant)] // one for each profile, made once
 enum Caller {
     Application(ApiKey),
     Service { certificates: Mtls, may_act: BTreeSet<Box<str>> },

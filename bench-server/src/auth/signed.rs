@@ -1,8 +1,8 @@
 //! Signed requests: HMAC over the request itself (RFC 9421), so that no secret travels and nothing can be changed or sent
-//! twice. Profile: [`http_signature`].
+//! twice. Profile: [`crate::credential::http_signature`].
 //!
 //! In the order of their cost: form, algorithm, time, coverage, digest of the content, MAC; only then is the key's record
-//! looked up and the nonce used up. Keys are derived from their identifiers ([`Master`]), so a MAC is computed for whatever
+//! looked up and the nonce used up. Keys are derived from their identifiers (`Master`), so a MAC is computed for whatever
 //! identifier was sent, and who cannot sign learns of no key whether it exists and fills no memory.
 
 use std::sync::Arc;
