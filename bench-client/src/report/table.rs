@@ -40,7 +40,7 @@ const EVENT: [(&str, &str); 9] = [
 ];
 
 /// The tables that only some runs have: their columns that fit.
-const EXTRAS: [(&str, &[(&str, &str)]); 10] = [
+const EXTRAS: [(&str, &[(&str, &str)]); 11] = [
     ("thresholds", &[("metric", "figure"), ("limit", "limit"), ("measured", "measured"), ("verdict", "verdict")]),
     (
         "refusals",
@@ -108,6 +108,18 @@ const EXTRAS: [(&str, &[(&str, &str)]); 10] = [
     ("findings", &[("case", "case"), ("verdict", "verdict"), ("severity", "severity"), ("title", "what it is")]),
     ("outages", &EVENT),
     ("rollovers", &EVENT),
+    (
+        "beside",
+        &[
+            ("method", "method\nbeside"),
+            ("secret", "passwords"),
+            ("rate_requested", "requested/s"),
+            ("rate_accepted", "accepted/s"),
+            ("rate_refused", "refused/s"),
+            ("p50", "p50 ms"),
+            ("p99", "p99 ms"),
+        ],
+    ),
 ];
 
 /// One rule below the head and none elsewhere: copies well, and reads well without colour.
@@ -181,7 +193,7 @@ fn cost(report: &Report, out: &mut String) {
     out.push('\n');
 }
 
-/// New connections, their break-evens, setups and events, where the run has any.
+/// New connections, their break-evens, setups, events and the traffic beside variants, where the run has any.
 fn extras(report: &Report, out: &mut String) {
     let found = view::extras(&report.summary);
     for (name, columns) in EXTRAS {
