@@ -371,7 +371,7 @@ async fn la_14_the_audit_line_has_a_field_for_each_party_and_no_secret() {
     assert!(of_services.send(&gateway, &[("authorization", &bearer(&of_services.token(&json!({}))))]).await.is_ok());
 
     let text = String::from_utf8(lines.0.lock().expect("no holder panics").clone()).expect("UTF-8");
-    let audit: Vec<&str> = text.lines().filter(|line| line.contains(" audit: ")).collect();
+    let audit: Vec<&str> = text.lines().filter(|line| line.contains(" audit: accepted")).collect();
     let [application, service] = audit.as_slice() else { panic!("one line for each that was accepted: {text}") };
     for (line, caller, other) in [
         (application, "application=\"shop\"".to_owned(), "service="),
