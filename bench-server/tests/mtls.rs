@@ -213,7 +213,7 @@ async fn mt_23_mt_24_bc_146_a_saved_session_of_a_revoked_certificate_is_refused(
         };
         let server = Server::start_with(vec![main], None).await;
         let one = server.issue(&[READ_SCOPE], None).await;
-        // Session identifiers and tickets of TLS 1.2 both, and the tickets of TLS 1.3.
+        // The client would take a session identifier or a ticket; the server gives out neither.
         let client = Arc::new(tls(&server, version, Some(&one)));
         for _ in 0..2 {
             let mut stream = connect(client.clone(), address(&server, 0)).await.expect("a handshake");
