@@ -199,13 +199,6 @@ impl Server {
         token.expose().to_owned()
     }
 
-    /// Revokes a credential of the profile, whatever its standard says.
-    pub async fn revoke_at_control(&self, credential: &Issued) {
-        let url = format!("http://control/profiles/subject/credentials/{}", credential.id);
-        let status = self.control.delete(url).send().await.expect("an answer").status();
-        assert!(status.is_success(), "revocation answered {status}");
-    }
-
     /// Revokes a credential the way its standard says.
     pub async fn revoke(&self, credential: &Issued) {
         let answer = match (&self.oauth_client, &credential.material) {
