@@ -294,6 +294,16 @@ impl ApiKey {
     }
 }
 
+/// Where a key is only part of what a route asks for, nobody knows whom to bill.
+///
+/// # Errors
+/// When requests are to be counted there all the same.
+pub(super) fn refuse_metering(place: &str, config: &ApiKeyConfig) -> Result<(), BuildError> {
+    let Some(_) = config.metering else { return Ok(()) };
+    let remedy = "its requests would go uncounted here; leave it out, or meter a profile of method \"api-key\"";
+    Err(BuildError::Config(format!("{place}.metering: {remedy}")))
+}
+
 /// The key in the request, from the one place where it stands.
 fn presented(head: &Parts) -> Result<&str, Rejection> {
     header::refuse_credential_in_url(head).inspect_err(|_| {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use http::HeaderName;
 
-use super::api_key::ApiKey;
+use super::api_key::{ApiKey, refuse_metering};
 use super::mtls::Mtls;
 use super::oauth2::{OAuth2, User};
 use super::{AdminError, BuildError, Environment, Layer, Principal, Rejection, Request, Through, header};
@@ -51,7 +51,10 @@ impl Layered {
             return Err(BuildError::Config(remedy.to_owned()));
         }
         let caller = match &config.caller {
-            CallerConfig::Application(keys) => Caller::Application(ApiKey::build(name, keys, environment).await?),
+            CallerConfig::Application(keys) => {
+                refuse_metering("caller.application", keys)?;
+                Caller::Application(ApiKey::build(name, keys, environment).await?)
+            }
             CallerConfig::Service(service) => {
                 if let Some(wrong) = service.may_act.iter().find(|id| !x509::is_spiffe_id(id)) {
                     let remedy = "is not a SPIFFE ID, like \"spiffe://authbench.test/client/0\"";

@@ -426,3 +426,16 @@ async fn keys_have_an_owner_and_contradictions_are_refused() {
         assert!(problem.contains(expected), "{problem}");
     }
 }
+
+#[tokio::test]
+async fn keys_that_would_go_uncounted_are_refused() {
+    let metered = ApiKeyConfig {
+        metering: Some(crate::config::MeteringConfig { flush: Duration::from_secs(1) }),
+        ..ApiKeyConfig::new(StoreConfig::Memory)
+    };
+    for place in ["api_key", "caller.application"] {
+        let error = crate::auth::api_key::refuse_metering(place, &metered).expect_err("refused").to_string();
+        assert!(error.contains(place) && error.contains("leave it out"), "{error}");
+    }
+    assert!(crate::auth::api_key::refuse_metering("api_key", &ApiKeyConfig::new(StoreConfig::Memory)).is_ok());
+}
