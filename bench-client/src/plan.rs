@@ -30,6 +30,7 @@ pub use beside::Beside;
 pub(crate) use bounds::NOT_AFTER;
 pub use bounds::RENEWED_BEFORE_END;
 pub use compare::{ComparePlan, Quantity};
+pub(crate) use expected::ATTACK;
 pub use expected::{ExpectedStart, expected_filling};
 pub use external::{
     Accepted, Convention, CredentialSource, ExternalMethod, HeaderField, MethodWord, Revoke, RevokeRequest, TargetPlan,

@@ -72,14 +72,20 @@ fn describe(plan: &Plan) -> String {
         line(whereto(plan, target));
     }
     let start = plan.expected_start();
+    let parts = [
+        (start.warm_up, "warm-up"),
+        (start.load, "load"),
+        (start.revocation, "revocation"),
+        (start.setup, "setup"),
+        (start.events, "rollovers and outages"),
+        (start.attacks, "attacks"),
+    ];
     line(format!(
-        "about {}: per start {} to start the servers and issue credentials (estimated), {} warm-up, {} load, {} revocation{}",
+        "about {}: per start {} to start the servers and issue credentials (estimated){}",
         seconds(plan.expected_duration()),
         seconds(start.start_up),
-        seconds(start.warm_up),
-        seconds(start.load),
-        seconds(start.revocation),
-        [(start.setup, "setup"), (start.events, "rollovers and outages"), (start.attacks, "attacks")]
+        // What is not measured takes no time.
+        parts
             .into_iter()
             .filter(|(time, _)| !time.is_zero())
             .map(|(time, what)| format!(", {} {what}", seconds(time)))

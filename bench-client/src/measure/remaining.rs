@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use super::load::Load;
-use crate::plan::{AttackPlan, Case, Event, Measurement, MeasurementKind, Plan, RevocationPlan, SetupPlan, Variant};
+use crate::plan::{
+    ATTACK, AttackPlan, Case, Event, Measurement, MeasurementKind, Plan, RevocationPlan, SetupPlan, Variant,
+};
 use crate::record::Record;
 
 /// What it takes, by experience, to start a variant's processes and issue its pool. It only shapes the progress bar.
@@ -197,7 +199,8 @@ impl<'p> Start<'p> {
             })
             .sum();
         let events: Duration = self.events.iter().map(|group| group.settings.length()).sum();
-        preparation + load + searches + revocation + events
+        let attacks: Duration = self.attacks.iter().map(|group| ATTACK * group.cases.len() as u32).sum();
+        preparation + load + searches + revocation + events + attacks
     }
 }
 

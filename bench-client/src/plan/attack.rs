@@ -88,6 +88,11 @@ impl Plan {
 
     /// Whether nothing else is done to it.
     pub fn only_attacks(&self, variant: &Variant) -> bool {
-        self.attacks(variant) && !self.has_case(variant, |kind| !matches!(kind, MeasurementKind::Attack(_)))
+        self.attacks(variant) && !self.is_measured(variant)
+    }
+
+    /// Whether anything of it is counted or timed.
+    pub fn is_measured(&self, variant: &Variant) -> bool {
+        self.has_case(variant, |kind| !matches!(kind, MeasurementKind::Attack(_)))
     }
 }

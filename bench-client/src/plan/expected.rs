@@ -20,7 +20,7 @@ const SETTING_UP: Duration = Duration::from_millis(50);
 /// One request on a connection that is open, at saturation: how long the connections of a slice go on after it.
 const REQUEST: Duration = Duration::from_micros(20);
 /// All bad credentials of one variant: a few hundred requests, some of which wait for a credential to end.
-const ATTACK: Duration = Duration::from_secs(5);
+pub(crate) const ATTACK: Duration = Duration::from_secs(3);
 
 /// One trial of a setup, besides issuing: two handshakes and a few requests.
 const SETUP: Duration = Duration::from_millis(5);

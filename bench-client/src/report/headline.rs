@@ -300,6 +300,9 @@ pub(crate) fn list(names: &[&str]) -> String {
 
 /// Question 0.
 pub(crate) fn smallest_regression(summary: &Summary) -> Vec<String> {
+    if summary.only_attacks() {
+        return Vec::new();
+    }
     summary
         .smallest_regression
         .iter()
@@ -344,13 +347,16 @@ pub(crate) fn interval_words(summary: &Summary) -> String {
     )
 }
 
-/// How the intervals were drawn.
-pub(crate) fn intervals(summary: &Summary) -> String {
+/// How the intervals were drawn; of attacks alone there is no figure that could have one.
+pub(crate) fn intervals(summary: &Summary) -> Option<String> {
+    if summary.only_attacks() {
+        return None;
+    }
     let (kind, caution) = match few(summary) {
         None => ("95\u{a0}% bootstrap", String::new()),
         Some(few) => ("bootstrap", format!(" With so few ({few}) they are narrower than 95\u{a0}%.")),
     };
-    match summary.intervals_over {
+    Some(match summary.intervals_over {
         Some(Grouping::StartsThenRounds) => format!(
             "Intervals are {kind} intervals over {} starts of the server processes and the rounds inside each.{caution}",
             summary.starts
@@ -360,7 +366,7 @@ pub(crate) fn intervals(summary: &Summary) -> String {
              would change is not in them.{caution}"
         ),
         None => "There are no intervals: the run has fewer than two valid trials of every case.".to_owned(),
-    }
+    })
 }
 
 /// What stands above the tables.

@@ -25,7 +25,7 @@ struct Page<'a> {
     machine: String,
     sentences: Vec<String>,
     smallest_regression: Vec<String>,
-    intervals: String,
+    intervals: Option<String>,
     captions: headline::Captions,
     notes: Vec<String>,
     words: [(&'static str, &'static str); headline::WORDS.len()],

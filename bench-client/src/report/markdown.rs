@@ -28,8 +28,7 @@ pub(crate) fn render(run: &LoadedRun, report: &Report) -> String {
     for note in headline::comparison_notes(summary) {
         section(&mut out, &escape(&note));
     }
-    section(&mut out, &escape(&headline::intervals(summary)));
-    for sentence in headline::smallest_regression(summary) {
+    for sentence in headline::intervals(summary).into_iter().chain(headline::smallest_regression(summary)) {
         section(&mut out, &escape(&sentence));
     }
     // Hundreds of rows are for the page and for programs.
@@ -46,8 +45,10 @@ pub(crate) fn render(run: &LoadedRun, report: &Report) -> String {
     part(&mut out, "Operations and bytes per request", captions.operations, view::operations(summary));
     part(&mut out, "Resources per request", captions.resources, view::resources(summary));
     part(&mut out, "Revocation", captions.revocation, view::revocation(summary));
-    section(&mut out, "## Checks");
-    table(&mut out, &view::checks(&report.checks));
+    if !report.checks.is_empty() {
+        section(&mut out, "## Checks");
+        table(&mut out, &view::checks(&report.checks));
+    }
 
     section(&mut out, "## How to read this");
     for (word, meaning) in headline::WORDS {

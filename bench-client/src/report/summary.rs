@@ -332,6 +332,15 @@ impl Summary {
         }
     }
 
+    /// Whether bad credentials were presented and nothing was counted or timed.
+    pub(crate) fn only_attacks(&self) -> bool {
+        let is_measured = |it: &VariantSummary| {
+            let reasons = [it.latency.reason(), it.throughput.reason(), it.revocation.reason()];
+            reasons.iter().any(|reason| *reason != Some(NOT_MEASURED)) || !it.handshakes.is_empty() || it.setup.is_some()
+        };
+        !self.attacks.is_empty() && self.events.is_empty() && !self.variants.iter().any(is_measured)
+    }
+
     /// The baseline, where the run has one; of a swept server, the first point's.
     pub fn baseline(&self) -> Option<&VariantSummary> {
         self.variants.iter().find(|variant| variant.is_baseline())

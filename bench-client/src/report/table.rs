@@ -142,15 +142,19 @@ pub(crate) fn terminal(report: &Report) -> String {
     let summary = &report.summary;
     let mut out = String::new();
     let mut notes = Footnotes::default();
-    let title = format!(
-        "{}{}: {} rounds in {} starts, seed {}",
-        summary.scenario,
-        if summary.quick { " (quick)" } else { "" },
-        summary.rounds,
-        summary.starts,
-        summary.seed
-    );
-    writeln!(out, "{}\n", wrap(&format!("{title}; {}", summary.machine.keep_awake.words()))).expect(INTO_STRING);
+    let quick = if summary.quick { " (quick)" } else { "" };
+    let how = match summary.only_attacks() {
+        // Neither rounds nor a waking processor change what is refused.
+        true => format!("{} variants attacked, seed {}", summary.attacks.len(), summary.seed),
+        false => format!(
+            "{} rounds in {} starts, seed {}; {}",
+            summary.rounds,
+            summary.starts,
+            summary.seed,
+            summary.machine.keep_awake.words()
+        ),
+    };
+    writeln!(out, "{}\n", wrap(&format!("{}{quick}: {how}", summary.scenario))).expect(INTO_STRING);
     if let Some(comparison) = comparison(report, &mut notes) {
         writeln!(out, "{comparison}\n").expect(INTO_STRING);
         for (mark, reason) in notes.list() {
@@ -165,7 +169,7 @@ pub(crate) fn terminal(report: &Report) -> String {
     }
     out.push('\n');
     let sentences = headline::sentences(summary).into_iter().chain(headline::smallest_regression(summary));
-    for sentence in sentences.chain([headline::intervals(summary)]) {
+    for sentence in sentences.chain(headline::intervals(summary)) {
         writeln!(out, "{}", wrap(&sentence)).expect(INTO_STRING);
     }
     out.push('\n');
@@ -268,6 +272,9 @@ fn drawn(
 }
 
 fn checks(report: &Report, out: &mut String) {
+    if report.checks.is_empty() {
+        return;
+    }
     let count = |wanted: fn(&CheckVerdict) -> bool| report.checks.iter().filter(|check| wanted(&check.verdict)).count();
     let passed = count(|verdict| *verdict == CheckVerdict::Passed);
     let failed = count(|verdict| *verdict == CheckVerdict::Failed);

@@ -116,6 +116,25 @@ mod tests {
     }
 
     #[test]
+    fn only_an_attack_needs_no_baseline() {
+        let here = Path::new(".");
+        let alone = TARGET.replacen("[[variant]]\nname = \"none\"\nmethod = \"none\"\n", "", 1);
+        assert!(!alone.contains("method = \"none\""), "{alone}");
+        let plan = plan(here, &alone).expect("no mistakes");
+        assert_eq!(plan.cases.iter().map(|case| case.id.as_str()).collect::<Vec<_>>(), ["jwt/attack"]);
+        assert_eq!(plan.variants.len(), 1);
+        let load = "[[measurement]]\nkind = \"throughput\"\nconnections = 1\nwarmup = \"0s\"\nmeasure = \"1s\"\n";
+        assert!(mistakes(here, &format!("{alone}{load}")).contains("variant \"none\" is missing"));
+        // One that cannot be read may be another attack.
+        let unread = "[[measurement]]\nkind = \"attack\"\nname = \"other\"\ncases = \"none.toml\"\n";
+        let found = mistakes(here, &format!("{alone}{unread}"));
+        assert!(found.contains("name a TOML file") && !found.contains("is missing"), "{found}");
+        let nobody = "[[measurement]]\nkind = \"attack\"\n";
+        let found = mistakes(here, nobody);
+        assert!(found.contains("nothing to attack") && !found.contains("is missing"), "{found}");
+    }
+
+    #[test]
     fn a_table_of_the_users_is_read_from_the_scenarios_folder_and_kept_in_the_plan() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let table = "[[case]]\nid = \"X-1\"\ntitle = \"x\"\nmethod = [\"any\"]\nneeds = \"nothing\"\nseverity = \"high\"\n\

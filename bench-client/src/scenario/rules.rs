@@ -168,8 +168,14 @@ fn check_baseline(scenario: &Scenario, problems: &Problems) {
     if scenario.variants.iter().any(|variant| variant.name.is_none()) {
         return;
     }
+    // One that could not be read may be an attack too.
+    let mut read = scenario.measurements.iter().filter_map(|written| written.measurement.as_ref()).peekable();
+    let only_attacks =
+        read.peek().is_some() && read.all(|measurement| matches!(measurement.kind, MeasurementKind::Attack(_)));
     let remedy = format!("add [[variant]] with name = \"{BASELINE}\" and method = \"none\"");
     match scenario.variants.iter().find(|variant| variant.name.as_deref() == Some(BASELINE)) {
+        // Who is only attacked has no cost that would be a distance from anything.
+        None if only_attacks => {}
         None => problems.error(
             At::File(0),
             format!("variant \"{BASELINE}\" is missing: every cost is a distance from that baseline; {remedy}"),
