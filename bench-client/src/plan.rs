@@ -53,6 +53,9 @@ pub const BASELINE: &str = "none";
 /// The URL of a store whose server the run starts by itself.
 pub const PRIVATE_STORE: &str = "private";
 
+/// The service of the run's that may act for users, where services call for them.
+pub const ACTING_SERVICE: &str = "spiffe://authbench.test/service/acting";
+
 /// A resolved scenario.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
@@ -134,8 +137,11 @@ pub struct Variant {
     pub name: String,
     /// How its server authenticates.
     pub method: Method,
-    /// The authorization server, in a process of its own; for `oauth2` only.
+    /// The authorization server, in a process of its own; for `oauth2` and `layered` only.
     pub authorization_server: Option<AuthorizationServerConfig>,
+    /// Whether its tokens are bound to the certificates of those who ask for them (RFC 8705 §3); for `oauth2` only.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub certificate_bound: bool,
     /// The credentials in use.
     pub pool: PoolPlan,
     /// In which state they are.

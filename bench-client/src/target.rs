@@ -25,7 +25,7 @@ use crate::load::Endpoint;
 use crate::machine::Machine;
 use crate::plan::{Beside, Plan, Variant};
 
-pub(crate) use attack::Flow;
+pub(crate) use attack::{FLOW_PRINCIPAL, Flow, Holding};
 use external::External;
 pub(crate) use forwarder::Passage;
 pub use grant::{Grant, Refreshed};

@@ -668,7 +668,15 @@ fn foreign() -> LoadedRun {
         let accepted = Accepted { status: vec![200], body_contains: None };
         let convention = Convention { header: None, accepted, rejected: vec![401] };
         let url = "https://gateway.test/whoami".to_owned();
-        let external = ExternalMethod { method, url, convention, credentials: None, revoke: None, forge: None };
+        let external = ExternalMethod {
+            method,
+            url,
+            convention,
+            credentials: None,
+            revoke: None,
+            forge: None,
+            dpop: None,
+        };
         variant.method = Method::External { external: Box::new(external) };
     }
     run.records.retain(|record| kept.contains(&record.variant.as_str()));

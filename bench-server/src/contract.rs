@@ -378,7 +378,21 @@ pub enum IssuerKey {
         chain_pem: String,
         /// The CA's private key, PKCS #8 in PEM.
         key_pem: Secret,
+        /// The CA above it, where there is one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        above: Option<CaKey>,
     },
+}
+
+/// A CA that can sign others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CaKey {
+    /// Its certificate, PEM.
+    pub ca_pem: String,
+    /// What a client sends behind the certificate of a CA below it, PEM; empty where it is the root.
+    pub chain_pem: String,
+    /// Its private key, PKCS #8 in PEM.
+    pub key_pem: Secret,
 }
 
 /// Takes back every token of a subject that was issued before a time.

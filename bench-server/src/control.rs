@@ -540,9 +540,11 @@ mod tests {
         assert_eq!(algorithm, Algorithm::ES256);
         assert!(!kid.is_empty() && key.expose().starts_with("-----BEGIN PRIVATE KEY-----"));
         let (_, body) = ask_with(&administration, Verb::GET, "/profiles/m/issuer-key", "").await;
-        let IssuerKey::Certificate { ca_pem, chain_pem, key_pem } = serde_json::from_slice(&body).unwrap() else {
+        let IssuerKey::Certificate { ca_pem, chain_pem, key_pem, above } = serde_json::from_slice(&body).unwrap() else {
             panic!("a CA")
         };
+        let above = above.expect("the root");
+        assert!(above.key_pem.expose().contains("PRIVATE KEY") && above.ca_pem != ca_pem && above.chain_pem.is_empty());
         assert!(!ca_pem.is_empty() && (chain_pem.is_empty() || chain_pem.contains(&ca_pem)));
         assert!(key_pem.expose().contains("PRIVATE KEY"));
         assert_eq!(ask_with(&administration, Verb::GET, "/profiles/the%20baseline/issuer-key", "").await.0, 405);

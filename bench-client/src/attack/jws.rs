@@ -78,6 +78,11 @@ impl Jws {
         })
     }
 
+    /// One that is not signed yet. Values are JSON texts.
+    pub(crate) fn new(header: Vec<(&str, String)>, claims: Vec<(&str, String)>) -> Self {
+        Self { header: Part::new(header), claims: Part::new(claims), signature: Signature::Bytes(Vec::new()) }
+    }
+
     /// What is signed.
     pub(crate) fn signing_input(&self) -> String {
         format!("{}.{}", URL_SAFE_NO_PAD.encode(self.header.text()), URL_SAFE_NO_PAD.encode(self.claims.text()))
@@ -109,6 +114,11 @@ impl Jws {
 }
 
 impl Part {
+    fn new(members: Vec<(&str, String)>) -> Self {
+        let members = members.into_iter().map(|(name, json)| (name.to_owned(), json)).collect();
+        Self { members, before: Vec::new(), after: Vec::new(), whole: None }
+    }
+
     fn read(json: &[u8]) -> Option<Self> {
         let Ordered(members) = serde_json::from_slice(json).ok()?;
         let members = members.into_iter().map(|(name, value)| (name, value.to_string())).collect();

@@ -1,8 +1,8 @@
 //! What is done to a valid credential before it is sent: a short list of words, each with a value or without.
 //!
-//! A credential begins as what the caller holds: a key, a token, or a user with a password. Words about its parts (`header.alg=none`,
-//! `password=…`) come first; the first word about its text (`truncate=16`) puts the parts together, and the rest change the
-//! text that is presented.
+//! A credential begins as what the caller holds: a key, a token, a user with a password, or what signs its requests. Words about
+//! its parts (`header.alg=none`, `password=…`) come first; the first word about its text (`truncate=16`) puts the parts together,
+//! and the rest change the text that is presented.
 
 mod text;
 
@@ -18,6 +18,7 @@ use serde::Deserialize;
 use self::text::{Position, TextChange};
 use super::jws::{Jws, Signature};
 use super::key::{TokenKey, ecdsa_in_der, hmac_sha256};
+use super::signature::{Digest, Mac, Part, Signature as OfRequest};
 use super::template::{self, Missing, fill};
 
 /// One change, as it is written: `header.alg=none`, `signature=empty`, `flip-case`.
@@ -51,6 +52,14 @@ enum Change {
     /// Claims in an object that is nested so deep.
     Deep(usize),
     Signature(Signing),
+    /// What the signature of a request covers.
+    Components(String),
+    /// What of a request is signed in the place of what is sent.
+    Over(Part, String),
+    /// What `Content-Digest` says.
+    Digest(Digest),
+    /// A change of the proof that goes with a token.
+    Proof(Box<Change>),
     User(String),
     Password(String),
     /// What the base64 of Basic holds.
@@ -62,6 +71,8 @@ enum Change {
 enum Which {
     Header,
     Claims,
+    /// What the signature of a request says of itself.
+    Parameters,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +87,10 @@ enum Signing {
     Empty,
     Dropped,
     Zeros,
+    /// So many bytes of the beginning.
+    First(usize),
+    /// One byte more.
+    Longer,
     Issuer,
     IssuerInDer,
     Attacker,
@@ -96,12 +111,29 @@ pub(crate) enum Credential {
         /// Password.
         password: Vec<u8>,
     },
+    /// What signs each request (RFC 9421).
+    Signed(Box<OfRequest>),
+    /// A token, and a proof that its key is the caller's (RFC 9449).
+    Bound(Box<Bound>),
+}
+
+/// A token that is bound to a key.
+#[derive(Debug, Clone)]
+pub(crate) struct Bound {
+    /// The token.
+    pub(crate) token: Vec<u8>,
+    /// The proof.
+    pub(crate) proof: Jws,
+    /// Whether the proof has the signature that it is to have; otherwise it gets the right one.
+    pub(crate) is_signed: bool,
 }
 
 impl Credential {
-    /// What is presented behind the scheme.
+    /// What is presented behind the scheme; nothing of what signs requests, for that is in none of them.
     pub(crate) fn text(&self) -> Vec<u8> {
         match self {
+            Self::Signed(_) => Vec::new(),
+            Self::Bound(bound) => bound.token.clone(),
             Self::Text(text) => text.clone(),
             Self::Jws(jws) => jws.text().into_bytes(),
             Self::Pair { user, password } => STANDARD.encode([user, &b":"[..], password].concat()).into_bytes(),
@@ -166,6 +198,11 @@ impl Mutation {
         match &self.change {
             Change::Signature(Signing::Issuer | Signing::IssuerInDer) => Some(Needed::IssuerKey),
             Change::Signature(Signing::Hmac(key)) if key.starts_with("public-") => Some(Needed::PublicKey),
+            Change::Member { part: Which::Parameters, .. }
+            | Change::Components(_)
+            | Change::Over(..)
+            | Change::Digest(_)
+            | Change::Proof(_) => None,
             Change::Member { .. }
             | Change::Whole { .. }
             | Change::Around { .. }
@@ -191,6 +228,15 @@ impl Mutation {
                 Credential::Text(STANDARD.encode(fill(text)?).into_bytes())
             }
             (Change::Text(change), credential) => Credential::Text(change.apply(credential.text(), source)?),
+            (Change::Proof(change), Credential::Bound(mut bound)) => {
+                change.apply_to(&mut bound.proof, source)?;
+                bound.is_signed |= matches!(**change, Change::Signature(_));
+                Credential::Bound(bound)
+            }
+            (change, Credential::Signed(mut signature)) => {
+                change.apply_to_signature(&mut signature, source)?;
+                Credential::Signed(signature)
+            }
             (change, Credential::Jws(mut jws)) => {
                 change.apply_to(&mut jws, source)?;
                 Credential::Jws(jws)
@@ -203,18 +249,13 @@ impl Mutation {
 impl Change {
     fn apply_to(&self, jws: &mut Jws, source: &Source<'_>) -> Result<(), Missing> {
         let fill = |text: &str| fill(text, source.now, source.names);
-        let json = |value: &str, raw: bool| -> Result<String, Missing> {
-            let value = String::from_utf8(fill(value)?).map_err(|_| Missing("a member is UTF-8".to_owned()))?;
-            // What is JSON is taken as it is; everything else is a string.
-            let as_it_is = raw || serde_json::from_str::<serde_json::Value>(&value).is_ok();
-            Ok(if as_it_is { value } else { serde_json::Value::String(value).to_string() })
-        };
         match self {
             Self::Member { part, edit, name, value, raw } => {
-                let value = if *edit == Edit::Remove { String::new() } else { json(value, *raw)? };
+                let value = if *edit == Edit::Remove { String::new() } else { member(value, *raw, source)? };
                 let part = match part {
                     Which::Header => &mut jws.header,
                     Which::Claims => &mut jws.claims,
+                    Which::Parameters => return Err(no_such_part()),
                 };
                 match edit {
                     Edit::Set => part.set(name, value),
@@ -227,11 +268,62 @@ impl Change {
             Self::Around { before, after } => jws.claims.surround(fill(before)?, fill(after)?),
             Self::Deep(depth) => jws.claims.add("deep", format!("{}1{}", "[".repeat(*depth), "]".repeat(*depth))),
             Self::Signature(signing) => jws.signature = signing.sign(jws, source)?,
-            Self::User(_) | Self::Password(_) | Self::Decoded(_) | Self::Text(_) => {
-                return Err(Missing("the credential has no such part".to_owned()));
-            }
+            Self::Whole { part: Which::Parameters, .. }
+            | Self::Components(_)
+            | Self::Over(..)
+            | Self::Digest(_)
+            | Self::Proof(_)
+            | Self::User(_)
+            | Self::Password(_)
+            | Self::Decoded(_)
+            | Self::Text(_) => return Err(no_such_part()),
         }
         Ok(())
+    }
+
+    fn apply_to_signature(&self, signature: &mut OfRequest, source: &Source<'_>) -> Result<(), Missing> {
+        let fill = |text: &str| fill(text, source.now, source.names);
+        match self {
+            Self::Member { part: Which::Parameters, edit, name, value, raw } => match edit {
+                Edit::Set => signature.set(name, member(value, *raw, source)?),
+                Edit::Add => signature.add(name, member(value, *raw, source)?),
+                Edit::Remove => signature.remove(name),
+            },
+            Self::Components(components) => signature.cover(&String::from_utf8_lossy(&fill(components)?)),
+            Self::Over(part, value) => signature.sign_over(*part, fill(value)?)?,
+            Self::Digest(digest) => signature.digest(*digest),
+            Self::Signature(signing) => signature.mac(match signing {
+                Signing::Empty => Mac::Bytes(Vec::new()),
+                Signing::Zeros => Mac::Bytes(vec![0; 32]),
+                Signing::First(length) => Mac::First(*length),
+                Signing::Longer => Mac::Longer,
+                Signing::Attacker => Mac::Under(rand::random::<[u8; 32]>().to_vec()),
+                Signing::Hmac(key) => Mac::Under(fill(key)?),
+                Signing::Dropped | Signing::Issuer | Signing::IssuerInDer => return Err(no_such_part()),
+            }),
+            _ => return Err(no_such_part()),
+        }
+        Ok(())
+    }
+}
+
+fn no_such_part() -> Missing {
+    Missing("the credential has no such part".to_owned())
+}
+
+/// The value of a member. What is JSON is taken as it is; everything else is a string.
+fn member(value: &str, raw: bool, source: &Source<'_>) -> Result<String, Missing> {
+    let value = String::from_utf8(fill(value, source.now, source.names)?)
+        .map_err(|_| Missing("a member is UTF-8".to_owned()))?;
+    let as_it_is = raw || serde_json::from_str::<serde_json::Value>(&value).is_ok();
+    Ok(if as_it_is { value } else { serde_json::Value::String(value).to_string() })
+}
+
+/// The signature that a token has.
+fn old(jws: &Jws) -> &[u8] {
+    match &jws.signature {
+        Signature::Bytes(bytes) => bytes,
+        Signature::Dropped => &[],
     }
 }
 
@@ -250,6 +342,8 @@ impl Signing {
             Self::Dropped => return Ok(Signature::Dropped),
             Self::Empty => Vec::new(),
             Self::Zeros => vec![0; 64],
+            Self::First(length) => old(jws).get(..*length).unwrap_or_default().to_vec(),
+            Self::Longer => [old(jws), &[0]].concat(),
             Self::Issuer => issuer(named.as_deref())?,
             Self::IssuerInDer => ecdsa_in_der(&issuer(named.as_deref())?),
             Self::Attacker => {
@@ -293,8 +387,20 @@ fn parse(text: &str) -> Result<Change, String> {
         Some(path) => (Edit::Add, path),
         None => word.strip_prefix('-').map_or((Edit::Set, word), |path| (Edit::Remove, path)),
     };
+    if let Some(path) = path.strip_prefix("proof.") {
+        let sign = &word[..word.len() - path.len() - "proof.".len()];
+        let value = value.map(|value| format!("={value}")).unwrap_or_default();
+        let change = parse(&format!("{sign}{path}{value}"))?;
+        return match change {
+            Change::Member { part: Which::Header | Which::Claims, .. } | Change::Signature(_) => {
+                Ok(Change::Proof(Box::new(change)))
+            }
+            _ => Err("of a proof, header.NAME=, claims.NAME= and signature= can be changed".to_owned()),
+        };
+    }
     let (path, raw) = path.strip_suffix(':').map_or((path, false), |path| (path, true));
-    for (prefix, part) in [("header.", Which::Header), ("claims.", Which::Claims)] {
+    let parts = [("header.", Which::Header), ("claims.", Which::Claims), ("parameter.", Which::Parameters)];
+    for (prefix, part) in parts {
         if let Some(name) = path.strip_prefix(prefix) {
             let value = if edit == Edit::Remove { String::new() } else { required()? };
             return Ok(Change::Member { part, edit, name: name.to_owned(), value, raw });
@@ -317,14 +423,29 @@ fn parse(text: &str) -> Result<Change, String> {
             "issuer" => Signing::Issuer,
             "issuer-der" => Signing::IssuerInDer,
             "attacker" => Signing::Attacker,
-            other => match other.strip_prefix("hmac:") {
-                Some(key) => Signing::Hmac(key.to_owned()),
-                None => {
+            "longer" => Signing::Longer,
+            other => match (other.strip_prefix("hmac:"), other.strip_prefix("first:").map(str::parse::<usize>)) {
+                (Some(key), _) => Signing::Hmac(key.to_owned()),
+                (None, Some(Ok(length))) => Signing::First(length),
+                _ => {
                     return Err(
-                        "a signature is empty, dropped, zeros, issuer, issuer-der, attacker or hmac:KEY".to_owned()
+                        "a signature is empty, dropped, zeros, first:16, longer, issuer, issuer-der, attacker or hmac:KEY"
+                            .to_owned(),
                     );
                 }
             },
+        })),
+        "components" => Ok(Change::Components(required()?)),
+        "signed.method" => Ok(Change::Over(Part::Method, required()?)),
+        "signed.authority" => Ok(Change::Over(Part::Authority, required()?)),
+        "signed.path" => Ok(Change::Over(Part::Path, required()?)),
+        "signed.query" => Ok(Change::Over(Part::Query, required()?)),
+        "signed.body" => Ok(Change::Over(Part::Body, required()?)),
+        "digest" => Ok(Change::Digest(match required()?.as_str() {
+            "none" => Digest::None,
+            "md5" => Digest::Md5,
+            "sent" => Digest::Sent,
+            _ => return Err("write digest=none, digest=md5 or digest=sent".to_owned()),
         })),
         "user" => Ok(Change::User(required()?)),
         "password" => Ok(Change::Password(required()?)),
@@ -340,6 +461,7 @@ fn parse(text: &str) -> Result<Change, String> {
         }))),
         "checksum" => bare(TextChange::Checksum),
         "random-key" => bare(TextChange::RandomKey),
+        "environment" => bare(TextChange::Environment),
         "flip-case" => bare(TextChange::FlipCase),
         "percent-encode" => bare(TextChange::PercentEncode),
         "base64" => bare(TextChange::Base64),

@@ -8,7 +8,9 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 pub use self::words::Severity;
-pub(crate) use self::words::{Answer, CertificateKind, Connection, Counter, Hello, MethodKind, Needs, Place, State};
+pub(crate) use self::words::{
+    Answer, Caller, CertificateKind, Chosen, Connection, Counter, HashKind, Hello, MethodKind, Needs, Place, State,
+};
 use super::mutation::{Mutation, Needed};
 use super::template;
 
@@ -16,6 +18,7 @@ use super::template;
 const SHIPPED: &[(&str, &str)] = &[
     ("any.toml", include_str!("../../../scenarios/attack/any.toml")),
     ("api-key.toml", include_str!("../../../scenarios/attack/api-key.toml")),
+    ("signed.toml", include_str!("../../../scenarios/attack/signed.toml")),
     ("oauth2.toml", include_str!("../../../scenarios/attack/oauth2.toml")),
     ("jwt.toml", include_str!("../../../scenarios/attack/jwt.toml")),
     ("basic.toml", include_str!("../../../scenarios/attack/basic.toml")),
@@ -54,9 +57,12 @@ pub(crate) struct Case {
     /// What the reference server answers.
     #[serde(default)]
     pub(crate) expect: Expect,
-    /// What is sent, one after the other. None: the table says what is bad, and not yet how it is sent.
+    /// What is sent, one after the other.
     #[serde(default, rename = "try")]
     pub(crate) tries: Vec<Try>,
+    /// Why nothing is: in the place of `try`.
+    #[serde(default)]
+    pub(crate) unsent: Option<String>,
     /// Whether it must be accepted.
     #[serde(skip)]
     pub(crate) control: bool,
@@ -78,6 +84,8 @@ pub(crate) struct Expect {
     pub(crate) location: Option<String>,
     /// The `error` of the answer or of the challenge, where it is another than the word's.
     pub(crate) error: Option<String>,
+    /// Fields that must be there.
+    pub(crate) fields: Vec<String>,
     /// How much counters may grow.
     pub(crate) at_most: BTreeMap<Counter, u64>,
 }
@@ -98,6 +106,10 @@ pub(crate) struct Try {
     pub(crate) flood: usize,
     /// Verb, `GET` by default.
     pub(crate) verb: Option<String>,
+    /// What `Host` says, in the place of the target's authority.
+    pub(crate) host: Option<String>,
+    /// Content of the request.
+    pub(crate) body: Option<String>,
     /// Request target in the place of the route's path.
     pub(crate) path: Option<String>,
     /// An endpoint in the place of the route, with this form.
@@ -109,8 +121,21 @@ pub(crate) struct Try {
     pub(crate) connection: Connection,
     /// Something else than a request.
     pub(crate) hello: Option<Hello>,
-    /// How often; the last answer is judged.
+    /// How often at most: of a bad credential until one is let in, of a good one until one is refused. The last answer is
+    /// judged.
     pub(crate) times: Option<u32>,
+    /// What is sent before it, with the same credential and from the same address. What comes of that is not judged.
+    pub(crate) first: Option<Box<Try>>,
+    /// Whether so much time passes before it as the answer to `first` asks for.
+    pub(crate) patient: bool,
+    /// Whether the very same bytes were sent before, and accepted.
+    pub(crate) again: bool,
+    /// Whether it has a credential and an address of its own, because what becomes of them would spoil what comes after.
+    pub(crate) apart: bool,
+    /// A user with this password, in the place of the one of the run.
+    pub(crate) user: Option<Chosen>,
+    /// Who calls for the user.
+    pub(crate) caller: Caller,
     /// What must come back, where it is something else than from the others.
     pub(crate) expect: Option<Expect>,
 }
@@ -186,32 +211,55 @@ impl Case {
         if self.method.is_empty() {
             mistake("method is empty; name what it is about");
         }
-        if self.tries.is_empty() && self.features.is_empty() {
-            mistake("nothing is sent; write try = [{ … }]");
+        match (self.tries.is_empty(), &self.unsent) {
+            (true, None) => mistake("nothing is sent; write try = [{ … }], or why not: unsent = \"…\""),
+            (false, Some(_)) => mistake("unsent says why nothing is sent, and try says what; remove one of them"),
+            _ => {}
         }
         match (self.control, self.severity) {
             (false, None) => mistake("severity is missing; write \"critical\", \"high\" or \"medium\""),
             (true, Some(_)) => mistake("a control has no severity: it must be accepted"),
             _ => {}
         }
-        for it in &self.tries {
-            let expects = it.expect.as_ref().unwrap_or(&self.expect);
-            if self.control != (expects.answer == Answer::Accepted) {
-                mistake("a [[control]] expects answer = \"accepted\", and a [[case]] something else");
-            }
+        let accepted = |it: &Try| it.expect.as_ref().unwrap_or(&self.expect).answer == Answer::Accepted;
+        // What must go on in spite of something bad is part of a case.
+        let expects = match self.control {
+            true => self.tries.iter().all(accepted),
+            false => self.tries.is_empty() || !self.tries.iter().all(accepted),
+        };
+        if !expects {
+            mistake("a [[control]] expects answer = \"accepted\", and a [[case]] something else");
+        }
+        for it in self.tries.iter().flat_map(Try::with_first) {
             let needed = it.credential.iter().filter_map(Mutation::needed).any(|needed| needed == Needed::IssuerKey);
             let ca = it.certificate.is_some_and(CertificateKind::needs_ca);
-            if (needed || ca || it.state != State::Valid) && self.needs != Needs::Issuer {
+            let issued = it.user.is_some() || !matches!(it.caller, Caller::Good | Caller::None | Caller::Unknown);
+            if (needed || ca || issued || it.state != State::Valid) && self.needs != Needs::Issuer {
                 mistake("it takes the issuer's key or rights; write needs = \"issuer\"");
             }
-            let lines = it.fields.iter().flatten().chain(&it.path);
+            let lines = it.fields.iter().flatten().chain(&it.path).chain(&it.host).chain(&it.body);
+            let lines = lines.chain(it.user.iter().map(|user| &user.password));
             for text in lines.chain(it.form.iter().map(|(_, value)| value)) {
                 if let Err(why) = template::check(text) {
                     mistake(&why);
                 }
             }
-            if it.at == Place::Resource && !it.form.is_empty() {
+            let endpoint = !matches!(it.at, Place::Resource | Place::Neighbour);
+            if !endpoint && !it.form.is_empty() {
                 mistake("a form goes to an endpoint; write at = \"token\"");
+            }
+            if endpoint && it.body.is_some() {
+                mistake("a form is the content of a request to an endpoint; leave body out");
+            }
+            if it.patient && it.first.is_none() {
+                mistake("patient waits for what first was answered; write first = { … }");
+            }
+            if it.times == Some(0) {
+                mistake("times is 0; write 1 at least");
+            }
+            let ends = !matches!(it.state, State::Valid | State::Expired | State::Unscoped);
+            if ends && (it.times.is_some() || it.again || it.first.is_some()) {
+                mistake("a credential that ends is sent once before that and once after; leave times, again and first out");
             }
         }
         mistakes
@@ -219,12 +267,17 @@ impl Case {
 }
 
 impl Try {
+    /// It, and what is sent before it.
+    pub(crate) fn with_first(&self) -> impl Iterator<Item = &Self> {
+        std::iter::successors(Some(self), |it| it.first.as_deref())
+    }
+
     /// Whether a place stands in it.
     pub(crate) fn names(&self, place: &str) -> bool {
         let place = format!("<{place}>");
         let credential = self.credential.iter().map(Mutation::as_str);
         let form = self.form.iter().map(|(_, value)| value.as_str());
-        let fields = self.fields.iter().flatten().chain(&self.path).map(String::as_str);
+        let fields = self.fields.iter().flatten().chain(&self.path).chain(&self.body).map(String::as_str);
         credential.chain(form).chain(fields).any(|text| text.contains(&place))
     }
 
@@ -238,6 +291,9 @@ impl Try {
             State::Valid => {}
             State::Revoked => parts.push("revoked".to_owned()),
             State::Replaced => parts.push("replaced".to_owned()),
+            State::Rotated => parts.push("replaced, after the overlap".to_owned()),
+            State::Overlapping => parts.push("replaced, during the overlap".to_owned()),
+            State::KeyRemoved => parts.push("its signing key removed".to_owned()),
             State::Expired => parts.push("expired".to_owned()),
             State::Unscoped => parts.push("without the scope".to_owned()),
         }
@@ -246,14 +302,25 @@ impl Try {
             Connection::Kept => parts.push("on a kept connection".to_owned()),
             Connection::Resumed => parts.push("on a resumed session".to_owned()),
         }
+        let caller = (self.caller != Caller::Good).then(|| format!("caller: {}", kebab(&format!("{:?}", self.caller))));
+        parts.extend(caller);
+        let user = |user: &Chosen| format!("a user with the password {}", shortened(&user.password));
+        parts.extend(self.user.as_ref().map(user));
         parts.extend(self.credential.iter().map(|mutation| shortened(mutation.as_str())));
         parts.extend(self.certificate.map(|kind| format!("certificate: {}", kebab(&format!("{kind:?}")))));
         parts.extend(self.hello.map(|hello| format!("hello: {}", kebab(&format!("{hello:?}")))));
         parts.extend(self.verb.iter().cloned());
         parts.extend(self.path.iter().map(|path| shortened(path)));
+        parts.extend(self.host.iter().map(|host| format!("Host: {}", shortened(host))));
+        parts.extend(self.body.iter().map(|body| format!("content: {}", shortened(body))));
         parts.extend(self.fields.iter().flatten().map(|line| shortened(line)));
         parts.extend(self.form.iter().map(|(name, value)| format!("{name}={}", shortened(value))));
         parts.extend(self.times.map(|times| format!("{times} times")));
+        parts.extend(self.again.then(|| "once more".to_owned()));
+        parts.extend(self.first.as_ref().map(|first| {
+            let when = if self.patient { "after as long as asked for, and" } else { "after" };
+            format!("{when} {}", first.describe())
+        }));
         if parts.is_empty() {
             parts.push("as it is".to_owned());
         }

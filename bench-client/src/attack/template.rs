@@ -49,6 +49,17 @@ const NAMES: &[&str] = &[
     "refresh-spent",
     "access-replayed",
     "access-of-spent",
+    "access",
+    "access-kept",
+    "code-expired",
+    "public-client",
+    "consent-path",
+    "session",
+    "csrf",
+    "csrf-of-another",
+    "caller",
+    "proof",
+    "proof-jwk-private",
 ];
 
 /// Why a place stays empty: what the target would have to have.

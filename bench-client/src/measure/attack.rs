@@ -9,44 +9,26 @@ mod features;
 mod hello;
 mod judge;
 mod kit;
+mod send;
 mod wire;
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use bench_server::contract::{ClientRegistration, Issued, IssuerKey, Material, READ_SCOPE, Transport};
-use rustls::ClientConfig;
+use bench_server::contract::{ClientRegistration, IssuerKey, Material, READ_SCOPE};
 
 use self::features::{features, leeway};
 use self::judge::{Judge, Scheme};
-use self::kit::{Kit, Made};
-use self::wire::{Came, Line};
+use self::kit::Kit;
 use super::pace::Pace;
 use super::remaining::Group;
 use super::setup::Place;
 use super::start::Server;
 use super::{MeasureError, check_alive};
 use crate::attack::{
-    Answer, Attacker, Case, CertificateKind, Connection, Hello, MethodKind, Missing, Needed, Needs, State, Table,
-    TokenKey, Try,
+    Attacker, Case, CertificateKind, MethodKind, Missing, Needed, Needs, State, Table, TokenKey, Try,
 };
-use crate::load::Endpoint;
-use crate::plan::{AttackPlan, Variant};
+use crate::plan::{ATTACK, AttackPlan, Variant};
 use crate::record::{AttackCase, AttackResult, AttackTry, AttackVerdict, Begun, Measured, Record};
 use crate::run::RunFolder;
-use crate::target::{Flow, Target};
-
-/// Longest wait for a credential to end: what takes longer is for a revocation measurement.
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
-
-/// Beside the bound of a revocation: for an answer that was under way, and for timers.
-const GRACE: Duration = Duration::from_millis(500);
-
-/// Time between two looks at whether a credential has ended.
-const LOOK: Duration = Duration::from_millis(20);
-
-/// What of a user's grant a request may hold.
-const FLOW: [&str; 6] = ["code", "code-spent", "refresh", "refresh-spent", "access-replayed", "access-of-spent"];
+use crate::target::{Holding, Target, TargetError};
 
 /// Attacks the servers of a group's variants, one after the other, and keeps the records.
 pub(super) async fn carry_out(
@@ -63,7 +45,7 @@ pub(super) async fn carry_out(
         let server = server.expect("a start has a server for each of its cases");
         pace.stage(&format!("{} of {}", group.measurement.name, case.variant));
         let result = {
-            let attack = Attack::prepare(&server.target, server.variant, &group.settings).await?;
+            let mut attack = Attack::prepare(&server.target, server.variant, &group.settings).await?;
             attack.run(&table, pace).await?
         };
         // A server that died has not refused anybody.
@@ -79,28 +61,22 @@ struct Attack<'a> {
     variant: &'a Variant,
     settings: &'a AttackPlan,
     kit: Kit<'a>,
-    valid: Issued,
+    valid: Holding,
 }
 
 impl<'a> Attack<'a> {
     async fn prepare(target: &'a Target, variant: &'a Variant, settings: &'a AttackPlan) -> Result<Self, MeasureError> {
-        let mut issued = target.issue(1, None).await?;
-        let valid = issued.pop().ok_or_else(|| MeasureError::Machine("no credential was issued".to_owned()))?;
-        let issuer = target.issuer_key().await?;
-        let tokens = match &issuer {
-            Some(IssuerKey::Token { algorithm, key, .. }) => {
-                let read = TokenKey::read(*algorithm, key.expose());
-                Some(read.map_err(|why| MeasureError::Machine(format!("variant \"{}\": {why}", variant.name)))?)
-            }
-            _ => None,
-        };
+        let valid = hold(target, variant).await?;
+        let (issuer, tokens) = keys(target, variant).await?;
         let leeway = leeway(variant).unwrap_or(settings.leeway).as_secs();
         let mut kit = Kit {
             endpoint: target.endpoint(),
+            neighbour: target.neighbour(),
             method: variant.method.name(),
             features: settings.offers.iter().cloned().collect(),
             tokens,
             issuer,
+            proofs: target.proof_key(),
             leeway,
             attacker: Attacker::default(),
             canary: kit::Canary::new(),
@@ -108,25 +84,31 @@ impl<'a> Attack<'a> {
             flow: Default::default(),
         };
         if let Some((endpoint, _)) = target.authorization_server() {
-            let registration = ClientRegistration {
+            let client = ClientRegistration {
                 grant_types: ["authorization_code", "client_credentials"].map(str::to_owned).to_vec(),
                 redirect_uris: vec![kit::REDIRECT_URI.to_owned()],
+                may_introspect: true,
                 ..ClientRegistration::service("attacked client", &[READ_SCOPE])
             };
-            let client = target.register(&registration).await?;
-            kit.authorization = Some(kit::Authorization { endpoint, client });
+            let public = ClientRegistration {
+                confidential: false,
+                grant_types: vec!["authorization_code".to_owned()],
+                redirect_uris: vec![kit::REDIRECT_URI.to_owned()],
+                ..ClientRegistration::service("attacked client without a secret", &[READ_SCOPE])
+            };
+            let (client, public) = (target.register(&client).await?, target.register(&public).await?);
+            kit.authorization = Some(kit::Authorization { endpoint, client, public });
         }
-        kit.features.extend(features(target, variant, &kit, &valid));
+        kit.features.extend(features(target, variant, &kit, &valid.issued));
         Ok(Self { target, variant, settings, kit, valid })
     }
 
-    async fn run(&self, table: &Table, pace: &mut Pace<'_>) -> Result<AttackResult, MeasureError> {
+    async fn run(&mut self, table: &Table, pace: &mut Pace<'_>) -> Result<AttackResult, MeasureError> {
+        let wanted = |case: &&Case| self.settings.only.is_empty() || self.settings.only.contains(&case.id);
+        let about: Vec<&Case> = table.cases.iter().filter(wanted).filter(|case| self.is_about(case)).collect();
+        let share = ATTACK / u32::try_from(about.len()).unwrap_or(u32::MAX).max(1);
         let mut cases = Vec::new();
-        for case in &table.cases {
-            let wanted = self.settings.only.is_empty() || self.settings.only.contains(&case.id);
-            if !wanted || !self.is_about(case) {
-                continue;
-            }
+        for case in about {
             let mut result = AttackCase {
                 id: case.id.clone(),
                 title: case.title.clone(),
@@ -140,38 +122,56 @@ impl<'a> Attack<'a> {
                 for it in &case.tries {
                     pace.check()?;
                     result.tries.push(self.carry_out(case, it).await?);
+                    if it.state == State::KeyRemoved {
+                        self.renew().await?;
+                    }
                 }
             }
             cases.push(result);
+            pace.spent(share);
         }
         Ok(AttackResult { table: table.digest.clone(), strict: self.target.is_reference(), cases })
     }
 
-    /// Whether a case is about this variant's method.
+    /// Takes what is valid now in the place of what ended with a key.
+    async fn renew(&mut self) -> Result<(), MeasureError> {
+        (self.kit.issuer, self.kit.tokens) = keys(self.target, self.variant).await?;
+        self.valid = hold(self.target, self.variant).await?;
+        Ok(())
+    }
+
+    /// Whether a case is about what this variant's callers present.
     fn is_about(&self, case: &Case) -> bool {
-        let bearer = matches!(self.valid.material, Material::Bearer { .. });
+        let Holding { issued, caller } = &self.valid;
+        let (method, bound_to_key) = (self.kit.method, self.kit.proofs.is_some());
+        let alone = caller.is_none() && !bound_to_key;
+        let bearer = alone && matches!(issued.material, Material::Bearer { .. });
         case.method.iter().any(|kind| match kind {
-            MethodKind::Any => !matches!(self.valid.material, Material::None | Material::Certificate { .. }),
-            MethodKind::ApiKey => self.kit.method == "api-key",
-            MethodKind::Basic => self.kit.method == "basic",
+            MethodKind::Any => {
+                let presented = !matches!(issued.material, Material::None | Material::Certificate { .. });
+                presented && method != "layered"
+            }
+            MethodKind::ApiKey => method == "api-key",
+            MethodKind::Basic => method == "basic",
             MethodKind::Bearer => bearer,
-            MethodKind::Jws => bearer && kit::is_jws(&self.valid),
-            MethodKind::Opaque => bearer && !kit::is_jws(&self.valid),
-            MethodKind::Mtls => self.kit.method == "mtls",
-            MethodKind::OAuth2 => self.kit.method == "oauth2",
-            // A key can be presented, or used to sign; a token can stand alone, or beside a key.
-            MethodKind::Signed => matches!(self.kit.method, "signed" | "api-key"),
-            MethodKind::Layered => matches!(self.kit.method, "layered" | "oauth2"),
+            MethodKind::Jws => bearer && kit::is_jws(issued),
+            MethodKind::Opaque => bearer && !kit::is_jws(issued),
+            MethodKind::Mtls => method == "mtls",
+            MethodKind::OAuth2 => method == "oauth2" && alone,
+            MethodKind::Signed => method == "signed",
+            MethodKind::Dpop => bound_to_key,
+            MethodKind::Bound => method == "oauth2" && caller.is_some(),
+            MethodKind::Layered => method == "layered",
         })
     }
 
     /// Why a case cannot be run here.
     fn obstacle(&self, case: &Case) -> Option<String> {
+        if let Some(why) = &case.unsent {
+            return Some(why.clone());
+        }
         if let Some(feature) = case.features.iter().find(|feature| !self.kit.features.contains(*feature)) {
             return Some(format!("not offered by the target: {feature}"));
-        }
-        if case.tries.is_empty() {
-            return Some("the table does not say yet how it is sent".to_owned());
         }
         let signs = case.tries.iter().any(|it| {
             it.credential.iter().any(|mutation| mutation.needed() == Some(Needed::IssuerKey))
@@ -212,183 +212,31 @@ impl<'a> Attack<'a> {
     }
 
     fn scheme(&self) -> Scheme {
-        match self.valid.material {
+        match self.valid.issued.material {
             Material::Password { .. } => Scheme::Basic,
+            Material::SigningKey { .. } => Scheme::Signature,
             Material::None | Material::Certificate { .. } => Scheme::None,
+            _ if self.kit.proofs.is_some() => Scheme::Dpop,
             _ => Scheme::Bearer,
         }
     }
-
-    /// Sends it: what came, how what was sent is shown, and whose credential it was.
-    async fn send(&self, case: &Case, it: &Try) -> Result<(Came, String, Issued), Missing> {
-        if let Some(hello) = it.hello {
-            return self.greet(hello).await;
-        }
-        let issued = match it.state {
-            State::Valid => self.valid.clone(),
-            State::Unscoped => self.target.issue_unscoped().await.map_err(Missing)?,
-            State::Expired => self.expired().await?,
-            State::Revoked | State::Replaced => return self.ended(it).await,
-        };
-        let wanted: Vec<&str> = FLOW.iter().copied().filter(|name| it.names(name)).collect();
-        if wanted.iter().any(|name| name.starts_with("access-")) {
-            // A token that nobody asks about lives to its end, whatever becomes of its grant.
-            self.bound()?;
-        }
-        let flow = if wanted.is_empty() { Flow::new() } else { self.target.flow(&wanted).await.map_err(Missing)? };
-        self.kit.flow.replace(flow);
-        let made = self.kit.make(it, &issued)?;
-        let is_control = case.control || matches!(it.expect.as_ref().unwrap_or(&case.expect).answer, Answer::Either);
-        let as_ever = it.certificate.is_none_or(|kind| kind == CertificateKind::Good) && it.state == State::Valid;
-        if made.unchanged && as_ever && !is_control {
-            return Err(Missing("a credential that this changes".to_owned()));
-        }
-        let tls = self.tls(it, &issued, false)?;
-        let came = match it.times {
-            None => self.once(self.kit.endpoint_of(it)?, &made, tls).await,
-            Some(times) => self.often(it, &issued, times, tls).await?,
-        };
-        Ok((came, made.shown, issued))
-    }
-
-    /// One request on a connection of its own.
-    async fn once(&self, endpoint: &Endpoint, made: &Made, tls: Option<Arc<ClientConfig>>) -> Came {
-        match Line::open(endpoint, tls, self.settings.timeout).await {
-            Ok(mut line) => line.exchange(&made.bytes, made.is_head, self.settings.timeout).await,
-            Err(came) => came,
-        }
-    }
-
-    /// The same many times, each anew; until one is let in, or the server fails.
-    async fn often(
-        &self,
-        it: &Try,
-        issued: &Issued,
-        times: u32,
-        tls: Option<Arc<ClientConfig>>,
-    ) -> Result<Came, Missing> {
-        let (mut line, mut came) = (None, Came::Closed);
-        for _ in 0..times {
-            let made = self.kit.make(it, issued)?;
-            if line.is_none() {
-                line = Line::open(self.kit.endpoint, tls.clone(), self.settings.timeout).await.ok();
-            }
-            came = match &mut line {
-                Some(open) => open.exchange(&made.bytes, made.is_head, self.settings.timeout).await,
-                None => return Ok(Came::Unreachable("no connection could be opened".to_owned())),
-            };
-            match &came {
-                Came::Answer(seen) if seen.status < 300 || seen.status >= 500 => break,
-                Came::Answer(seen) => {
-                    if seen.all("connection").any(|value| value.eq_ignore_ascii_case("close")) {
-                        line = None;
-                    }
-                }
-                _ => line = None,
-            }
-        }
-        Ok(came)
-    }
-
-    /// A credential whose time is over.
-    async fn expired(&self) -> Result<Issued, Missing> {
-        const LIFETIME: Duration = Duration::from_secs(1);
-        let leeway = match self.valid.material {
-            Material::Bearer { .. } => Duration::from_secs(self.kit.leeway),
-            _ => Duration::ZERO,
-        };
-        // Times count whole seconds, of which the last belongs to a certificate's life.
-        let wait = LIFETIME + leeway + Duration::from_secs(1) + GRACE;
-        if wait > LONGEST_WAIT {
-            return Err(Missing(format!("a leeway of less than {LONGEST_WAIT:?}")));
-        }
-        let issued = self.target.issue_short(LIFETIME).await.map_err(Missing)?;
-        tokio::time::sleep(wait).await;
-        Ok(issued)
-    }
-
-    /// A credential that was accepted, and is then taken back or replaced: what comes when its bound is over at the latest.
-    async fn ended(&self, it: &Try) -> Result<(Came, String, Issued), Missing> {
-        let bound = self.bound()?;
-        let issued = self.target.issue(1, None).await.map_err(|error| Missing(error.to_string()))?;
-        let issued = issued.into_iter().next().ok_or_else(|| Missing("a credential to spare".to_owned()))?;
-        let made = self.kit.make(it, &issued)?;
-        let patience = self.settings.timeout;
-        let tls = self.tls(it, &issued, it.connection == Connection::Resumed)?;
-        let mut line = Line::open(self.kit.endpoint, tls.clone(), patience)
-            .await
-            .map_err(|came| Missing(format!("a credential that is accepted ({})", judge::describe(&came))))?;
-        let first = line.exchange(&made.bytes, made.is_head, patience).await;
-        if !is_accepted(&first) {
-            return Err(Missing(format!("a credential that is accepted ({})", judge::describe(&first))));
-        }
-        match it.state {
-            State::Replaced => self.target.renew(&issued).await.map(drop),
-            _ => self.target.revoke(&issued).await,
-        }
-        .map_err(|error| Missing(error.to_string()))?;
-        let since = Instant::now();
-        loop {
-            let came = match it.connection {
-                Connection::Kept => line.exchange(&made.bytes, made.is_head, patience).await,
-                Connection::Fresh | Connection::Resumed => self.once(self.kit.endpoint, &made, tls.clone()).await,
-            };
-            if !is_accepted(&came) || since.elapsed() > bound + GRACE {
-                return Ok((came, made.shown, issued));
-            }
-            tokio::time::sleep(LOOK).await;
-        }
-    }
-
-    /// How long an ended credential may live on.
-    fn bound(&self) -> Result<Duration, Missing> {
-        let bound = match self.target.is_reference() {
-            true => self.variant.longest_window(None),
-            false => self.settings.within,
-        };
-        if self.target.is_reference() && bound > LONGEST_WAIT {
-            return Err(Missing(format!("a server that notices a revocation within {LONGEST_WAIT:?}")));
-        }
-        if !self.target.can_revoke_one() {
-            return Err(Missing("a way to revoke, and a credential to spare".to_owned()));
-        }
-        Ok(bound)
-    }
-
-    /// What the client brings to the handshake.
-    fn tls(&self, it: &Try, issued: &Issued, resumes: bool) -> Result<Option<Arc<ClientConfig>>, Missing> {
-        let kind = match (it.certificate, &issued.material) {
-            (Some(kind), _) => kind,
-            (None, Material::Certificate { .. }) => CertificateKind::Good,
-            (None, _) => CertificateKind::None,
-        };
-        let presented = certificate::make(kind, issued, self.kit.issuer.as_ref(), kit::now())?;
-        certificate::client(self.kit.endpoint_of(it)?, presented, resumes)
-    }
-
-    /// Something else than a handshake of today.
-    async fn greet(&self, hello: Hello) -> Result<(Came, String, Issued), Missing> {
-        let Endpoint { transport, host, .. } = self.kit.endpoint;
-        if *transport == Transport::Plaintext {
-            return Err(Missing("a port that speaks TLS".to_owned()));
-        }
-        let patience = self.settings.timeout;
-        let opened = Line::open(self.kit.endpoint, None, patience).await;
-        let mut line = match opened {
-            Ok(line) => line,
-            Err(came) => return Ok((came, String::new(), self.valid.clone())),
-        };
-        let (came, shown) = match hello::bytes(hello, host) {
-            Some(bytes) => (line.greet(&bytes, patience).await, format!("a ClientHello of {} bytes", bytes.len())),
-            None => {
-                let made = self.kit.make(&Try::default(), &self.valid)?;
-                (line.exchange(&made.bytes, false, patience).await, format!("in plaintext: {}", made.shown))
-            }
-        };
-        Ok((came, shown, self.valid.clone()))
-    }
 }
 
-fn is_accepted(came: &Came) -> bool {
-    matches!(came, Came::Answer(seen) if (200..300).contains(&seen.status))
+/// A valid credential.
+async fn hold(target: &Target, variant: &Variant) -> Result<Holding, MeasureError> {
+    let held = target.hold().await;
+    held.map_err(|message| TargetError::Request { variant: variant.name.clone(), message }.into())
+}
+
+/// What signs credentials, and tokens, as far as that is known.
+async fn keys(target: &Target, variant: &Variant) -> Result<(Option<IssuerKey>, Option<TokenKey>), MeasureError> {
+    let issuer = target.issuer_key().await?;
+    let tokens = match &issuer {
+        Some(IssuerKey::Token { algorithm, key, .. }) => {
+            let read = TokenKey::read(*algorithm, key.expose());
+            Some(read.map_err(|why| MeasureError::Machine(format!("variant \"{}\": {why}", variant.name)))?)
+        }
+        _ => None,
+    };
+    Ok((issuer, tokens))
 }

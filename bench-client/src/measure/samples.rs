@@ -21,6 +21,7 @@ pub(super) fn plan() -> Plan {
         name: name.to_owned(),
         method: method.into(),
         authorization_server: None,
+        certificate_bound: false,
         pool: PoolPlan { count: 10, zipf_exponent: 1.0 },
         server: None,
         point: None,

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bench_server::contract::Algorithm;
+use bench_server::contract::{Algorithm, MethodConfig, OAuth2Config};
 use serde::{Deserialize, Serialize};
 
-use super::{MeasurementKind, Plan, Variant};
+use super::{ExternalMethod, MeasurementKind, MethodWord, Plan, Variant};
 use crate::attack::Table;
 
 /// Every bad credential of a table, once per start, and the good ones that must not be refused.
@@ -78,6 +78,21 @@ pub enum ForgeKey {
         /// PEM file with its private key, PKCS #8.
         key: PathBuf,
     },
+}
+
+impl Variant {
+    /// What its requests take that only an attack makes; `None` where the load engine makes all of it.
+    pub(crate) fn only_attacked_for(&self) -> Option<&'static str> {
+        match (self.method.reference(), self.method.external()) {
+            (Some(MethodConfig::OAuth2(OAuth2Config { dpop: Some(_), .. })), _)
+            | (_, Some(ExternalMethod { dpop: Some(_), .. })) => Some("a proof for each"),
+            (Some(MethodConfig::OAuth2(_)), _) if self.certificate_bound => Some("a token and a certificate"),
+            (Some(MethodConfig::Layered(_)), _) => Some("two credentials"),
+            // What a signature must cover differs from server to server.
+            (_, Some(ExternalMethod { method: MethodWord::Signed, .. })) => Some("a signature of one profile"),
+            _ => None,
+        }
+    }
 }
 
 impl Plan {

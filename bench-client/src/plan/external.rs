@@ -50,6 +50,9 @@ pub struct ExternalMethod {
     /// What they are signed with; absent means that only their issuer knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forge: Option<ForgeKey>,
+    /// File with the private key that its tokens are bound to (RFC 9449), PKCS #8 in PEM; absent means bearer tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dpop: Option<PathBuf>,
 }
 
 /// The words for methods, as scenarios write them.
@@ -71,6 +74,8 @@ pub enum MethodWord {
     Mtls,
     /// Each request signed (RFC 9421).
     Signed,
+    /// Who calls, and the user for whom.
+    Layered,
 }
 
 impl MethodWord {
@@ -84,6 +89,7 @@ impl MethodWord {
             Self::OAuth2 => "oauth2",
             Self::Mtls => "mtls",
             Self::Signed => "signed",
+            Self::Layered => "layered",
         }
     }
 }

@@ -413,6 +413,7 @@ mod tests {
         let variant = Variant {
             name: "v".to_owned(),
             authorization_server: None,
+            certificate_bound: false,
             pool: crate::plan::PoolPlan { count: 1, zipf_exponent: 1.0 },
             revoke_by: RevokeBy::default(),
             presents: Default::default(),

@@ -33,6 +33,7 @@ fn plan() -> Plan {
             name: "none".to_owned(),
             method: MethodConfig::None.into(),
             authorization_server: None,
+            certificate_bound: false,
             pool: PoolPlan { count: 1, zipf_exponent: 0.1 + 0.2 },
             server: None,
             point: None,

@@ -34,14 +34,14 @@ pub(super) fn check(scenario: &Scenario, problems: &Problems) {
     for variant in &scenario.variants {
         check_variant(variant, problems);
         check_sharing(scenario, variant, problems);
-        if let Some(Variant { name, method, .. }) = &variant.variant
-            && method.is_mtls()
+        if let Some(planned) = &variant.variant
+            && let Some((key, word)) = asks_for_certificates(planned)
             && variant.server.transport == Transport::Plaintext
         {
-            let (found, remedy) = plaintext(scenario);
+            let (name, (found, remedy)) = (&planned.name, plaintext(scenario));
             problems.error(
-                variant.places.of("method"),
-                format!("variant \"{name}\": method is \"mtls\", but {found}; {remedy}"),
+                variant.places.of(key),
+                format!("variant \"{name}\": {key} is \"{word}\", but {found}; {remedy}"),
             );
         }
     }
@@ -54,6 +54,16 @@ pub(super) fn check(scenario: &Scenario, problems: &Problems) {
         check_measurement(scenario, measurement, problems);
         check_share(scenario, measurement, problems);
         check_beside(scenario, measurement, problems);
+    }
+}
+
+/// The key and the word by which a variant asks for client certificates, which only TLS carries.
+fn asks_for_certificates(variant: &Variant) -> Option<(&'static str, &'static str)> {
+    match variant.method.reference() {
+        _ if variant.method.is_mtls() => Some(("method", "mtls")),
+        Some(MethodConfig::OAuth2(_)) if variant.certificate_bound => Some(("bound_to", "certificate")),
+        Some(method @ MethodConfig::Layered(_)) => method.certificates().map(|_| ("caller", "service")),
+        _ => None,
     }
 }
 
@@ -261,11 +271,34 @@ fn check_refused(measurement: &Measurement, written: &WrittenMeasurement, varian
     }
 }
 
+/// Some requests only an attack makes.
+fn check_only_attacked(
+    measurement: &Measurement,
+    written: &WrittenMeasurement,
+    variants: &[&Variant],
+    problems: &Problems,
+) {
+    if matches!(measurement.kind, MeasurementKind::Attack(_)) {
+        return;
+    }
+    for (name, takes) in variants.iter().filter_map(|variant| Some((&variant.name, variant.only_attacked_for()?))) {
+        let (place, kind) = (place(written), measurement.kind.name());
+        problems.error(
+            written.places.of("kind"),
+            format!(
+                "{place}: kind is \"{kind}\", but requests of variant \"{name}\" take {takes}, which only an attack makes; \
+                 leave it out: variants = {{ except = [\"{name}\"] }}"
+            ),
+        );
+    }
+}
+
 fn check_measurement(scenario: &Scenario, written: &WrittenMeasurement, problems: &Problems) {
     let Some(measurement) = &written.measurement else { return };
     let selected: Vec<_> = scenario.selected(written).collect();
     let variants: Vec<&Variant> = selected.iter().map(|(_, variant)| *variant).collect();
     check_refused(measurement, written, &variants, problems);
+    check_only_attacked(measurement, written, &variants, problems);
     let in_plaintext = selected.iter().any(|(variant, _)| variant.server.transport == Transport::Plaintext);
     let (key, connection) = match &measurement.kind {
         MeasurementKind::Latency(plan) => ("connection", plan.connection),

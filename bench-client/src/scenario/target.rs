@@ -32,6 +32,7 @@ pub(super) const KEYS: &[(&str, &str)] = &[
     ("rejected", "[target]"),
     ("revoke", "[target]"),
     ("forge", "[target]"),
+    ("dpop", "[target]"),
 ];
 
 /// Where each of them belongs among the methods.
@@ -41,6 +42,7 @@ const BELONGS: &[(&str, &str)] = &[
     ("rejected", "a method that authenticates"),
     ("revoke", "a method that authenticates"),
     ("forge", "methods \"jwt\", \"oauth2\" and \"mtls\""),
+    ("dpop", "methods \"jwt\" and \"oauth2\""),
 ];
 
 /// What all variants share.
@@ -92,13 +94,15 @@ pub(super) fn read(mut section: Section<'_>, folder: &Path) -> Target {
 
 /// What a variant says of the target beyond name, method and pool.
 pub(super) fn read_method(section: &mut Section<'_>, method: MethodWord, target: &Target) -> Option<ExternalMethod> {
-    if method == MethodWord::Signed {
+    if method == MethodWord::Layered {
         section.error(
             "method",
-            "method \"signed\" is the reference server's own: what a signature must cover differs from server to server; \
-             measure another method here",
+            "method \"layered\" is the reference server's own: which two credentials a route asks for differs from server to \
+             server; name another method here",
         );
     }
+    let bearer = matches!(method, MethodWord::Jwt | MethodWord::OAuth2);
+    let dpop = if bearer { section.optional("dpop", content).map(Into::into) } else { None };
     let url = match section.has("url") {
         true => variant_url(section, target.url.as_ref()),
         false => target.url.clone(),
@@ -111,11 +115,15 @@ pub(super) fn read_method(section: &mut Section<'_>, method: MethodWord, target:
     let forge = match method {
         MethodWord::Jwt | MethodWord::OAuth2 => forge::read_token_key(section),
         MethodWord::Mtls => forge::read_ca(section),
-        MethodWord::None | MethodWord::ApiKey | MethodWord::Basic | MethodWord::Signed => None,
+        MethodWord::None
+        | MethodWord::ApiKey
+        | MethodWord::Basic
+        | MethodWord::Signed
+        | MethodWord::Layered => None,
     };
     section.misplaced(BELONGS, &format!("method \"{}\"", method.name()));
     let (convention, credentials, revoke) = external?;
-    Some(ExternalMethod { method, url: url?.to_string(), convention, credentials, revoke, forge })
+    Some(ExternalMethod { method, url: url?.to_string(), convention, credentials, revoke, forge, dpop })
 }
 
 type Route = (Convention, Option<CredentialSource>, Option<Revoke>);
@@ -140,7 +148,7 @@ fn read_protected_route(
     let rejected = read_rejected(section, rejected);
     apart(section, &accepted, &rejected);
     let header = match method {
-        MethodWord::Basic | MethodWord::Mtls => Some(None),
+        MethodWord::Basic | MethodWord::Mtls | MethodWord::Signed => Some(None),
         _ => read_header(section, method).map(Some),
     };
     let credentials = credentials::read(section, method);
@@ -163,7 +171,8 @@ fn read_protected_route(
 fn read_header(section: &mut Section<'_>, method: MethodWord) -> Option<HeaderField> {
     let bearer = matches!(method, MethodWord::Jwt | MethodWord::OAuth2);
     if bearer && !section.has("header") {
-        let value = Template::parse("Bearer {credential}").expect("a constant");
+        let scheme = if section.has("dpop") { "DPoP {credential}" } else { "Bearer {credential}" };
+        let value = Template::parse(scheme).expect("a constant");
         return Some(HeaderField { name: "Authorization".to_owned(), value });
     }
     let header = section.required("header", "\"X-API-Key: {credential}\"", text)?;

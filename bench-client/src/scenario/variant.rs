@@ -4,10 +4,10 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use bench_server::contract::{
-    AccessTokenFormat, Algorithm, ApiKeyConfig, AuthorizationServerConfig, BasicConfig, CertificateKey, ChainLength,
-    CrlPolicy, DenyListConfig, JwksConfig, JwtConfig, LONGEST_DELAY, LONGEST_STALE, LimitConfig, MeteringConfig,
-    MethodConfig, MtlsConfig, OAuth2Config, OcspConfig, OcspPolicy, PasswordHash, SessionConfig, SignedConfig,
-    TokenRules, TokenValidation, check_costs,
+    AccessTokenFormat, Algorithm, ApiKeyConfig, AuthorizationServerConfig, BasicConfig, CallerConfig, CertificateKey,
+    ChainLength, CrlPolicy, DenyListConfig, DpopConfig, JwksConfig, JwtConfig, LONGEST_DELAY, LONGEST_STALE,
+    LayeredConfig, LimitConfig, MeteringConfig, MethodConfig, MtlsConfig, OAuth2Config, OcspConfig, OcspPolicy,
+    PasswordHash, ServiceConfig, SessionConfig, SignedConfig, StoreConfig, TokenRules, TokenValidation, check_costs,
 };
 
 use super::beside;
@@ -20,7 +20,8 @@ use super::value::{
     duration_in, flag, list_of, name, number, one_of, positive, show, slow_down, text, token_lifetime, whole,
 };
 use crate::plan::{
-    CredentialSource, ExternalMethod, Method, MethodWord, PoolPlan, Presents, RevokeBy, ServerPlan, Variant,
+    ACTING_SERVICE, CredentialSource, ExternalMethod, Method, MethodWord, PoolPlan, Presents, RevokeBy, ServerPlan,
+    Variant,
 };
 
 /// A variant as it was written.
@@ -45,6 +46,7 @@ const METHODS: &[(&str, MethodWord)] = &[
     ("oauth2", MethodWord::OAuth2),
     ("mtls", MethodWord::Mtls),
     ("signed", MethodWord::Signed),
+    ("layered", MethodWord::Layered),
 ];
 
 const REVOKE_BY_OF_JWT: &[(&str, RevokeBy)] = &[("token", RevokeBy::Token), ("subject", RevokeBy::Subject)];
@@ -78,7 +80,7 @@ const PRESENTS: &[(&str, Presents)] = &[
 
 /// Where each option of a method belongs: an option in the wrong place is a contradiction, not a slip of the fingers.
 const BELONGS: &[(&str, &str)] = &[
-    ("store", "methods \"api-key\", \"basic\" and \"signed\""),
+    ("store", "methods \"api-key\", \"basic\" and \"signed\", and \"layered\" with caller = \"application\""),
     ("cache", "methods \"api-key\", \"basic\", \"jwt\", and \"oauth2\" with token = \"opaque\""),
     ("peppers", "method \"api-key\""),
     ("limit", "method \"api-key\""),
@@ -89,17 +91,20 @@ const BELONGS: &[(&str, &str)] = &[
     ("session", "method \"basic\""),
     ("throttle", "method \"basic\""),
     ("token", "method \"oauth2\""),
-    ("algorithm", "method \"jwt\", and \"oauth2\" with token = \"jwt\""),
-    ("lifetime", "methods \"jwt\" and \"oauth2\""),
-    ("leeway", "method \"jwt\", and \"oauth2\" with token = \"jwt\""),
+    ("algorithm", "methods \"jwt\" and \"layered\", and \"oauth2\" with token = \"jwt\""),
+    ("lifetime", "methods \"jwt\", \"oauth2\" and \"layered\""),
+    ("leeway", "methods \"jwt\" and \"layered\", and \"oauth2\" with token = \"jwt\""),
     ("max_lifetime", "method \"jwt\""),
     ("denylist", "method \"jwt\""),
     ("introspection", "method \"jwt\""),
     ("revoke_by", "method \"jwt\", and \"oauth2\" with token = \"jwt\""),
     ("claims_bytes", "method \"jwt\""),
+    ("bound_to", "method \"oauth2\""),
+    ("code_lifetime", "methods \"oauth2\" and \"layered\""),
+    ("caller", "method \"layered\""),
     ("introspection_delay", "method \"oauth2\" with token = \"opaque\""),
     ("jwks", "method \"oauth2\" with token = \"jwt\""),
-    ("crl_reload", "method \"mtls\""),
+    ("crl_reload", "method \"mtls\", and \"layered\" with caller = \"service\""),
     ("ocsp", "method \"mtls\""),
     ("crl_validity", "method \"mtls\""),
     ("certificate_lifetime", "method \"mtls\""),
@@ -185,6 +190,9 @@ pub(super) fn read(
     // Nobody authenticates against the baseline, so it needs no more than one caller unless told.
     let pool = if method == Some(MethodWord::None) { PoolPlan { count: 1, ..pool } } else { pool };
     let pool = read_pool(section.table("pool"), pool);
+    let certificate_bound = target.is_none()
+        && method == Some(MethodWord::OAuth2)
+        && section.peek("bound_to", one_of(BOUND_TO)) == Some(BoundTo::Certificate);
     let options = match (method, target) {
         (Some(method), None) => {
             let options = read_options(&mut section, method).map(|(method, server)| (method.into(), server));
@@ -211,6 +219,7 @@ pub(super) fn read(
             name,
             method,
             authorization_server,
+            certificate_bound,
             pool,
             presents,
             revoke_by,
@@ -234,6 +243,7 @@ pub(super) fn read_options(section: &mut Section<'_>, method: MethodWord) -> Opt
         MethodWord::OAuth2 => return read_oauth2(section),
         MethodWord::Mtls => read_mtls(section),
         MethodWord::Signed => read_signed(section),
+        MethodWord::Layered => read_layered(section),
     };
     section.misplaced(BELONGS, &format!("method \"{}\"", method.name()));
     options
@@ -402,10 +412,27 @@ enum Token {
 
 const TOKENS: &[(&str, Token)] = &[("opaque", Token::Opaque), ("jwt", Token::Jwt)];
 
+/// What a token is good with alone.
+#[derive(Clone, Copy, PartialEq)]
+enum BoundTo {
+    Key,
+    Certificate,
+}
+
+const BOUND_TO: &[(&str, BoundTo)] = &[("key", BoundTo::Key), ("certificate", BoundTo::Certificate)];
+
+/// Codes live for a minute at most (RFC 6749 §4.1.2 allows ten), and for whole seconds or parts of one.
+fn code_lifetime(section: &mut Section<'_>) -> Duration {
+    let standard = AuthorizationServerConfig::default().code_lifetime;
+    section.or("code_lifetime", standard, duration_in(Duration::from_millis(1)..=standard))
+}
+
 fn read_oauth2(section: &mut Section<'_>) -> Option<Options> {
     let token = section.required("token", "\"opaque\"", one_of(TOKENS));
     let standard = AuthorizationServerConfig::default();
     let access_token_lifetime = section.or("lifetime", standard.access_token_lifetime, token_lifetime);
+    let code_lifetime = code_lifetime(section);
+    let bound_to = section.optional("bound_to", one_of(BOUND_TO));
     let mut rules = TokenRules::default();
     let mut introspection_delay = Duration::ZERO;
     let mut jwks = JwksConfig::default();
@@ -428,16 +455,7 @@ fn read_oauth2(section: &mut Section<'_>) -> Option<Options> {
             let algorithm = section.required("algorithm", "\"ES256\"", one_of(ALGORITHMS));
             section.misplaced(BELONGS, "method \"oauth2\" with token = \"jwt\"");
             let algorithm = algorithm?;
-            if algorithm.is_symmetric() {
-                section.error(
-                    "algorithm",
-                    format!(
-                        "algorithm is {:?}, which would give the resource server the key that signs; write an asymmetric \
-                         one, like \"ES256\"",
-                        algorithm.name()
-                    ),
-                );
-            }
+            refuse_symmetric(section, algorithm);
             (TokenValidation::Jwt { algorithm }, AccessTokenFormat::Jwt { algorithm })
         }
         None => {
@@ -446,12 +464,70 @@ fn read_oauth2(section: &mut Section<'_>) -> Option<Options> {
             return None;
         }
     };
-    let resource_server = OAuth2Config { rules, introspection_delay, jwks, ..OAuth2Config::new(validation) };
+    let dpop = (bound_to == Some(BoundTo::Key)).then(DpopConfig::default);
+    let resource_server = OAuth2Config { rules, introspection_delay, jwks, dpop, ..OAuth2Config::new(validation) };
     // What the issuer allows is what resource servers do.
     let jwks_max_age = Duration::from_secs(jwks.refresh.as_secs().max(1));
     let authorization_server =
-        AuthorizationServerConfig { access_token, access_token_lifetime, jwks_max_age, ..standard };
+        AuthorizationServerConfig { access_token, access_token_lifetime, code_lifetime, jwks_max_age, ..standard };
     Some((MethodConfig::OAuth2(resource_server), Some(authorization_server)))
+}
+
+/// Who verifies a token must not be able to sign one.
+fn refuse_symmetric(section: &Section<'_>, algorithm: Algorithm) {
+    if algorithm.is_symmetric() {
+        section.error(
+            "algorithm",
+            format!(
+                "algorithm is {:?}, which would give the resource server the key that signs; write an asymmetric \
+                 one, like \"ES256\"",
+                algorithm.name()
+            ),
+        );
+    }
+}
+
+/// Who calls, and the user for whom: of the latter a JWT, since introspection need not tell whose token it is.
+fn read_layered(section: &mut Section<'_>) -> Option<Options> {
+    #[derive(Clone, Copy)]
+    enum Caller {
+        Application,
+        Service,
+    }
+    const CALLERS: &[(&str, Caller)] = &[("application", Caller::Application), ("service", Caller::Service)];
+    let standard = AuthorizationServerConfig::default();
+    let access_token_lifetime = section.or("lifetime", standard.access_token_lifetime, token_lifetime);
+    let code_lifetime = code_lifetime(section);
+    let rules = TokenRules::default();
+    let leeway = section.or("leeway", rules.leeway, duration_in(Duration::ZERO..=TokenRules::MAX_LEEWAY));
+    let rules = TokenRules { leeway, ..rules };
+    let algorithm = section.required("algorithm", "\"ES256\"", one_of(ALGORITHMS));
+    let caller = match section.required("caller", "\"application\"", one_of(CALLERS)) {
+        Some(Caller::Application) => {
+            let store = read_store_or(section, StoreConfig::Memory);
+            store.map(|store| CallerConfig::Application(ApiKeyConfig::new(store)))
+        }
+        Some(Caller::Service) => {
+            let reload = section.required("crl_reload", "\"2s\"", positive);
+            let service = |reload| ServiceConfig {
+                certificates: MtlsConfig::new(reload),
+                may_act: vec![ACTING_SERVICE.to_owned()],
+            };
+            reload.map(|reload| CallerConfig::Service(service(reload)))
+        }
+        None => {
+            section.ignore(["store", "crl_reload"]);
+            None
+        }
+    };
+    let algorithm = algorithm?;
+    refuse_symmetric(section, algorithm);
+    let user = OAuth2Config { rules, ..OAuth2Config::new(TokenValidation::Jwt { algorithm }) };
+    let access_token = AccessTokenFormat::Jwt { algorithm };
+    let authorization_server =
+        AuthorizationServerConfig { access_token, access_token_lifetime, code_lifetime, ..standard };
+    let method = MethodConfig::Layered(Box::new(LayeredConfig { caller: caller?, user }));
+    Some((method, Some(authorization_server)))
 }
 
 /// How long the issuer's keys are kept.

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use bench_server::contract::{
-    ClientRegistration, IssueRequest, Issued, IssuerKey, KeyRollover, RegisteredClient, ServerConfig, Telemetry,
-    UserRegistration,
+    ClientRegistration, IssueRequest, Issued, IssuerKey, KeyRollover, KeyRotation, NewUser, RegisteredClient,
+    ServerConfig, Telemetry, UserRegistration,
 };
 use reqwest::{Client, Method, RequestBuilder, StatusCode, Url};
 use serde::de::DeserializeOwned;
@@ -89,6 +89,18 @@ impl Control {
         let issued: [Issued; 1] = json("POST /profiles/…/principals/…/credentials", request).await?;
         let [issued] = issued;
         Ok(issued)
+    }
+
+    /// `POST /profiles/{profile}/users`.
+    pub(super) async fn add_user(&self, profile: &str, user: &NewUser) -> Result<(), String> {
+        let request = self.request(Method::POST, &["profiles", profile, "users"]).json(user);
+        answer("POST /profiles/…/users", request).await.map(drop)
+    }
+
+    /// `POST /profiles/{profile}/keys/{id}/rotate`.
+    pub(super) async fn rotate(&self, profile: &str, id: &str, rotation: &KeyRotation) -> Result<(), String> {
+        let request = self.request(Method::POST, &["profiles", profile, "keys", id, "rotate"]).json(rotation);
+        answer("POST /profiles/…/keys/…/rotate", request).await.map(drop)
     }
 
     /// `GET /profiles/{profile}/issuer-key`, or without one `GET /issuer-key`.

@@ -28,6 +28,7 @@ use self::environment::Environment;
 use self::http::Http;
 use self::revoke::Revoker;
 use self::supply::Supply;
+use crate::attack::TokenKey;
 use crate::load::Endpoint;
 use crate::machine::Family;
 use crate::plan::{ExternalMethod, Plan, TargetPlan, TargetProcesses};
@@ -46,6 +47,8 @@ pub(super) struct External {
     family: Option<Family>,
     /// What its credentials are signed with.
     forge: Option<IssuerKey>,
+    /// What its tokens are bound to.
+    proofs: Option<TokenKey>,
 }
 
 impl External {
@@ -77,7 +80,8 @@ impl External {
             Revoker { revoke, folder, environment, http: http.clone() }
         });
         let forge = external.forge.as_ref().map(|key| forge::read(&target.folder, key)).transpose()?;
-        let external = Self { endpoint, supply, revoker, family, forge };
+        let proofs = external.dpop.as_ref().map(|key| forge::read_proof_key(&target.folder, key)).transpose()?;
+        let external = Self { endpoint, supply, revoker, family, forge, proofs };
         if tried {
             probe::probe(&external.endpoint, &external.supply, &http).await?;
         }
@@ -103,6 +107,11 @@ impl External {
     /// What its credentials are signed with, where the scenario says so.
     pub(super) fn issuer_key(&self) -> Option<&IssuerKey> {
         self.forge.as_ref()
+    }
+
+    /// What its tokens are bound to, where the scenario says so.
+    pub(super) fn proof_key(&self) -> Option<&TokenKey> {
+        self.proofs.as_ref()
     }
 
     /// Whether it has more than one credential.

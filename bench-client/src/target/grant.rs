@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::control::{Control, exchange, parse, unsuccessful};
 use super::oauth::{Issuer, REFRESH_TOKEN, TOKEN_ENDPOINT, authenticated};
-use super::user_agent::UserAgent;
+use super::user_agent::{Page, UserAgent};
 
 /// Where codes go. Nobody listens there: the browser is ours, and what it is sent there with is read from the redirect.
 pub(super) const REDIRECT_URI: &str = "http://127.0.0.1/callback";
@@ -54,6 +54,8 @@ pub enum Refreshed {
 /// A client that acts for users, and a user who lets it.
 pub(super) struct Application {
     client: RegisteredClient,
+    /// What is asked for.
+    scope: String,
     user_agent: UserAgent,
 }
 
@@ -74,15 +76,37 @@ struct ErrorResponse {
 impl Application {
     /// Registers client and user.
     pub(super) async fn register(control: &Control, issuer: &Issuer) -> Result<Self, String> {
-        let registration = ClientRegistration {
-            grant_types: ["authorization_code", REFRESH_TOKEN].map(str::to_owned).to_vec(),
-            redirect_uris: vec![REDIRECT_URI.to_owned()],
-            ..ClientRegistration::service("load client for users", &[READ_SCOPE])
-        };
-        let client = control.register(&registration).await?;
+        let client = control.register(&registration(READ_SCOPE, None)).await?;
         let user = UserRegistration { username: USERNAME.to_owned(), password: random_text() };
         control.register_user(&user).await?;
-        Ok(Self { client, user_agent: UserAgent::new(issuer.http.clone(), user) })
+        let user_agent = UserAgent::new(issuer.http.clone(), user);
+        Ok(Self { client, scope: READ_SCOPE.to_owned(), user_agent })
+    }
+
+    /// Registers another client, whose tokens live for `lifetime` or as long as the server's, for the same user.
+    pub(super) async fn another(
+        &self,
+        control: &Control,
+        scope: &str,
+        lifetime: Option<Duration>,
+    ) -> Result<Self, String> {
+        let client = control.register(&registration(scope, lifetime)).await?;
+        Ok(Self { client, scope: scope.to_owned(), user_agent: self.user_agent.another() })
+    }
+
+    /// Who grants.
+    pub(super) fn username(&self) -> &str {
+        self.user_agent.username()
+    }
+
+    /// The page on which the user is asked, and does not answer.
+    pub(super) async fn consent_page(&self, issuer: &Issuer) -> Result<Page, String> {
+        self.user_agent.consent_page(self.request(issuer, &random_text(), &random_text())?).await
+    }
+
+    /// The anti-CSRF token of a page that somebody else was shown.
+    pub(super) async fn csrf_token_of_a_stranger(&self, issuer: &Issuer) -> Result<Secret, String> {
+        self.user_agent.another().csrf_token(self.request(issuer, &random_text(), &random_text())?).await
     }
 
     /// Has the user grant access once more: a code, and the tokens for it.
@@ -149,7 +173,7 @@ impl Application {
             ("response_type", "code"),
             ("client_id", &self.client.client_id),
             ("redirect_uri", REDIRECT_URI),
-            ("scope", READ_SCOPE),
+            ("scope", &self.scope),
             ("state", state.expose()),
             ("code_challenge", &challenge),
             ("code_challenge_method", "S256"),
@@ -169,6 +193,16 @@ impl Application {
         let refresh = refresh.ok_or_else(|| format!("{TOKEN_ENDPOINT} gave no refresh token for a code"))?;
         let access = issuer.bearer(self.user_agent.username().to_owned(), response.access_token);
         Ok(Grant { access, asked, expires_in: Duration::from_secs(response.expires_in), refresh })
+    }
+}
+
+/// Of a client that acts for users.
+fn registration(scope: &str, lifetime: Option<Duration>) -> ClientRegistration {
+    ClientRegistration {
+        grant_types: ["authorization_code", REFRESH_TOKEN].map(str::to_owned).to_vec(),
+        redirect_uris: vec![REDIRECT_URI.to_owned()],
+        access_token_lifetime: lifetime,
+        ..ClientRegistration::service("load client for users", &[scope])
     }
 }
 

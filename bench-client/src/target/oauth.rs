@@ -3,16 +3,18 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bench_server::contract::{Issued, Material, RegisteredClient, Secret};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, RequestBuilder, Url};
+use reqwest::{Certificate, Client, Identity, RequestBuilder, Url};
 use rustls_pki_types::CertificateDer;
 use serde::Deserialize;
 
 use super::control::{answer, chain, json};
+use crate::attack::{Jws, Missing, ProofFor, TokenKey};
+use crate::load::Endpoint;
 
 /// Token requests in flight: enough to keep one core busy across the round trips, few enough to be no load test.
 pub(super) const CONCURRENCY: usize = 16;
@@ -60,22 +62,7 @@ impl Issuer {
         roots: &[CertificateDer<'static>],
     ) -> Result<Self, String> {
         let url = Url::parse(identifier).map_err(|error| format!("issuer {identifier:?} is no URL: {error}"))?;
-        let host = url.host_str().ok_or_else(|| format!("issuer {identifier:?} has no host"))?;
-        let roots = roots.iter().map(|root| Certificate::from_der(root)).collect::<Result<Vec<_>, _>>();
-        let http = roots
-            .and_then(|roots| {
-                Client::builder()
-                    .tls_certs_only(roots)
-                    .resolve(host, address) // without asking the resolver, which might prefer ::1
-                    .no_proxy()
-                    // A browser's business: what a client sends to an endpoint is for that endpoint (RFC 9700 §4.12).
-                    .redirect(Policy::none())
-                    .http1_only()
-                    .pool_max_idle_per_host(CONCURRENCY)
-                    .timeout(TIMEOUT)
-                    .build()
-            })
-            .map_err(|error| format!("no client for {identifier}: {}", chain(&error)))?;
+        let http = http_client(&url, address, roots, None)?;
         // What stands in front of it, and is named in its URLs, is for resource servers.
         let direct = |mut url: Url| {
             let _ = url.set_port(Some(address.port())); // fails for URLs without a host only
@@ -111,6 +98,45 @@ impl Issuer {
         Ok(self.bearer(principal(client), response.access_token))
     }
 
+    /// An access token that is bound to a key (RFC 9449 §5).
+    pub(super) async fn token_with_proof(
+        &self,
+        client: &RegisteredClient,
+        scope: &str,
+        key: &TokenKey,
+    ) -> Result<Issued, String> {
+        let endpoint = &self.metadata.token_endpoint;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let of = ProofFor { method: "POST", url: endpoint, token: None, now, unique: rand::random() };
+        let proof = Jws::proof(key, &of).and_then(|proof| proof.signed(key)).map_err(|Missing(what)| what)?;
+        let request = token_request(&self.http, endpoint, client, Some(scope)).header("DPoP", proof.text());
+        let response: TokenResponse = json(TOKEN_ENDPOINT, request).await?;
+        Ok(self.bearer(principal(client), response.access_token))
+    }
+
+    /// An access token that is bound to the certificate which the client shows in asking for it (RFC 8705 §3).
+    pub(super) async fn token_with_certificate(
+        &self,
+        client: &RegisteredClient,
+        scope: &str,
+        certificate: &Issued,
+        at: &Endpoint,
+    ) -> Result<Issued, String> {
+        let Material::Certificate { chain_pem, key_pem } = &certificate.material else {
+            return Err(format!("{} is no certificate", certificate.id));
+        };
+        let both = Secret::new(format!("{chain_pem}\n{}", key_pem.expose()));
+        // The cause is left out: it might quote the key.
+        let identity = Identity::from_pem(both.expose().as_bytes());
+        let identity = identity.map_err(|_| format!("certificate and key of {} do not serve", certificate.id))?;
+        let endpoint = &self.metadata.token_endpoint;
+        let url = Url::parse(endpoint).map_err(|error| format!("endpoint {endpoint:?} is no URL: {error}"))?;
+        let http = http_client(&url, at.address, &at.roots, Some(identity))?;
+        let response: TokenResponse =
+            json(TOKEN_ENDPOINT, token_request(&http, endpoint, client, Some(scope))).await?;
+        Ok(self.bearer(principal(client), response.access_token))
+    }
+
     /// An access token as a credential of that principal.
     pub(super) fn bearer(&self, principal: String, token: Secret) -> Issued {
         let id = format!("token-{}", self.issued.fetch_add(1, Ordering::Relaxed));
@@ -128,6 +154,35 @@ impl Issuer {
         let request = authenticated(&self.http, &self.metadata.revocation_endpoint, client).form(&form);
         answer("the revocation endpoint", request).await.map(drop)
     }
+}
+
+/// A client for the server of that URL, which listens on `address`; it shows a certificate if it has one.
+fn http_client(
+    url: &Url,
+    address: SocketAddr,
+    roots: &[CertificateDer<'static>],
+    identity: Option<Identity>,
+) -> Result<Client, String> {
+    let host = url.host_str().ok_or_else(|| format!("{url} has no host"))?;
+    let roots = roots.iter().map(|root| Certificate::from_der(root)).collect::<Result<Vec<_>, _>>();
+    roots
+        .and_then(|roots| {
+            let builder = Client::builder()
+                .tls_certs_only(roots)
+                .resolve(host, address) // without asking the resolver, which might prefer ::1
+                .no_proxy()
+                // A browser's business: what a client sends to an endpoint is for that endpoint (RFC 9700 §4.12).
+                .redirect(Policy::none())
+                .http1_only()
+                .pool_max_idle_per_host(CONCURRENCY)
+                .timeout(TIMEOUT);
+            match identity {
+                Some(identity) => builder.identity(identity),
+                None => builder,
+            }
+            .build()
+        })
+        .map_err(|error| format!("no client for {url}: {}", chain(&error)))
 }
 
 /// A request for an access token by the client credentials grant (RFC 6749 §4.4.2).

@@ -21,9 +21,9 @@ use std::time::Duration;
 
 use bench_server::contract::{
     AccessTokenFormat, AuthorizationServerConfig, ChainLength, ClientRegistration, ClockMode, Counters, HttpVersion,
-    Issued, KeyExchange, KeyRollover, ListenerConfig, Material, MethodConfig, OcspConfig, Profile, READ_SCOPE, Ready,
-    ReadyListener, RegisteredClient, Secret, ServerConfig, ServerKind, StoreConfig, Telemetry, Transport,
-    TrustedIssuer,
+    Issued, KeyExchange, KeyRollover, ListenerConfig, Material, MethodConfig, OAuth2Config, OcspConfig,
+    Profile, READ_SCOPE, Ready, ReadyListener, RegisteredClient, Secret, ServerConfig, ServerKind, StoreConfig,
+    Telemetry, Transport, TrustedIssuer,
 };
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
@@ -34,7 +34,7 @@ use tokio::sync::OnceCell;
 use super::control::Control;
 use super::forwarder::Forwarder;
 use super::grant::{Application, Grant, Refreshed};
-use super::oauth::{ACCESS_TOKEN, Issuer, principal};
+use super::oauth::{ACCESS_TOKEN, Issuer};
 use super::process::{Launcher, Process};
 use super::stores::{Placed, Stores};
 use crate::load::Endpoint;
@@ -42,6 +42,8 @@ use crate::machine::Machine;
 use crate::plan::{Plan, ProbeKind, RevokeBy, ServerPlan, Variant};
 
 mod attack;
+
+use attack::{Companion, NEIGHBOUR, NEIGHBOUR_PATH, beside_mtls, clients_profile};
 
 /// Names of the processes' roles, in `run.json` and in records.
 const RESOURCE: &str = "resource";
@@ -82,6 +84,10 @@ pub(super) struct Reference {
     authorization: Option<Authorization>,
     /// What the resource servers ask, where that can be cut off.
     dependency: Option<Dependency>,
+    /// What goes with its credentials.
+    companion: Companion,
+    /// Another listener of the first replica, which asks for no certificate.
+    neighbour: Option<Endpoint>,
 }
 
 /// What resource servers depend on, and can be kept from.
@@ -112,6 +118,9 @@ struct Authorization {
     issuer: Issuer,
     /// Whether its tokens are signed.
     signs: bool,
+    code_lifetime: Duration,
+    /// Whose tokens are that users granted, by their names.
+    owners: Mutex<BTreeMap<String, RegisteredClient>>,
     /// One client per lifetime that tokens were asked for with; `None` is the server's own.
     clients: Mutex<Vec<(Option<Duration>, RegisteredClient)>>,
     /// The client that acts for users, registered when a user is first to grant something.
@@ -140,8 +149,10 @@ impl Reference {
             forging: plan.attacks(variant),
         };
         let mut method = variant.method.reference().ok_or("it is not the reference server's")?.clone();
+        let companion = Companion::of(variant)?;
+        let clients = variant.certificate_bound.then(|| clients_profile(variant));
         let (mut authorization, mut dependency) = (None, None);
-        if let MethodConfig::OAuth2(config) = &mut method {
+        if let Some(config) = tokens_of_issuer(&mut method) {
             let settings = variant
                 .authorization_server
                 .as_ref()
@@ -151,6 +162,7 @@ impl Reference {
                 false => None,
             };
             let address = forwarder.as_ref().map(|(_, address)| *address);
+            let settings = (settings, clients.clone());
             let started = Authorization::start(launcher, server.transport, &base, settings, address).await?;
             dependency = forwarder.map(|(forwarder, _)| {
                 forwarder.lead_to(started.endpoint.address);
@@ -198,12 +210,16 @@ impl Reference {
                 slow_down: None,
                 method: beside.method.clone(),
             }))
+            .chain(clients)
             .collect(),
             authorization_server: false,
             ocsp_responder: None,
             key_management: None,
         };
-        let mut config = ServerConfig { listeners: vec![listener], ..base };
+        let beside_it = (plan.attacks(variant) && variant.method.is_mtls()).then(|| beside_mtls(variant, &listener));
+        let has_neighbour = beside_it.is_some();
+        let listeners = std::iter::once(listener).chain(beside_it).collect();
+        let mut config = ServerConfig { listeners, ..base };
         let config_cpus = config.cpus.clone();
         let asks = questions(&mut config).is_some();
         // The first makes what the others share, in its own folder: if this program is killed, it is removed with that.
@@ -230,14 +246,18 @@ impl Reference {
         }
         let mut replicas: Vec<Server> = Vec::new();
         for number in 0..plan.replicas.get() {
-            let first = control.as_ref().or(replicas.first());
+            // Certificates that tokens are bound to are verified where tokens are asked for, too.
+            let binds = authorization.as_ref().filter(|_| variant.certificate_bound).map(|it| &it.server);
+            let first = binds.or(control.as_ref()).or(replicas.first());
             let shared_dir = first.map(|first| first.state.path().to_owned());
             let role = if number == 0 { RESOURCE } else { REPLICA };
             replicas.push(Server::start(launcher, role, ServerConfig { shared_dir, ..config.clone() }).await?);
         }
         agree(&replicas).await?;
-        let endpoints = replicas.iter().map(|replica| endpoint(&replica.process.ready, server, plan.key_exchange));
+        let reached = |replica: &Server, place| endpoint(&replica.process.ready, place, server, plan.key_exchange);
+        let endpoints = replicas.iter().map(|replica| reached(replica, (RESOURCE, PATH)));
         let endpoints = endpoints.collect::<Result<_, _>>()?;
+        let neighbour = has_neighbour.then(|| reached(&replicas[0], (NEIGHBOUR, NEIGHBOUR_PATH))).transpose()?;
         let (profile, revoke_by) = (variant.family().to_owned(), variant.revoke_by);
         let stores = stores.clone();
         Ok(Self {
@@ -252,6 +272,8 @@ impl Reference {
             stores,
             authorization,
             dependency,
+            companion,
+            neighbour,
         })
     }
 
@@ -563,6 +585,15 @@ fn beside_name(variant: &Variant) -> String {
     format!("{}-beside", variant.family())
 }
 
+/// How a method trusts the authorization server of its tokens, if it has one.
+fn tokens_of_issuer(method: &mut MethodConfig) -> Option<&mut OAuth2Config> {
+    match method {
+        MethodConfig::OAuth2(config) => Some(config),
+        MethodConfig::Layered(layered) => Some(&mut layered.user),
+        _ => None,
+    }
+}
+
 /// Whether other processes would see what one of them revokes.
 fn shares_records(method: &MethodConfig) -> bool {
     match method {
@@ -592,7 +623,7 @@ impl Authorization {
         launcher: &Launcher,
         transport: Transport,
         base: &ServerConfig,
-        settings: &AuthorizationServerConfig,
+        (settings, clients): (&AuthorizationServerConfig, Option<Profile>),
         in_front: Option<SocketAddr>,
     ) -> Result<Self, String> {
         let scheme = if transport == Transport::Plaintext { "http" } else { "https" };
@@ -604,7 +635,7 @@ impl Authorization {
             // Whatever the measured route speaks: no negotiation stands between two variants' introspections.
             http: vec![HttpVersion::Http1],
             key_exchange: None,
-            profiles: Vec::new(),
+            profiles: clients.into_iter().collect(),
             authorization_server: true,
             ocsp_responder: None,
             key_management: None,
@@ -633,6 +664,8 @@ impl Authorization {
             identifier,
             issuer,
             signs,
+            code_lifetime: settings.code_lifetime,
+            owners: Mutex::default(),
             clients: Mutex::default(),
             application: OnceCell::new(),
         })
@@ -672,12 +705,6 @@ impl Authorization {
         self.server.control.register(&registration).await
     }
 
-    /// The client that a token was issued to.
-    fn owner_of(&self, token: &Issued) -> Result<RegisteredClient, String> {
-        let owner = self.find(|(_, client)| principal(client) == token.principal);
-        owner.ok_or_else(|| format!("{} was not issued by this run", token.id))
-    }
-
     fn find(&self, matches: impl Fn(&(Option<Duration>, RegisteredClient)) -> bool) -> Option<RegisteredClient> {
         let clients = self.clients.lock().expect("nobody panics while holding it");
         clients.iter().find(|client| matches(client)).map(|(_, client)| client.clone())
@@ -714,8 +741,13 @@ fn write_secret(path: &Path, secret: &Secret) -> std::io::Result<()> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(secret.expose().as_bytes())
 }
 
-fn endpoint(ready: &Ready, server: ServerPlan, key_exchange: Option<KeyExchange>) -> Result<Endpoint, String> {
-    let listener = listener_named(ready, RESOURCE)?;
+fn endpoint(
+    ready: &Ready,
+    (name, path): (&str, &str),
+    server: ServerPlan,
+    key_exchange: Option<KeyExchange>,
+) -> Result<Endpoint, String> {
+    let listener = listener_named(ready, name)?;
     Ok(Endpoint {
         address: listener.address,
         host: host(&listener.url)?,
@@ -723,7 +755,7 @@ fn endpoint(ready: &Ready, server: ServerPlan, key_exchange: Option<KeyExchange>
         http: server.http,
         key_exchange,
         roots: roots(ready, server.transport)?,
-        path: PATH.to_owned(),
+        path: path.to_owned(),
         convention: None,
     })
 }

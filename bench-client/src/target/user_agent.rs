@@ -30,19 +30,51 @@ impl UserAgent {
         &self.user.username
     }
 
+    /// Another browser of the same user, who is not signed in there.
+    pub(super) fn another(&self) -> Self {
+        Self::new(self.http.clone(), self.user.clone())
+    }
+
     /// Opens an authorization request, signs in where that is asked for, allows all that is asked for, and returns where the
     /// browser is sent then: back to the client.
     ///
     /// # Errors
     /// Which page was asked for, and what came back.
     pub(super) async fn authorize(&self, request: Url) -> Result<Url, String> {
-        let mut form = self.open(request).await?;
-        if form.asks_for_a_password {
-            let (name, password) = (self.user.username.as_str(), self.user.password.expose());
-            let next = self.submit(form, &[("username", name), ("password", password)]).await?;
-            form = self.open(next).await?;
-        }
+        let form = self.consent_form(request).await?;
         self.submit(form, &[("decision", "allow")]).await
+    }
+
+    /// The same, up to the page on which the user is asked.
+    ///
+    /// # Errors
+    /// Which page was asked for, and what came back.
+    pub(super) async fn consent_page(&self, request: Url) -> Result<Page, String> {
+        let form = self.consent_form(request).await?;
+        let query = form.action.query().map_or_else(String::new, |query| format!("?{query}"));
+        Ok(Page {
+            action: Secret::new(format!("{}{query}", form.action.path())),
+            csrf_token: form.csrf_token()?,
+            cookies: Secret::new(self.cookies()),
+        })
+    }
+
+    /// The anti-CSRF token of the page that an authorization request leads to.
+    ///
+    /// # Errors
+    /// Which page was asked for, and what came back.
+    pub(super) async fn csrf_token(&self, request: Url) -> Result<Secret, String> {
+        self.open(request).await?.csrf_token()
+    }
+
+    async fn consent_form(&self, request: Url) -> Result<Form, String> {
+        let form = self.open(request).await?;
+        if !form.asks_for_a_password {
+            return Ok(form);
+        }
+        let (name, password) = (self.user.username.as_str(), self.user.password.expose());
+        let next = self.submit(form, &[("username", name), ("password", password)]).await?;
+        self.open(next).await
     }
 
     async fn open(&self, url: Url) -> Result<Form, String> {
@@ -78,11 +110,17 @@ impl UserAgent {
         }
     }
 
+    /// The value of `Cookie`; empty without any.
+    fn cookies(&self) -> String {
+        let cookies = self.cookies.lock().expect("nobody panics while holding it");
+        let pairs: Vec<String> = cookies.iter().map(|(name, value)| format!("{name}={}", value.expose())).collect();
+        pairs.join("; ")
+    }
+
     /// Sends a request with the cookies that there are, and keeps those that come back.
     async fn send(&self, asked: &str, request: RequestBuilder) -> Result<Response, String> {
-        let cookies = self.cookies.lock().expect("nobody panics while holding it").clone();
-        let pairs: Vec<String> = cookies.iter().map(|(name, value)| format!("{name}={}", value.expose())).collect();
-        let request = if pairs.is_empty() { request } else { request.header(COOKIE, pairs.join("; ")) };
+        let cookies = self.cookies();
+        let request = if cookies.is_empty() { request } else { request.header(COOKIE, cookies) };
         let response = request.send().await.map_err(|error| failed(asked, error))?;
         let set = response.headers().get_all(SET_COOKIE).iter().filter_map(|field| field.to_str().ok());
         let pairs = set.filter_map(|field| field.split(';').next()?.split_once('='));
@@ -98,6 +136,16 @@ fn failed(asked: &str, error: reqwest::Error) -> String {
     format!("{asked} failed: {}", chain(&error.without_url()))
 }
 
+/// A page on which a user is asked, as an attacker would like to answer for them.
+pub(super) struct Page {
+    /// Where its form goes: path and query.
+    pub(super) action: Secret,
+    /// What only who was shown the page knows.
+    pub(super) csrf_token: Secret,
+    /// What the browser sends along by itself.
+    pub(super) cookies: Secret,
+}
+
 /// The one form of a page.
 #[derive(Debug)]
 struct Form {
@@ -108,6 +156,12 @@ struct Form {
 }
 
 impl Form {
+    fn csrf_token(&self) -> Result<Secret, String> {
+        let found = self.fields.iter().find(|(name, _)| name == "csrf_token");
+        let missing = || format!("the form {} has no anti-CSRF token", self.action.path());
+        found.map(|(_, value)| Secret::new(value.as_str())).ok_or_else(missing)
+    }
+
     fn find(page_url: &Url, page: &str) -> Option<Self> {
         let (tag, content) = page.split_once("<form")?.1.split_once('>')?;
         let content = content.split_once("</form>")?.0;

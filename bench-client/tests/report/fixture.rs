@@ -362,6 +362,7 @@ fn make() -> LoadedRun {
                 MethodConfig::OAuth2(_) => Some(AuthorizationServerConfig::default()),
                 _ => None,
             },
+            certificate_bound: false,
             pool: PoolPlan { count: 1000, zipf_exponent: 1.0 },
             server: None,
             point: None,

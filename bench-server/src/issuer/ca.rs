@@ -43,7 +43,7 @@ use self::crl::PublishedCrl;
 use self::generation::{Folder, Generation, Terms};
 use crate::clock::{Clock, UnixTime};
 use crate::config::{CertificateKey, ChainLength};
-use crate::contract::{IssuerKey, Secret};
+use crate::contract::{CaKey, IssuerKey, Secret};
 use crate::credential::x509;
 use crate::store::file;
 
@@ -309,7 +309,12 @@ impl CertificateAuthority {
         let by = self.leaves_ca()?;
         let chain_pem = self.below_root(&by).map(|ca| ca.pem.as_str()).collect();
         let key_pem = Secret::new(by.ca.issuer.key().serialize_pem());
-        Ok(IssuerKey::Certificate { ca_pem: by.ca.pem.clone(), chain_pem, key_pem })
+        let above = self.chain[..self.chain.len() - 1].last().map(|ca| CaKey {
+            ca_pem: ca.pem.clone(),
+            chain_pem: self.below_root(&by).skip(1).map(|ca| ca.pem.as_str()).collect(),
+            key_pem: Secret::new(ca.issuer.key().serialize_pem()),
+        });
+        Ok(IssuerKey::Certificate { ca_pem: by.ca.pem.clone(), chain_pem, key_pem, above })
     }
 
     /// Revokes a leaf and publishes the CRL that says so; returns once the file is in place. `Ok(false)`: this

@@ -16,6 +16,7 @@ pub(super) enum TextChange {
     Swap(Position),
     Checksum,
     RandomKey,
+    Environment,
     FlipCase,
     PercentEncode,
     Base64,
@@ -52,6 +53,7 @@ impl TextChange {
             Self::Swap(position) => swapped(text, *position),
             Self::Checksum => with_checksum(text),
             Self::RandomKey => with_checksum(random_key(&text)),
+            Self::Environment => with_checksum(in_other_environment(&ascii()).into_bytes()),
             Self::FlipCase => {
                 text.iter().map(|byte| if byte.is_ascii_alphabetic() { byte ^ 0x20 } else { *byte }).collect()
             }
@@ -135,6 +137,11 @@ fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0_u32, |crc, byte| {
         (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg()))
     })
+}
+
+/// A key of the reference server's form with the other environment in its name.
+fn in_other_environment(key: &str) -> String {
+    if key.contains("_live_") { key.replacen("_live_", "_test_", 1) } else { key.replacen("_test_", "_live_", 1) }
 }
 
 /// Letters and digits of nobody's key in the place of those behind the last `_`, or of all.

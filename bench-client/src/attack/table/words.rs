@@ -25,6 +25,10 @@ pub(crate) enum MethodKind {
     OAuth2,
     /// Requests signed by their sender.
     Signed,
+    /// A token that is bound to a key, with a proof of holding it.
+    Dpop,
+    /// A token that is bound to its holder's certificate.
+    Bound,
     /// Two credentials at once.
     Layered,
 }
@@ -86,6 +90,10 @@ pub(crate) enum Answer {
     /// An answer of an OAuth endpoint (RFC 6749 §5.2): `error` in its JSON.
     #[serde(rename = "oauth")]
     OAuth,
+    /// 200 that says of a token nothing but that it is not active (RFC 7662 §2.2).
+    Inactive,
+    /// 401 with the challenge of who calls for a user, whatever became of the user's token.
+    Caller,
     /// A status and nothing more.
     Refused,
     /// Either is right, as long as there is an answer.
@@ -116,6 +124,12 @@ pub(crate) enum State {
     Revoked,
     /// One that was accepted, and then replaced by another of the same principal.
     Replaced,
+    /// One that was accepted, and then replaced; the time in which both are good is over.
+    Rotated,
+    /// One that was replaced, in the time in which both are good.
+    Overlapping,
+    /// One that was accepted, and whose issuer then withdrew the key that it is signed with.
+    KeyRemoved,
     /// One whose time is over.
     Expired,
     /// One without the scope that the route asks for.
@@ -137,6 +151,48 @@ pub(crate) enum Place {
     Introspect,
     /// The revocation endpoint.
     Revoke,
+    /// Where the form of the consent page goes.
+    Consent,
+    /// Another listener of the same server, which asks for no certificate.
+    Neighbour,
+}
+
+/// Who calls for a user, or holds the certificate that a token is bound to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Caller {
+    /// The one that may.
+    #[default]
+    Good,
+    /// Nobody.
+    None,
+    /// One whose credential nobody issued.
+    Unknown,
+    /// Another, whose own credential is good.
+    Another,
+    /// The one that may, with a credential that lacks the scope of the route.
+    Unscoped,
+    /// The one that may, with a credential that was accepted, and then revoked.
+    Revoked,
+}
+
+/// A user with a password of the table's choice.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Chosen {
+    /// The password.
+    pub(crate) password: String,
+    /// How it is hashed; absent means as the target does.
+    #[serde(default)]
+    pub(crate) hash: Option<HashKind>,
+}
+
+/// A password hash with its usual costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum HashKind {
+    /// bcrypt, which looks at 72 bytes.
+    Bcrypt,
 }
 
 /// What the client presents in the handshake.
@@ -184,6 +240,8 @@ pub(crate) enum CertificateKind {
     CapitalsInName,
     /// Of another trust domain.
     OtherDomain,
+    /// Signed by a CA below the one above the issuer, of which no CRL tells.
+    UnlistedIssuer,
 }
 
 impl CertificateKind {

@@ -103,11 +103,12 @@ pub(super) fn make(
         || PrivateKeyDer::from_pem_slice(key_pem.expose().as_bytes()).map_err(|_| Missing("a key in PEM".to_owned()));
     let fresh = KeyPair::generate().map_err(failed)?;
     let parameters = Parameters { identity: &valid.principal, now };
+    let below_root = || chain[1..].to_vec();
     let (signed, rest) = match kind {
         CertificateKind::None => return Ok(None),
         CertificateKind::Good => return Ok(Some(Presented { chain, key: own_key()? })),
         CertificateKind::WrongKey => return Ok(Some(Presented { chain, key: der(&fresh) })),
-        CertificateKind::SelfSigned => (parameters.of(kind)?.self_signed(&fresh).map_err(failed)?, &[][..]),
+        CertificateKind::SelfSigned => (parameters.of(kind)?.self_signed(&fresh).map_err(failed)?, Vec::new()),
         CertificateKind::Impostor => {
             let other = KeyPair::generate().map_err(failed)?;
             let known = match issuer {
@@ -117,12 +118,27 @@ pub(super) fn make(
             let known =
                 known.ok_or_else(|| Missing("the certificate of the CA, behind the client's own".to_owned()))?;
             let impostor = Issuer::from_ca_cert_der(&known, other).map_err(failed)?;
-            (parameters.of(kind)?.signed_by(&fresh, &impostor).map_err(failed)?, &chain[1..])
+            (parameters.of(kind)?.signed_by(&fresh, &impostor).map_err(failed)?, below_root())
         }
         CertificateKind::FromLeaf => {
             let key = KeyPair::from_pem(key_pem.expose()).map_err(failed)?;
             let leaf = Issuer::from_ca_cert_der(leaf, key).map_err(failed)?;
-            (parameters.of(kind)?.signed_by(&fresh, &leaf).map_err(failed)?, &chain[..])
+            (parameters.of(kind)?.signed_by(&fresh, &leaf).map_err(failed)?, chain.clone())
+        }
+        CertificateKind::UnlistedIssuer => {
+            let Some(IssuerKey::Certificate { above: Some(above), .. }) = issuer else {
+                return Err(Missing("the key of the CA above the issuer".to_owned()));
+            };
+            let key = KeyPair::from_pem(above.key_pem.expose()).map_err(failed)?;
+            let above_all = Issuer::from_ca_cert_pem(&above.ca_pem, key).map_err(failed)?;
+            let own = KeyPair::generate().map_err(failed)?;
+            let unlisted = parameters.of_ca().signed_by(&own, &above_all).map_err(failed)?;
+            let rest: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(above.chain_pem.as_bytes())
+                .collect::<Result<_, _>>()
+                .map_err(|_| Missing("a chain in PEM".to_owned()))?;
+            let issuer = Issuer::from_ca_cert_der(unlisted.der(), own).map_err(failed)?;
+            let signed = parameters.of(kind)?.signed_by(&fresh, &issuer).map_err(failed)?;
+            (signed, std::iter::once(unlisted.der().clone()).chain(rest).collect())
         }
         _ => {
             let Some(IssuerKey::Certificate { ca_pem, key_pem, .. }) = issuer else {
@@ -130,10 +146,10 @@ pub(super) fn make(
             };
             let key = KeyPair::from_pem(key_pem.expose()).map_err(failed)?;
             let ca = Issuer::from_ca_cert_pem(ca_pem, key).map_err(failed)?;
-            (parameters.of(kind)?.signed_by(&fresh, &ca).map_err(failed)?, &chain[1..])
+            (parameters.of(kind)?.signed_by(&fresh, &ca).map_err(failed)?, below_root())
         }
     };
-    let chain = std::iter::once(signed.der().clone()).chain(rest.iter().cloned()).collect();
+    let chain = std::iter::once(signed.der().clone()).chain(rest).collect();
     Ok(Some(Presented { chain, key: der(&fresh) }))
 }
 
@@ -144,6 +160,21 @@ struct Parameters<'p> {
 }
 
 impl Parameters<'_> {
+    /// Of a CA that signs leaves.
+    fn of_ca(&self) -> CertificateParams {
+        let now = date_time_ymd(1970, 1, 1) + Duration::from_secs(self.now);
+        let mut parameters = CertificateParams::default();
+        let mut name = DistinguishedName::new();
+        name.push(DnType::CommonName, "a CA that no list tells of");
+        parameters.distinguished_name = name;
+        parameters.not_before = now - Duration::from_secs(60);
+        parameters.not_after = now + HOUR;
+        parameters.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        parameters.use_authority_key_identifier_extension = true;
+        parameters
+    }
+
     fn of(&self, kind: CertificateKind) -> Result<CertificateParams, Missing> {
         use CertificateKind as Kind;
         let now = date_time_ymd(1970, 1, 1) + Duration::from_secs(self.now);

@@ -17,6 +17,10 @@ const REFUSES: std::ops::RangeInclusive<u16> = 400..=499;
 pub(super) enum Scheme {
     Bearer,
     Basic,
+    /// Of tokens with a proof (RFC 9449 §7.1).
+    Dpop,
+    /// Of requests that are signed.
+    Signature,
     /// There is no challenge for certificates.
     None,
 }
@@ -47,9 +51,10 @@ impl Judge<'_> {
             _ => {}
         }
         if expect.answer == Answer::Accepted {
-            return self.must_accept(came, issued);
+            return self.must_accept(expect, came, issued);
         }
         match came {
+            Came::Answer(seen @ Seen { status: 200, .. }) if expect.answer == Answer::Inactive => inactive(seen),
             Came::Answer(Seen { status: 200..=299, .. }) if expect.answer == Answer::Either => held(),
             Came::Answer(Seen { status: 200..=299, .. }) if expect.status.iter().any(|status| *status < 300) => {
                 self.refusal(expect, came)
@@ -72,11 +77,16 @@ impl Judge<'_> {
         }
     }
 
-    fn must_accept(&self, came: &Came, issued: &Issued) -> Judged {
+    fn must_accept(&self, expect: &Expect, came: &Came, issued: &Issued) -> Judged {
         let Came::Answer(seen) = came else { return (Verdict::ShutOut, "the connection ended".to_owned()) };
-        let statuses = self.convention.map_or(&[200][..], |convention| &convention.accepted.status);
+        let usual = self.convention.map_or(&[200][..], |convention| &convention.accepted.status);
+        let statuses = if expect.status.is_empty() { usual } else { &expect.status };
         if !statuses.contains(&seen.status) {
             return (Verdict::ShutOut, format!("status {}", seen.status));
+        }
+        if let Some(text) = &expect.location {
+            let found = seen.all("location").next().is_some_and(|location| location.contains(text));
+            return if found { held() } else { (Verdict::ShutOut, format!("no Location with {text:?}")) };
         }
         let body = String::from_utf8_lossy(&seen.body);
         let contains = match self.convention {
@@ -112,7 +122,8 @@ impl Judge<'_> {
             _ => return otherwise("no answer over HTTP".to_owned()),
         };
         let usual: &[u16] = match expect.answer {
-            Answer::Invalid | Answer::Missing => &[401],
+            Answer::Invalid | Answer::Missing | Answer::Caller => &[401],
+            Answer::Inactive => &[200],
             Answer::Ambiguous | Answer::OAuth => &[400],
             Answer::Forbidden => &[403],
             Answer::TooLarge => &[431],
@@ -130,6 +141,9 @@ impl Judge<'_> {
                 return otherwise(format!("a Location without {text:?}"));
             }
             _ => {}
+        }
+        if let Some(missing) = expect.fields.iter().find(|name| seen.all(name).next().is_none()) {
+            return otherwise(format!("no field {missing}"));
         }
         if let Some(problem) = &expect.problem {
             let body: serde_json::Value = serde_json::from_slice(&seen.body).unwrap_or_default();
@@ -149,12 +163,22 @@ impl Judge<'_> {
         self.challenge(expect, seen).map_or_else(held, otherwise)
     }
 
-    /// What is wrong with the challenge (RFC 9110 §11.6.1, RFC 6750 §3, RFC 7617 §2).
+    /// What is wrong with the challenge (RFC 9110 §11.6.1, RFC 6750 §3, RFC 7617 §2, RFC 9449 §7.1).
     fn challenge(&self, expect: &Expect, seen: &Seen) -> Option<String> {
         let challenges: Vec<&str> = seen.all("www-authenticate").collect();
         let error = match (expect.answer, self.scheme, seen.status) {
             (Answer::Refused | Answer::Either | Answer::Closed | Answer::TooLarge, ..) => return None,
+            (Answer::Caller, ..) => {
+                let found = challenges.iter().any(|it| it.starts_with("ApiKey "));
+                return (!found).then(|| format!("challenges {challenges:?} without one for who calls"));
+            }
             (_, Scheme::None, _) => return None,
+            // What has to be signed is told in a field of its own (RFC 9421 §5.1).
+            (_, Scheme::Signature, 401) if seen.all("accept-signature").next().is_none() => {
+                return Some("no Accept-Signature".to_owned());
+            }
+            (Answer::Invalid, Scheme::Signature, 401) => Some("invalid_signature"),
+            (Answer::Invalid | Answer::Ambiguous | Answer::Forbidden, Scheme::Signature, _) => return None,
             (_, Scheme::Basic, 401) => {
                 let found = challenges
                     .iter()
@@ -170,17 +194,33 @@ impl Judge<'_> {
             _ => return None,
         };
         let error = expect.error.as_deref().or(error);
+        let scheme = match self.scheme {
+            Scheme::Dpop => "DPoP",
+            Scheme::Signature => "Signature",
+            Scheme::Bearer | Scheme::Basic | Scheme::None => "Bearer",
+        };
         let found = challenges.iter().any(|challenge| {
             let named =
                 challenge.split_once("error=\"").and_then(|(_, rest)| rest.split_once('"')).map(|(error, _)| error);
-            challenge.starts_with("Bearer ") && named == error
+            challenge.split_once(' ').is_some_and(|(of, _)| of == scheme) && named == error
         });
         (!found).then(|| match error {
-            Some(error) => format!("challenges {challenges:?} without Bearer and error {error:?}"),
+            Some(error) => format!("challenges {challenges:?} without {scheme} and error {error:?}"),
             None => {
-                format!("challenges {challenges:?} without Bearer, or with an error although nothing was presented")
+                format!("challenges {challenges:?} without {scheme}, or with an error although nothing was presented")
             }
         })
+    }
+}
+
+/// What is not active is told nothing more about (RFC 7662 §2.2).
+fn inactive(seen: &Seen) -> Judged {
+    let body: serde_json::Value = serde_json::from_slice(&seen.body).unwrap_or_default();
+    match body["active"].as_bool() {
+        Some(false) if body.as_object().is_some_and(|members| members.len() == 1) => held(),
+        Some(false) => (Verdict::Otherwise, "more is told than that it is not active".to_owned()),
+        Some(true) => (Verdict::LetIn, "it is said to be active".to_owned()),
+        None => (Verdict::Otherwise, "an answer without \"active\"".to_owned()),
     }
 }
 

@@ -1,13 +1,14 @@
 //! Bytes to a server and what comes back, whatever the bytes are: no library sends what an attacker does.
 
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::{AlertDescription, ClientConfig};
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 
 use crate::load::Endpoint;
@@ -64,18 +65,20 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// Opens one, with a TLS handshake where there is a configuration for it.
+    /// Opens one, with a TLS handshake where there is a configuration for it, and from an address of this machine where one
+    /// is named.
     ///
     /// # Errors
     /// What came instead.
     pub(super) async fn open(
         endpoint: &Endpoint,
         tls: Option<Arc<ClientConfig>>,
+        from: Option<IpAddr>,
         patience: Duration,
     ) -> Result<Self, Came> {
         let open = async {
             let unreachable = |error: io::Error| Came::Unreachable(format!("{}: {error}", endpoint.address));
-            let tcp = TcpStream::connect(endpoint.address).await.map_err(unreachable)?;
+            let tcp = connect(endpoint.address, from).await.map_err(unreachable)?;
             let _ = tcp.set_nodelay(true); // it only makes answers come sooner
             let Some(tls) = tls else { return Ok(Self { stream: Box::new(tcp), received: Vec::new() }) };
             let host = endpoint.host.trim_start_matches('[').trim_end_matches(']').to_owned();
@@ -122,6 +125,13 @@ impl Line {
         };
         tokio::time::timeout(patience, greet).await.unwrap_or(Came::Silence)
     }
+}
+
+async fn connect(to: SocketAddr, from: Option<IpAddr>) -> io::Result<TcpStream> {
+    let Some(from) = from else { return TcpStream::connect(to).await };
+    let socket = if to.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.bind(SocketAddr::new(from, 0))?;
+    socket.connect(to).await
 }
 
 /// What the end of a connection says.

@@ -200,9 +200,16 @@ fn mistakes_are_located_and_told_with_a_remedy() {
 }
 
 #[test]
-fn signed_requests_are_the_reference_servers_own() {
-    let found = set("variant.key.method", "signed").expect_err("its profile is not theirs");
-    assert!(found.iter().any(|problem| problem.contains("\"signed\" is the reference server's own")), "{found:?}");
+fn what_signs_or_has_two_layers_is_not_measured_there() {
+    let found = set("variant.key.method", "signed").expect_err("a load would sign by one profile");
+    let says = "a signature of one profile, which only an attack makes";
+    assert!(found.iter().any(|problem| problem.contains(says)), "{found:?}");
+    let found = set("variant.key.method", "layered").expect_err("its route is not theirs");
+    assert!(found.iter().any(|problem| problem.contains("\"layered\" is the reference server's own")), "{found:?}");
+    let found = set("variant.oauth2.dpop", "key.pem").expect_err("a load makes no proofs");
+    assert!(found.iter().any(|problem| problem.contains("a proof for each, which only an attack makes")), "{found:?}");
+    let found = set("variant.basic.dpop", "key.pem").expect_err("a password is bound to nothing");
+    assert!(found.iter().any(|problem| problem.contains("dpop goes with")), "{found:?}");
 }
 
 #[test]

@@ -211,8 +211,11 @@ fn line(credential: &str, principal: Option<&str>, id: Option<&str>, method: Met
             (Some(username), Material::Password { username: username.to_owned(), password })
         }
         MethodWord::Jwt | MethodWord::OAuth2 => (None, Material::Bearer { token: Secret::new(credential) }),
-        MethodWord::Signed => return Err("keys of signatures are not read from files".to_owned()),
-        MethodWord::None | MethodWord::ApiKey | MethodWord::Mtls => {
+        MethodWord::Signed => {
+            let (key_id, key) = credential.split_once(':').ok_or("no colon; write KEYID:KEY, the key in hexadecimal")?;
+            (Some(key_id), Material::SigningKey { key_id: key_id.to_owned(), key: Secret::new(key) })
+        }
+        MethodWord::None | MethodWord::ApiKey | MethodWord::Mtls | MethodWord::Layered => {
             (None, Material::ApiKey { key: Secret::new(credential) })
         }
     };

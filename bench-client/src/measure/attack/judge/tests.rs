@@ -77,6 +77,65 @@ fn who_refuses_everything_shuts_out() {
 }
 
 #[test]
+fn each_scheme_has_a_challenge_of_its_own() {
+    let judged = |scheme, expect: &Expect, came: &Came| {
+        Judge { strict: true, scheme, convention: None }.judge(expect, came, &issued()).0
+    };
+    let dpop = |error: &str| answer(401, &format!("DPoP realm=\"r\", algs=\"ES256\", error=\"{error}\""));
+    assert_eq!(judged(Scheme::Dpop, &expect(Answer::Invalid), &dpop("invalid_token")), Verdict::Held);
+    assert_eq!(judged(Scheme::Dpop, &expect(Answer::Invalid), &dpop("invalid_dpop_proof")), Verdict::Otherwise);
+    let proof = Expect { error: Some("invalid_dpop_proof".to_owned()), ..expect(Answer::Invalid) };
+    assert_eq!(judged(Scheme::Dpop, &proof, &dpop("invalid_dpop_proof")), Verdict::Held);
+    assert_eq!(judged(Scheme::Dpop, &expect(Answer::Invalid), &answer(401, INVALID)), Verdict::Otherwise);
+    let signature = |challenge: &str, asked: bool| {
+        let mut fields = vec![("www-authenticate".to_owned(), challenge.to_owned())];
+        fields.extend(asked.then(|| ("accept-signature".to_owned(), "sig1=()".to_owned())));
+        Came::Answer(Seen { status: 401, fields, body: Vec::new() })
+    };
+    let invalid = "Signature realm=\"r\", error=\"invalid_signature\"";
+    assert_eq!(judged(Scheme::Signature, &expect(Answer::Invalid), &signature(invalid, true)), Verdict::Held);
+    assert_eq!(judged(Scheme::Signature, &expect(Answer::Invalid), &signature(invalid, false)), Verdict::Otherwise);
+    assert_eq!(judged(Scheme::Signature, &expect(Answer::Missing), &signature(invalid, true)), Verdict::Otherwise);
+    let missing = signature("Signature realm=\"r\"", true);
+    assert_eq!(judged(Scheme::Signature, &expect(Answer::Missing), &missing), Verdict::Held);
+    let caller = answer(401, "ApiKey realm=\"r\", field=\"X-API-Key\"");
+    assert_eq!(judged(Scheme::Bearer, &expect(Answer::Caller), &caller), Verdict::Held);
+    assert_eq!(judged(Scheme::Bearer, &expect(Answer::Caller), &answer(401, MISSING)), Verdict::Otherwise);
+}
+
+#[test]
+fn what_is_not_active_is_told_nothing_about() {
+    let said = |body: &str| {
+        let seen = Seen { status: 200, fields: Vec::new(), body: body.as_bytes().to_vec() };
+        strict(&expect(Answer::Inactive), &Came::Answer(seen))
+    };
+    assert_eq!(said(r#"{"active":false}"#), Verdict::Held);
+    assert_eq!(said(r#"{"active":true,"sub":"a"}"#), Verdict::LetIn);
+    assert_eq!(said(r#"{"active":false,"sub":"a"}"#), Verdict::Otherwise);
+    assert_eq!(said("no JSON"), Verdict::Otherwise);
+    assert_eq!(strict(&expect(Answer::Inactive), &answer(401, "Basic x")), Verdict::Otherwise);
+    assert_eq!(foreign(&expect(Answer::Inactive), &answer(401, "Basic x")), Verdict::Held);
+}
+
+#[test]
+fn answers_to_be_accepted_may_lead_on_and_refusals_may_have_to_tell_more() {
+    let to = |location: &str| {
+        let fields = vec![("location".to_owned(), location.to_owned())];
+        Came::Answer(Seen { status: 303, fields, body: Vec::new() })
+    };
+    let leads = |location: &str| {
+        let location = Some(location.to_owned());
+        Expect { status: vec![303], location, ..expect(Answer::Accepted) }
+    };
+    assert_eq!(strict(&leads("code="), &to("https://client.test/?code=1")), Verdict::Held);
+    assert_eq!(strict(&leads("code="), &to("https://client.test/?error=1")), Verdict::ShutOut);
+    let quota = Expect { status: vec![429], fields: vec!["retry-after".to_owned()], ..expect(Answer::Refused) };
+    assert_eq!(strict(&quota, &answer(429, "")), Verdict::Otherwise);
+    let fields = vec![("retry-after".to_owned(), "1".to_owned())];
+    assert_eq!(strict(&quota, &Came::Answer(Seen { status: 429, fields, body: Vec::new() })), Verdict::Held);
+}
+
+#[test]
 fn counters_that_grow_are_told() {
     let counters = Counters { store_lookups: 3, verify_calls: 1, ..Counters::default() };
     let at_most = BTreeMap::from([(Counter::StoreLookups, 0), (Counter::VerifyCalls, 1)]);
