@@ -268,6 +268,19 @@ impl MethodConfig {
         }
     }
 
+    /// How API keys are taken, where they are.
+    pub fn api_keys(&self) -> Option<&ApiKeyConfig> {
+        match self {
+            Self::ApiKey(config) => Some(config),
+            Self::Mixed(config) => Some(&config.api_key),
+            Self::Layered(config) => match &config.caller {
+                CallerConfig::Application(keys) => Some(keys),
+                CallerConfig::Service(_) => None,
+            },
+            _ => None,
+        }
+    }
+
     /// How client certificates are asked for, where they are: that makes them mandatory on the listener.
     pub fn certificates(&self) -> Option<&MtlsConfig> {
         match self {

@@ -17,7 +17,7 @@
 //! | `POST /profiles/{name}/signing-keys` with [`KeyRollover`] | 201; the next CA of client certificates |
 //! | `DELETE /profiles/{name}/credentials/{id}` | 204 once the revocation is recorded where it counts |
 //! | `POST /profiles/{name}/revocations` with [`SubjectRevocation`] | 204 once it is recorded where it counts |
-//! | `POST /profiles/{name}/keys` with [`KeyRequest`] | 201, [`NewKey`]; these and the following of method `api-key` only |
+//! | `POST /profiles/{name}/keys` with [`KeyRequest`] | 201, [`NewKey`]; these and the following of profiles that take API keys |
 //! | `GET /profiles/{name}/keys/{id}`, `DELETE /profiles/{name}/keys/{id}` | [`KeySummary`], 204 |
 //! | `POST /profiles/{name}/keys/{id}/rotate` with [`KeyRotation`] | 201, [`NewKey`]; 409 while two of the line are live |
 //! | `GET /profiles/{name}/owners/{owner}/keys` | `[`[`KeySummary`]`]` |

@@ -51,6 +51,9 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How the names of applications begin.
 const APPLICATION: &str = "app-";
 
+/// Longest name of a client that a key is issued to, in bytes.
+const MAX_CLIENT_ID: usize = 255;
+
 /// Who did what the control socket asked for.
 const CONTROL: &str = "control";
 
@@ -59,6 +62,7 @@ pub struct ApiKey {
     records: Records,
     peppers: Arc<Peppers>,
     environment: KeyEnvironment,
+    owners: Owners,
     /// From here to the store.
     distance: Distance,
     cache: Option<Kept<KeyCache>>,
@@ -67,6 +71,29 @@ pub struct ApiKey {
     chores: Chores,
     clock: Clock,
     meter: Arc<Meter>,
+}
+
+/// Who owns the keys of a profile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Owners {
+    /// Applications, which get their names with their first key.
+    Applications,
+    /// OAuth clients, which have their names from their authorization server.
+    Clients,
+}
+
+impl Owners {
+    /// Whether one may be called so.
+    fn check(self, name: &str) -> Result<(), AdminError> {
+        match self {
+            Self::Applications if name.starts_with(APPLICATION) => Ok(()),
+            Self::Applications => Err(AdminError::NotFound(format!("application {name:?}"))),
+            Self::Clients if (1..=MAX_CLIENT_ID).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_graphic()) => {
+                Ok(())
+            }
+            Self::Clients => Err(AdminError::BadRequest(format!("{name:?} is not the name of a client"))),
+        }
+    }
 }
 
 /// What may be asked for, where that is limited.
@@ -144,7 +171,13 @@ impl ApiKey {
         let records = Records { store, copy, clock: clock.clone(), meter: meter.clone(), events: Arc::default() };
         let chores = Chores::start(records.clone(), peppers.clone());
         let environment = config.environment;
-        Ok(Self { records, peppers, environment, distance, cache, limits, usage, chores, clock, meter })
+        let owners = Owners::Applications;
+        Ok(Self { records, peppers, environment, owners, distance, cache, limits, usage, chores, clock, meter })
+    }
+
+    /// The same, whose keys belong to OAuth clients.
+    pub(crate) fn of_clients(self) -> Self {
+        Self { owners: Owners::Clients, ..self }
     }
 
     pub(crate) async fn authenticate(&self, request: &Request<'_>) -> Result<Principal, Rejection> {
@@ -189,10 +222,10 @@ impl ApiKey {
         found
     }
 
-    /// Counts a request that was answered with the resource.
-    pub(crate) fn bill(&self, principal: &Principal, now: UnixTime) {
+    /// Counts a request of a key that was answered with the resource.
+    pub(crate) fn bill(&self, key: &Arc<str>, now: UnixTime) {
         if let Some(usage) = &self.usage {
-            usage.count(&principal.credential_id, now);
+            usage.count(key, now);
         }
     }
 
@@ -260,18 +293,11 @@ impl ApiKey {
         Ok(issued)
     }
 
-    /// Another key of an application: both work, until one is revoked.
-    pub(crate) async fn renew(&self, application: &str, request: &IssueRequest) -> Result<Issued, AdminError> {
-        if !application.starts_with(APPLICATION) {
-            return Err(AdminError::NotFound(format!("application {application:?}")));
-        }
-        self.issue_to(application, request).await
-    }
-
-    /// A key of an application that has its name from elsewhere.
-    pub(crate) async fn issue_to(&self, application: &str, request: &IssueRequest) -> Result<Issued, AdminError> {
+    /// Another key of an owner: all of them work, until one is revoked.
+    pub(crate) async fn renew(&self, owner: &str, request: &IssueRequest) -> Result<Issued, AdminError> {
+        self.owners.check(owner)?;
         let grant = Grant::new(request, self.clock.now())?;
-        let made = fresh(&grant, Some(application), self.environment, self.peppers.current());
+        let made = fresh(&grant, Some(owner), self.environment, self.peppers.current());
         let (record, issued) = made.map_err(StoreError::no_random)?;
         self.add(record, CONTROL).await?;
         Ok(issued)
@@ -292,16 +318,6 @@ impl ApiKey {
         let revoked = self.records.revoke(id, KeyAction::Revoked, CONTROL).await?;
         if revoked { Ok(()) } else { Err(AdminError::NotFound(format!("key {id:?}"))) }
     }
-}
-
-/// Where a key is only part of what a route asks for, nobody knows whom to bill.
-///
-/// # Errors
-/// When requests are to be counted there all the same.
-pub(super) fn refuse_metering(place: &str, config: &ApiKeyConfig) -> Result<(), BuildError> {
-    let Some(_) = config.metering else { return Ok(()) };
-    let remedy = "its requests would go uncounted here; leave it out, or meter a profile of method \"api-key\"";
-    Err(BuildError::Config(format!("{place}.metering: {remedy}")))
 }
 
 /// The key in the request, from the one place where it stands.

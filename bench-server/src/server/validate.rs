@@ -141,7 +141,7 @@ fn check_profile(profile: &Profile, errors: &mut Vec<String>) {
     if profile.slow_down.is_some_and(|slow_down| !slow_down.is_sound()) {
         error("slow_down is out of range; write a share from 0 to 9, or a time up to 1s".to_owned());
     }
-    if let MethodConfig::ApiKey(config) = &profile.method {
+    if let Some(config) = profile.method.api_keys() {
         config.mistakes().into_iter().for_each(&mut error);
     }
     if profile.users_only && profile.method == MethodConfig::None {

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::{APPLICATION, ApiKey, fresh};
+use super::{ApiKey, Owners, fresh};
 use crate::auth::AdminError;
 use crate::auth::grant::Grant;
 use crate::clock::UnixTime;
@@ -61,8 +61,13 @@ impl ApiKey {
             (Some(of), Manager::Application { owner, .. }) if of == owner => Some(owner),
             (Some(of), _) => return Err(AdminError::NotFound(format!("application {of:?}"))),
         };
-        if let Some(unknown) = owner.filter(|owner| !owner.starts_with(APPLICATION)) {
-            return Err(AdminError::NotFound(format!("application {unknown:?}")));
+        match owner {
+            Some(owner) => self.owners.check(owner)?,
+            None if self.owners == Owners::Clients => {
+                let remedy = "owner is missing; name the OAuth client that the key is for";
+                return Err(AdminError::BadRequest(remedy.to_owned()));
+            }
+            None => {}
         }
         if let Manager::Application { owner, .. } = manager {
             self.check_room(owner).await?;

@@ -15,17 +15,20 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::*;
+use crate::auth::api_key::Manager;
 use crate::auth::{Cause, Connection, PrincipalKind};
 use crate::clock::Clock;
 use crate::config::{
     AUDIENCE, Algorithm, ApiKeyConfig, ClockMode, KeyEnvironment, MtlsConfig, OAuth2Config, ServiceConfig, StoreConfig,
     TokenRules, TrustedIssuer,
 };
-use crate::contract::Material;
+use crate::contract::{KeyRequest, Material};
 use crate::credential::jws::SigningKey;
 use crate::credential::x509::ClientIdentity;
 use crate::store::file::{self, Readers};
 use crate::telemetry::Meter;
+
+mod accounts;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -189,9 +192,9 @@ const NOBODY: Option<&str> = None;
 async fn la_1_an_application_and_a_user_are_both_named() {
     for store in [StoreConfig::Memory, StoreConfig::Sqlite] {
         let bench = Bench::new(applications(store)).await;
-        let (key, _) = bench.key("shop", &["read"]).await;
+        let (key, id) = bench.key("shop", &["read"]).await;
         let expected = Principal {
-            through: Some(Through::Application("shop".into())),
+            through: Some(Through::Application { id: "shop".into(), key: id.into() }),
             ..Principal::new(PrincipalKind::User, "alice", "read", "token-1")
         };
         assert_eq!(bench.show(Some(&key), Some(&bench.token(&json!({})))).await, Ok(expected));
@@ -402,9 +405,17 @@ async fn keys_have_an_owner_and_contradictions_are_refused() {
     let bench = Bench::new(applications(StoreConfig::Memory)).await;
     let request = IssueRequest { count: 1, lifetime: None, scopes: vec!["read".to_owned()] };
     assert!(matches!(bench.layered.issue(&request).await, Err(AdminError::NotHere(_))));
-    for name in ["", "a b", "ключ", &"a".repeat(MAX_CLIENT_ID + 1)] {
+    let keys = bench.layered.api_key().expect("applications call");
+    let create = async |owner: Option<&str>| {
+        let asked = KeyRequest { owner: owner.map(str::to_owned), ..KeyRequest::default() };
+        keys.create(&asked, Manager::Control).await
+    };
+    for name in ["", "a b", "ключ", &"a".repeat(256)] {
         assert!(matches!(bench.layered.renew(name, &request).await, Err(AdminError::BadRequest(_))), "{name:?}");
+        assert!(matches!(create(Some(name)).await, Err(AdminError::BadRequest(_))), "{name:?}");
     }
+    assert!(matches!(create(None).await, Err(AdminError::BadRequest(_))), "a key is somebody's");
+    assert_eq!(create(Some("shop")).await.expect("created").summary.owner, "shop");
     assert!(matches!(bench.layered.roll_over(&KeyRollover::default()).await, Err(AdminError::NotHere(_))));
 
     let folder = tempfile::tempdir().expect("a folder");
@@ -425,17 +436,4 @@ async fn keys_have_an_owner_and_contradictions_are_refused() {
         let Err(BuildError::Config(problem)) = built else { panic!("built: {expected}") };
         assert!(problem.contains(expected), "{problem}");
     }
-}
-
-#[tokio::test]
-async fn keys_that_would_go_uncounted_are_refused() {
-    let metered = ApiKeyConfig {
-        metering: Some(crate::config::MeteringConfig { flush: Duration::from_secs(1) }),
-        ..ApiKeyConfig::new(StoreConfig::Memory)
-    };
-    for place in ["api_key", "caller.application"] {
-        let error = crate::auth::api_key::refuse_metering(place, &metered).expect_err("refused").to_string();
-        assert!(error.contains(place) && error.contains("leave it out"), "{error}");
-    }
-    assert!(crate::auth::api_key::refuse_metering("api_key", &ApiKeyConfig::new(StoreConfig::Memory)).is_ok());
 }
