@@ -31,6 +31,10 @@ pub use store::{Follow, Push, RemoteStore, StoreConfig, StoreUrl};
 /// The identifier of the protected resource: what `aud` of a token must contain (RFC 7519 §4.1.3).
 pub const AUDIENCE: &str = "https://api.authbench.test";
 
+/// The claim of a token that says for which environment its client is registered; without it that is the live one. A name that
+/// nobody else gives to a claim (RFC 7519 §4.2).
+pub const ENVIRONMENT_CLAIM: &str = "https://api.authbench.test/environment";
+
 /// The realm of every challenge (RFC 9110 §11.5).
 pub const REALM: &str = "authbench";
 
@@ -753,6 +757,9 @@ pub struct OAuth2Config {
     /// none that are bound.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dpop: Option<DpopConfig>,
+    /// Whether tokens of live clients are taken here, or those of test clients.
+    #[serde(default, skip_serializing_if = "KeyEnvironment::is_live")]
+    pub environment: KeyEnvironment,
 }
 
 /// What is known of an authorization server elsewhere, so that its metadata need not be asked for: one that publishes none,
@@ -829,7 +836,8 @@ impl OAuth2Config {
     pub fn new(validation: TokenValidation) -> Self {
         let (issuer, rules) = (TrustedIssuer::default(), TokenRules::default());
         let (introspection_delay, jwks) = (Duration::ZERO, JwksConfig::default());
-        Self { validation, issuer, rules, introspection_delay, jwks, known: KnownIssuer::default(), dpop: None }
+        let (known, environment) = (KnownIssuer::default(), KeyEnvironment::Live);
+        Self { validation, issuer, rules, introspection_delay, jwks, known, dpop: None, environment }
     }
 }
 

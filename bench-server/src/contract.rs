@@ -206,6 +206,9 @@ pub struct ClientRegistration {
     /// Whether the client's access tokens are bound to the certificate that it asks for them with (RFC 8705 §3.4).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub tls_client_certificate_bound_access_tokens: bool,
+    /// Where the client's tokens count: its name is good in this one of an application's environments.
+    #[serde(default, skip_serializing_if = "KeyEnvironment::is_live")]
+    pub environment: KeyEnvironment,
 }
 
 impl ClientRegistration {
@@ -229,6 +232,7 @@ impl ClientRegistration {
             jwks: None,
             tls_client_auth_san_uri: None,
             tls_client_certificate_bound_access_tokens: false,
+            environment: KeyEnvironment::Live,
         }
     }
 }

@@ -11,9 +11,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bench_server::contract::{
     AccessTokenFormat, Algorithm, ApiKeyConfig, AuthorizationServerConfig, CallerConfig, ClientRegistration,
-    HttpVersion, IssueRequest, Issued, LayeredConfig, LimitConfig, ListenerConfig, Material, MeteringConfig,
-    MethodConfig, MtlsConfig, OAuth2Config, READ_SCOPE, RegisteredClient, Secret, ServiceConfig, StoreConfig,
-    TokenValidation, Transport, UserRegistration,
+    HttpVersion, IssueRequest, Issued, KeyEnvironment, LayeredConfig, LimitConfig, ListenerConfig, Material,
+    MeteringConfig, MethodConfig, MtlsConfig, OAuth2Config, READ_SCOPE, RegisteredClient, Secret, ServiceConfig,
+    StoreConfig, TokenValidation, Transport, UserRegistration, generate_key,
 };
 use common::browser::{Browser, PASSWORD, USERNAME};
 use common::{Answer, Caller, Server, listener, profile};
@@ -48,7 +48,12 @@ async fn start_in(caller: CallerConfig, shared_dir: Option<&Path>) -> Server {
 
 /// An application that users can sign in to.
 async fn register(server: &Server, name: &str) -> RegisteredClient {
+    register_in(KeyEnvironment::Live, server, name).await
+}
+
+async fn register_in(environment: KeyEnvironment, server: &Server, name: &str) -> RegisteredClient {
     let registration = ClientRegistration {
+        environment,
         grant_types: vec!["authorization_code".to_owned()],
         redirect_uris: vec![CALLBACK.to_owned()],
         ..ClientRegistration::service(name, &[READ_SCOPE])
@@ -158,6 +163,35 @@ async fn la_6_la_7_the_key_is_limited_and_billed_and_nothing_is_lost_at_a_stop()
     let billed = select.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))).expect("read");
     let billed: Vec<_> = billed.map(|line| line.expect("a line")).collect();
     assert_eq!(billed, [(issued.id.clone(), 3)]);
+}
+
+#[tokio::test]
+async fn la_13_a_test_key_with_a_live_token_and_the_other_way_round() {
+    let server = start(CallerConfig::Application(ApiKeyConfig::new(StoreConfig::Memory))).await;
+    register_user(&server).await;
+    let shop = register(&server, "shop").await;
+    let sandbox = register_in(KeyEnvironment::Test, &server, "shop, to try it out").await;
+    let live_key = credential_of(&server, &shop.client_id).await;
+    let key_of_sandbox = credential_of(&server, &sandbox.client_id).await;
+    let test_key = generate_key(KeyEnvironment::Test, &mut rand::rngs::SysRng).expect("random bytes");
+    let (live, test) = (token_of_user(&server, &shop).await, token_of_user(&server, &sandbox).await);
+
+    let ask = async |key: &str, token: &str| {
+        server.call_with("/whoami", &[("x-api-key", key), ("authorization", &format!("Bearer {token}"))]).await
+    };
+    ask(key(&live_key), &live).await.assert_accepted(USERNAME);
+    for (answer, challenge) in [
+        (ask(test_key.expose(), &live).await, "ApiKey"),
+        (ask(test_key.expose(), &test).await, "ApiKey"),
+        (ask(key(&key_of_sandbox), &test).await, "Bearer"),
+    ] {
+        let Answer::Http { status: 401, challenges, body: Some(body), .. } = &answer else {
+            panic!("not a 401: {answer:?}")
+        };
+        assert!(body["type"].as_str().is_some_and(|kind| kind.ends_with("/wrong-environment")), "{body}");
+        assert!(challenges[0].starts_with(challenge), "{challenges:?}");
+    }
+    server.stop().await;
 }
 
 #[tokio::test]

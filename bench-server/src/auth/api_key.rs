@@ -21,7 +21,7 @@ use super::grant::Grant;
 use super::kept::Kept;
 use super::{AdminError, BuildError, Cause, Environment, Principal, PrincipalKind, Rejection, Request, header};
 use crate::clock::{Clock, UnixTime};
-use crate::config::{ApiKeyConfig, KeyEnvironment, READ_SCOPE};
+use crate::config::{ApiKeyConfig, KeyEnvironment, OAuth2Config, READ_SCOPE};
 use crate::contract::{IssueRequest, Issued, KeyAction, Material};
 use crate::credential::base62;
 use crate::credential::digest::{Digest, DigestState};
@@ -318,6 +318,25 @@ impl ApiKey {
         let revoked = self.records.revoke(id, KeyAction::Revoked, CONTROL).await?;
         if revoked { Ok(()) } else { Err(AdminError::NotFound(format!("key {id:?}"))) }
     }
+}
+
+/// Keys and tokens of different environments do not go together on a route.
+///
+/// # Errors
+/// When the parts that take them, of these names, are for different ones.
+pub(super) fn check_environments(
+    (keys_in, keys): (&str, &ApiKeyConfig),
+    (tokens_in, tokens): (&str, &OAuth2Config),
+) -> Result<(), BuildError> {
+    let (of_keys, of_tokens) = (keys.environment, tokens.environment);
+    if of_keys == of_tokens {
+        return Ok(());
+    }
+    let (of_keys, of_tokens) = (of_keys.name(), of_tokens.name());
+    Err(BuildError::Config(format!(
+        "{tokens_in}.environment is \"{of_tokens}\", and {keys_in}.environment \"{of_keys}\": keys and tokens of different \
+         environments do not go together; write the same into both"
+    )))
 }
 
 /// The key in the request, from the one place where it stands.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use http::HeaderName;
 
-use super::api_key::ApiKey;
+use super::api_key::{ApiKey, check_environments};
 use super::mtls::Mtls;
 use super::oauth2::{OAuth2, User};
 use super::{AdminError, BuildError, Environment, Layer, Principal, Rejection, Request, Through, header};
@@ -50,6 +50,7 @@ impl Layered {
         }
         let caller = match &config.caller {
             CallerConfig::Application(keys) => {
+                check_environments(("caller.application", keys), ("user", &config.user))?;
                 Caller::Application(ApiKey::build(name, keys, environment).await?.of_clients())
             }
             CallerConfig::Service(service) => {

@@ -14,8 +14,9 @@ use http::HeaderName;
 use http::request::Parts;
 use memchr::memchr_iter;
 
+use super::api_key::{ApiKey, check_environments};
 use super::{AdminError, BuildError, Environment, Principal, Rejection, Request, header};
-use super::{api_key::ApiKey, jwt::Jwt, oauth2::OAuth2};
+use super::{jwt::Jwt, oauth2::OAuth2};
 use crate::config::{MixedConfig, TokenValidation};
 use crate::contract::{IssueRequest, Issued};
 
@@ -48,6 +49,7 @@ impl Mixed {
             let remedy = "opaque: its validation is of JWTs, which the part `jwt` checks; write token = \"opaque\"";
             return Err(BuildError::Config(remedy.to_owned()));
         }
+        check_environments(("api-key", &config.api_key), ("opaque", &config.opaque))?;
         // Folders and issuers of their own, as if they were profiles.
         let part = |part: &str| format!("{name}.{part}");
         Ok(Self {

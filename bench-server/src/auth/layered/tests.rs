@@ -19,8 +19,8 @@ use crate::auth::api_key::Manager;
 use crate::auth::{Cause, Connection, PrincipalKind};
 use crate::clock::Clock;
 use crate::config::{
-    AUDIENCE, Algorithm, ApiKeyConfig, ClockMode, KeyEnvironment, MtlsConfig, OAuth2Config, ServiceConfig, StoreConfig,
-    TokenRules, TrustedIssuer,
+    AUDIENCE, Algorithm, ApiKeyConfig, ClockMode, ENVIRONMENT_CLAIM, KeyEnvironment, MtlsConfig, OAuth2Config,
+    ServiceConfig, StoreConfig, TokenRules, TrustedIssuer,
 };
 use crate::contract::{KeyRequest, Material};
 use crate::credential::jws::SigningKey;
@@ -119,7 +119,12 @@ impl Bench {
             authorization_server: None,
             ca_file: folder.path().join("unused.pem"),
         };
-        let config = LayeredConfig { caller, user: user(&issuer, folder.path()) };
+        let of_keys = match &caller {
+            CallerConfig::Application(keys) => keys.environment,
+            CallerConfig::Service(_) => KeyEnvironment::Live,
+        };
+        let user = OAuth2Config { environment: of_keys, ..user(&issuer, folder.path()) };
+        let config = LayeredConfig { caller, user };
         let layered = Layered::build("layered", &config, &environment).await.expect("a sound configuration");
         Self { layered, issuer, clock, meter, folder }
     }
@@ -291,6 +296,38 @@ async fn la_8_bc_160_either_credential_ends_alone() {
 }
 
 #[tokio::test]
+async fn la_13_a_key_and_a_token_of_different_environments_do_not_go_together() {
+    let both = [KeyEnvironment::Live, KeyEnvironment::Test];
+    let [live, test] = both.map(|environment| async move {
+        let keys = ApiKeyConfig { environment, ..ApiKeyConfig::new(StoreConfig::Memory) };
+        let bench = Bench::new(CallerConfig::Application(keys)).await;
+        let (key, _) = bench.key("shop", &["read"]).await;
+        (bench, key, environment.name())
+    });
+    let (live, test) = (live.await, test.await);
+    let wrong = Cause::WrongEnvironment;
+    for ((bench, key, here), (_, foreign_key, elsewhere)) in [(&live, &test), (&test, &live)] {
+        let of = |environment: &str| bench.token(&json!({ (ENVIRONMENT_CLAIM): environment }));
+        assert!(bench.show(Some(key), Some(&of(here))).await.is_ok(), "{here}");
+        let answer = bench.show(Some(key), Some(&of(elsewhere))).await;
+        assert_eq!(answer, Err(Rejection::Invalid(wrong)), "a {here} key with a {elsewhere} token");
+        // A key says so by itself, whatever stands beside it.
+        let before = bench.spent_on_tokens();
+        for token in [NOBODY, Some(&*of(here)), Some(&*of(elsewhere))] {
+            let answer = bench.show(Some(foreign_key), token).await;
+            assert_eq!(answer, Err(Rejection::Caller(Layer::Application, Some(wrong))), "a {elsewhere} key");
+        }
+        assert_eq!(bench.spent_on_tokens(), before);
+        let answer = bench.show(Some(key), Some(&of("staging"))).await;
+        assert_eq!(answer, Err(Rejection::Invalid(Cause::Claims)), "an environment that nobody knows");
+    }
+    // Who says nothing is live.
+    let unsaid = |bench: &Bench| bench.token(&json!({}));
+    assert!(live.0.show(Some(&live.1), Some(&unsaid(&live.0))).await.is_ok());
+    assert_eq!(test.0.show(Some(&test.1), Some(&unsaid(&test.0))).await, Err(Rejection::Invalid(wrong)));
+}
+
+#[tokio::test]
 async fn la_1_a_client_is_no_user() {
     let bench = Bench::new(applications(StoreConfig::Memory)).await;
     let (key, _) = bench.key("shop", &["read"]).await;
@@ -428,7 +465,9 @@ async fn keys_have_an_owner_and_contradictions_are_refused() {
     };
     let user = user(&bench.issuer, folder.path());
     let opaque = OAuth2Config { validation: TokenValidation::Opaque { cache: None }, ..user.clone() };
+    let sandbox = OAuth2Config { environment: KeyEnvironment::Test, ..user.clone() };
     for (caller, user, expected) in [
+        (applications(StoreConfig::Memory), sandbox, "of different environments do not go together"),
         (applications(StoreConfig::Memory), opaque, "write token = \"jwt\""),
         (services(&["gateway"]), user, "is not a SPIFFE ID"),
     ] {

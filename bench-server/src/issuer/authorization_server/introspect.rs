@@ -7,7 +7,7 @@ use serde_json::json;
 use super::error::{ErrorCode, OAuthError};
 use super::params::Parameters;
 use super::{AuthorizationServer, answer};
-use crate::config::AUDIENCE;
+use crate::config::{AUDIENCE, ENVIRONMENT_CLAIM};
 
 impl AuthorizationServer {
     /// Only access tokens are active here: a refresh token is nobody's business but the client's and ours, and so it can
@@ -38,6 +38,10 @@ impl AuthorizationServer {
         });
         if let Some(cnf) = token.confirmation() {
             body["cnf"] = json!(cnf);
+        }
+        let environment = token.grant.client.environment;
+        if !environment.is_live() {
+            body[ENVIRONMENT_CLAIM] = environment.name().into();
         }
         if !token.scopes.is_empty() {
             body["scope"] = token.scopes.to_string().into();

@@ -16,7 +16,7 @@ use super::scope::Scopes;
 use super::store::{AccessToken, Redemption, Renewal};
 use super::{AuthorizationServer, answer, opaque};
 use crate::clock::UnixTime;
-use crate::config::AUDIENCE;
+use crate::config::{AUDIENCE, KeyEnvironment};
 use crate::credential::dpop::{self, Expected, Proof};
 
 /// The claims of a JWT access token (RFC 9068 §2.2).
@@ -33,6 +33,9 @@ struct Claims<'a> {
     scope: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     cnf: Option<Confirmation<'a>>,
+    /// [`ENVIRONMENT_CLAIM`](crate::config::ENVIRONMENT_CLAIM).
+    #[serde(rename = "https://api.authbench.test/environment", skip_serializing_if = "KeyEnvironment::is_live")]
+    environment: KeyEnvironment,
 }
 
 /// What a token is bound to: the key of a proof (RFC 9449 §6), the client's certificate (RFC 8705 §3).
@@ -169,6 +172,7 @@ impl AuthorizationServer {
             exp: token.exp,
             scope,
             cnf: token.confirmation(),
+            environment: token.grant.client.environment,
         };
         keys.sign("at+jwt", &claims, now).map_err(|error| {
             tracing::error!(%error, "an access token could not be signed");
