@@ -906,6 +906,36 @@ pub struct AuthorizationServerConfig {
     /// Whether proofs at the token endpoint must hold a nonce that the server handed out (RFC 9449 §8).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dpop_nonce: bool,
+    /// API keys are exchanged for JWTs here (RFC 8693); absent means that they are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_exchange: Option<TokenExchangeConfig>,
+}
+
+/// API keys of which each is exchanged for JWTs at the token endpoint (RFC 8693).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenExchangeConfig {
+    /// The profile of method `api-key` or `mixed` whose keys they are.
+    pub profile: String,
+    /// Lifetime of the JWTs: for so long one may outlive its key, where nobody asks about it. At most
+    /// [`TokenExchangeConfig::LONGEST`], and that of other access tokens.
+    #[serde(with = "humantime_serde", default = "TokenExchangeConfig::default_lifetime")]
+    pub lifetime: Duration,
+}
+
+impl TokenExchangeConfig {
+    /// The longest lifetime.
+    pub const LONGEST: Duration = Duration::from_secs(900);
+
+    /// The keys of that profile, for JWTs that live for the default time.
+    pub fn new(profile: impl Into<String>) -> Self {
+        Self { profile: profile.into(), lifetime: Self::default_lifetime() }
+    }
+
+    /// Five minutes.
+    fn default_lifetime() -> Duration {
+        Duration::from_secs(300)
+    }
 }
 
 impl AuthorizationServerConfig {
@@ -928,6 +958,7 @@ impl Default for AuthorizationServerConfig {
             refresh_absolute: Duration::from_secs(30 * 86_400),
             jwks_max_age: Self::default_jwks_max_age(),
             dpop_nonce: false,
+            token_exchange: None,
         }
     }
 }

@@ -175,27 +175,32 @@ impl ApiKey {
         Ok(Self { records, peppers, environment, owners, distance, cache, limits, usage, chores, clock, meter })
     }
 
+    /// Whether live keys are issued and taken here, or test keys.
+    pub(crate) fn environment(&self) -> KeyEnvironment {
+        self.environment
+    }
+
     /// The same, whose keys belong to OAuth clients.
     pub(crate) fn of_clients(self) -> Self {
         Self { owners: Owners::Clients, ..self }
     }
 
     pub(crate) async fn authenticate(&self, request: &Request<'_>) -> Result<Principal, Rejection> {
-        self.identify(presented(request.head)?, request).await
+        self.identify(presented(request.head)?, request.connection.peer.ip(), request.now).await
     }
 
-    /// Whose key this is.
-    pub(crate) async fn identify(&self, key: &str, request: &Request<'_>) -> Result<Principal, Rejection> {
+    /// Whose key this is, that came from there.
+    pub(crate) async fn identify(&self, key: &str, peer: IpAddr, now: UnixTime) -> Result<Principal, Rejection> {
         let key = Key::parse(key).map_err(|_| Rejection::Invalid(Cause::Malformed))?;
         // By the text alone: whether such a key was ever issued shows nowhere.
         if key.environment() != self.environment {
             return Err(Rejection::Invalid(Cause::WrongEnvironment));
         }
-        let record = self.find(key, request.now).await?;
+        let record = self.find(key, now).await?;
         if let Some(details) = &record.details {
-            check_network(details, request.connection.peer.ip())?;
+            check_network(details, peer)?;
         }
-        let quota = self.limits.admit(&record, request.now)?;
+        let quota = self.limits.admit(&record, now)?;
         let (id, scopes) = (record.application.clone(), record.scopes.clone());
         Ok(Principal { quota, ..Principal::new(PrincipalKind::Application, id, scopes, record.id.clone()) })
     }

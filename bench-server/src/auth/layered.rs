@@ -167,7 +167,7 @@ impl Caller {
             Self::Application(keys) => (
                 Layer::Application,
                 match header::single(request.head, &X_API_KEY) {
-                    Ok(Some(key)) => keys.identify(key, request).await,
+                    Ok(Some(key)) => keys.identify(key, request.connection.peer.ip(), request.now).await,
                     Ok(None) => Err(Rejection::Missing),
                     Err(rejection) => Err(rejection),
                 },

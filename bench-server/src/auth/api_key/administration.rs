@@ -109,6 +109,15 @@ impl ApiKey {
         Ok(summary(&record, usage.first(), self.clock.now()))
     }
 
+    /// A key by its identifier, as the store has it: `None` for one that is not accepted (any more).
+    ///
+    /// # Errors
+    /// The store gives no answer.
+    pub(crate) async fn live(&self, id: &str, now: UnixTime) -> Result<Option<Arc<KeyRecord>>, StoreError> {
+        self.meter.store_lookups.add();
+        Ok(self.records.store.key_named(id).await?.filter(|record| record.is_live(now)))
+    }
+
     /// Replaces a key by one with the same rights. Two of a line are live at most.
     ///
     /// # Errors

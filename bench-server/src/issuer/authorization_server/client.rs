@@ -140,6 +140,31 @@ impl Client {
         })
     }
 
+    /// An application that is known by its API key, and registered nowhere.
+    pub(super) fn of_key(
+        application: &str,
+        (scopes, access_token_lifetime): (Scopes, Duration),
+        environment: KeyEnvironment,
+    ) -> Self {
+        Self {
+            id: application.to_owned(),
+            name: application.to_owned(),
+            scopes,
+            may_introspect: false,
+            access_token_lifetime,
+            confidential: true,
+            secret_method: None,
+            grant_types: Vec::new(),
+            redirect_uris: Vec::new(),
+            keys: None,
+            san_uri: None,
+            certificate_bound: false,
+            environment,
+            secrets: Mutex::default(),
+            disabled: AtomicBool::new(false),
+        }
+    }
+
     pub(super) fn is_disabled(&self) -> bool {
         self.disabled.load(Ordering::Acquire)
     }
