@@ -126,3 +126,58 @@ fn hk_5_a_key_is_judged_by_its_form() {
         assert_eq!((output.status.code(), lines(&output)), (Some(1), vec!["reject malformed"]), "{key}: {output:?}");
     }
 }
+
+/// Signed by another implementation of RFC 9421 §2.5: HMAC-SHA-256 over the lines of the base, in Python.
+const SIGNED: &str = "POST /pay?to=1 HTTP/1.1\r\n\
+    Host: api.test\r\n\
+    Content-Digest: sha-256=:ugBFWDxudlpbptUpqWPi/aQfiUp5J39flLUfgYSjk2o=:\r\n\
+    Content-Length: 13\r\n\
+    Signature-Input: sig1=(\"@method\" \"@authority\" \"@path\" \"@query\" \"content-digest\");created=1900000000;\
+    expires=1900000060;nonce=\"b3k2pp5k7z-50gnwp\";keyid=\"sig-1\";alg=\"hmac-sha256\";tag=\"authbench\"\r\n\
+    Signature: sig1=:BGe1P8DY0MC1ajVEPhwVElxXAxP/ji669mzzd3fVJwc=:\r\n\
+    \r\n\
+    {\"amount\": 5}";
+const SIGNED_WITH: &str = "sig-1=000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+
+#[test]
+fn hk_4_a_raw_request_is_judged_by_its_signature() {
+    let folder = folder();
+    let judge = |key: &[&str], now: &str, request: &str| {
+        let arguments = [&["verify", "request", "--now", now][..], key].concat();
+        let output = authbench(folder.path(), &arguments, request);
+        (output.status.code(), lines(&output).join(" "))
+    };
+    let (in_time, key) = ("1900000030", &["--key", SIGNED_WITH][..]);
+    let ok = (Some(0), "ok".to_owned());
+    let refused = |reason: &str| (Some(1), format!("reject {reason}"));
+    assert_eq!(judge(key, in_time, SIGNED), ok);
+    std::fs::write(folder.path().join("key"), format!("{SIGNED_WITH}\n")).expect("written");
+    assert_eq!(judge(&["--key-file", "key"], in_time, SIGNED), ok);
+
+    for (from, to, reason) in [
+        ("POST", "PUT", "bad_signature"),
+        ("to=1", "to=2", "bad_signature"),
+        ("/pay", "/buy", "bad_signature"),
+        ("api.test", "api.tesu", "bad_signature"),
+        ("50gnwp", "50gnwq", "bad_signature"),
+        ("BGe1", "BGe2", "bad_signature"),
+        ("{\"amount\": 5}", "{\"amount\": 6}", "digest"),
+        ("\"@path\" ", "", "components"),
+        ("hmac-sha256", "hmac-sha512", "algorithm"),
+        ("nonce=", "once=", "parameters"),
+        ("sig-1", "sig-2", "unknown_key"),
+        ("authbench", "other", "missing"),
+    ] {
+        assert!(SIGNED.contains(from));
+        assert_eq!(judge(key, in_time, &SIGNED.replace(from, to)), refused(reason), "{from} -> {to}");
+    }
+    assert_eq!(judge(key, "1900000061", SIGNED), refused("expired"));
+    assert_eq!(judge(key, "1899999969", SIGNED), refused("not_yet_valid"));
+    let other_key = SIGNED_WITH.replace("1e1f", "1e20");
+    assert_eq!(judge(&["--key", &other_key], in_time, SIGNED), refused("bad_signature"));
+    // What is no request, and what is no key, is no verdict.
+    for (key, request) in [(key, "GET / HTTP/1.1\r\n"), (&["--key", "sig-1"][..], SIGNED), (&["--key", "sig-1=00"], SIGNED)]
+    {
+        assert_eq!(judge(key, in_time, request), (Some(2), String::new()), "{key:?}");
+    }
+}

@@ -85,7 +85,12 @@ pub struct Principal {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Through {
     /// An application, by its API key.
-    Application(Arc<str>),
+    Application {
+        /// The application: the OAuth client of that name.
+        id: Arc<str>,
+        /// Which key it was: whose account the request is billed to.
+        key: Arc<str>,
+    },
     /// A service of our own, by its certificate.
     Service(Arc<str>),
 }
@@ -521,25 +526,31 @@ impl Method {
     /// The API keys of the profile, to be managed.
     ///
     /// # Errors
-    /// [`AdminError::NotHere`] for every other method.
+    /// [`AdminError::NotHere`] for methods without keys.
     pub(crate) fn api_key(&self) -> Result<&api_key::ApiKey, AdminError> {
-        match self {
-            Self::ApiKey(method) => Ok(method),
-            _ => Err(AdminError::NotHere("the profile has no API keys")),
-        }
+        let keys = match self {
+            Self::ApiKey(method) => Some(method),
+            Self::Mixed(method) => Some(method.api_key()),
+            Self::Layered(method) => method.api_key(),
+            _ => None,
+        };
+        keys.ok_or(AdminError::NotHere("the profile has no API keys"))
     }
 
-    /// Counts a request that was answered with the resource, where requests are billed.
-    pub(crate) fn bill(&self, principal: &Principal, now: UnixTime) {
-        if let Self::ApiKey(method) = self {
-            method.bill(principal, now);
+    /// Counts a request that was answered with the resource, where requests are billed: on the account of its API key.
+    pub(crate) fn bill(&self, principal: &Principal, request: &Request<'_>) {
+        match self {
+            Self::ApiKey(method) => method.bill(&principal.credential_id, request.now),
+            Self::Mixed(method) => method.bill(principal, request),
+            Self::Layered(method) => method.bill(principal, request.now),
+            _ => {}
         }
     }
 
     /// Writes down what is only in memory so far: before the end.
     pub(crate) async fn settle(&self) {
-        if let Self::ApiKey(method) = self {
-            method.settle().await;
+        if let Ok(keys) = self.api_key() {
+            keys.settle().await;
         }
     }
 

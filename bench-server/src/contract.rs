@@ -17,7 +17,7 @@
 //! | `POST /profiles/{name}/signing-keys` with [`KeyRollover`] | 201; the next CA of client certificates |
 //! | `DELETE /profiles/{name}/credentials/{id}` | 204 once the revocation is recorded where it counts |
 //! | `POST /profiles/{name}/revocations` with [`SubjectRevocation`] | 204 once it is recorded where it counts |
-//! | `POST /profiles/{name}/keys` with [`KeyRequest`] | 201, [`NewKey`]; these and the following of method `api-key` only |
+//! | `POST /profiles/{name}/keys` with [`KeyRequest`] | 201, [`NewKey`]; these and the following of profiles that take API keys |
 //! | `GET /profiles/{name}/keys/{id}`, `DELETE /profiles/{name}/keys/{id}` | [`KeySummary`], 204 |
 //! | `POST /profiles/{name}/keys/{id}/rotate` with [`KeyRotation`] | 201, [`NewKey`]; 409 while two of the line are live |
 //! | `GET /profiles/{name}/owners/{owner}/keys` | `[`[`KeySummary`]`]` |
@@ -206,6 +206,9 @@ pub struct ClientRegistration {
     /// Whether the client's access tokens are bound to the certificate that it asks for them with (RFC 8705 §3.4).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub tls_client_certificate_bound_access_tokens: bool,
+    /// Where the client's tokens count: its name is good in this one of an application's environments.
+    #[serde(default, skip_serializing_if = "KeyEnvironment::is_live")]
+    pub environment: KeyEnvironment,
 }
 
 impl ClientRegistration {
@@ -229,6 +232,7 @@ impl ClientRegistration {
             jwks: None,
             tls_client_auth_san_uri: None,
             tls_client_certificate_bound_access_tokens: false,
+            environment: KeyEnvironment::Live,
         }
     }
 }

@@ -249,6 +249,7 @@ impl Server {
             ca_file: ca_file.clone(),
         };
         let methods = build_methods(&config, &environment).await?;
+        exchange_keys(&config, authorization_server.as_deref(), &methods);
         let listeners = config
             .listeners
             .iter()
@@ -506,6 +507,19 @@ async fn build_methods(
         methods.insert(profile.name.clone(), Arc::new(method));
     }
     Ok(methods)
+}
+
+/// Tells the authorization server whose keys it exchanges.
+fn exchange_keys(
+    config: &ServerConfig,
+    server: Option<&AuthorizationServer>,
+    methods: &BTreeMap<String, Arc<Method>>,
+) {
+    let exchange = config.authorization_server.as_ref().and_then(|own| own.token_exchange.as_ref());
+    if let (Some(exchange), Some(server)) = (exchange, server) {
+        // Validation leaves the names of profiles that there are.
+        server.exchange_keys_of(methods[&exchange.profile].clone());
+    }
 }
 
 fn build_listener(

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use bench_server::contract::{
     Algorithm, ApiKeyConfig, AuthorizationServerConfig, ClientRegistration, Counters, HttpVersion, IssueRequest,
-    Issued, JwtConfig, ListenerConfig, Material, MethodConfig, MixedConfig, OAuth2Config, READ_SCOPE, StoreConfig,
+    Issued, JwtConfig, ListenerConfig, Material, MeteringConfig, MethodConfig, MixedConfig, OAuth2Config, READ_SCOPE, StoreConfig,
     TokenValidation, Transport, TrustedIssuer,
 };
-use common::{Answer, STRICT, Server, listener};
+use common::{Answer, STRICT, Server, listener, profile};
 
 /// A server with the route, and the authorization server that it asks. That is elsewhere, and the form of its tokens not known:
 /// whatever were shown to the introspection would be asked about.
@@ -170,4 +170,35 @@ async fn keys_and_jwts_are_issued_by_turns_renewed_and_taken_back() {
     server.revoke(&jwt).await;
     present(server, secret(&jwt)).await.0.assert_accepted(&jwt.principal);
     site.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_key_opens_is_billed_and_written_down_at_a_stop() {
+    let shared = tempfile::tempdir().expect("a folder");
+    let metering = Some(MeteringConfig { flush: Duration::from_secs(60) }); // longer than the test
+    let mixed = MixedConfig {
+        api_key: ApiKeyConfig { metering, ..ApiKeyConfig::new(StoreConfig::Sqlite) },
+        jwt: JwtConfig { rules: STRICT, ..JwtConfig::new(Algorithm::ES256) },
+        opaque: OAuth2Config::new(TokenValidation::Opaque { cache: None }),
+    };
+    let listener = ListenerConfig {
+        profiles: vec![profile(MethodConfig::Mixed(Box::new(mixed)))],
+        authorization_server: true,
+        ..listener(Transport::Tls13, HttpVersion::Http1)
+    };
+    let server =
+        Server::start_in(vec![listener], Some(AuthorizationServerConfig::default()), Some(shared.path())).await;
+    let [key, jwt] = key_and_jwt(&server).await;
+    let opaque = server.token_of_client(&[READ_SCOPE]).await;
+    for token in [secret(&key), secret(&jwt), &opaque, secret(&key)] {
+        assert_eq!(present(&server, token).await.0.status(), Some(200));
+    }
+    server.call_with("/whoami", &[("x-api-key", secret(&key))]).await.assert_accepted(&key.principal);
+    server.stop().await;
+
+    let file = rusqlite::Connection::open(shared.path().join("subject.api-key/store.sqlite")).expect("the store");
+    let mut select = file.prepare("SELECT key_id, requests FROM usage").expect("the table");
+    let billed = select.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))).expect("read");
+    let billed: Vec<_> = billed.map(|line| line.expect("a line")).collect();
+    assert_eq!(billed, [(key.id.clone(), 3)]);
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bench_server::contract::{
-    Algorithm, ApiKeyConfig, BasicConfig, ClientRegistration, DpopConfig, JwtConfig, Material, MethodConfig,
-    OAuth2Config, PasswordHash, READ_SCOPE, StoreConfig, TokenValidation,
+    Algorithm, ApiKeyConfig, BasicConfig, ClientRegistration, DpopConfig, JwtConfig, KeyEnvironment, Material,
+    MethodConfig, OAuth2Config, PasswordHash, READ_SCOPE, StoreConfig, TokenValidation,
 };
 use common::{Answer, Server, basic, oauth2};
 use sha2::{Digest as _, Sha256};
@@ -53,6 +53,31 @@ async fn oa_50_bc_068_expired_revoked_and_malformed_tokens_are_invalid() {
             answer.assert_challenge("Bearer", Some("invalid_token"));
         }
         server.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn la_13_a_token_counts_in_its_clients_environment_alone() {
+    for validation in [OPAQUE, SIGNED] {
+        for environment in [KeyEnvironment::Live, KeyEnvironment::Test] {
+            let MethodConfig::OAuth2(config) = oauth2(validation.clone()) else { panic!("not a resource server") };
+            let server = Server::start(MethodConfig::OAuth2(OAuth2Config { environment, ..config })).await;
+            for of_client in [KeyEnvironment::Live, KeyEnvironment::Test] {
+                let registration =
+                    ClientRegistration { environment: of_client, ..ClientRegistration::service("x", &[READ_SCOPE]) };
+                let client = server.register_client(&registration).await;
+                let issued = server.token(&client, &[READ_SCOPE]).await;
+                let answer = server.call(&issued.material).await;
+                if of_client == environment {
+                    answer.assert_accepted(&issued.principal);
+                    continue;
+                }
+                answer.assert_challenge("Bearer", Some("invalid_token"));
+                let Answer::Http { body: Some(body), .. } = &answer else { panic!("no problem: {answer:?}") };
+                assert!(body["type"].as_str().is_some_and(|kind| kind.ends_with("/wrong-environment")), "{body}");
+            }
+            server.stop().await;
+        }
     }
 }
 

@@ -128,6 +128,84 @@ async fn mt_9_a_listener_speaks_one_tls_version_only() {
     }
 }
 
+/// A greeting as no library sends it any more, written out (RFC 5246 §7.4.1.2, RFC 8446 §4.1.2).
+fn client_hello(version: u16, suites: &[u16], extensions: &[(u16, &[u8])]) -> Vec<u8> {
+    /// With its length in two bytes before it.
+    fn sized(content: &[u8]) -> Vec<u8> {
+        let length = u16::try_from(content.len()).expect("a few hundred bytes");
+        [&length.to_be_bytes()[..], content].concat()
+    }
+    let suites: Vec<u8> = suites.iter().flat_map(|suite| suite.to_be_bytes()).collect();
+    let extensions: Vec<u8> =
+        extensions.iter().flat_map(|(kind, content)| [&kind.to_be_bytes()[..], &sized(content)].concat()).collect();
+    let (version, no_session, no_compression) = (version.to_be_bytes(), [0], [1, 0]);
+    let body = [&version[..], &[7; 32], &no_session, &sized(&suites), &no_compression, &sized(&extensions)].concat();
+    let length = u32::try_from(body.len()).expect("a few hundred bytes").to_be_bytes();
+    let handshake = [&[1, length[1], length[2], length[3]][..], &body].concat();
+    [&[22, 3, 1][..], &sized(&handshake)].concat()
+}
+
+/// Kind and content of the first record that answers a greeting.
+async fn greeted(server: &Server, hello: &[u8]) -> (u8, Vec<u8>) {
+    let mut stream = TcpStream::connect(address(server)).await.expect("a connection");
+    stream.write_all(hello).await.expect("sent");
+    let mut head = [0; 5];
+    stream.read_exact(&mut head).await.expect("the head of a record");
+    let mut content = vec![0; usize::from(u16::from_be_bytes([head[3], head[4]]))];
+    stream.read_exact(&mut content).await.expect("the record");
+    (head[0], content)
+}
+
+#[tokio::test]
+async fn mt_9_bc_154_old_versions_and_weak_ciphers_are_refused_with_their_alerts() {
+    const HANDSHAKE: u8 = 22;
+    const FATAL: u8 = 2;
+    const HANDSHAKE_FAILURE: u8 = 40;
+    const PROTOCOL_VERSION: u8 = 70;
+    /// ECDHE with AES-GCM, for TLS 1.2, and AES-GCM for 1.3.
+    const GOOD: [u16; 4] = [0xc02b, 0xc02f, 0x1301, 0x1302];
+    /// ECDHE and RSA with AES in CBC mode, 3DES and RC4: what TLS 1.0 and 1.1 had.
+    const OLD: [u16; 8] = [0xc009, 0xc00a, 0xc013, 0xc014, 0x002f, 0x0035, 0x000a, 0x0005];
+    /// Without encryption, and with keys of 40 bits; the last two are those of TLS 1.3 (RFC 9150).
+    const WEAK: [u16; 17] = [
+        0x0000, 0x0001, 0x0002, 0x003b, 0xc001, 0xc006, 0xc00b, 0xc010, 0x0003, 0x0006, 0x0008, 0x000b, 0x000e, 0x0014,
+        0x0017, 0xc0b4, 0xc0b5,
+    ];
+    const GROUPS: (u16, &[u8]) = (10, &[0, 4, 0, 23, 0, 29]);
+    const SIGNATURES: (u16, &[u8]) = (13, &[0, 6, 4, 3, 8, 4, 8, 7]);
+    const TLS_1_3: (u16, &[u8]) = (43, &[2, 3, 4]);
+    const TLS_1_0_AND_1_1: (u16, &[u8]) = (43, &[4, 3, 2, 3, 1]);
+    const NO_SHARE: (u16, &[u8]) = (51, &[0, 0]);
+
+    let alert = |description| (21_u8, vec![FATAL, description]);
+    for transport in [Transport::Tls12, Transport::Tls13] {
+        let server = Server::start_with(vec![baseline(transport, HttpVersion::Http1)], None).await;
+        let common = [GROUPS, SIGNATURES];
+        let of_version: &[(u16, &[u8])] = if transport == Transport::Tls13 { &[TLS_1_3, NO_SHARE] } else { &[] };
+        let spoken = [&common[..], of_version].concat();
+        let accepted = client_hello(0x0303, &GOOD, &spoken);
+        assert_eq!(greeted(&server, &accepted).await.0, HANDSHAKE, "{transport:?}");
+        for version in [0x0300, 0x0301, 0x0302] {
+            for suites in [&OLD[..], &GOOD] {
+                let hello = client_hello(version, suites, &common);
+                assert_eq!(greeted(&server, &hello).await, alert(PROTOCOL_VERSION), "{transport:?} {version:#x}");
+            }
+            // Those who knew no signature algorithms are refused for that, before anybody looks at their version.
+            let (kind, content) = greeted(&server, &client_hello(version, &OLD, &[GROUPS])).await;
+            let is_known = matches!(content.as_slice(), [FATAL, HANDSHAKE_FAILURE | PROTOCOL_VERSION]);
+            assert!(kind == 21 && is_known, "{transport:?} {version:#x}: {kind} {content:?}");
+        }
+        let only_old = client_hello(0x0303, &GOOD, &[GROUPS, SIGNATURES, TLS_1_0_AND_1_1]);
+        assert_eq!(greeted(&server, &only_old).await, alert(PROTOCOL_VERSION), "{transport:?}");
+        for suites in [&WEAK[..], &OLD] {
+            let hello = client_hello(0x0303, suites, &spoken);
+            assert_eq!(greeted(&server, &hello).await, alert(HANDSHAKE_FAILURE), "{transport:?} {suites:x?}");
+        }
+        assert_eq!(greeted(&server, &accepted).await.0, HANDSHAKE, "{transport:?} goes on");
+        server.stop().await;
+    }
+}
+
 #[tokio::test]
 async fn the_server_prefers_the_first_http_version_it_offers() {
     for (offered, expected) in [

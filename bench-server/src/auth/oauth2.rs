@@ -15,8 +15,8 @@ use super::jwt::{ClaimsRef, Validator};
 use super::{BuildError, Cause, Connection, Environment, Principal, Rejection, Request, header};
 use crate::clock::UnixTime;
 use crate::config::{
-    AccessTokenFormat, CacheConfig, JwksConfig, KnownIssuer, LONGEST_STALE, OAuth2Config, TokenValidation,
-    TrustedIssuer,
+    AccessTokenFormat, CacheConfig, JwksConfig, KeyEnvironment, KnownIssuer, LONGEST_STALE, OAuth2Config,
+    TokenValidation, TrustedIssuer,
 };
 use crate::contract::{ClientRegistration, Secret};
 use crate::issuer::authorization_server::AuthorizationServer;
@@ -36,8 +36,13 @@ use self::introspection::Introspection;
 use self::keys::Keys;
 use super::outbound::Http;
 
-/// The resource server's side of OAuth 2.0; whether tokens come with a proof.
-pub struct OAuth2(Validation, Option<Box<Dpop>>);
+/// The resource server's side of OAuth 2.0.
+pub struct OAuth2 {
+    validation: Validation,
+    /// Present where tokens come with a proof.
+    dpop: Option<Box<Dpop>>,
+    environment: KeyEnvironment,
+}
 
 /// What a valid token stands for.
 #[derive(Clone)]
@@ -47,6 +52,8 @@ pub(in crate::auth) struct Token {
     jkt: Option<Arc<str>>,
     /// Thumbprint of the certificate that it is bound to.
     x5t: Option<Arc<str>>,
+    /// Where it counts.
+    environment: KeyEnvironment,
 }
 
 impl Token {
@@ -55,11 +62,14 @@ impl Token {
         let cnf = claims.cnf.as_ref();
         let jkt = cnf.and_then(|cnf| cnf.jkt.as_deref()).map(Arc::from);
         let x5t = cnf.and_then(|cnf| cnf.x5t.as_deref()).map(Arc::from);
-        Self { principal: claims.principal(), jkt, x5t }
+        Self { principal: claims.principal(), jkt, x5t, environment: claims.environment }
     }
 
-    /// The same over a connection. One that is bound to a certificate is good for nobody else (RFC 8705 §3).
-    fn over(self, connection: &Connection) -> Result<Self, Rejection> {
+    /// The same over a connection, in an environment. One that is bound to a certificate is good for nobody else (RFC 8705 §3).
+    fn over(self, connection: &Connection, environment: KeyEnvironment) -> Result<Self, Rejection> {
+        if self.environment != environment {
+            return Err(Rejection::Invalid(Cause::WrongEnvironment));
+        }
         let shown = connection.client.as_ref().map(|client| &client.thumbprint);
         if self.x5t.is_some() && self.x5t.as_ref() != shown {
             return Err(Rejection::Invalid(Cause::Claims));
@@ -148,21 +158,22 @@ impl OAuth2 {
             },
         };
         let dpop = config.dpop.as_ref().map(|dpop| Dpop::build(dpop, meter).map(Box::new)).transpose()?;
-        Ok(Self(validation, dpop))
+        Ok(Self { validation, dpop, environment: config.environment })
     }
 
     pub(crate) async fn authenticate(&self, request: &Request<'_>) -> Result<Principal, Rejection> {
-        let Some(dpop) = &self.1 else {
+        let Some(dpop) = &self.dpop else {
             let token = self.token(header::bearer(request.head)?, request.now).await?;
-            return token.over(request.connection)?.bearer();
+            return token.over(request.connection, self.environment)?.bearer();
         };
         let (token, proof) = dpop.presented(request)?;
-        dpop.accept(self.token(token, request.now).await?.over(request.connection)?, &proof, request.now)
+        let token = self.token(token, request.now).await?.over(request.connection, self.environment)?;
+        dpop.accept(token, &proof, request.now)
     }
 
     /// What a token stands for, whoever presents it.
     async fn token(&self, token: &str, now: UnixTime) -> Result<Token, Rejection> {
-        match &self.0 {
+        match &self.validation {
             Validation::Opaque(introspection) => introspection.validate(token, now).await,
             Validation::Jwt { validator, keys } => {
                 keys.validate(validator, token, now, |claims| Ok(Token::of(claims))).await
@@ -172,7 +183,7 @@ impl OAuth2 {
 
     /// Whether the authorization server gives an answer.
     pub(crate) async fn probe(&self) -> Result<(), &'static str> {
-        let discovery = match &self.0 {
+        let discovery = match &self.validation {
             Validation::Opaque(introspection) => &introspection.discovery,
             Validation::Jwt { keys, .. } => &keys.discovery,
         };
@@ -183,15 +194,16 @@ impl OAuth2 {
     /// introspection need not name the client (RFC 7662 §2.2).
     pub(crate) async fn user(&self, request: &Request<'_>) -> Result<User, Rejection> {
         let token = header::bearer(request.head)?;
-        let Validation::Jwt { validator, keys } = &self.0 else { return Err(unavailable()) };
+        let Validation::Jwt { validator, keys } = &self.validation else { return Err(unavailable()) };
         let accept = |claims: &ClaimsRef<'_>| Ok((Token::of(claims), Box::from(&*claims.client_id)));
         let (token, client_id) = keys.validate(validator, token, request.now, accept).await?;
-        Ok(User { principal: token.over(request.connection)?.bearer()?, client_id })
+        let principal = token.over(request.connection, self.environment)?.bearer()?;
+        Ok(User { principal, client_id })
     }
 
     /// Whether tokens come with a proof.
     pub(crate) fn wants_proofs(&self) -> bool {
-        self.1.is_some()
+        self.dpop.is_some()
     }
 }
 

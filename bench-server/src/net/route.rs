@@ -154,7 +154,7 @@ impl Route {
         }
         let through = match &principal.through {
             None => None,
-            Some(Through::Application(id)) => Some(("application", &**id)),
+            Some(Through::Application { id, .. }) => Some(("application", &**id)),
             Some(Through::Service(id)) => Some(("service", &**id)),
         };
         let members = [
@@ -300,7 +300,7 @@ impl Site {
         });
         match verdict {
             Ok(principal) if route.allows(&head.method) => {
-                route.method.bill(&principal, request.now);
+                route.method.bill(&principal, &request);
                 route.resource(&principal, head.headers)
             }
             Ok(_) => problem::method_not_allowed(route.allowed()),

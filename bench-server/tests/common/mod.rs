@@ -170,7 +170,8 @@ impl Server {
         issued.remove(0)
     }
 
-    async fn token(&self, client: &RegisteredClient, scopes: &[&str]) -> Issued {
+    /// A token of a client's own (RFC 6749 §4.4).
+    pub async fn token(&self, client: &RegisteredClient, scopes: &[&str]) -> Issued {
         let secret = client.client_secret.as_ref().expect("a confidential client").expose();
         let answer = self
             .client()

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::{APPLICATION, ApiKey, fresh};
+use super::{ApiKey, Owners, fresh};
 use crate::auth::AdminError;
 use crate::auth::grant::Grant;
 use crate::clock::UnixTime;
@@ -61,8 +61,13 @@ impl ApiKey {
             (Some(of), Manager::Application { owner, .. }) if of == owner => Some(owner),
             (Some(of), _) => return Err(AdminError::NotFound(format!("application {of:?}"))),
         };
-        if let Some(unknown) = owner.filter(|owner| !owner.starts_with(APPLICATION)) {
-            return Err(AdminError::NotFound(format!("application {unknown:?}")));
+        match owner {
+            Some(owner) => self.owners.check(owner)?,
+            None if self.owners == Owners::Clients => {
+                let remedy = "owner is missing; name the OAuth client that the key is for";
+                return Err(AdminError::BadRequest(remedy.to_owned()));
+            }
+            None => {}
         }
         if let Manager::Application { owner, .. } = manager {
             self.check_room(owner).await?;
@@ -102,6 +107,15 @@ impl ApiKey {
         self.flush().await?;
         let usage = self.records.store.usage_of(vec![record.id.clone()]).await?;
         Ok(summary(&record, usage.first(), self.clock.now()))
+    }
+
+    /// A key by its identifier, as the store has it: `None` for one that is not accepted (any more).
+    ///
+    /// # Errors
+    /// The store gives no answer.
+    pub(crate) async fn live(&self, id: &str, now: UnixTime) -> Result<Option<Arc<KeyRecord>>, StoreError> {
+        self.meter.store_lookups.add();
+        Ok(self.records.store.key_named(id).await?.filter(|record| record.is_live(now)))
     }
 
     /// Replaces a key by one with the same rights. Two of a line are live at most.

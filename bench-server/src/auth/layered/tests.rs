@@ -15,17 +15,20 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::*;
+use crate::auth::api_key::Manager;
 use crate::auth::{Cause, Connection, PrincipalKind};
 use crate::clock::Clock;
 use crate::config::{
-    AUDIENCE, Algorithm, ApiKeyConfig, ClockMode, KeyEnvironment, MtlsConfig, OAuth2Config, ServiceConfig, StoreConfig,
-    TokenRules, TrustedIssuer,
+    AUDIENCE, Algorithm, ApiKeyConfig, ClockMode, ENVIRONMENT_CLAIM, KeyEnvironment, MtlsConfig, OAuth2Config,
+    ServiceConfig, StoreConfig, TokenRules, TrustedIssuer,
 };
-use crate::contract::Material;
+use crate::contract::{KeyRequest, Material};
 use crate::credential::jws::SigningKey;
 use crate::credential::x509::ClientIdentity;
 use crate::store::file::{self, Readers};
 use crate::telemetry::Meter;
+
+mod accounts;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -116,7 +119,12 @@ impl Bench {
             authorization_server: None,
             ca_file: folder.path().join("unused.pem"),
         };
-        let config = LayeredConfig { caller, user: user(&issuer, folder.path()) };
+        let of_keys = match &caller {
+            CallerConfig::Application(keys) => keys.environment,
+            CallerConfig::Service(_) => KeyEnvironment::Live,
+        };
+        let user = OAuth2Config { environment: of_keys, ..user(&issuer, folder.path()) };
+        let config = LayeredConfig { caller, user };
         let layered = Layered::build("layered", &config, &environment).await.expect("a sound configuration");
         Self { layered, issuer, clock, meter, folder }
     }
@@ -189,9 +197,9 @@ const NOBODY: Option<&str> = None;
 async fn la_1_an_application_and_a_user_are_both_named() {
     for store in [StoreConfig::Memory, StoreConfig::Sqlite] {
         let bench = Bench::new(applications(store)).await;
-        let (key, _) = bench.key("shop", &["read"]).await;
+        let (key, id) = bench.key("shop", &["read"]).await;
         let expected = Principal {
-            through: Some(Through::Application("shop".into())),
+            through: Some(Through::Application { id: "shop".into(), key: id.into() }),
             ..Principal::new(PrincipalKind::User, "alice", "read", "token-1")
         };
         assert_eq!(bench.show(Some(&key), Some(&bench.token(&json!({})))).await, Ok(expected));
@@ -285,6 +293,38 @@ async fn la_8_bc_160_either_credential_ends_alone() {
     bench.clock.advance(MINUTE).expect("a controlled clock");
     assert_eq!(bench.show(Some(&second), Some(&token)).await, Err(Rejection::Invalid(Cause::Expired)));
     assert!(bench.show(Some(&second), Some(&bench.token(&json!({})))).await.is_ok(), "so does the key");
+}
+
+#[tokio::test]
+async fn la_13_a_key_and_a_token_of_different_environments_do_not_go_together() {
+    let both = [KeyEnvironment::Live, KeyEnvironment::Test];
+    let [live, test] = both.map(|environment| async move {
+        let keys = ApiKeyConfig { environment, ..ApiKeyConfig::new(StoreConfig::Memory) };
+        let bench = Bench::new(CallerConfig::Application(keys)).await;
+        let (key, _) = bench.key("shop", &["read"]).await;
+        (bench, key, environment.name())
+    });
+    let (live, test) = (live.await, test.await);
+    let wrong = Cause::WrongEnvironment;
+    for ((bench, key, here), (_, foreign_key, elsewhere)) in [(&live, &test), (&test, &live)] {
+        let of = |environment: &str| bench.token(&json!({ (ENVIRONMENT_CLAIM): environment }));
+        assert!(bench.show(Some(key), Some(&of(here))).await.is_ok(), "{here}");
+        let answer = bench.show(Some(key), Some(&of(elsewhere))).await;
+        assert_eq!(answer, Err(Rejection::Invalid(wrong)), "a {here} key with a {elsewhere} token");
+        // A key says so by itself, whatever stands beside it.
+        let before = bench.spent_on_tokens();
+        for token in [NOBODY, Some(&*of(here)), Some(&*of(elsewhere))] {
+            let answer = bench.show(Some(foreign_key), token).await;
+            assert_eq!(answer, Err(Rejection::Caller(Layer::Application, Some(wrong))), "a {elsewhere} key");
+        }
+        assert_eq!(bench.spent_on_tokens(), before);
+        let answer = bench.show(Some(key), Some(&of("staging"))).await;
+        assert_eq!(answer, Err(Rejection::Invalid(Cause::Claims)), "an environment that nobody knows");
+    }
+    // Who says nothing is live.
+    let unsaid = |bench: &Bench| bench.token(&json!({}));
+    assert!(live.0.show(Some(&live.1), Some(&unsaid(&live.0))).await.is_ok());
+    assert_eq!(test.0.show(Some(&test.1), Some(&unsaid(&test.0))).await, Err(Rejection::Invalid(wrong)));
 }
 
 #[tokio::test]
@@ -402,9 +442,17 @@ async fn keys_have_an_owner_and_contradictions_are_refused() {
     let bench = Bench::new(applications(StoreConfig::Memory)).await;
     let request = IssueRequest { count: 1, lifetime: None, scopes: vec!["read".to_owned()] };
     assert!(matches!(bench.layered.issue(&request).await, Err(AdminError::NotHere(_))));
-    for name in ["", "a b", "ключ", &"a".repeat(MAX_CLIENT_ID + 1)] {
+    let keys = bench.layered.api_key().expect("applications call");
+    let create = async |owner: Option<&str>| {
+        let asked = KeyRequest { owner: owner.map(str::to_owned), ..KeyRequest::default() };
+        keys.create(&asked, Manager::Control).await
+    };
+    for name in ["", "a b", "ключ", &"a".repeat(256)] {
         assert!(matches!(bench.layered.renew(name, &request).await, Err(AdminError::BadRequest(_))), "{name:?}");
+        assert!(matches!(create(Some(name)).await, Err(AdminError::BadRequest(_))), "{name:?}");
     }
+    assert!(matches!(create(None).await, Err(AdminError::BadRequest(_))), "a key is somebody's");
+    assert_eq!(create(Some("shop")).await.expect("created").summary.owner, "shop");
     assert!(matches!(bench.layered.roll_over(&KeyRollover::default()).await, Err(AdminError::NotHere(_))));
 
     let folder = tempfile::tempdir().expect("a folder");
@@ -417,7 +465,9 @@ async fn keys_have_an_owner_and_contradictions_are_refused() {
     };
     let user = user(&bench.issuer, folder.path());
     let opaque = OAuth2Config { validation: TokenValidation::Opaque { cache: None }, ..user.clone() };
+    let sandbox = OAuth2Config { environment: KeyEnvironment::Test, ..user.clone() };
     for (caller, user, expected) in [
+        (applications(StoreConfig::Memory), sandbox, "of different environments do not go together"),
         (applications(StoreConfig::Memory), opaque, "write token = \"jwt\""),
         (services(&["gateway"]), user, "is not a SPIFFE ID"),
     ] {
@@ -425,17 +475,4 @@ async fn keys_have_an_owner_and_contradictions_are_refused() {
         let Err(BuildError::Config(problem)) = built else { panic!("built: {expected}") };
         assert!(problem.contains(expected), "{problem}");
     }
-}
-
-#[tokio::test]
-async fn keys_that_would_go_uncounted_are_refused() {
-    let metered = ApiKeyConfig {
-        metering: Some(crate::config::MeteringConfig { flush: Duration::from_secs(1) }),
-        ..ApiKeyConfig::new(StoreConfig::Memory)
-    };
-    for place in ["api_key", "caller.application"] {
-        let error = crate::auth::api_key::refuse_metering(place, &metered).expect_err("refused").to_string();
-        assert!(error.contains(place) && error.contains("leave it out"), "{error}");
-    }
-    assert!(crate::auth::api_key::refuse_metering("api_key", &ApiKeyConfig::new(StoreConfig::Memory)).is_ok());
 }

@@ -294,7 +294,7 @@ async fn mt_4_bc_138_validity_follows_the_process_clock() {
 }
 
 #[tokio::test]
-async fn mt_5_mt_6_bc_139_bc_140_bc_141_purposes_and_forms() {
+async fn mt_5_mt_6_bc_139_bc_140_bc_141_bc_143_purposes_and_forms() {
     let fixture = fixture();
     let eku = |purposes: &[ExtendedKeyUsagePurpose]| {
         let purposes = purposes.to_vec();

@@ -15,7 +15,7 @@ use super::{Token, unavailable};
 use crate::auth::outbound::{self, Http, OncePerSecond, Trouble};
 use crate::auth::{BuildError, Cause, Principal, PrincipalKind, Rejection};
 use crate::clock::UnixTime;
-use crate::config::{AUDIENCE, CacheConfig};
+use crate::config::{AUDIENCE, CacheConfig, KeyEnvironment};
 use crate::contract::Secret;
 use crate::credential::digest::{Digest, DigestState};
 use crate::issuer::authorization_server::opaque;
@@ -39,6 +39,9 @@ struct Answer {
     jti: Option<String>,
     /// What the token is bound to (RFC 9449 §6.2, RFC 8705 §3.2).
     cnf: Option<Cnf>,
+    /// [`ENVIRONMENT_CLAIM`](crate::config::ENVIRONMENT_CLAIM).
+    #[serde(rename = "https://api.authbench.test/environment")]
+    environment: KeyEnvironment,
 }
 
 /// The key of DPoP proofs, the certificate of the connection, or both. To anything else nobody proves to hold it here.
@@ -228,7 +231,7 @@ impl Introspection {
             None => opaque::hex(&opaque::digest(token)[..16]).into(),
         };
         let principal = Principal::new(kind, sub, answer.scope, credential_id);
-        Ok((Token { principal, jkt, x5t }, exp))
+        Ok((Token { principal, jkt, x5t, environment: answer.environment }, exp))
     }
 
     fn log(&self, trouble: &Trouble, now: UnixTime) {

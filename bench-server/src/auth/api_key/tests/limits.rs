@@ -74,7 +74,7 @@ async fn ak_19_what_is_billed_is_what_was_counted_and_what_was_refused_is_not() 
     let writes = bench.environment.meter.store_writes.get();
     for _ in 0..4 {
         if let Ok(principal) = bench.present(&key) {
-            bench.method.bill(&principal, bench.environment.clock.now());
+            bench.method.bill(&principal.credential_id, bench.environment.clock.now());
         }
     }
     assert_eq!(bench.environment.meter.store_writes.get(), writes, "ak_18: no request writes");
