@@ -1,5 +1,7 @@
 //! The report of a run whose every figure is known beforehand.
 
+#[path = "report/beside.rs"]
+mod beside;
 #[path = "report/connections.rs"]
 mod connections;
 #[path = "report/fixture.rs"]

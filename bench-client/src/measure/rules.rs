@@ -9,11 +9,7 @@ use hdrhistogram::Histogram;
 
 use crate::outcome::{Outcomes, Wanted};
 use crate::plan::ArrivalModel;
-use crate::record::LoadResult;
-
-/// Share of the schedule that may go unsent. A dropped request has no latency, and the ones dropped are the slowest: at
-/// one in a thousand the 99th percentile still stands, the 99.9th does not.
-const DROPPED_MAX: f64 = 0.001;
+use crate::record::{DROPPED_MAX, LoadResult};
 
 /// Samples that must lie beyond a percentile for it to mean something (DESIGN's rule for every table).
 const SAMPLES_BEYOND: f64 = 10.0;
