@@ -433,7 +433,9 @@ impl<'p> Trial<'p> {
         };
         let late = if load.is_open() { rules::tail(&tally.lateness) } else { Duration::ZERO };
         let model = self.offered.as_ref().map(|offered| offered.model);
-        let mut findings = rules::judge(&result, model, late, rules::tail(&tally.latency));
+        let method = server.variant.method.reference();
+        let reason = method.and_then(|method| server.variant.presents.reason(method));
+        let mut findings = rules::judge(&result, reason, model, late, rules::tail(&tally.latency));
         findings.warnings.extend(result.beside.as_ref().and_then(BesideResult::warning));
         if load.is_open() && self.offered.is_none() {
             findings

@@ -663,7 +663,8 @@ pub(super) fn check_lifetimes(scenario: &Scenario, start: Duration, problems: &P
         if variant.renews() && !uses_a_pool(scenario, variant) {
             continue;
         }
-        if let Some(lifetime) = variant.credential_lifetime().filter(|lifetime| *lifetime < start) {
+        let ends = variant.credential_lifetime().filter(|_| variant.presents.is_lost_by_its_end());
+        if let Some(lifetime) = ends.filter(|lifetime| *lifetime < start) {
             let key = if variant.method.is_mtls() { "certificate_lifetime" } else { "lifetime" };
             problems.warn(
                 written.places.of(key),

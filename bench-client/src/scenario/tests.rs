@@ -1232,6 +1232,40 @@ fn credentials_are_bad_in_the_ways_that_their_method_knows() {
 }
 
 #[test]
+fn only_what_its_end_would_change_is_warned_of() {
+    let warnings = |presents: &str| {
+        let options = "method = \"jwt\"\nalgorithm = \"ES256\"\nlifetime = \"1s\"\ndenylist = { poll = \"1s\" }";
+        resolved(&format!("{SMALL}[[variant]]\nname = \"short\"\n{options}\npresents = {presents:?}\n")).warnings
+    };
+    for presents in ["valid", "revoked"] {
+        let found = warnings(presents);
+        assert!(found.len() == 1 && found[0].message.contains("lifetime is 1s"), "{presents}: {found:?}");
+    }
+    for presents in ["malformed", "bad-signature", "expired"] {
+        assert_eq!(warnings(presents), [], "{presents}");
+    }
+}
+
+#[test]
+fn a_refusal_has_the_reason_that_the_server_can_know() {
+    let reason = |options: &str| {
+        let plan = plan(&format!("{SMALL}[[variant]]\nname = \"bad\"\n{options}\n"));
+        let variant = plan.variant("bad").expect("given");
+        variant.presents.reason(variant.method.reference().expect("no target"))
+    };
+    let jwt = "method = \"jwt\"\nalgorithm = \"ES256\"\n";
+    assert_eq!(reason(jwt), None);
+    assert_eq!(reason(&format!("{jwt}presents = \"expired\"")), Some("expired"));
+    assert_eq!(reason(&format!("{jwt}denylist = {{ poll = \"1s\" }}\npresents = \"revoked\"")), Some("revoked"));
+    // Whoever asks hears no more than that the token is not active.
+    assert_eq!(reason(&format!("{jwt}introspection = true\npresents = \"expired\"")), Some("unknown"));
+    for presents in ["unknown", "expired", "revoked"] {
+        let opaque = format!("method = \"oauth2\"\ntoken = \"opaque\"\npresents = {presents:?}");
+        assert_eq!(reason(&opaque), Some("unknown"), "{presents}");
+    }
+}
+
+#[test]
 fn traffic_beside_a_variant_has_a_method_and_a_rate_of_its_own() {
     let with = |beside: &str| {
         format!(
