@@ -67,7 +67,11 @@ impl Presents {
             MethodConfig::ApiKey(ApiKeyConfig { .. }) => {
                 &[Self::Malformed, Self::Unknown, Self::Expired, Self::Revoked]
             }
-            MethodConfig::Basic(BasicConfig { .. }) => &[Self::Malformed, Self::Unknown, Self::WrongSecret],
+            // What is presented of a session is its token.
+            MethodConfig::Basic(BasicConfig { session: Some(_), .. }) => &[Self::Malformed, Self::Unknown],
+            MethodConfig::Basic(BasicConfig { session: None, .. }) => {
+                &[Self::Malformed, Self::Unknown, Self::WrongSecret]
+            }
             MethodConfig::Jwt(config) if config.denylist.is_some() => {
                 &[Self::Malformed, Self::BadSignature, Self::Expired, Self::Revoked]
             }

@@ -1224,6 +1224,10 @@ fn credentials_are_bad_in_the_ways_that_their_method_knows() {
         &["requests of method \"mtls\" present no such credential", "remove it"],
     );
     one_problem(&variant("method = \"none\"\npresents = \"unknown\""), &["method \"none\"", "remove it"]);
+    one_problem(
+        &variant("method = \"basic\"\nsession = \"15m\"\npresents = \"wrong-secret\""),
+        &["a session present its token and no password", "write one of \"malformed\", \"unknown\""],
+    );
     let setup = "[[measurement]]\nkind = \"setup\"\ntrials = 1\nvariants = [\"bad\"]\n";
     one_problem(
         &(variant("method = \"api-key\"\nstore = { kind = \"memory\" }\npresents = \"unknown\"") + setup),
@@ -1284,6 +1288,10 @@ fn traffic_beside_a_variant_has_a_method_and_a_rate_of_its_own() {
         ("{ method = \"basic\", rate_per_s = -1 }", "rate_per_s"),
         ("{ method = \"basic\", rate_per_s = 1, algorithm = \"ES256\" }", "algorithm"),
         ("{ method = \"jwt\", algorithm = \"ES256\", rate_per_s = 1, wrong = true }", "wrong is about passwords"),
+        (
+            "{ method = \"basic\", rate_per_s = 1, session = \"15m\", wrong = true }",
+            "a session's requests present none",
+        ),
         ("{ method = \"basic\", rate_per_s = 1, store = { kind = \"redis\" } }", "keep it in memory or in SQLite"),
     ] {
         let found = problems(&with(beside));
