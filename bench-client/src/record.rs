@@ -34,6 +34,9 @@ pub const RECORD_VERSION: u32 = 2;
 /// one in a thousand the 99th percentile still stands, the 99.9th does not.
 pub(crate) const DROPPED_MAX: f64 = 0.001;
 
+/// Why what a server counts and spends is blank where it serves others beside the variant.
+pub(crate) const NOT_TOLD_APART: &str = "not told apart from the traffic beside the variant";
+
 /// One case in one round (for revocation: in one start).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
