@@ -6,6 +6,8 @@ mod beside;
 mod connections;
 #[path = "report/fixture.rs"]
 mod fixture;
+#[path = "report/refused.rs"]
+mod refused;
 #[path = "report/replicated.rs"]
 mod replicated;
 #[path = "report/schema.rs"]
