@@ -219,9 +219,12 @@ fn the_right_servers_have_no_finding() {
     assert!(of_certificates.held.contains("PC-13"), "forged certificates are as good as issued ones");
 }
 
-/// The scenario that ships, against the reference server: held to the letter.
+/// The scenario that ships, against the reference server: held to the letter. It has most rows of the table, and these in any
+/// case:
+///
+/// Rows: BC-001, BC-026, BC-076, BC-098, BC-114, BC-117, BC-145, BC-146, BC-147.
 #[test]
-fn bc_001_to_bc_162_the_reference_server_has_no_finding() {
+fn the_reference_server_has_no_finding() {
     let folder = tempfile::tempdir().unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_authbench"))
         .args(["run", "attack", "--out", "out", "--set", "server.pin=false"])

@@ -10,6 +10,8 @@ use bench_client::record::Measured;
 use bench_client::report::{Cell, Estimate, Report};
 use bench_client::run::RunFolder;
 
+#[path = "common/machine.rs"]
+mod machine;
 #[path = "report/schema.rs"]
 mod schema;
 
@@ -76,9 +78,7 @@ fn it_comes_in_and_is_in_none_of_the_variants_figures() {
     let run = RunFolder::load(&out.path()).unwrap();
     let (mut seen, mut alone) = (0, 0);
     for record in &run.records {
-        let of_the_machine =
-            |reason: &&String| reason.starts_with("the hypervisor") || reason.starts_with("requests went out late");
-        assert_eq!(record.invalid.iter().find(|reason| !of_the_machine(reason)), None, "{}", record.case);
+        assert_eq!(machine::fault(record), None, "{}", record.case);
         let (Measured::Latency(result) | Measured::Throughput(result)) = &record.measured else { panic!("{record:?}") };
         assert_eq!(result.outcomes.unexpected(result.wanted), 0, "{}", record.case);
         let Some(beside) = &result.beside else {

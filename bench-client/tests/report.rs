@@ -1,9 +1,13 @@
 //! The report of a run whose every figure is known beforehand.
 
+#[path = "report/beside.rs"]
+mod beside;
 #[path = "report/connections.rs"]
 mod connections;
 #[path = "report/fixture.rs"]
 mod fixture;
+#[path = "report/refused.rs"]
+mod refused;
 #[path = "report/replicated.rs"]
 mod replicated;
 #[path = "report/schema.rs"]

@@ -229,6 +229,9 @@ fn check_presents(variant: &Variant, method: &MethodConfig, written: &WrittenVar
     let words: Vec<String> = possible.iter().map(|state| format!("\"{}\"", state.name())).collect();
     let why = match (method, variant.presents) {
         (MethodConfig::Jwt(_), Presents::Revoked) => "without a deny-list a revoked token works to its end".to_owned(),
+        (MethodConfig::Basic(basic), Presents::WrongSecret) if basic.session.is_some() => {
+            "requests of a session present its token and no password".to_owned()
+        }
         _ => format!("requests of method \"{}\" present no such credential", method.name()),
     };
     let remedy = match words.is_empty() {
@@ -663,7 +666,8 @@ pub(super) fn check_lifetimes(scenario: &Scenario, start: Duration, problems: &P
         if variant.renews() && !uses_a_pool(scenario, variant) {
             continue;
         }
-        if let Some(lifetime) = variant.credential_lifetime().filter(|lifetime| *lifetime < start) {
+        let ends = variant.credential_lifetime().filter(|_| variant.presents.is_lost_by_its_end());
+        if let Some(lifetime) = ends.filter(|lifetime| *lifetime < start) {
             let key = if variant.method.is_mtls() { "certificate_lifetime" } else { "lifetime" };
             problems.warn(
                 written.places.of(key),

@@ -1224,11 +1224,49 @@ fn credentials_are_bad_in_the_ways_that_their_method_knows() {
         &["requests of method \"mtls\" present no such credential", "remove it"],
     );
     one_problem(&variant("method = \"none\"\npresents = \"unknown\""), &["method \"none\"", "remove it"]);
+    one_problem(
+        &variant("method = \"basic\"\nsession = \"15m\"\npresents = \"wrong-secret\""),
+        &["a session present its token and no password", "write one of \"malformed\", \"unknown\""],
+    );
     let setup = "[[measurement]]\nkind = \"setup\"\ntrials = 1\nvariants = [\"bad\"]\n";
     one_problem(
         &(variant("method = \"api-key\"\nstore = { kind = \"memory\" }\npresents = \"unknown\"") + setup),
         &["measurement \"setup\": kind is \"setup\"", "refused from the beginning", "except = [\"bad\"]"],
     );
+}
+
+#[test]
+fn only_what_its_end_would_change_is_warned_of() {
+    let warnings = |presents: &str| {
+        let options = "method = \"jwt\"\nalgorithm = \"ES256\"\nlifetime = \"1s\"\ndenylist = { poll = \"1s\" }";
+        resolved(&format!("{SMALL}[[variant]]\nname = \"short\"\n{options}\npresents = {presents:?}\n")).warnings
+    };
+    for presents in ["valid", "revoked"] {
+        let found = warnings(presents);
+        assert!(found.len() == 1 && found[0].message.contains("lifetime is 1s"), "{presents}: {found:?}");
+    }
+    for presents in ["malformed", "bad-signature", "expired"] {
+        assert_eq!(warnings(presents), [], "{presents}");
+    }
+}
+
+#[test]
+fn a_refusal_has_the_reason_that_the_server_can_know() {
+    let reason = |options: &str| {
+        let plan = plan(&format!("{SMALL}[[variant]]\nname = \"bad\"\n{options}\n"));
+        let variant = plan.variant("bad").expect("given");
+        variant.presents.reason(variant.method.reference().expect("no target"))
+    };
+    let jwt = "method = \"jwt\"\nalgorithm = \"ES256\"\n";
+    assert_eq!(reason(jwt), None);
+    assert_eq!(reason(&format!("{jwt}presents = \"expired\"")), Some("expired"));
+    assert_eq!(reason(&format!("{jwt}denylist = {{ poll = \"1s\" }}\npresents = \"revoked\"")), Some("revoked"));
+    // Whoever asks hears no more than that the token is not active.
+    assert_eq!(reason(&format!("{jwt}introspection = true\npresents = \"expired\"")), Some("unknown"));
+    for presents in ["unknown", "expired", "revoked"] {
+        let opaque = format!("method = \"oauth2\"\ntoken = \"opaque\"\npresents = {presents:?}");
+        assert_eq!(reason(&opaque), Some("unknown"), "{presents}");
+    }
 }
 
 #[test]
@@ -1250,6 +1288,10 @@ fn traffic_beside_a_variant_has_a_method_and_a_rate_of_its_own() {
         ("{ method = \"basic\", rate_per_s = -1 }", "rate_per_s"),
         ("{ method = \"basic\", rate_per_s = 1, algorithm = \"ES256\" }", "algorithm"),
         ("{ method = \"jwt\", algorithm = \"ES256\", rate_per_s = 1, wrong = true }", "wrong is about passwords"),
+        (
+            "{ method = \"basic\", rate_per_s = 1, session = \"15m\", wrong = true }",
+            "a session's requests present none",
+        ),
         ("{ method = \"basic\", rate_per_s = 1, store = { kind = \"redis\" } }", "keep it in memory or in SQLite"),
     ] {
         let found = problems(&with(beside));
