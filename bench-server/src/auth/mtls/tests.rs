@@ -25,7 +25,7 @@ use super::*;
 use crate::auth::Connection;
 use crate::clock::{Clock, UnixTime};
 use crate::config::{CertificateKey, ChainLength, ClockMode};
-use crate::credential::x509::ClientIdentity;
+use crate::credential::x509::{ClientIdentity, serial_bytes};
 
 mod asked;
 mod chains;
@@ -452,6 +452,16 @@ fn crl(
     params.signed_by(issuer).unwrap().der().to_vec()
 }
 
+/// What a CRL says of one certificate.
+fn revoked_entry(serial: &[u8]) -> RevokedCertParams {
+    RevokedCertParams {
+        serial_number: SerialNumber::from_slice(serial),
+        revocation_time: date_time_ymd(2026, 1, 1),
+        reason_code: None,
+        invalidity_date: None,
+    }
+}
+
 #[tokio::test]
 async fn mt_16_a_bad_crl_changes_nothing() {
     let fixture = fixture();
@@ -539,17 +549,10 @@ async fn a_large_crl_is_looked_up_not_searched() {
     let one = &fixture.issue(1).await[0];
     let key = KeyPair::from_pem(&std::fs::read_to_string(fixture.ca("issuing.key")).unwrap()).unwrap();
     let issuing = Issuer::from_ca_cert_der(fixture.issuing(), key).unwrap();
-    let revoked = |serial: &[u8]| RevokedCertParams {
-        serial_number: SerialNumber::from_slice(serial),
-        revocation_time: date_time_ymd(2026, 1, 1),
-        reason_code: None,
-        invalidity_date: None,
-    };
-    let own: Vec<u8> =
-        (0..one.id.len()).step_by(2).map(|at| u8::from_str_radix(&one.id[at..at + 2], 16).unwrap()).collect();
+    let own = serial_bytes(&one.id).unwrap();
     let large = crl(&issuing, 1000, |params| {
-        params.revoked_certs = (0..5000_u32).map(|n| revoked(&(n + 1).to_be_bytes())).collect();
-        params.revoked_certs.push(revoked(&own));
+        params.revoked_certs = (0..5000_u32).map(|n| revoked_entry(&(n + 1).to_be_bytes())).collect();
+        params.revoked_certs.push(revoked_entry(&own));
     });
     std::fs::write(fixture.ca("issuing.crl"), large).unwrap();
     fixture.mtls.verifier.reload().unwrap();
