@@ -243,7 +243,7 @@ async fn mt_18_a_server_asks_its_own_responder_and_refuses_what_was_revoked() {
         server.call(&one.material).await.assert_accepted(&one.principal);
     }
     let counters = server.counters().await;
-    assert_eq!((counters.ocsp_questions, counters.store_lookups, counters.cache_hits), (1, 1, 2));
+    assert_eq!((counters.ocsp_queries, counters.store_lookups, counters.cache_hits), (1, 1, 2));
     server.revoke(&one).await;
     let refused = server.call(&one.material).await;
     assert_eq!(refused.status(), Some(403), "the handshake knows nothing of it");
@@ -316,7 +316,7 @@ async fn mt_26_bc_147_by_ocsp_alone_an_open_connection_ends_with_the_answer_that
         answering.revoke(&one).await;
         assert_eq!(get().await.unwrap().status(), 200, "{http:?}: the answer is still good, and that is the bound");
         let counters = asking.counters().await;
-        assert_eq!((counters.ocsp_questions, counters.handshakes_full), (1, 1));
+        assert_eq!((counters.ocsp_queries, counters.handshakes_full), (1, 1));
 
         answering.advance(VALIDITY).await;
         asking.advance(VALIDITY).await;
@@ -335,7 +335,7 @@ async fn mt_26_bc_147_by_ocsp_alone_an_open_connection_ends_with_the_answer_that
             }
         };
         tokio::time::timeout(Duration::from_secs(30), ended).await.expect("the connection ends");
-        assert_eq!(asking.counters().await.ocsp_questions, 2, "{http:?}: what was revoked stays so");
+        assert_eq!(asking.counters().await.ocsp_queries, 2, "{http:?}: what was revoked stays so");
         asking.stop().await;
         answering.stop().await;
     }

@@ -100,7 +100,7 @@ impl OAuth2 {
             TrustedIssuer::InProcess => Trusted::in_process(config, environment)?,
             TrustedIssuer::Remote { issuer, ca_file, client_id, client_secret_file } => Trusted {
                 issuer: issuer.clone(),
-                http: Arc::new(Http::new(ca_file.as_deref())?),
+                http: Arc::new(Http::new(ca_file.as_deref(), environment.meter.clone())?),
                 client_id: client_id.clone(),
                 client_secret: read_secret(client_secret_file)?,
                 own_tokens: false,
@@ -206,9 +206,10 @@ impl Trusted {
         let registered = server.register_client(&ClientRegistration::resource_server("resource server"));
         let client = registered.map_err(|error| BuildError::Config(format!("registering to introspect: {error}")))?;
         let is_https = server.issuer().starts_with("https:");
+        let ca_file = is_https.then_some(environment.ca_file.as_path());
         Ok(Self {
             issuer: server.issuer().to_owned(),
-            http: Arc::new(Http::new(is_https.then_some(environment.ca_file.as_path()))?),
+            http: Arc::new(Http::new(ca_file, environment.meter.clone())?),
             client_id: client.client_id,
             client_secret: client.client_secret.expect("confidential clients get a secret"),
             own_tokens: server.access_token_format() == AccessTokenFormat::Opaque,
