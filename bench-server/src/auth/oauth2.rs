@@ -15,7 +15,7 @@ use super::jwt::{ClaimsRef, Validator};
 use super::{BuildError, Cause, Connection, Environment, Principal, Rejection, Request, header};
 use crate::clock::UnixTime;
 use crate::config::{
-    AccessTokenFormat, CacheConfig, JwksConfig, KnownIssuer, LONGEST_STALE, OAuth2Config, TokenValidation,
+    AUDIENCE, AccessTokenFormat, CacheConfig, JwksConfig, KnownIssuer, LONGEST_STALE, OAuth2Config, TokenValidation,
     TrustedIssuer,
 };
 use crate::contract::{ClientRegistration, Secret};
@@ -110,6 +110,7 @@ impl OAuth2 {
         config.rules.check().map_err(|problem| BuildError::Config(format!("rules.{problem}")))?;
         let known = &config.known;
         check_known(config)?;
+        let audience = known.audience.as_deref().unwrap_or(AUDIENCE);
         let discovery = Arc::new(Discovery::new(&trusted.issuer, trusted.http.clone(), known)?);
         let meter = environment.meter.clone();
         let validation = match config.validation {
@@ -129,7 +130,7 @@ impl OAuth2 {
                     (&trusted.client_id, &trusted.client_secret),
                     cache,
                 )?;
-                Validation::Opaque(Box::new(introspection.called(known.audience.as_deref()).away_by(distance)))
+                Validation::Opaque(Box::new(introspection.called(audience).away_by(distance)))
             }
             TokenValidation::Jwt { algorithm } if algorithm.is_symmetric() => {
                 let name = algorithm.name();
@@ -139,6 +140,7 @@ impl OAuth2 {
             TokenValidation::Jwt { algorithm } => Validation::Jwt {
                 validator: Validator {
                     issuer: trusted.issuer.into(),
+                    audience: audience.into(),
                     algorithm,
                     rules: config.rules,
                     max_token: header::MAX_TOKEN,
@@ -230,9 +232,6 @@ fn check_known(config: &OAuth2Config) -> Result<(), BuildError> {
         }
         TokenValidation::Jwt { .. } if introspection_endpoint.is_some() => {
             wrong("introspection_endpoint: JWTs are checked by their signature; leave it out")
-        }
-        TokenValidation::Jwt { .. } if audience.is_some() => {
-            wrong("audience: a JWT's aud must name this resource as it names itself; leave it out")
         }
         _ if jwks_uri.is_some() && jwks_file.is_some() => wrong("jwks_uri and jwks_file: keep one"),
         _ if audience.as_deref() == Some("") => wrong("audience: is empty; write what the issuer puts into aud"),

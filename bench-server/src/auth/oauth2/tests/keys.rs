@@ -280,6 +280,48 @@ async fn hk_6_jw_10_jw_15_bc_084_bc_085_bc_086_bc_087_no_header_makes_anybody_co
     assert_eq!(asked(), before, "nobody connects to anybody");
 }
 
+/// An issuer elsewhere has its own name for this resource, and a token for that name is for nobody else.
+#[tokio::test]
+async fn hk_11_a_jwt_is_for_whom_its_issuer_calls_us() {
+    const OURS: &str = "https://orders.elsewhere.test/";
+    let (issuer, as_we_call_ourselves) = signing(KEPT);
+    let key = SigningKey::generate(Algorithm::EdDSA).unwrap();
+    let (jwks_file, client_secret_file) = (issuer.state.path().join("jwks.json"), issuer.state.path().join("secret"));
+    fs::write(&jwks_file, json!({ "keys": [key.jwk().unwrap()] }).to_string()).unwrap();
+    fs::write(&client_secret_file, "unused").unwrap();
+    fs::set_permissions(&client_secret_file, fs::Permissions::from_mode(0o600)).unwrap();
+    let remote = TrustedIssuer::Remote {
+        issuer: issuer.server.issuer().to_owned(),
+        ca_file: None,
+        client_id: "unused".to_owned(),
+        client_secret_file,
+    };
+    let build = |audience: Option<&str>| {
+        let audience = audience.map(str::to_owned);
+        let known = KnownIssuer { jwks_file: Some(jwks_file.clone()), audience, ..KnownIssuer::default() };
+        let jwt = config(TokenValidation::Jwt { algorithm: Algorithm::EdDSA });
+        let environment = Environment { authorization_server: None, ..issuer.environment() };
+        OAuth2::build(&OAuth2Config { issuer: remote.clone(), known, ..jwt }, &environment).unwrap()
+    };
+    let token = |audience: Value| {
+        let header = json!({"typ": "at+jwt", "alg": "EdDSA", "kid": key.kid()});
+        let mut claims = claims(&issuer);
+        claims["aud"] = audience;
+        key.sign_as_it_is(header.to_string().as_bytes(), claims.to_string().as_bytes())
+    };
+    let (named, unnamed) = (build(Some(OURS)), build(None));
+    for good in [json!(OURS), json!(["https://other.test", OURS])] {
+        assert!(issuer.call(&named, &token(good.clone())).await.is_ok(), "{good}");
+        assert_eq!(issuer.call(&unnamed, &token(good)).await, invalid(Cause::Claims));
+    }
+    for bad in [json!(AUDIENCE), json!(&OURS[..OURS.len() - 1]), json!([])] {
+        assert_eq!(issuer.call(&named, &token(bad.clone())).await, invalid(Cause::Claims), "{bad}");
+    }
+    assert!(issuer.call(&unnamed, &token(json!(AUDIENCE))).await.is_ok());
+    let theirs = issuer.call(&as_we_call_ourselves, &token(json!(AUDIENCE))).await;
+    assert_eq!(theirs, invalid(Cause::UnknownKey), "of an issuer with other keys");
+}
+
 #[test]
 fn jw_25_no_more_than_a_minute_of_leeway() {
     let (issuer, _) = signing(KEPT);
