@@ -776,7 +776,7 @@ pub struct KnownIssuer {
     /// The same in a file, which is read again as often as keys elsewhere are fetched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwks_file: Option<PathBuf>,
-    /// What the issuer calls this resource in the `aud` of an introspection answer; absent means [`AUDIENCE`].
+    /// What the issuer calls this resource in `aud`, of a JWT or of an introspection answer; absent means [`AUDIENCE`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audience: Option<String>,
 }

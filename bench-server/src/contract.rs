@@ -434,11 +434,15 @@ pub struct Counters {
     /// Introspection requests sent (also counted as lookups).
     pub introspections: u64,
     /// Questions to an OCSP responder (also counted as lookups).
-    pub ocsp_questions: u64,
+    #[serde(alias = "ocsp_questions")] // as it was called in records of earlier versions
+    pub ocsp_queries: u64,
     /// Those of them that brought no answer that could be used.
     pub ocsp_unanswered: u64,
     /// Requests accepted although nobody had said that the certificate is good, because the policy is soft: an alarm.
     pub ocsp_accepted_unanswered: u64,
+    /// TCP connections begun to those who are asked about credentials: authorization servers and OCSP responders. They are
+    /// written in the configuration or named by an issuer that is trusted, never by a credential. Stores are not among them.
+    pub outbound_connects: u64,
     /// Entries that deny-lists hold now: not a total.
     #[serde(skip_serializing_if = "is_zero")]
     pub denylist_entries: u64,
@@ -470,7 +474,6 @@ pub struct Counters {
     /// Requests refused, by reason (see [`crate::auth::Rejection::reason`]).
     pub rejected: std::collections::BTreeMap<String, u64>,
     /// Those of them that were refused because something gave no answer or was full, by what that was.
-    #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
     pub unavailable: std::collections::BTreeMap<String, u64>,
 }
 
@@ -499,9 +502,10 @@ impl Counters {
             hash_calls: self.hash_calls - earlier.hash_calls,
             jwks_fetches: self.jwks_fetches - earlier.jwks_fetches,
             introspections: self.introspections - earlier.introspections,
-            ocsp_questions: self.ocsp_questions - earlier.ocsp_questions,
+            ocsp_queries: self.ocsp_queries - earlier.ocsp_queries,
             ocsp_unanswered: self.ocsp_unanswered - earlier.ocsp_unanswered,
             ocsp_accepted_unanswered: self.ocsp_accepted_unanswered - earlier.ocsp_accepted_unanswered,
+            outbound_connects: self.outbound_connects - earlier.outbound_connects,
             denylist_entries: self.denylist_entries,
             denylist_bytes: self.denylist_bytes,
             crl_accepted_unknown: self.crl_accepted_unknown - earlier.crl_accepted_unknown,

@@ -386,6 +386,15 @@ mod tests {
         let (status, body) = ask_with(&administration, Verb::GET, "/counters", "").await;
         assert_eq!(status, 200);
         assert_eq!(serde_json::from_slice::<Counters>(&body).unwrap().requests, 1);
+        let shown: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        for name in ["store_lookups", "store_writes", "verify_calls", "hash_calls", "jwks_fetches", "cache_hits"] {
+            assert_eq!(shown[name], 0, "{name}");
+        }
+        assert_eq!([&shown["ocsp_queries"], &shown["outbound_connects"]], [0, 0]);
+        assert_eq!([&shown["rejected"], &shown["unavailable"]], [&serde_json::json!({}); 2]);
+        // Records of earlier versions say it in other words.
+        let earlier: Counters = serde_json::from_str(r#"{"ocsp_questions": 3}"#).unwrap();
+        assert_eq!((earlier.ocsp_queries, earlier.outbound_connects), (3, 0));
         let (_, body) = ask_with(&administration, Verb::GET, "/config", "").await;
         assert_eq!(serde_json::from_slice::<ServerConfig>(&body).unwrap(), administration.config);
         let (_, body) = ask_with(&administration, Verb::POST, "/telemetry/take", "").await;

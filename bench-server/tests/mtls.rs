@@ -3,7 +3,6 @@
 
 mod common;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,13 +11,12 @@ use bench_server::contract::{
     HttpVersion, IssueRequest, Issued, ListenerConfig, Material, MethodConfig, MtlsConfig, Profile, READ_SCOPE,
     RegisteredClient, StoreConfig, TokenValidation, Transport,
 };
-use common::{Answer, Server, listener, oauth2, profile};
+use common::{Answer, Server, listener, oauth2, profile, tls};
 use rustls::client::ClientSessionMemoryCache;
 use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls_pki_types::CertificateDer;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 /// For what is certain to happen.
@@ -56,51 +54,6 @@ fn with(server: &Server, certificate: &Issued) -> reqwest::Client {
         .identity(reqwest::Identity::from_pem(pem.as_bytes()).expect("an identity"))
         .build()
         .expect("a client")
-}
-
-/// A TLS client that remembers sessions, with this certificate or none.
-fn tls(
-    server: &Server,
-    version: &'static rustls::SupportedProtocolVersion,
-    certificate: Option<&Issued>,
-) -> rustls::ClientConfig {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(server.ca_file()).expect("PEM")).expect("a root");
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[version])
-        .expect("a version")
-        .with_root_certificates(roots);
-    match certificate.map(|one| &one.material) {
-        None => builder.with_no_client_auth(),
-        Some(Material::Certificate { chain_pem, key_pem }) => {
-            let chain = CertificateDer::pem_slice_iter(chain_pem.as_bytes()).map(|der| der.expect("PEM")).collect();
-            let key = PrivateKeyDer::from_pem_slice(key_pem.expose().as_bytes()).expect("a key");
-            builder.with_client_auth_cert(chain, key).expect("they fit together")
-        }
-        Some(other) => panic!("not a certificate: {other:?}"),
-    }
-}
-
-async fn connect(client: Arc<rustls::ClientConfig>, address: SocketAddr) -> std::io::Result<TlsStream<TcpStream>> {
-    let stream = TcpStream::connect(address).await?;
-    TlsConnector::from(client).connect(ServerName::try_from("localhost").expect("a name"), stream).await
-}
-
-/// One request; the status line, or why there is none.
-async fn get(stream: &mut TlsStream<TcpStream>, path: &str) -> std::io::Result<String> {
-    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()).await?;
-    let mut answer = Vec::new();
-    while !answer.ends_with(b"}") {
-        if stream.read_buf(&mut answer).await? == 0 {
-            return Err(std::io::ErrorKind::UnexpectedEof.into());
-        }
-    }
-    Ok(String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_owned())
-}
-
-fn address(server: &Server, listener: usize) -> SocketAddr {
-    server.running().ready().listeners[listener].address
 }
 
 #[tokio::test]
@@ -147,8 +100,8 @@ async fn mt_35_the_authority_of_a_listener_with_certificates_is_misdirected_else
     let ask = async |host: String| {
         client.get(server.whoami()).header("host", host).send().await.expect("an answer").status().as_u16()
     };
-    assert_eq!(ask(address(&server, 1).to_string()).await, 421);
-    assert_eq!(ask(address(&server, 0).to_string()).await, 401);
+    assert_eq!(ask(tls::address(&server, 1).to_string()).await, 421);
+    assert_eq!(ask(tls::address(&server, 0).to_string()).await, 401);
     server.stop().await;
 }
 
@@ -158,13 +111,13 @@ async fn mt_26_bc_147_an_idle_connection_ends_when_its_certificate_is_revoked() 
         let server =
             Server::start_with(vec![serving("main", http, vec![("subject", MethodConfig::Mtls(mtls()))])], None).await;
         let one = server.issue(&[READ_SCOPE], None).await;
-        let mut client = tls(&server, &rustls::version::TLS13, Some(&one));
+        let mut client = tls::client(&server, &rustls::version::TLS13, Some(&one));
         if http == HttpVersion::Http2 {
             client.alpn_protocols = vec![b"h2".to_vec()];
         }
-        let mut stream = connect(Arc::new(client), address(&server, 0)).await.expect("a handshake");
+        let mut stream = tls::connect(Arc::new(client), tls::address(&server, 0)).await.expect("a handshake");
         match http {
-            HttpVersion::Http1 => assert_eq!(get(&mut stream, "/whoami").await.expect("an answer"), "HTTP/1.1 200 OK"),
+            HttpVersion::Http1 => assert_eq!(tls::get(&mut stream, "/whoami").await.expect("an answer"), "HTTP/1.1 200 OK"),
             // Preface and empty settings (RFC 9113 §3.4).
             HttpVersion::Http2 => {
                 stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.expect("sent");
@@ -214,17 +167,17 @@ async fn mt_23_mt_24_bc_146_a_saved_session_of_a_revoked_certificate_is_refused(
         let server = Server::start_with(vec![main], None).await;
         let one = server.issue(&[READ_SCOPE], None).await;
         // The client would take a session identifier or a ticket; the server gives out neither.
-        let client = Arc::new(tls(&server, version, Some(&one)));
+        let client = Arc::new(tls::client(&server, version, Some(&one)));
         for _ in 0..2 {
-            let mut stream = connect(client.clone(), address(&server, 0)).await.expect("a handshake");
-            assert_eq!(get(&mut stream, "/whoami").await.expect("an answer"), "HTTP/1.1 200 OK");
+            let mut stream = tls::connect(client.clone(), tls::address(&server, 0)).await.expect("a handshake");
+            assert_eq!(tls::get(&mut stream, "/whoami").await.expect("an answer"), "HTTP/1.1 200 OK");
         }
         let counters = server.counters().await;
         assert_eq!((counters.handshakes_full, counters.handshakes_resumed), (2, 0), "{transport:?}");
         server.revoke(&one).await;
         let refused = async {
-            let mut stream = connect(client.clone(), address(&server, 0)).await?;
-            get(&mut stream, "/whoami").await
+            let mut stream = tls::connect(client.clone(), tls::address(&server, 0)).await?;
+            tls::get(&mut stream, "/whoami").await
         };
         let refused = refused.await.expect_err("the certificate is revoked").to_string();
         assert!(refused.contains("CertificateRevoked"), "{transport:?}: {refused}");
@@ -243,15 +196,15 @@ async fn mt_24_a_resumed_session_of_a_revoked_certificate_is_refused_by_its_requ
         let main = ListenerConfig { transport, ..serving("main", HttpVersion::Http1, vec![("subject", method)]) };
         let server = Server::start_with(vec![main], None).await;
         let one = server.issue(&[READ_SCOPE], None).await;
-        let client = Arc::new(tls(&server, version, Some(&one)));
+        let client = Arc::new(tls::client(&server, version, Some(&one)));
         for _ in 0..2 {
-            let mut stream = connect(client.clone(), address(&server, 0)).await.expect("a handshake");
-            assert_eq!(get(&mut stream, "/whoami").await.expect("an answer"), "HTTP/1.1 200 OK");
+            let mut stream = tls::connect(client.clone(), tls::address(&server, 0)).await.expect("a handshake");
+            assert_eq!(tls::get(&mut stream, "/whoami").await.expect("an answer"), "HTTP/1.1 200 OK");
         }
         assert_eq!(server.counters().await.handshakes_resumed, 1, "{transport:?}");
         server.revoke(&one).await;
-        let mut stream = connect(client.clone(), address(&server, 0)).await.expect("a resumed handshake");
-        assert_eq!(get(&mut stream, "/whoami").await.expect("an answer"), "HTTP/1.1 403 Forbidden");
+        let mut stream = tls::connect(client.clone(), tls::address(&server, 0)).await.expect("a resumed handshake");
+        assert_eq!(tls::get(&mut stream, "/whoami").await.expect("an answer"), "HTTP/1.1 403 Forbidden");
         assert_eq!(server.counters().await.handshakes_resumed, 2);
         server.stop().await;
     }
@@ -265,17 +218,17 @@ async fn mt_25_a_session_without_certificate_is_not_resumed_where_one_is_demande
         serving("mtls", HttpVersion::Http1, vec![("certificates", resuming(false))]),
     ];
     let server = Server::start_with(listeners, None).await;
-    let mut client = tls(&server, &rustls::version::TLS13, None);
+    let mut client = tls::client(&server, &rustls::version::TLS13, None);
     client.resumption = rustls::client::Resumption::store(Arc::new(ClientSessionMemoryCache::new(32)));
     let client = Arc::new(client);
     for _ in 0..2 {
-        let mut stream = connect(client.clone(), address(&server, 0)).await.expect("a handshake");
-        assert_eq!(get(&mut stream, "/open").await.expect("an answer"), "HTTP/1.1 200 OK");
+        let mut stream = tls::connect(client.clone(), tls::address(&server, 0)).await.expect("a handshake");
+        assert_eq!(tls::get(&mut stream, "/open").await.expect("an answer"), "HTTP/1.1 200 OK");
     }
     assert_eq!(server.counters().await.handshakes_resumed, 1, "the session is good where it was made");
     let refused = async {
-        let mut stream = connect(client.clone(), address(&server, 1)).await?;
-        get(&mut stream, "/certificates").await
+        let mut stream = tls::connect(client.clone(), tls::address(&server, 1)).await?;
+        tls::get(&mut stream, "/certificates").await
     };
     let refused = refused.await.expect_err("no certificate").to_string();
     assert!(refused.contains("CertificateRequired"), "{refused}");
@@ -287,14 +240,14 @@ async fn mt_25_a_session_without_certificate_is_not_resumed_where_one_is_demande
 async fn mt_37_the_servers_certificate_changes_without_a_restart() {
     let server = Server::start(MethodConfig::Mtls(mtls())).await;
     let one = server.issue(&[READ_SCOPE], None).await;
-    let client = Arc::new(tls(&server, &rustls::version::TLS13, Some(&one)));
+    let client = Arc::new(tls::client(&server, &rustls::version::TLS13, Some(&one)));
     let shown = |stream: &TlsStream<TcpStream>| stream.get_ref().1.peer_certificates().expect("it has one")[0].clone();
-    let mut before = connect(client.clone(), address(&server, 0)).await.expect("a handshake");
+    let mut before = tls::connect(client.clone(), tls::address(&server, 0)).await.expect("a handshake");
     server.control_post("/server-certificate", &serde_json::json!({})).await;
-    let mut after = connect(client.clone(), address(&server, 0)).await.expect("a handshake");
+    let mut after = tls::connect(client.clone(), tls::address(&server, 0)).await.expect("a handshake");
     assert_ne!(shown(&before), shown(&after));
     for stream in [&mut before, &mut after] {
-        assert_eq!(get(stream, "/whoami").await.expect("an answer"), "HTTP/1.1 200 OK");
+        assert_eq!(tls::get(stream, "/whoami").await.expect("an answer"), "HTTP/1.1 200 OK");
     }
     server.stop().await;
 }
@@ -418,14 +371,14 @@ async fn mt_36_handshakes_that_never_finish_and_endless_chains_end() {
         ..one.clone()
     };
     let silent = async {
-        let mut stream = TcpStream::connect(address(&server, 0)).await.expect("a connection");
+        let mut stream = TcpStream::connect(tls::address(&server, 0)).await.expect("a connection");
         // An orderly end or a reset, but an end.
         let _ = stream.read_to_end(&mut Vec::new()).await;
     };
     let chain = async {
-        let client = Arc::new(tls(&server, &rustls::version::TLS13, Some(&endless)));
-        let mut stream = connect(client, address(&server, 0)).await?;
-        get(&mut stream, "/whoami").await
+        let client = Arc::new(tls::client(&server, &rustls::version::TLS13, Some(&endless)));
+        let mut stream = tls::connect(client, tls::address(&server, 0)).await?;
+        tls::get(&mut stream, "/whoami").await
     };
     let (silent, chain) = tokio::join!(tokio::time::timeout(PATIENCE, silent), tokio::time::timeout(PATIENCE, chain));
     silent.expect("closed within the time for handshakes");

@@ -243,7 +243,7 @@ async fn mt_18_a_server_asks_its_own_responder_and_refuses_what_was_revoked() {
         server.call(&one.material).await.assert_accepted(&one.principal);
     }
     let counters = server.counters().await;
-    assert_eq!((counters.ocsp_questions, counters.store_lookups, counters.cache_hits), (1, 1, 2));
+    assert_eq!((counters.ocsp_queries, counters.store_lookups, counters.cache_hits), (1, 1, 2));
     server.revoke(&one).await;
     let refused = server.call(&one.material).await;
     assert_eq!(refused.status(), Some(403), "the handshake knows nothing of it");
@@ -284,5 +284,59 @@ async fn replicas_ask_the_one_that_answers_and_refuse_when_it_is_gone() {
         }
         assert_eq!(asking.call(&pair[0].material).await.status(), Some(403), "known to be revoked");
         asking.stop().await;
+    }
+}
+
+/// A responder that revokes and a server that asks it and looks at no CRL: what is revoked elsewhere is refused by the first request
+/// after the answer has ended, on a connection that was open before, and the connection ends.
+#[tokio::test]
+async fn mt_26_bc_147_by_ocsp_alone_an_open_connection_ends_with_the_answer_that_it_rests_on() {
+    for http in [HttpVersion::Http1, HttpVersion::Http2] {
+        let folder = tempfile::tempdir().unwrap();
+        let answering = Server::start_in(listeners(method(OcspPolicy::Hard)), None, Some(folder.path())).await;
+        let url = Some(format!("{}/", responder_url(&answering)));
+        let asks = MtlsConfig::by_ocsp(OcspConfig { url, ..OcspConfig::new(VALIDITY) });
+        assert!(asks.crl_reload.is_none());
+        let resource = ListenerConfig {
+            profiles: vec![profile(MethodConfig::Mtls(asks))],
+            ..listener(Transport::Tls13, http)
+        };
+        let asking = Server::start_in(vec![resource], None, Some(folder.path())).await;
+        let one = answering.issue(&["read"], None).await;
+        let Material::Certificate { chain_pem, key_pem } = &one.material else { panic!("not a certificate") };
+        let identity = reqwest::Identity::from_pem(format!("{chain_pem}{}", key_pem.expose()).as_bytes()).unwrap();
+        let client = asking.client().identity(identity);
+        let client = match http {
+            HttpVersion::Http1 => client.http1_only(),
+            HttpVersion::Http2 => client.http2_prior_knowledge(),
+        };
+        let client = client.build().unwrap();
+        let get = async || client.get(asking.whoami()).send().await;
+        assert_eq!(get().await.unwrap().status(), 200);
+        answering.revoke(&one).await;
+        assert_eq!(get().await.unwrap().status(), 200, "{http:?}: the answer is still good, and that is the bound");
+        let counters = asking.counters().await;
+        assert_eq!((counters.ocsp_queries, counters.handshakes_full), (1, 1));
+
+        answering.advance(VALIDITY).await;
+        asking.advance(VALIDITY).await;
+        let refused = get().await.unwrap();
+        assert_eq!(refused.status(), 403, "{http:?}");
+        assert_eq!(refused.headers().contains_key("connection"), http == HttpVersion::Http1);
+        let body: serde_json::Value = refused.json().await.unwrap();
+        assert!(body["type"].as_str().unwrap().ends_with("client-certificate-invalid"), "{body}");
+        // The next handshake knows nothing of it, and the request behind it does. Until the client has seen the end of the
+        // connection, it may use it once more.
+        let ended = async {
+            while asking.counters().await.handshakes_full == 1 {
+                if let Ok(answer) = get().await {
+                    assert_eq!(answer.status(), 403);
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), ended).await.expect("the connection ends");
+        assert_eq!(asking.counters().await.ocsp_queries, 2, "{http:?}: what was revoked stays so");
+        asking.stop().await;
+        answering.stop().await;
     }
 }

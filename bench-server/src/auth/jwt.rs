@@ -101,6 +101,7 @@ impl Jwt {
         };
         let validator = Validator {
             issuer: issuer(name),
+            audience: AUDIENCE.into(),
             algorithm: config.algorithm,
             rules: config.rules,
             max_token: config.claims_bytes.map_or(header::MAX_TOKEN, |_| header::MAX_LONG_TOKEN),

@@ -15,7 +15,7 @@ use super::jwt::{ClaimsRef, Validator};
 use super::{BuildError, Cause, Connection, Environment, Principal, Rejection, Request, header};
 use crate::clock::UnixTime;
 use crate::config::{
-    AccessTokenFormat, CacheConfig, JwksConfig, KeyEnvironment, KnownIssuer, LONGEST_STALE, OAuth2Config,
+    AUDIENCE, AccessTokenFormat, CacheConfig, JwksConfig, KeyEnvironment, KnownIssuer, LONGEST_STALE, OAuth2Config,
     TokenValidation, TrustedIssuer,
 };
 use crate::contract::{ClientRegistration, Secret};
@@ -110,7 +110,7 @@ impl OAuth2 {
             TrustedIssuer::InProcess => Trusted::in_process(config, environment)?,
             TrustedIssuer::Remote { issuer, ca_file, client_id, client_secret_file } => Trusted {
                 issuer: issuer.clone(),
-                http: Arc::new(Http::new(ca_file.as_deref())?),
+                http: Arc::new(Http::new(ca_file.as_deref(), environment.meter.clone())?),
                 client_id: client_id.clone(),
                 client_secret: read_secret(client_secret_file)?,
                 own_tokens: false,
@@ -120,6 +120,7 @@ impl OAuth2 {
         config.rules.check().map_err(|problem| BuildError::Config(format!("rules.{problem}")))?;
         let known = &config.known;
         check_known(config)?;
+        let audience = known.audience.as_deref().unwrap_or(AUDIENCE);
         let discovery = Arc::new(Discovery::new(&trusted.issuer, trusted.http.clone(), known)?);
         let meter = environment.meter.clone();
         let validation = match config.validation {
@@ -139,7 +140,7 @@ impl OAuth2 {
                     (&trusted.client_id, &trusted.client_secret),
                     cache,
                 )?;
-                Validation::Opaque(Box::new(introspection.called(known.audience.as_deref()).away_by(distance)))
+                Validation::Opaque(Box::new(introspection.called(audience).away_by(distance)))
             }
             TokenValidation::Jwt { algorithm } if algorithm.is_symmetric() => {
                 let name = algorithm.name();
@@ -149,6 +150,7 @@ impl OAuth2 {
             TokenValidation::Jwt { algorithm } => Validation::Jwt {
                 validator: Validator {
                     issuer: trusted.issuer.into(),
+                    audience: audience.into(),
                     algorithm,
                     rules: config.rules,
                     max_token: header::MAX_TOKEN,
@@ -218,9 +220,10 @@ impl Trusted {
         let registered = server.register_client(&ClientRegistration::resource_server("resource server"));
         let client = registered.map_err(|error| BuildError::Config(format!("registering to introspect: {error}")))?;
         let is_https = server.issuer().starts_with("https:");
+        let ca_file = is_https.then_some(environment.ca_file.as_path());
         Ok(Self {
             issuer: server.issuer().to_owned(),
-            http: Arc::new(Http::new(is_https.then_some(environment.ca_file.as_path()))?),
+            http: Arc::new(Http::new(ca_file, environment.meter.clone())?),
             client_id: client.client_id,
             client_secret: client.client_secret.expect("confidential clients get a secret"),
             own_tokens: server.access_token_format() == AccessTokenFormat::Opaque,
@@ -241,9 +244,6 @@ fn check_known(config: &OAuth2Config) -> Result<(), BuildError> {
         }
         TokenValidation::Jwt { .. } if introspection_endpoint.is_some() => {
             wrong("introspection_endpoint: JWTs are checked by their signature; leave it out")
-        }
-        TokenValidation::Jwt { .. } if audience.is_some() => {
-            wrong("audience: a JWT's aud must name this resource as it names itself; leave it out")
         }
         _ if jwks_uri.is_some() && jwks_file.is_some() => wrong("jwks_uri and jwks_file: keep one"),
         _ if audience.as_deref() == Some("") => wrong("audience: is empty; write what the issuer puts into aud"),

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::auth::{Principal, PrincipalKind};
-use crate::config::{AUDIENCE, ENVIRONMENT_CLAIM, KeyEnvironment};
+use crate::config::{ENVIRONMENT_CLAIM, KeyEnvironment};
 use crate::credential::dpop::Confirmation;
 use crate::credential::jws::json::{self, Fault, Names, Number, Reader, once};
 
@@ -20,7 +20,7 @@ const MAX_NAME: usize = 255;
 #[derive(Debug, PartialEq)]
 pub(crate) struct ClaimsRef<'a> {
     pub(crate) iss: Cow<'a, str>,
-    /// Whether `aud` contains our identifier, [`AUDIENCE`] in a request.
+    /// Whether `aud` contains what we are called.
     pub(crate) for_us: bool,
     pub(crate) sub: Cow<'a, str>,
     pub(crate) client_id: Cow<'a, str>,
@@ -46,14 +46,9 @@ pub(crate) enum Profile {
 }
 
 impl<'a> ClaimsRef<'a> {
-    /// Reads the decoded payload of an access token for us.
-    pub(crate) fn read(text: &'a [u8]) -> Result<Self, Fault> {
-        Self::read_as(Profile::AccessToken, AUDIENCE, text)
-    }
-
-    /// Reads a decoded payload; `for_us` is then about that audience.
+    /// Reads a decoded payload. `ours` is what the issuer calls us.
     #[inline]
-    pub(crate) fn read_as(profile: Profile, ours: &str, text: &'a [u8]) -> Result<Self, Fault> {
+    pub(crate) fn read(profile: Profile, ours: &str, text: &'a [u8]) -> Result<Self, Fault> {
         let (mut iss, mut aud, mut sub, mut client_id, mut jti, mut scope) = (None, None, None, None, None, None);
         let (mut exp, mut nbf, mut iat, mut cnf, mut others) = (None, None, None, None, Names::default());
         let mut environment = None;
@@ -137,6 +132,7 @@ fn numeric_date(value: &mut Reader<'_>) -> Result<Duration, Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::AUDIENCE;
 
     const GOOD: [(&str, &str); 8] = [
         ("iss", r#""i""#),
@@ -159,7 +155,7 @@ mod tests {
     }
 
     fn read(text: &str) -> Result<ClaimsRef<'_>, Fault> {
-        ClaimsRef::read(text.as_bytes())
+        ClaimsRef::read(Profile::AccessToken, AUDIENCE, text.as_bytes())
     }
 
     #[test]
@@ -277,6 +273,6 @@ mod tests {
         let mut bytes = good.into_bytes();
         let sub = bytes.windows(5).position(|window| window == b"app-1").unwrap();
         bytes[sub] = 0xff;
-        assert_eq!(ClaimsRef::read(&bytes), Err(Fault::NotJson));
+        assert_eq!(ClaimsRef::read(Profile::AccessToken, AUDIENCE, &bytes), Err(Fault::NotJson));
     }
 }

@@ -73,7 +73,7 @@ impl AskedIssuer {
         let url = format!("http://{}", listener.local_addr().map_err(failed)?);
         let secret = || random_id().map_err(|error| super::state("a secret to introspect with", error));
         let secret = Secret::new(secret()? + &secret()?);
-        let http = Arc::new(Http::new(None)?);
+        let http = Arc::new(Http::new(None, meter.clone())?);
         let discovery = Arc::new(Discovery::new(&url, http.clone(), &KnownIssuer::default())?);
         let asking = Introspection::new(&url, discovery, http, meter, false, (CLIENT, &secret), None)?;
         let issuer = Arc::new(Issuer {

@@ -120,8 +120,8 @@ impl Introspection {
     }
 
     /// The same, for a resource that the issuer calls otherwise.
-    pub(super) fn called(self, audience: Option<&str>) -> Self {
-        Self { audience: audience.unwrap_or(AUDIENCE).into(), ..self }
+    pub(super) fn called(self, audience: &str) -> Self {
+        Self { audience: audience.into(), ..self }
     }
 
     /// The same, with the authorization server further away.

@@ -410,9 +410,9 @@ async fn hk_11_endpoints_keys_and_audience_may_be_known_beforehand() {
         }
         let both = KnownIssuer { jwks_file: Some(file), ..by_url.clone() };
         let unsafe_one = KnownIssuer { jwks_uri: Some("ftp://keys.test/".to_owned()), ..KnownIssuer::default() };
-        let named = KnownIssuer { audience: elsewhere.audience.clone(), ..KnownIssuer::default() };
+        let unnamed = KnownIssuer { audience: Some(String::new()), ..KnownIssuer::default() };
         for (known, validation) in
-            [(&asked, &signed), (&named, &signed), (&by_url, &opaque), (&both, &signed), (&unsafe_one, &signed)]
+            [(&asked, &signed), (&unnamed, &signed), (&by_url, &opaque), (&both, &signed), (&unsafe_one, &signed)]
         {
             assert!(matches!(build(known, validation), Err(BuildError::Config(_))), "{known:?}");
         }

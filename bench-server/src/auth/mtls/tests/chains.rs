@@ -8,15 +8,6 @@ use super::lists::der;
 use super::*;
 use crate::config::CertificateKey;
 
-fn revoked_entry(serial: &[u8]) -> RevokedCertParams {
-    RevokedCertParams {
-        serial_number: SerialNumber::from_slice(serial),
-        revocation_time: date_time_ymd(2026, 1, 1),
-        reason_code: None,
-        invalidity_date: None,
-    }
-}
-
 fn leaf_serial(client: &Presents) -> Vec<u8> {
     let leaf = &client.0.as_ref().unwrap().cert[0];
     EndEntityCert::try_from(leaf).unwrap().serial().to_vec()
