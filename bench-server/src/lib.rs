@@ -15,6 +15,7 @@ pub mod contract;
 pub mod control;
 pub mod credential;
 mod demo;
+mod expiring;
 pub mod issuer;
 pub mod limit;
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::clock::UnixTime;
 use crate::credential::jws::json::{Fault, Number};
-use crate::issuer::authorization_server::expiring::ExpiringMap;
+use crate::expiring::ExpiringMap;
 
 /// Longest proof looked at, in bytes. With an RSA key in its header one takes less than half of it.
 pub(crate) const LONGEST: usize = 4 * 1024;

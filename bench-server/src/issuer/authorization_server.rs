@@ -40,7 +40,6 @@ mod authorize;
 mod certificate;
 mod client;
 mod error;
-pub(crate) mod expiring;
 mod grant;
 mod introspect;
 mod keys;
