@@ -15,6 +15,7 @@ pub mod contract;
 pub mod control;
 pub mod credential;
 mod demo;
+mod error;
 mod expiring;
 pub mod issuer;
 pub mod limit;

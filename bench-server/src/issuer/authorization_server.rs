@@ -22,7 +22,6 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 use url::Url;
 
-use crate::auth::{AdminError, BuildError};
 use crate::clock::Clock;
 use crate::config::{AccessTokenFormat, AuthorizationServerConfig};
 use crate::contract::{
@@ -31,6 +30,7 @@ use crate::contract::{
 };
 use crate::credential::dpop::Nonces;
 use crate::credential::possession::Seen;
+use crate::error::{AdminError, BuildError};
 use crate::limit::throttle::Throttle;
 use crate::telemetry::Meter;
 
