@@ -25,6 +25,8 @@ pub mod net;
 pub mod server;
 pub mod store;
 pub mod telemetry;
+#[cfg(test)]
+mod testing;
 pub mod verify;
 
 pub use server::{Running, StartError, start};

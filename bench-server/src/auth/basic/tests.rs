@@ -5,7 +5,7 @@ use super::*;
 use crate::auth::grant::Grant;
 use crate::auth::{AdminError, Connection};
 use crate::clock::UnixTime;
-use crate::config::{CacheConfig, ClockMode, SessionConfig, StoreConfig};
+use crate::config::{CacheConfig, SessionConfig, StoreConfig};
 use crate::contract::{IssueRequest, Issued, Material, NewUser, Secret};
 use crate::store::testing;
 use base64::Engine;
@@ -29,13 +29,7 @@ fn config(hash: PasswordHash, cache: Option<Duration>) -> BasicConfig {
 impl Bench {
     async fn new(config: &BasicConfig) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let environment = Environment {
-            shared_dir: folder.path().to_owned(),
-            clock: Clock::new(ClockMode::Controlled),
-            meter: Arc::default(),
-            authorization_server: None,
-            ca_file: folder.path().join("ca.pem"),
-        };
+        let environment = crate::testing::environment(folder.path());
         let method = Basic::build("test", config, &environment).await.expect("a sound configuration");
         Self { method, environment, _folder: folder }
     }
