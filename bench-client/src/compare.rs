@@ -24,8 +24,7 @@ pub use self::power::{PowerCurve, PowerPoint};
 pub(crate) use self::refusal::refusals;
 pub use self::refusal::{Refusal, RefusalCost};
 use crate::machine::Machine;
-use crate::measure::Stint;
-use crate::plan::{Case, ComparePlan, Plan, Quantity, Variant};
+use crate::plan::{Case, ComparePlan, Plan, Quantity, Stint, Variant};
 use crate::run::{Duet, Header, LoadedRun, Side};
 use crate::stats::{Evidence, Interval, STARTS_MIN, STARTS_TO_CONFIRM_MIN, Shift, Verdict, holm, two_looks};
 

@@ -21,6 +21,8 @@ use crate::limit::Quota;
 use crate::store::denylist;
 use crate::telemetry::Meter;
 
+pub use crate::error::{AdminError, BuildError};
+
 pub mod api_key;
 pub mod basic;
 mod flights;
@@ -270,43 +272,6 @@ pub struct Environment {
     pub authorization_server: Option<Arc<AuthorizationServer>>,
     /// PEM file with the CA of this process's TLS certificate.
     pub ca_file: PathBuf,
-}
-
-/// Why a method could not be built.
-#[derive(Debug, thiserror::Error)]
-pub enum BuildError {
-    /// The configuration contradicts itself or asks for something unsafe.
-    #[error("{0}")]
-    Config(String),
-    /// A file, key or database could not be made or read.
-    #[error("{what}: {source}")]
-    State {
-        /// What was being done, with the path.
-        what: String,
-        /// Why it failed.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-}
-
-/// Why an administrative request failed.
-#[derive(Debug, thiserror::Error)]
-pub enum AdminError {
-    /// No such credential or profile: 404.
-    #[error("{0} does not exist")]
-    NotFound(String),
-    /// The request is wrong: 400.
-    #[error("{0}")]
-    BadRequest(String),
-    /// It is not possible as things stand: 409.
-    #[error("{0}")]
-    Conflict(String),
-    /// The method does not issue here; for OAuth 2.0 the token endpoint does: 405.
-    #[error("{0}")]
-    NotHere(&'static str),
-    /// The store failed: 503.
-    #[error("{0}")]
-    Store(String),
 }
 
 /// A profile's method, ready to work.

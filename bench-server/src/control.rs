@@ -354,6 +354,7 @@ mod tests {
         PasswordHash, Profile, READ_SCOPE, StoreConfig,
     };
     use crate::contract::{Counters, Issued, IssuerKey, Material};
+    use crate::testing;
 
     fn administration(clock: ClockMode) -> Administration {
         let config = toml::from_str("workers = 1\nstate_dir = \"state\"\nlisteners = []").unwrap();
@@ -420,20 +421,21 @@ mod tests {
         assert_eq!(ask(Verb::POST, "/profiles/x/signing-keys", "{}").await.0, 404);
     }
 
-    /// Adds a profile called `m`, whose files are in the folder.
-    async fn with_method(administration: &mut Administration, folder: &Path, method: MethodConfig) -> Arc<Method> {
+    /// Adds a profile, whose files are in the folder.
+    async fn with_profile(administration: &mut Administration, folder: &Path, profile: &Profile) -> Arc<Method> {
         let environment = Environment {
-            shared_dir: folder.to_owned(),
             clock: administration.clock.clone(),
             meter: administration.meter.clone(),
-            authorization_server: None,
-            ca_file: folder.join("unused.pem"),
+            ..testing::environment(folder)
         };
-        let (name, path, scope) = ("m".to_owned(), "/".to_owned(), READ_SCOPE.to_owned());
-        let profile = Profile { name, path, scope, method, users_only: false, slow_down: None };
-        let method = Arc::new(Method::build(&profile, &environment).await.unwrap());
-        administration.methods.insert("m".to_owned(), method.clone());
+        let method = Arc::new(Method::build(profile, &environment).await.unwrap());
+        administration.methods.insert(profile.name.clone(), method.clone());
         method
+    }
+
+    /// The same of one called `m`.
+    async fn with_method(administration: &mut Administration, folder: &Path, method: MethodConfig) -> Arc<Method> {
+        with_profile(administration, folder, &testing::profile("m", method)).await
     }
 
     #[tokio::test]
@@ -523,20 +525,10 @@ mod tests {
     async fn keys_leave_the_server_only_where_the_configuration_says_so() {
         let folder = tempfile::tempdir().unwrap();
         let mut administration = administration(ClockMode::System);
-        let environment = Environment {
-            shared_dir: folder.path().to_owned(),
-            clock: administration.clock.clone(),
-            meter: administration.meter.clone(),
-            authorization_server: None,
-            ca_file: folder.path().join("unused.pem"),
-        };
         let jwt = MethodConfig::Jwt(JwtConfig::new(Algorithm::ES256));
         let mtls = MethodConfig::Mtls(MtlsConfig::new(Duration::from_secs(1)));
         for (name, method) in [("j", jwt), ("m", mtls)] {
-            let (name, path, scope) = (name.to_owned(), "/".to_owned(), READ_SCOPE.to_owned());
-            let profile = Profile { name: name.clone(), path, scope, method, users_only: false, slow_down: None };
-            let method = Method::build(&profile, &environment).await.unwrap();
-            administration.methods.insert(name, Arc::new(method));
+            with_profile(&mut administration, folder.path(), &testing::profile(name, method)).await;
         }
         for path in ["/profiles/j/issuer-key", "/profiles/m/issuer-key", "/issuer-key"] {
             let (status, body) = ask_with(&administration, Verb::GET, path, "").await;

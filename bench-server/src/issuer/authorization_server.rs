@@ -23,7 +23,6 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 use url::Url;
 
-use crate::auth::{AdminError, BuildError};
 use crate::clock::Clock;
 use crate::config::{AccessTokenFormat, AuthorizationServerConfig};
 use crate::contract::{
@@ -32,6 +31,7 @@ use crate::contract::{
 };
 use crate::credential::dpop::Nonces;
 use crate::credential::possession::Seen;
+use crate::error::{AdminError, BuildError};
 use crate::limit::throttle::Throttle;
 use crate::telemetry::Meter;
 
@@ -42,7 +42,6 @@ mod certificate;
 mod client;
 mod error;
 mod exchange;
-pub(crate) mod expiring;
 mod grant;
 mod introspect;
 mod keys;

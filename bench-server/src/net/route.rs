@@ -384,18 +384,12 @@ mod tests {
     use super::*;
     use crate::config::{ClockMode, MethodConfig};
     use crate::credential::http_signature::SIGNATURE_INPUT;
+    use crate::testing;
 
     fn site() -> Site {
-        let profile = |path: &str| Profile {
-            name: path.to_owned(),
-            path: path.to_owned(),
-            scope: "read".to_owned(),
-            method: MethodConfig::None,
-            users_only: false,
-            slow_down: None,
-        };
+        let profile = Profile { path: "/whoami".to_owned(), ..testing::profile("none", MethodConfig::None) };
         Site {
-            routes: vec![Route::new(&profile("/whoami"), Arc::new(Method::None))],
+            routes: vec![Route::new(&profile, Arc::new(Method::None))],
             key_management: None,
             authorization_server: None,
             ocsp_responder: None,
@@ -541,23 +535,10 @@ mod tests {
         assert_eq!(site().answer(with_content(), &caller()).await.status(), StatusCode::OK);
 
         let folder = tempfile::tempdir().unwrap();
-        let environment = auth::Environment {
-            shared_dir: folder.path().to_owned(),
-            clock: Clock::new(ClockMode::System),
-            meter: Arc::default(),
-            authorization_server: None,
-            ca_file: folder.path().join("unused.pem"),
-        };
         let config = crate::config::SignedConfig::new(crate::config::StoreConfig::Memory);
-        let profile = Profile {
-            name: "signed".to_owned(),
-            path: "/whoami".to_owned(),
-            scope: "read".to_owned(),
-            method: MethodConfig::Signed(config),
-            users_only: false,
-            slow_down: None,
-        };
-        let method = Arc::new(Method::build(&profile, &environment).await.unwrap());
+        let profile = testing::profile("signed", MethodConfig::Signed(config));
+        let profile = Profile { path: "/whoami".to_owned(), ..profile };
+        let method = Arc::new(Method::build(&profile, &testing::environment(folder.path())).await.unwrap());
         let site = Site { routes: vec![Route::new(&profile, method)], ..site() };
         let unsigned = site.answer(with_content(), &caller()).await;
         assert_eq!(unsigned.status(), StatusCode::UNAUTHORIZED);

@@ -4,7 +4,7 @@ use futures_util::FutureExt as _;
 
 use super::*;
 use crate::auth::Connection;
-use crate::config::{CacheConfig, ClockMode, StoreConfig};
+use crate::config::{CacheConfig, StoreConfig};
 
 mod administration;
 mod limits;
@@ -27,13 +27,7 @@ impl Bench {
 
     async fn with(config: ApiKeyConfig) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let environment = Environment {
-            shared_dir: folder.path().to_owned(),
-            clock: Clock::new(ClockMode::Controlled),
-            meter: Arc::default(),
-            authorization_server: None,
-            ca_file: folder.path().join("ca.pem"),
-        };
+        let environment = crate::testing::environment(folder.path());
         let method = ApiKey::build("test", &config, &environment).await.expect("a sound configuration");
         Self { method, environment, config, _folder: folder }
     }

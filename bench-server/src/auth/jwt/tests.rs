@@ -6,7 +6,7 @@ use futures_util::FutureExt as _;
 
 use super::*;
 use crate::auth::Connection;
-use crate::config::{Algorithm, ClockMode, DenyListConfig};
+use crate::config::{Algorithm, DenyListConfig};
 
 struct Fixture {
     _dir: tempfile::TempDir,
@@ -17,13 +17,7 @@ struct Fixture {
 
 async fn fixture(denylist: Option<Duration>) -> Fixture {
     let dir = tempfile::tempdir().unwrap();
-    let environment = Environment {
-        shared_dir: dir.path().to_owned(),
-        clock: Clock::new(ClockMode::Controlled),
-        meter: Arc::default(),
-        authorization_server: None,
-        ca_file: dir.path().join("ca.pem"),
-    };
+    let environment = crate::testing::environment(dir.path());
     let config = JwtConfig {
         lifetime: Duration::from_secs(300),
         denylist: denylist.map(DenyListConfig::new),

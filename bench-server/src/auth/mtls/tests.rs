@@ -71,14 +71,9 @@ fn fixture() -> Fixture {
 }
 
 fn with(config: &MtlsConfig) -> Fixture {
-    let (dir, clock) = (tempfile::tempdir().unwrap(), Clock::new(ClockMode::Controlled));
-    let environment = Environment {
-        shared_dir: dir.path().to_owned(),
-        clock: clock.clone(),
-        meter: Arc::default(),
-        authorization_server: None,
-        ca_file: dir.path().join("server-ca/root.pem"),
-    };
+    let dir = tempfile::tempdir().unwrap();
+    let environment = crate::testing::environment(dir.path());
+    let clock = environment.clock.clone();
     let mtls = Mtls::build("mtls", config, &environment).unwrap();
     // Clients judge the server's certificate by the operating system's clock, which no test moves.
     let system = Clock::new(ClockMode::System);

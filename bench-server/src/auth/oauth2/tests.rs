@@ -69,11 +69,10 @@ impl Issuer {
 
     fn environment(&self) -> Environment {
         Environment {
-            shared_dir: self.state.path().to_owned(),
             clock: self.clock.clone(),
             meter: self.meter.clone(),
             authorization_server: Some(self.server.clone()),
-            ca_file: self.state.path().join("not-needed.pem"),
+            ..crate::testing::environment(self.state.path())
         }
     }
 

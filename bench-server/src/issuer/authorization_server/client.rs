@@ -20,11 +20,11 @@ use super::opaque::{self, Digest};
 use super::params::Parameters;
 use super::redirect::RedirectUri;
 use super::scope::Scopes;
-use crate::auth::AdminError;
 use crate::clock::UnixTime;
 use crate::config::KeyEnvironment;
 use crate::contract::{ClientRegistration, ClientSecretMethod, ClientSummary, RegisteredClient, Secret};
 use crate::credential::jws::KeySet;
+use crate::error::AdminError;
 use crate::limit::throttle::Throttle;
 use crate::telemetry::Meter;
 
