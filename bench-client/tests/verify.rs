@@ -176,7 +176,8 @@ fn hk_4_a_raw_request_is_judged_by_its_signature() {
     let other_key = SIGNED_WITH.replace("1e1f", "1e20");
     assert_eq!(judge(&["--key", &other_key], in_time, SIGNED), refused("bad_signature"));
     // What is no request, and what is no key, is no verdict.
-    for (key, request) in [(key, "GET / HTTP/1.1\r\n"), (&["--key", "sig-1"][..], SIGNED), (&["--key", "sig-1=00"], SIGNED)]
+    for (key, request) in
+        [(key, "GET / HTTP/1.1\r\n"), (&["--key", "sig-1"][..], SIGNED), (&["--key", "sig-1=00"], SIGNED)]
     {
         assert_eq!(judge(key, in_time, request), (Some(2), String::new()), "{key:?}");
     }

@@ -510,11 +510,7 @@ async fn build_methods(
 }
 
 /// Tells the authorization server whose keys it exchanges.
-fn exchange_keys(
-    config: &ServerConfig,
-    server: Option<&AuthorizationServer>,
-    methods: &BTreeMap<String, Arc<Method>>,
-) {
+fn exchange_keys(config: &ServerConfig, server: Option<&AuthorizationServer>, methods: &BTreeMap<String, Arc<Method>>) {
     let exchange = config.authorization_server.as_ref().and_then(|own| own.token_exchange.as_ref());
     if let (Some(exchange), Some(server)) = (exchange, server) {
         // Validation leaves the names of profiles that there are.

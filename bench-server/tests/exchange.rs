@@ -28,11 +28,8 @@ const LIFETIME: Duration = Duration::from_secs(300);
 
 /// Keys are taken at `/whoami`; their JWTs by their signature at `/local`, and by asking the authorization server at `/asking`.
 async fn start(keys: ApiKeyConfig) -> Server {
-    let route = |name: &str, validation| Profile {
-        name: name.into(),
-        path: format!("/{name}"),
-        ..profile(oauth2(validation))
-    };
+    let route =
+        |name: &str, validation| Profile { name: name.into(), path: format!("/{name}"), ..profile(oauth2(validation)) };
     let main = ListenerConfig {
         profiles: vec![
             profile(MethodConfig::ApiKey(keys)),
@@ -55,8 +52,7 @@ fn plain() -> ApiKeyConfig {
 }
 
 async fn issue(server: &Server, scopes: &[&str], lifetime: Option<Duration>) -> (Issued, String) {
-    let request =
-        IssueRequest { count: 1, lifetime, scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect() };
+    let request = IssueRequest { count: 1, lifetime, scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect() };
     let issued = server.control_post("/profiles/subject/credentials", &request).await;
     let issued = issued.json::<Vec<Issued>>().await.expect("a key").remove(0);
     let Material::ApiKey { key } = &issued.material else { panic!("not a key: {issued:?}") };

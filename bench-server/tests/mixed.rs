@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use bench_server::contract::{
     Algorithm, ApiKeyConfig, AuthorizationServerConfig, ClientRegistration, Counters, HttpVersion, IssueRequest,
-    Issued, JwtConfig, ListenerConfig, Material, MeteringConfig, MethodConfig, MixedConfig, OAuth2Config, READ_SCOPE, StoreConfig,
-    TokenValidation, Transport, TrustedIssuer,
+    Issued, JwtConfig, ListenerConfig, Material, MeteringConfig, MethodConfig, MixedConfig, OAuth2Config, READ_SCOPE,
+    StoreConfig, TokenValidation, Transport, TrustedIssuer,
 };
 use common::{Answer, STRICT, Server, listener, profile};
 

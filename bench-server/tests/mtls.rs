@@ -13,8 +13,8 @@ use bench_server::contract::{
 };
 use common::{Answer, Server, listener, oauth2, profile, tls};
 use rustls::client::ClientSessionMemoryCache;
-use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
@@ -117,7 +117,9 @@ async fn mt_26_bc_147_an_idle_connection_ends_when_its_certificate_is_revoked() 
         }
         let mut stream = tls::connect(Arc::new(client), tls::address(&server, 0)).await.expect("a handshake");
         match http {
-            HttpVersion::Http1 => assert_eq!(tls::get(&mut stream, "/whoami").await.expect("an answer"), "HTTP/1.1 200 OK"),
+            HttpVersion::Http1 => {
+                assert_eq!(tls::get(&mut stream, "/whoami").await.expect("an answer"), "HTTP/1.1 200 OK")
+            }
             // Preface and empty settings (RFC 9113 §3.4).
             HttpVersion::Http2 => {
                 stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.expect("sent");

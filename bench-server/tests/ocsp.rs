@@ -297,10 +297,8 @@ async fn mt_26_bc_147_by_ocsp_alone_an_open_connection_ends_with_the_answer_that
         let url = Some(format!("{}/", responder_url(&answering)));
         let asks = MtlsConfig::by_ocsp(OcspConfig { url, ..OcspConfig::new(VALIDITY) });
         assert!(asks.crl_reload.is_none());
-        let resource = ListenerConfig {
-            profiles: vec![profile(MethodConfig::Mtls(asks))],
-            ..listener(Transport::Tls13, http)
-        };
+        let resource =
+            ListenerConfig { profiles: vec![profile(MethodConfig::Mtls(asks))], ..listener(Transport::Tls13, http) };
         let asking = Server::start_in(vec![resource], None, Some(folder.path())).await;
         let one = answering.issue(&["read"], None).await;
         let Material::Certificate { chain_pem, key_pem } = &one.material else { panic!("not a certificate") };

@@ -232,7 +232,10 @@ async fn a_content_is_bounded_and_a_key_without_the_scope_forbidden() {
     let largest = Draft { content: &large[1..], ..Draft::post("2") }.call(&client, &server, &issued).await;
     assert_eq!(largest.status(), 200);
     let other = Draft { verb: "PUT", ..Draft::post("3") }.call(&client, &server, &issued).await;
-    assert_eq!((other.status().as_u16(), other.headers()["allow"].to_str().expect("text")), (405, "GET, HEAD, OPTIONS, POST"));
+    assert_eq!(
+        (other.status().as_u16(), other.headers()["allow"].to_str().expect("text")),
+        (405, "GET, HEAD, OPTIONS, POST")
+    );
     let writer = server.issue(&["write"], Some(MINUTE)).await;
     let answer = Draft::get("4").call(&client, &server, &writer).await;
     assert_eq!(answer.status(), 403);

@@ -69,10 +69,8 @@ impl Handshake {
 /// keep.
 fn reading(runtime: &Runtime, dir: &Path) -> anyhow::Result<(Duration, Option<u64>)> {
     let file = |name: &str| dir.join("bench/ca").join(name);
-    let ca = |name: &str| ForeignCa {
-        certificate: file(&format!("{name}.pem")),
-        crl: Some(file(&format!("{name}.crl"))),
-    };
+    let ca =
+        |name: &str| ForeignCa { certificate: file(&format!("{name}.pem")), crl: Some(file(&format!("{name}.crl"))) };
     let pki = Some(ForeignPki { cas: vec![ca("root"), ca("issuing")] });
     let config = MtlsConfig { pki, ..MtlsConfig::new(HOUR) };
     let before = resident();
@@ -106,7 +104,9 @@ fn main() -> anyhow::Result<ExitCode> {
     in_turn(&mut both, rounds);
     println!("verification of a client's chain, medians of {rounds} interleaved rounds\n");
     println!("{:>10} {:>12} {:>15} {:>12} {:>12}", "entries", "handshake", "made and signed", "read", "memory");
-    for (entries, Handshake { made, read, memory, .. }, contender) in [(0, &empty, &both[0]), (entries, &long, &both[1])] {
+    for (entries, Handshake { made, read, memory, .. }, contender) in
+        [(0, &empty, &both[0]), (entries, &long, &both[1])]
+    {
         let memory = memory.map_or_else(|| "unknown".to_owned(), |bytes| format!("{:.1} MB", bytes as f64 / 1e6));
         println!("{entries:>10} {:>9.1} µs {made:>15.1?} {read:>12.1?} {memory:>12}", contender.ns() / 1e3);
     }

@@ -88,7 +88,9 @@ impl Owners {
         match self {
             Self::Applications if name.starts_with(APPLICATION) => Ok(()),
             Self::Applications => Err(AdminError::NotFound(format!("application {name:?}"))),
-            Self::Clients if (1..=MAX_CLIENT_ID).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_graphic()) => {
+            Self::Clients
+                if (1..=MAX_CLIENT_ID).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_graphic()) =>
+            {
                 Ok(())
             }
             Self::Clients => Err(AdminError::BadRequest(format!("{name:?} is not the name of a client"))),

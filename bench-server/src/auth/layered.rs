@@ -89,7 +89,8 @@ impl Layered {
     /// Counts a request on the account of the key that it came with. Who was refused for the user's sake is none of them, and was
     /// counted by the limit alone.
     pub(crate) fn bill(&self, principal: &Principal, now: UnixTime) {
-        if let (Caller::Application(keys), Some(Through::Application { key, .. })) = (&self.caller, &principal.through) {
+        if let (Caller::Application(keys), Some(Through::Application { key, .. })) = (&self.caller, &principal.through)
+        {
             keys.bill(key, now);
         }
     }

@@ -103,11 +103,7 @@ fn mistakes_in_sweeps_have_their_places() {
     let ttl = "\"variant.key.cache.ttl\"";
     // The value's own error, at its place in the list.
     one(&format!("{ttl} = [\"1s\", \"5xs\"]"), "21:34", &["variant \"key\": cache.ttl is \"5xs\"; write a time"]);
-    one(
-        "\"variant.key.cache.tll\" = [1]\n\"variant.key.cache.ttl\" = [\"1s\"]",
-        "21:1",
-        &["did you mean \"ttl\"?"],
-    );
+    one("\"variant.key.cache.tll\" = [1]\n\"variant.key.cache.ttl\" = [\"1s\"]", "21:1", &["did you mean \"ttl\"?"]);
     one("\"variant.kye.cache.ttl\" = [\"1s\"]", "21:1", &["sweep 1: ", "did you mean \"key\"?"]);
     one("\"servre.http\" = [\"2\"]", "21:1", &["leads nowhere", "did you mean \"server\"?"]);
     one("\"server.pin\" = [true, false]", "21:1", &["the whole run's", "\"http\""]);
@@ -195,11 +191,9 @@ fn a_swept_plan_survives_its_way_through_a_file() {
         "[[sweep]]\n\"variant.key.cache.ttl\" = [\"1s 5ms\", \"0.5s\"]\n\"server.http\" = [\"1.1\", \"2\"]\n[[sweep]]\n\
          \"measurement.latency.load.rate_per_s\" = [100, 0.125]\n",
     );
-    let text =
-        format!("price_per_core_hour = \"0.04 USD\"\n{text}").replace("measure = \"1s\"", "measure = \"8s\"");
+    let text = format!("price_per_core_hour = \"0.04 USD\"\n{text}").replace("measure = \"1s\"", "measure = \"8s\"");
     let plan = plan(&text.replace("measure = \"8s\" }", "measure = \"8s\" }\nslice = \"8s\""));
-    let read: Plan =
-        serde_json::from_str(&serde_json::to_string(&plan).expect("plain data")).expect("its own form");
+    let read: Plan = serde_json::from_str(&serde_json::to_string(&plan).expect("plain data")).expect("its own form");
     assert_eq!(read, plan);
     assert_eq!(read.hash(), plan.hash());
     assert!(plan.variant("key@ttl=1s5ms,http=1.1").is_some(), "{:?}", cases(&plan));

@@ -16,7 +16,9 @@ use super::agree::agree;
 use super::authorization::Authorization;
 use super::folder::state_folder;
 use super::ready::{endpoint, listener_named};
-use super::{BESIDE_PATH, CONTROL, Dependency, OCSP, PATH, REPLICA, RESOURCE, Reference, Server, beside_name, loopback};
+use super::{
+    BESIDE_PATH, CONTROL, Dependency, OCSP, PATH, REPLICA, RESOURCE, Reference, Server, beside_name, loopback,
+};
 use crate::machine::Machine;
 use crate::plan::{Plan, ProbeKind, RevokeBy, ServerPlan, Variant};
 

@@ -38,7 +38,11 @@ async fn la_6_a_key_over_its_limit_costs_no_signature_check() {
             wait = quota.reset;
         }
         assert_eq!(bench.spent_on_tokens(), (3, 1), "none of them was looked at");
-        assert_eq!(bench.meter.store_lookups.get(), 7, "the key comes before the limit, and the limit before the token");
+        assert_eq!(
+            bench.meter.store_lookups.get(),
+            7,
+            "the key comes before the limit, and the limit before the token"
+        );
 
         let of_other = bench.token(&json!({ "client_id": "other" }));
         assert!(bench.show(Some(&calm), Some(&of_other)).await.is_ok(), "others do not wait");

@@ -73,7 +73,8 @@ async fn mt_6_bc_140_only_a_ca_is_one() {
 async fn mt_6_no_more_cas_stand_below_one_than_it_says() {
     let fixture = unlooked();
     for (below, accepted) in [(1, true), (0, false)] {
-        let constrained = |params: &mut CertificateParams| params.is_ca = IsCa::Ca(BasicConstraints::Constrained(below));
+        let constrained =
+            |params: &mut CertificateParams| params.is_ca = IsCa::Ca(BasicConstraints::Constrained(below));
         let first = fixture.ca_below(&fixture.root(), "first", constrained);
         let second = fixture.ca_below(&first.issuer, "second", |_| ());
         fixture.assert_judged(accepted, || fixture.leaf_below(&[&first, &second], &[]), &format!("{below} below"));
