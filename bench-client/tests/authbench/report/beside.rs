@@ -5,7 +5,7 @@ use bench_client::record::{BesideResult, Measured};
 use bench_client::report::{BesideSummary, Cell, Report};
 use bench_client::run::LoadedRun;
 
-use crate::{fixture, near, schema_problems};
+use super::{fixture, near, schema_problems};
 
 const SCENARIO: &str = r#"
 starts = 2

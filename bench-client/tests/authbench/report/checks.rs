@@ -3,7 +3,7 @@
 use bench_client::report::{self, ClaimVerdict, Report};
 use bench_client::run::LoadedRun;
 
-use crate::{fixture, page};
+use super::{fixture, page};
 
 #[test]
 fn a_sound_run_passes_every_check() {

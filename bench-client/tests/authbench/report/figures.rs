@@ -7,7 +7,7 @@ use bench_client::report::{self, Cell, Estimate, Format, Report};
 use bench_client::run::LoadedRun;
 use bench_client::stats::Interval;
 
-use crate::{fixture, near, page, schema_problems};
+use super::{fixture, near, page, schema_problems};
 
 #[test]
 fn figures_are_those_that_were_put_in() {

@@ -5,7 +5,7 @@ use bench_client::record::Measured;
 use bench_client::report::{ClaimVerdict, Report};
 use bench_client::run::LoadedRun;
 
-use crate::{ALL, fixture, page, schema_problems};
+use super::{ALL, fixture, page, schema_problems};
 
 /// The fixture as a server of the user's would have left it: three variants, nothing told, no process named.
 fn foreign() -> LoadedRun {

@@ -5,7 +5,7 @@ use bench_client::record::{HandshakeResult, Measured};
 use bench_client::report::{HandshakeCase, Report};
 use bench_client::stats::BreakEven;
 
-use crate::{ALL, connections, fixture, near, page, schema_problems, well_formed};
+use super::{ALL, connections, fixture, near, page, schema_problems, well_formed};
 
 #[test]
 fn new_connections_cost_what_was_put_in() {

@@ -2,7 +2,7 @@
 
 use bench_client::report::{Format, Report};
 
-use crate::fixture;
+use super::fixture;
 
 const SCENARIO: &str = r#"
 starts = 2

@@ -7,7 +7,8 @@ use bench_client::report::{Format, LineCrossings, Report, SweepSummary};
 use bench_client::run::LoadedRun;
 use bench_client::stats::Spacing;
 
-use crate::{fixture, near, schema};
+use super::{fixture, near};
+use crate::schema;
 
 /// Lines that rise by 10 µs with every doubling of the swept time, from 10 µs at 1 ms to 50 µs at 16 ms.
 const SCENARIO: &str = r#"

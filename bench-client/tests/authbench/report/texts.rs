@@ -8,7 +8,7 @@ use bench_client::run::LoadedRun;
 use bench_client::stats::Interval;
 use bench_server::contract::SlowDown;
 
-use crate::{ALL, fixture, page, schema_problems, well_formed};
+use super::{ALL, fixture, page, schema_problems, well_formed};
 
 #[test]
 fn every_report_says_whether_cores_were_kept_awake() {

@@ -4,7 +4,7 @@ use bench_client::record::{HandshakeCounts, Measured, RevocationHandshakes};
 use bench_client::report::{self, Cell, Format, LawForm, Report};
 use bench_client::run::LoadedRun;
 
-use crate::{ALL, fixture, near, replicated, schema_problems, well_formed};
+use super::{ALL, fixture, near, replicated, schema_problems, well_formed};
 
 #[test]
 fn windows_are_compared_with_the_law_of_their_mechanism() {

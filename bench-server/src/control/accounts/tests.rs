@@ -1,4 +1,4 @@
-//! What paths, verbs and bodies lead to. That tokens die is shown over the wire, in `tests/authorization_code.rs`.
+//! What paths, verbs and bodies lead to. That tokens die is shown over the wire, in `tests/server/authorization_code.rs`.
 
 use std::collections::BTreeMap;
 

@@ -259,7 +259,7 @@ impl Caller {
             Material::None => {}
             Material::ApiKey { key } => authorization(format!("Bearer {}", key.expose())),
             Material::Bearer { token } => authorization(format!("Bearer {}", token.expose())),
-            Material::SigningKey { .. } => panic!("each request is signed anew: see tests/signed.rs"),
+            Material::SigningKey { .. } => panic!("each request is signed anew: see signed.rs"),
             Material::Password { username, password } => authorization(basic(username, password.expose())),
             Material::Certificate { chain_pem, key_pem } => {
                 let pem = format!("{chain_pem}{}", key_pem.expose());
