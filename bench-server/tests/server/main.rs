@@ -6,7 +6,6 @@
 mod api_keys;
 mod authorization_code;
 mod basic;
-mod bounded;
 mod command;
 mod common;
 mod cross_cutting;
