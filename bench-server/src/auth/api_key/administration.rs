@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::{ApiKey, Owners, fresh};
+use super::{ApiKey, Owners, bounds, fresh};
 use crate::auth::AdminError;
 use crate::auth::grant::Grant;
 use crate::clock::UnixTime;
@@ -50,7 +50,8 @@ impl Manager<'_> {
 }
 
 impl ApiKey {
-    /// Issues a key.
+    /// Issues a key. One that another asks for goes no further than that one: what the request leaves open, the end and the
+    /// networks, is as with that one, and both share a quota.
     ///
     /// # Errors
     /// See [`AdminError`].
@@ -73,11 +74,20 @@ impl ApiKey {
             self.check_room(owner).await?;
         }
         let asked = IssueRequest { count: 1, lifetime: request.lifetime, scopes: request.scopes.clone() };
-        let grant = Grant::new(&asked, self.clock.now())?;
+        let mut grant = Grant::new(&asked, self.clock.now())?;
+        let mut details = KeyDetails { networks: request.networks.clone(), ..KeyDetails::default() };
+        if let Some(by) = self.asking(manager, grant.created).await? {
+            grant.expires = grant.expires.or(by.expires);
+            if details.networks.is_empty() {
+                details.networks = bounds::networks(&by).to_vec();
+            }
+            bounds::check(&by, grant.expires, &details.networks)?;
+            details.lineage = Some(by.lineage().clone());
+        }
         let made = fresh(&grant, owner, self.environment, self.peppers.current());
         let (mut record, issued) = made.map_err(StoreError::no_random)?;
-        if !request.networks.is_empty() {
-            record.details = Some(Box::new(KeyDetails { networks: request.networks.clone(), ..KeyDetails::default() }));
+        if details != KeyDetails::default() {
+            record.details = Some(Box::new(details));
         }
         let summary = summary(&record, None, grant.created);
         self.add(record, manager.name()).await?;
@@ -121,7 +131,8 @@ impl ApiKey {
     /// Replaces a key by one with the same rights. Two of a line are live at most.
     ///
     /// # Errors
-    /// [`AdminError::Conflict`] where the key is not live, was replaced already, or its predecessor is still live.
+    /// [`AdminError::Conflict`] where the key is not live, was replaced already, or its predecessor is still live;
+    /// [`AdminError::Forbidden`] where it goes further than the one that asks.
     pub(crate) async fn rotate(
         &self,
         id: &str,
@@ -134,6 +145,10 @@ impl ApiKey {
             self.check_room(owner).await?;
         }
         let details = old.details.as_deref().cloned().unwrap_or_default();
+        // Whoever asks learns the successor.
+        if let Some(by) = self.asking(manager, now).await? {
+            bounds::check(&by, old.expires, &details.networks)?;
+        }
         if let Some(predecessor) = &details.predecessor {
             // It never becomes live again, so this holds whatever happens meanwhile.
             let live = self.records.store.key_named(predecessor).await?.is_some_and(|record| record.is_live(now));
@@ -244,6 +259,14 @@ impl ApiKey {
         self.meter.store_writes.add();
         self.records.note(KeyAction::Created, actor, &owner, Some(&id));
         Ok(())
+    }
+
+    /// The key that asks, as the store has it now, whatever a cache still holds; `None` for the control socket, which may
+    /// anything.
+    async fn asking(&self, manager: Manager<'_>, now: UnixTime) -> Result<Option<Arc<KeyRecord>>, AdminError> {
+        let Manager::Application { key, .. } = manager else { return Ok(None) };
+        let found = self.live(key, now).await?;
+        found.map(Some).ok_or_else(|| AdminError::NotFound(format!("key {key:?}, which asks,")))
     }
 
     async fn named(&self, id: &str, manager: Manager<'_>) -> Result<Arc<KeyRecord>, AdminError> {
