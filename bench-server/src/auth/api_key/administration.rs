@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::{ApiKey, Owners, bounds, fresh};
 use crate::auth::AdminError;
-use crate::auth::grant::Grant;
+use crate::auth::grant::{self, Grant};
 use crate::clock::UnixTime;
 use crate::contract::{
     IssueRequest, Issued, KeyAction, KeyEvent, KeyRequest, KeyRotation, KeyState, KeySummary, KeyUsage, Material,
@@ -139,6 +139,10 @@ impl ApiKey {
         rotation: &KeyRotation,
         manager: Manager<'_>,
     ) -> Result<NewKey, AdminError> {
+        if rotation.overlap > grant::LONGEST {
+            let days = rotation.overlap.as_secs() / 86_400;
+            return Err(AdminError::BadRequest(format!("overlap of {days} days is over 100 years; write a shorter one")));
+        }
         let old = self.named(id, manager).await?;
         let now = self.clock.now();
         if let Manager::Application { owner, .. } = manager {
@@ -168,9 +172,7 @@ impl ApiKey {
             successor: None,
         }));
         let summary = summary(&successor, None, now);
-        let ends = now.0.checked_add(rotation.overlap).map(UnixTime).ok_or_else(|| {
-            AdminError::BadRequest("overlap is longer than time is counted; write a shorter one".to_owned())
-        })?;
+        let ends = UnixTime(now.0 + rotation.overlap);
         match self.records.store.replace_key(id, Replacement { successor, ends }, now).await? {
             Replaced::Done(digest) => {
                 self.meter.store_writes.add();

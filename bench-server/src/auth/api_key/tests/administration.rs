@@ -60,6 +60,23 @@ async fn ak_15_without_overlap_the_old_key_is_dead_before_the_answer() {
 }
 
 #[tokio::test]
+async fn ak_14_an_overlap_that_no_store_can_write_down_is_the_callers_mistake() {
+    const YEAR: Duration = Duration::from_secs(365 * 86_400);
+    for store in testing::all() {
+        let kind = store.name();
+        let bench = Bench::new(store, None).await;
+        let (old, key) = bench.issue(None).await;
+        for overlap in [101 * YEAR, 300 * YEAR, 1_000 * YEAR, Duration::MAX] {
+            let refused = rotate(&bench, &old.id, overlap).await;
+            assert!(matches!(refused, Err(AdminError::BadRequest(_))), "{kind}: {refused:?}");
+        }
+        assert_eq!(bench.method.list(&old.principal).await.expect(kind).len(), 1, "{kind}: nothing was made");
+        rotate(&bench, &old.id, 100 * YEAR).await.expect(kind);
+        assert!(bench.present_from_afar(&key).await.is_ok(), "{kind}");
+    }
+}
+
+#[tokio::test]
 async fn ak_14_of_rotations_at_the_same_time_one_is_carried_out() {
     for store in testing::all() {
         let kind = store.name();
