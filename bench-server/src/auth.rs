@@ -550,6 +550,13 @@ impl Method {
         }
     }
 
+    /// Logs a request that was answered with the resource, where two credentials opened it.
+    pub(crate) fn audit(&self, principal: &Principal) {
+        if matches!(self, Self::Layered(_)) {
+            layered::Layered::audit(principal);
+        }
+    }
+
     /// Writes down what is only in memory so far: before the end.
     pub(crate) async fn settle(&self) {
         if let Ok(keys) = self.api_key() {

@@ -324,6 +324,7 @@ impl Site {
         match verdict {
             Ok(principal) if route.allows(&head.method) => {
                 route.method.bill(&principal, &request);
+                route.method.audit(&principal);
                 route.resource(&principal, head.headers)
             }
             Ok(_) => problem::method_not_allowed(route.allowed()),
