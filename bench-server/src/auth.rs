@@ -506,6 +506,7 @@ impl Method {
     pub(crate) fn denylist_size(&self) -> Option<denylist::Size> {
         match self {
             Self::Jwt(method) => method.denylist_size(),
+            Self::Mixed(method) => method.denylist_size(),
             _ => None,
         }
     }
