@@ -238,8 +238,14 @@ impl ApiKey {
         self.records.events()
     }
 
-    /// Writes down what was counted: before the end. What cannot be written then is lost, and said to be.
+    /// Deals with reports of leaked keys, which were accepted, and writes down what was counted: before the end. What cannot be
+    /// done then is lost, and said to be.
     pub(crate) async fn settle(&self) {
+        let lost = self.chores.settle().await;
+        if lost > 0 {
+            let remedy = "have them reported again, or revoke them by name";
+            tracing::error!(lost, remedy, "keys that were reported as leaked could not be looked for before the end");
+        }
         if let Err(error) = self.flush().await {
             tracing::error!(%error, "the last requests of API keys are not counted");
         }

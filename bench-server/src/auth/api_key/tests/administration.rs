@@ -185,6 +185,32 @@ async fn ak_25_a_reported_key_is_revoked_and_whoever_reports_learns_nothing() {
 }
 
 #[tokio::test]
+async fn ak_25_what_was_reported_is_revoked_before_the_end_or_said_to_be_lost() {
+    let bench = Bench::new(StoreConfig::Sqlite, None).await;
+    let ((_, first), (_, second)) = (bench.issue(None).await, bench.issue(None).await);
+    for key in [&first, &second] {
+        assert!(bench.method.report(Secret::new(&**key)));
+    }
+    bench.method.settle().await;
+    for key in [&first, &second] {
+        assert_eq!(bench.present_from_afar(key).await, REVOKED);
+    }
+    assert_eq!(bench.method.chores.settle().await, 0);
+
+    let away = rusqlite::Connection::open(bench.environment.shared_dir.join("test/store.sqlite")).expect("the store");
+    away.execute_batch("ALTER TABLE keys RENAME TO elsewhere").expect("renamed");
+    for _ in 0..3 {
+        assert!(bench.method.report(Secret::new(&*first)));
+    }
+    assert!(bench.method.report(Secret::new("what is no key is looked up nowhere, but waits its turn")));
+    assert_eq!(bench.method.chores.settle().await, 4, "it does not wait for ever");
+    // Whoever has more time sees them done when the store is back.
+    away.execute_batch("ALTER TABLE elsewhere RENAME TO keys").expect("renamed");
+    bench.method.chores.done().await;
+    assert_eq!(bench.method.chores.settle().await, 0);
+}
+
+#[tokio::test]
 async fn ak_25_so_much_may_wait_and_no_more() {
     let bench = Bench::new(StoreConfig::Memory, None).await;
     // Nobody works here before this test waits.
