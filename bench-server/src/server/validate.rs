@@ -373,7 +373,8 @@ mod tests {
             r#"caller = { service = { certificates = { crl_reload = "1s" }, may-act = [] } }, "#,
             r#"user = { validation = { token = "jwt", algorithm = "ES256" } } }]"#
         );
-        let mtls = r#"profiles = [{ name = "mtls", path = "/mtls", scope = "read", method = "mtls", crl_reload = "1s" }]"#;
+        let mtls =
+            r#"profiles = [{ name = "mtls", path = "/mtls", scope = "read", method = "mtls", crl_reload = "1s" }]"#;
         let layered = GOOD.replacen(mtls, inside, 1);
         assert_eq!(errors(&layered), Vec::<String>::new());
         let keys = "http = [\"1.1\"]\nkey_management = { profile = \"api-key\" }";

@@ -141,7 +141,9 @@ impl ApiKey {
     ) -> Result<NewKey, AdminError> {
         if rotation.overlap > grant::LONGEST {
             let days = rotation.overlap.as_secs() / 86_400;
-            return Err(AdminError::BadRequest(format!("overlap of {days} days is over 100 years; write a shorter one")));
+            return Err(AdminError::BadRequest(format!(
+                "overlap of {days} days is over 100 years; write a shorter one"
+            )));
         }
         let old = self.named(id, manager).await?;
         let now = self.clock.now();

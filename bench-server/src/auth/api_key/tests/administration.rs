@@ -324,7 +324,8 @@ async fn ak_2_ak_14_a_key_makes_and_replaces_none_that_go_further_than_itself() 
         }
         // Whoever replaces a key has the successor: one that ends later or is good from elsewhere is not theirs to replace.
         let rotation = KeyRotation { overlap: OVERLAP };
-        let other = KeyRequest { owner: Some(free.principal.clone()), lifetime: Some(OVERLAP), ..KeyRequest::default() };
+        let other =
+            KeyRequest { owner: Some(free.principal.clone()), lifetime: Some(OVERLAP), ..KeyRequest::default() };
         let everywhere = bench.method.create(&other, Manager::Control).await.expect(kind).summary.id;
         for (id, expected) in [(&free.id, "lifetime-not-held"), (&everywhere, "network-not-held")] {
             let replaced = bench.method.rotate(id, &rotation, manager).await;
