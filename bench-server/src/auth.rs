@@ -468,6 +468,7 @@ impl Method {
     pub(crate) fn denylist_size(&self) -> Option<denylist::Size> {
         match self {
             Self::Jwt(method) => method.denylist_size(),
+            Self::Mixed(method) => method.denylist_size(),
             _ => None,
         }
     }
@@ -512,6 +513,13 @@ impl Method {
         }
     }
 
+    /// Logs a request that was answered with the resource, where two credentials opened it.
+    pub(crate) fn audit(&self, principal: &Principal) {
+        if matches!(self, Self::Layered(_)) {
+            layered::Layered::audit(principal);
+        }
+    }
+
     /// Writes down what is only in memory so far: before the end.
     pub(crate) async fn settle(&self) {
         if let Ok(keys) = self.api_key() {
@@ -521,9 +529,14 @@ impl Method {
 
     /// How client certificates are asked for, by methods that do so in the handshake.
     pub fn client_certificates(&self) -> Option<ClientCertificates> {
+        self.certificates().map(mtls::Mtls::client_certificates)
+    }
+
+    /// What judges client certificates, in methods that ask for them in the handshake.
+    pub(crate) fn certificates(&self) -> Option<&mtls::Mtls> {
         match self {
-            Self::Mtls(method) => Some(method.client_certificates()),
-            Self::Layered(method) => method.services().map(mtls::Mtls::client_certificates),
+            Self::Mtls(method) => Some(method),
+            Self::Layered(method) => method.services(),
             _ => None,
         }
     }
@@ -533,11 +546,7 @@ impl Method {
     /// # Errors
     /// When the CA's certificate cannot be read.
     pub(crate) fn ocsp_responder(&self) -> Result<Option<OcspResponder>, CaError> {
-        match self {
-            Self::Mtls(method) => method.ocsp_responder().transpose(),
-            Self::Layered(method) => method.services().and_then(mtls::Mtls::ocsp_responder).transpose(),
-            _ => Ok(None),
-        }
+        self.certificates().and_then(mtls::Mtls::ocsp_responder).transpose()
     }
 
     /// The challenge scheme of a 401 (RFC 9110 §11.6.1); certificates have none.

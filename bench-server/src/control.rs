@@ -333,6 +333,7 @@ fn refuse(error: &AdminError) -> Answer {
     let (status, field) = match error {
         AdminError::NotFound(_) => (StatusCode::NOT_FOUND, None),
         AdminError::BadRequest(_) => (StatusCode::BAD_REQUEST, None),
+        AdminError::Forbidden(_) => (StatusCode::FORBIDDEN, None),
         AdminError::Conflict(_) => (StatusCode::CONFLICT, None),
         // No method is allowed there (RFC 9110 §10.2.1).
         AdminError::NotHere(_) => (StatusCode::METHOD_NOT_ALLOWED, Some((ALLOW, ""))),

@@ -26,6 +26,9 @@ pub enum AdminError {
     /// The request is wrong: 400.
     #[error("{0}")]
     BadRequest(String),
+    /// Whoever asks has not got what they would give away; the problem type says what: 403.
+    #[error("not allowed: {0}")]
+    Forbidden(&'static str),
     /// It is not possible as things stand: 409.
     #[error("{0}")]
     Conflict(String),

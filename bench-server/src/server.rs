@@ -470,7 +470,8 @@ fn misdirected(own: &ListenerConfig, all: &[ListenerConfig], ready: &[ReadyListe
         Some(format!("{}{port}", url.host_str()?))
     };
     let demands = |listener: &ListenerConfig| {
-        listener.profiles.iter().any(|profile| matches!(&profile.method, MethodConfig::Mtls(mtls) if !mtls.optional))
+        let mut asking = listener.profiles.iter().filter_map(|profile| profile.method.certificates());
+        asking.any(|certificates| !certificates.optional)
     };
     let demanding = all.iter().zip(ready).filter(|(listener, _)| demands(listener) && listener.name != own.name);
     demanding.filter_map(|(_, ready)| authority(ready)).collect()
@@ -488,7 +489,7 @@ fn build_authorization_server(
     AuthorizationServer::build(own, issuer, clock.clone(), meter.clone())
         .map(|server| {
             // Whether clients can be known by their certificates is up to the listener.
-            let asks = |profile: &Profile| matches!(profile.method, MethodConfig::Mtls(_));
+            let asks = |profile: &Profile| profile.method.certificates().is_some();
             let asks = config.listeners.iter().any(|it| it.authorization_server && it.profiles.iter().any(asks));
             Some(Arc::new(if asks { server.with_client_certificates() } else { server }))
         })

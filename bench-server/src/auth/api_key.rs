@@ -37,6 +37,7 @@ use crate::store::{Store, StoreError, file};
 use crate::telemetry::Meter;
 
 mod administration;
+mod bounds;
 mod chores;
 mod peppers;
 mod records;

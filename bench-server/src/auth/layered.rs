@@ -81,9 +81,18 @@ impl Layered {
             return Err(Rejection::Forbidden("user-authorization-required"));
         }
         let scopes = common(&caller.scopes, &user.scopes);
-        let principal = Principal { scopes, through: Some(through), quota: caller.quota, ..user };
-        audit(&principal);
-        Ok(principal)
+        Ok(Principal { scopes, through: Some(through), quota: caller.quota, ..user })
+    }
+
+    /// One line for each request that was answered with the resource: who called, and for whom.
+    pub(crate) fn audit(principal: &Principal) {
+        let (application, service) = match &principal.through {
+            Some(Through::Application { id, .. }) => (Some(&**id), None),
+            Some(Through::Service(id)) => (None, Some(&**id)),
+            None => (None, None),
+        };
+        let credential = &*principal.credential_id;
+        tracing::info!(target: "audit", application, service, user = &*principal.id, credential, "accepted");
     }
 
     /// Counts a request on the account of the key that it came with. Who was refused for the user's sake is none of them, and was
@@ -193,17 +202,6 @@ impl Caller {
 fn common(one: &str, other: &str) -> Arc<str> {
     let in_both = other.split(' ').filter(|scope| one.split(' ').any(|held| held == *scope));
     in_both.collect::<Vec<_>>().join(" ").into()
-}
-
-/// One line for each request that was accepted: who called, and for whom.
-fn audit(principal: &Principal) {
-    let (application, service) = match &principal.through {
-        Some(Through::Application { id, .. }) => (Some(&**id), None),
-        Some(Through::Service(id)) => (None, Some(&**id)),
-        None => (None, None),
-    };
-    let credential = &*principal.credential_id;
-    tracing::info!(target: "audit", application, service, user = &*principal.id, credential, "accepted");
 }
 
 #[cfg(test)]

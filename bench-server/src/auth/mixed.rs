@@ -19,6 +19,7 @@ use super::{AdminError, BuildError, Environment, Principal, Rejection, Request, 
 use super::{jwt::Jwt, oauth2::OAuth2};
 use crate::config::{MixedConfig, TokenValidation};
 use crate::contract::{IssueRequest, Issued};
+use crate::store::denylist;
 
 static X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
@@ -103,6 +104,11 @@ impl Mixed {
 
     pub(crate) async fn revoke(&self, id: &str) -> Result<(), AdminError> {
         if id.starts_with(KEY_ID) { self.api_key.revoke(id).await } else { self.jwt.revoke(id).await }
+    }
+
+    /// What the deny-list of JWTs takes, where there is one.
+    pub(crate) fn denylist_size(&self) -> Option<denylist::Size> {
+        self.jwt.denylist_size()
     }
 
     /// Whether what a decision needs gives an answer.

@@ -183,13 +183,13 @@ impl OAuth2 {
         }
     }
 
-    /// Whether the authorization server gives an answer.
+    /// Whether the authorization server gives an answer, or whatever stands for it.
     pub(crate) async fn probe(&self) -> Result<(), &'static str> {
-        let discovery = match &self.validation {
-            Validation::Opaque(introspection) => &introspection.discovery,
-            Validation::Jwt { keys, .. } => &keys.discovery,
+        let probed = match &self.validation {
+            Validation::Opaque(introspection) => introspection.probe().await,
+            Validation::Jwt { keys, .. } => keys.probe().await,
         };
-        discovery.probe().await.map_err(|_| "authorization server")
+        probed.map_err(|_| "authorization server")
     }
 
     /// The user whom a token speaks of, and the client that it was issued to. Of tokens that are JWTs alone: an answer to an

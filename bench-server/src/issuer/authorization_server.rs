@@ -187,7 +187,8 @@ impl AuthorizationServer {
     }
 
     /// Answers a request for one of its endpoints; `None` when the path is not its own. The peer's `SocketAddr` in the
-    /// request's extensions, if there, makes the brake on guessing count per address.
+    /// request's extensions, if there, makes the brake on guessing count per address; an `Arc<ClientIdentity>` there is the
+    /// certificate that the client holds, which was judged for this request.
     pub async fn handle(&self, request: &Request<Bytes>) -> Option<Response<Bytes>> {
         let path = request.uri().path();
         let endpoint = if path == self.metadata_path { WELL_KNOWN } else { path.strip_prefix(&self.base_path)? };

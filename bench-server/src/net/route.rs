@@ -25,6 +25,7 @@ use crate::auth::signed::Content;
 use crate::auth::{self, Method, Principal, PrincipalKind, Rejection, Scheme, Through};
 use crate::clock::Clock;
 use crate::config::{Profile, SessionConfig};
+use crate::credential::x509::ClientIdentity;
 use crate::issuer::api_keys::KeyManagement;
 use crate::issuer::authorization_server::AuthorizationServer;
 use crate::issuer::ca::OcspResponder;
@@ -259,12 +260,34 @@ impl Site {
             Err(answer) => return answer,
         };
         request.extensions_mut().insert(caller.connection.peer); // for the limits on guessing, which count by address
-        if let Some(client) = &caller.connection.client {
-            request.extensions_mut().insert(client.clone());
+        if server.authenticates_at(request.uri().path()) {
+            match self.holder(request.headers(), caller).await {
+                Ok(None) => {}
+                Ok(Some(client)) => drop(request.extensions_mut().insert(client)),
+                Err(rejection) => return problem::refusal(&rejection, None, ""),
+            }
         }
         match server.handle(&request).await {
             Some(answer) => answer.map(Full::new),
             None => self.unknown(&request.into_parts().0, caller).await,
+        }
+    }
+
+    /// The certificate that a client of the authorization server is known by, judged as on a route: one that was good in the
+    /// handshake need not be any more. Who has none that is good may still be known by something else.
+    ///
+    /// # Errors
+    /// Nobody can tell now, or what a proxy passes on is no certificate.
+    async fn holder(&self, fields: &HeaderMap, caller: &Caller) -> Result<Option<Arc<ClientIdentity>>, Rejection> {
+        let certificates = self.routes.iter().find_map(|route| route.method.certificates());
+        let Some(certificates) = certificates else { return Ok(None) };
+        match certificates.holder(&caller.connection, fields, self.clock.now()).await {
+            Ok(client) => Ok(Some(client)),
+            Err(rejection @ (Rejection::Unavailable { .. } | Rejection::Ambiguous(_))) => Err(rejection),
+            Err(rejection) => {
+                tracing::debug!(reason = rejection.reason(), "a client has no good certificate");
+                Ok(None)
+            }
         }
     }
 
@@ -301,6 +324,7 @@ impl Site {
         match verdict {
             Ok(principal) if route.allows(&head.method) => {
                 route.method.bill(&principal, &request);
+                route.method.audit(&principal);
                 route.resource(&principal, head.headers)
             }
             Ok(_) => problem::method_not_allowed(route.allowed()),

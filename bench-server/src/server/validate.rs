@@ -186,8 +186,11 @@ fn check_key_management(config: &ServerConfig, errors: &mut Vec<String>) {
                     profile.path, profile.name
                 ));
             }
-            if matches!(profile.method, MethodConfig::Mtls(_)) {
-                error("key_management asks for keys, and method mtls for certificates; move one of them".to_owned());
+            if profile.method.certificates().is_some() {
+                error(format!(
+                    "key_management asks for keys, and method {} for certificates; move one of them",
+                    profile.method.name()
+                ));
             }
         }
     }
@@ -364,6 +367,19 @@ mod tests {
             let found = errors(&GOOD.replacen(from, &to, 1));
             assert!(found.iter().any(|error| error.contains(expected)), "{to}: {found:?}");
         }
+        // Of a layered route the service's certificate is asked for in the handshake as well.
+        let inside = concat!(
+            r#"profiles = [{ name = "inside", path = "/inside", scope = "read", method = "layered", "#,
+            r#"caller = { service = { certificates = { crl_reload = "1s" }, may-act = [] } }, "#,
+            r#"user = { validation = { token = "jwt", algorithm = "ES256" } } }]"#
+        );
+        let mtls =
+            r#"profiles = [{ name = "mtls", path = "/mtls", scope = "read", method = "mtls", crl_reload = "1s" }]"#;
+        let layered = GOOD.replacen(mtls, inside, 1);
+        assert_eq!(errors(&layered), Vec::<String>::new());
+        let keys = "http = [\"1.1\"]\nkey_management = { profile = \"api-key\" }";
+        let found = errors(&layered.replacen(r#"http = ["1.1"]"#, keys, 1));
+        assert!(found.iter().any(|error| error.contains("method layered for certificates")), "{found:?}");
         let taken = GOOD.replacen("authorization_server = true", managed, 1).replacen("/none", "/keys/x", 1);
         assert!(errors(&taken).iter().any(|error| error.contains("path /keys/x belongs to key_management")));
     }

@@ -133,6 +133,13 @@ async fn ak_2_ak_14_ak_16_an_owner_issues_lists_replaces_and_revokes_keys() {
     let more = json!({"scopes": ["admin"]});
     let answer = send(&server, Method::POST, "/keys", Some(&by), Some(&more)).await;
     assert_eq!(answer.status(), 403, "nobody gives away what they do not have");
+    let brief = json!({"scopes": [MANAGE], "lifetime": "1h"});
+    let brief: Value = send(&server, Method::POST, "/keys", Some(&by), Some(&brief)).await.json().await.expect("JSON");
+    let brief = brief["key"].as_str().expect("the key");
+    let more = send(&server, Method::POST, "/keys", Some(brief), Some(&json!({"lifetime": "2h"}))).await;
+    assert_eq!(more.status(), 403);
+    let problem: Value = more.json().await.expect("a problem");
+    assert!(problem["type"].as_str().expect("a type").ends_with("/lifetime-not-held"), "{problem}");
     let wrong = send(&server, Method::POST, "/keys", Some(&by), Some(&json!({"key": first}))).await;
     assert_eq!(wrong.status(), 400);
     assert!(!wrong.text().await.expect("text").contains(&first));

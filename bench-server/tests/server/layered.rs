@@ -30,18 +30,25 @@ async fn start(caller: CallerConfig) -> Server {
 
 /// The same, with records in a folder that outlives it.
 async fn start_in(caller: CallerConfig, shared_dir: Option<&Path>) -> Server {
-    let algorithm = Algorithm::ES256;
-    let user = OAuth2Config::new(TokenValidation::Jwt { algorithm });
-    let method = MethodConfig::Layered(Box::new(LayeredConfig { caller, user }));
-    let api = ListenerConfig { profiles: vec![profile(method)], ..listener(Transport::Tls13, HttpVersion::Http1) };
     let issuer = ListenerConfig {
         name: "issuer".into(),
         authorization_server: true,
         ..listener(Transport::Tls13, HttpVersion::Http1)
     };
-    let access_token = AccessTokenFormat::Jwt { algorithm };
-    let authorization_server = AuthorizationServerConfig { access_token, ..AuthorizationServerConfig::default() };
-    Server::start_in(vec![api, issuer], Some(authorization_server), shared_dir).await
+    Server::start_in(vec![route(caller), issuer], Some(signing()), shared_dir).await
+}
+
+/// A listener with the layered route.
+fn route(caller: CallerConfig) -> ListenerConfig {
+    let user = OAuth2Config::new(TokenValidation::Jwt { algorithm: Algorithm::ES256 });
+    let method = MethodConfig::Layered(Box::new(LayeredConfig { caller, user }));
+    ListenerConfig { profiles: vec![profile(method)], ..listener(Transport::Tls13, HttpVersion::Http1) }
+}
+
+/// An authorization server whose tokens the route takes.
+fn signing() -> AuthorizationServerConfig {
+    let access_token = AccessTokenFormat::Jwt { algorithm: Algorithm::ES256 };
+    AuthorizationServerConfig { access_token, ..AuthorizationServerConfig::default() }
 }
 
 /// An application that users can sign in to.
@@ -209,5 +216,34 @@ async fn la_10_bc_161_a_service_needs_its_certificate_in_the_handshake_and_a_use
     let answer = Caller::new(&server, &issued.material).with_bearer(&token).call().await;
     let Answer::Http { status: 403, body: Some(body), .. } = &answer else { panic!("not a 403: {answer:?}") };
     assert!(body["type"].as_str().is_some_and(|kind| kind.ends_with("user-authorization-required")), "{body}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn mt_35_bc_155_the_authority_of_a_listener_for_services_is_misdirected_elsewhere() {
+    let certificates = MtlsConfig::new(Duration::from_secs(3600));
+    let server = start(CallerConfig::Service(ServiceConfig { certificates, may_act: Vec::new() })).await;
+    let [route, issuer] = server.running().ready().listeners.as_slice() else { panic!("two listeners") };
+    let client = server.client().build().expect("a client");
+    let ask = async |host: String| {
+        let asking = client.get(format!("{}/jwks", issuer.url)).header("host", host);
+        asking.send().await.expect("an answer").status().as_u16()
+    };
+    assert_eq!(ask(route.address.to_string()).await, 421);
+    assert_eq!(ask(issuer.address.to_string()).await, 200);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn mt_31_an_authorization_server_beside_optional_services_says_that_it_knows_clients_by_certificates() {
+    let certificates = MtlsConfig { optional: true, ..MtlsConfig::new(Duration::from_secs(3600)) };
+    let services = CallerConfig::Service(ServiceConfig { certificates, may_act: Vec::new() });
+    let both = ListenerConfig { authorization_server: true, ..route(services) };
+    let server = Server::start_with(vec![both], Some(signing())).await;
+    let url = format!("{}/.well-known/oauth-authorization-server", server.url());
+    let answer = server.client().build().expect("a client").get(url).send().await.expect("an answer");
+    let metadata: Value = answer.json().await.expect("JSON");
+    let methods = metadata["token_endpoint_auth_methods_supported"].as_array().expect("a list");
+    assert!(methods.contains(&"tls_client_auth".into()), "{metadata}");
     server.stop().await;
 }

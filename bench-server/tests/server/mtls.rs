@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::common::{Answer, Server, listener, oauth2, profile, tls};
 use bench_server::contract::{
     AccessTokenFormat, Algorithm, ApiKeyConfig, AuthorizationServerConfig, ClientRegistration, ClientSecretMethod,
-    HttpVersion, IssueRequest, Issued, ListenerConfig, Material, MethodConfig, MtlsConfig, Profile, READ_SCOPE,
-    RegisteredClient, StoreConfig, TokenValidation, Transport,
+    HttpVersion, IssueRequest, Issued, ListenerConfig, Material, MethodConfig, MtlsConfig, OcspConfig, Profile,
+    READ_SCOPE, RegisteredClient, StoreConfig, TokenValidation, Transport,
 };
 use rustls::client::ClientSessionMemoryCache;
 use rustls_pki_types::CertificateDer;
@@ -348,6 +348,76 @@ async fn mt_31_a_client_is_known_by_its_certificate() {
     assert!(methods.contains(&"tls_client_auth".into()), "{metadata}");
     assert_eq!(metadata["mtls_endpoint_aliases"]["token_endpoint"], metadata["token_endpoint"]);
     assert_eq!(metadata["tls_client_certificate_bound_access_tokens"], true);
+    server.stop().await;
+}
+
+/// An authorization server on a listener whose clients' certificates are asked about by OCSP alone, so that a handshake knows
+/// nothing of a revocation.
+async fn asking(ocsp: OcspConfig) -> Server {
+    let certificates = MtlsConfig { optional: true, ..MtlsConfig::by_ocsp(ocsp.clone()) };
+    let methods = vec![("certificates", MethodConfig::Mtls(certificates))];
+    let main = ListenerConfig { authorization_server: true, ..serving("main", HttpVersion::Http1, methods) };
+    let responder = ListenerConfig {
+        name: "ocsp".into(),
+        ocsp_responder: Some("certificates".into()),
+        ..listener(Transport::Plaintext, HttpVersion::Http1)
+    };
+    let listeners = if ocsp.url.is_none() { vec![main, responder] } else { vec![main] };
+    Server::start_with(listeners, Some(AuthorizationServerConfig::default())).await
+}
+
+/// A client that is known by a certificate, and one by a secret whose tokens are bound to it.
+async fn two_clients(server: &Server, certificate: &Issued) -> [RegisteredClient; 2] {
+    let by_certificate = ClientRegistration {
+        token_endpoint_auth_method: Some(ClientSecretMethod::TlsClientAuth),
+        tls_client_auth_san_uri: Some(certificate.principal.clone()),
+        ..ClientRegistration::service("by certificate", &[READ_SCOPE])
+    };
+    let bound = ClientRegistration {
+        tls_client_certificate_bound_access_tokens: true,
+        ..ClientRegistration::service("bound", &[READ_SCOPE])
+    };
+    [server.register_client(&by_certificate).await, server.register_client(&bound).await]
+}
+
+#[tokio::test]
+async fn mt_18_mt_31_a_revoked_certificate_gets_no_token_on_open_and_new_connections() {
+    let server = asking(OcspConfig::new(PATIENCE)).await;
+    let one = certificate(&server, "certificates").await;
+    let [known, bound] = two_clients(&server, &one).await;
+    let open = with(&server, &one);
+    for client in [&known, &bound] {
+        assert_eq!(ask(&open, &server, client, "token", &CREDENTIALS).await.0, 200);
+    }
+    server.revoke_of("certificates", &one).await;
+    // The one may still be open, and the other begins anew: no handshake stands in its way.
+    for connection in [&open, &with(&server, &one)] {
+        let (status, body) = ask(connection, &server, &known, "token", &CREDENTIALS).await;
+        assert_eq!((status, &body["error"]), (401, &"invalid_client".into()), "{body}");
+        let (status, body) = ask(connection, &server, &bound, "token", &CREDENTIALS).await;
+        assert_eq!((status, &body["error"]), (400, &"invalid_request".into()), "nothing to bind it to: {body}");
+        let (status, body) = ask(connection, &server, &known, "introspect", &[("token", "x")]).await;
+        assert_eq!((status, &body["error"]), (401, &"invalid_client".into()), "{body}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn mt_18_mt_31_a_certificate_that_nobody_can_be_asked_about_gets_no_answer_yet() {
+    // Nobody listens there any more.
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+    let url = Some(format!("http://{nobody}/"));
+    let server = asking(OcspConfig { url, ..OcspConfig::new(PATIENCE) }).await;
+    let one = certificate(&server, "certificates").await;
+    let [known, bound] = two_clients(&server, &one).await;
+    let (holder, stranger) = (with(&server, &one), server.client().build().expect("a client"));
+    for client in [&known, &bound] {
+        assert_eq!(ask(&holder, &server, client, "token", &CREDENTIALS).await.0, 503, "never a 401");
+    }
+    // Who shows no certificate is not judged by one, and what is public stays so.
+    assert_eq!(ask(&stranger, &server, &bound, "token", &CREDENTIALS).await.0, 400);
+    let metadata = format!("{}/.well-known/oauth-authorization-server", server.url());
+    assert_eq!(holder.get(metadata).send().await.expect("an answer").status(), 200);
     server.stop().await;
 }
 

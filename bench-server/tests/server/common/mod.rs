@@ -215,12 +215,16 @@ impl Server {
                     .send()
                     .await
             }
-            _ => {
-                let url = format!("http://control/profiles/subject/credentials/{}", credential.id);
-                self.control.delete(url).send().await
-            }
+            _ => return self.revoke_of("subject", credential).await,
         };
         let status = answer.expect("an answer").status();
+        assert!(status.is_success(), "revocation answered {status}");
+    }
+
+    /// Revokes a credential of a profile over the control socket.
+    pub async fn revoke_of(&self, profile: &str, credential: &Issued) {
+        let url = format!("http://control/profiles/{profile}/credentials/{}", credential.id);
+        let status = self.control.delete(url).send().await.expect("an answer").status();
         assert!(status.is_success(), "revocation answered {status}");
     }
 
