@@ -24,8 +24,7 @@ pub use self::power::{PowerCurve, PowerPoint};
 pub(crate) use self::refusal::refusals;
 pub use self::refusal::{Refusal, RefusalCost};
 use crate::machine::Machine;
-use crate::measure::Stint;
-use crate::plan::{Case, ComparePlan, Plan, Quantity, Variant};
+use crate::plan::{Case, ComparePlan, Plan, Quantity, Stint, Variant};
 use crate::run::{Duet, Header, LoadedRun, Side};
 use crate::stats::{Evidence, Interval, STARTS_MIN, STARTS_TO_CONFIRM_MIN, Shift, Verdict, holm, two_looks};
 
@@ -209,7 +208,11 @@ impl<'a> Table<'a> {
                 self.missing.push(missing);
                 continue;
             }
-            for quantity in figures::quantities(plan, case) {
+            let quantities: Vec<Quantity> = match self.mode {
+                Mode::Duet => figures::quantities(plan, case).collect(),
+                Mode::AcrossRuns => figures::relative_quantities(plan, case).collect(),
+            };
+            for quantity in quantities {
                 self.figures.extend(self.figures_of(case, quantity));
             }
         }
@@ -392,7 +395,24 @@ impl<'a> Table<'a> {
              (--server, twice)"
                 .to_owned()
         });
-        runs.into_iter().flat_map(of_run).chain(not_counted).chain(shared).collect()
+        runs.into_iter().flat_map(of_run).chain(not_counted).chain(self.not_told_apart()).chain(shared).collect()
+    }
+
+    /// What is not compared because a server had other work than the variant's.
+    fn not_told_apart(&self) -> impl Iterator<Item = String> {
+        let variants = self.sides.candidate.header.plan.variants.iter();
+        variants.filter(|variant| variant.traffic_beside().is_some()).map(move |variant| {
+            let what = match self.mode {
+                Mode::AcrossRuns if variant.is_baseline() => {
+                    "no variant's server CPU and validation are compared, for all are measured by this one"
+                }
+                Mode::AcrossRuns | Mode::Duet => "its server CPU and validation are not compared",
+            };
+            let name = &variant.name;
+            format!(
+                "what the server of variant \"{name}\" spends and times is not told apart from the traffic beside it: {what}"
+            )
+        })
     }
 }
 

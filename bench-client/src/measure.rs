@@ -28,7 +28,7 @@ use crate::progress::Progress;
 use crate::record::Record;
 use crate::run::{RunError, RunFolder};
 use crate::target::{Launcher, Stores, TargetError};
-pub use duet::{DuetSide, Stint, execute as execute_duet};
+pub use duet::{DuetSide, execute as execute_duet};
 use pace::Pace;
 use start::Server;
 

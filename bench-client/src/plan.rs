@@ -13,6 +13,7 @@ mod handshake;
 mod presents;
 mod price;
 mod setup;
+mod stint;
 mod sweep;
 mod template;
 mod threshold;
@@ -30,7 +31,7 @@ pub use beside::Beside;
 pub(crate) use bounds::NOT_AFTER;
 pub use bounds::RENEWED_BEFORE_END;
 pub use compare::{ComparePlan, Quantity};
-pub(crate) use expected::ATTACK;
+pub(crate) use expected::{ATTACK, START_COST};
 pub use expected::{ExpectedStart, expected_filling};
 pub use external::{
     Accepted, Convention, CredentialSource, ExternalMethod, HeaderField, MethodWord, Revoke, RevokeRequest, TargetPlan,
@@ -40,6 +41,7 @@ pub use handshake::{HandshakePlan, SessionKind};
 pub use presents::Presents;
 pub use price::{NotAPrice, Price};
 pub use setup::SetupPlan;
+pub use stint::Stint;
 pub use sweep::{Coordinate, Metric, Point, ServerPlan, Sweep, SweptPath, SweptValue};
 pub use template::{Slot, Template};
 pub use threshold::{Limit, Threshold};

@@ -198,9 +198,12 @@ impl Target {
         };
         let (endpoint, mut issued) = issued.map_err(|message| self.request(message))?;
         for credential in issued.iter_mut().filter(|_| beside.wrong) {
-            if let Material::Password { password, .. } = &mut credential.material {
-                *password = Secret::new(password.expose().chars().rev().collect::<String>());
-            }
+            let Material::Password { password, .. } = &mut credential.material else {
+                let message =
+                    "what comes beside it is to bring wrong passwords, and brings none; plan the scenario again";
+                return Err(self.request(message.to_owned()));
+            };
+            *password = Secret::new(password.expose().chars().rev().collect::<String>());
         }
         Ok((endpoint, issued))
     }

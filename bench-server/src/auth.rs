@@ -21,6 +21,8 @@ use crate::limit::Quota;
 use crate::store::denylist;
 use crate::telemetry::Meter;
 
+pub use crate::error::{AdminError, BuildError};
+
 pub mod api_key;
 pub mod basic;
 mod flights;
@@ -85,7 +87,12 @@ pub struct Principal {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Through {
     /// An application, by its API key.
-    Application(Arc<str>),
+    Application {
+        /// The application: the OAuth client of that name.
+        id: Arc<str>,
+        /// Which key it was: whose account the request is billed to.
+        key: Arc<str>,
+    },
     /// A service of our own, by its certificate.
     Service(Arc<str>),
 }
@@ -265,43 +272,6 @@ pub struct Environment {
     pub authorization_server: Option<Arc<AuthorizationServer>>,
     /// PEM file with the CA of this process's TLS certificate.
     pub ca_file: PathBuf,
-}
-
-/// Why a method could not be built.
-#[derive(Debug, thiserror::Error)]
-pub enum BuildError {
-    /// The configuration contradicts itself or asks for something unsafe.
-    #[error("{0}")]
-    Config(String),
-    /// A file, key or database could not be made or read.
-    #[error("{what}: {source}")]
-    State {
-        /// What was being done, with the path.
-        what: String,
-        /// Why it failed.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-}
-
-/// Why an administrative request failed.
-#[derive(Debug, thiserror::Error)]
-pub enum AdminError {
-    /// No such credential or profile: 404.
-    #[error("{0} does not exist")]
-    NotFound(String),
-    /// The request is wrong: 400.
-    #[error("{0}")]
-    BadRequest(String),
-    /// It is not possible as things stand: 409.
-    #[error("{0}")]
-    Conflict(String),
-    /// The method does not issue here; for OAuth 2.0 the token endpoint does: 405.
-    #[error("{0}")]
-    NotHere(&'static str),
-    /// The store failed: 503.
-    #[error("{0}")]
-    Store(String),
 }
 
 /// A profile's method, ready to work.
@@ -498,6 +468,7 @@ impl Method {
     pub(crate) fn denylist_size(&self) -> Option<denylist::Size> {
         match self {
             Self::Jwt(method) => method.denylist_size(),
+            Self::Mixed(method) => method.denylist_size(),
             _ => None,
         }
     }
@@ -521,33 +492,51 @@ impl Method {
     /// The API keys of the profile, to be managed.
     ///
     /// # Errors
-    /// [`AdminError::NotHere`] for every other method.
+    /// [`AdminError::NotHere`] for methods without keys.
     pub(crate) fn api_key(&self) -> Result<&api_key::ApiKey, AdminError> {
+        let keys = match self {
+            Self::ApiKey(method) => Some(method),
+            Self::Mixed(method) => Some(method.api_key()),
+            Self::Layered(method) => method.api_key(),
+            _ => None,
+        };
+        keys.ok_or(AdminError::NotHere("the profile has no API keys"))
+    }
+
+    /// Counts a request that was answered with the resource, where requests are billed: on the account of its API key.
+    pub(crate) fn bill(&self, principal: &Principal, request: &Request<'_>) {
         match self {
-            Self::ApiKey(method) => Ok(method),
-            _ => Err(AdminError::NotHere("the profile has no API keys")),
+            Self::ApiKey(method) => method.bill(&principal.credential_id, request.now),
+            Self::Mixed(method) => method.bill(principal, request),
+            Self::Layered(method) => method.bill(principal, request.now),
+            _ => {}
         }
     }
 
-    /// Counts a request that was answered with the resource, where requests are billed.
-    pub(crate) fn bill(&self, principal: &Principal, now: UnixTime) {
-        if let Self::ApiKey(method) = self {
-            method.bill(principal, now);
+    /// Logs a request that was answered with the resource, where two credentials opened it.
+    pub(crate) fn audit(&self, principal: &Principal) {
+        if matches!(self, Self::Layered(_)) {
+            layered::Layered::audit(principal);
         }
     }
 
     /// Writes down what is only in memory so far: before the end.
     pub(crate) async fn settle(&self) {
-        if let Self::ApiKey(method) = self {
-            method.settle().await;
+        if let Ok(keys) = self.api_key() {
+            keys.settle().await;
         }
     }
 
     /// How client certificates are asked for, by methods that do so in the handshake.
     pub fn client_certificates(&self) -> Option<ClientCertificates> {
+        self.certificates().map(mtls::Mtls::client_certificates)
+    }
+
+    /// What judges client certificates, in methods that ask for them in the handshake.
+    pub(crate) fn certificates(&self) -> Option<&mtls::Mtls> {
         match self {
-            Self::Mtls(method) => Some(method.client_certificates()),
-            Self::Layered(method) => method.services().map(mtls::Mtls::client_certificates),
+            Self::Mtls(method) => Some(method),
+            Self::Layered(method) => method.services(),
             _ => None,
         }
     }
@@ -557,11 +546,7 @@ impl Method {
     /// # Errors
     /// When the CA's certificate cannot be read.
     pub(crate) fn ocsp_responder(&self) -> Result<Option<OcspResponder>, CaError> {
-        match self {
-            Self::Mtls(method) => method.ocsp_responder().transpose(),
-            Self::Layered(method) => method.services().and_then(mtls::Mtls::ocsp_responder).transpose(),
-            _ => Ok(None),
-        }
+        self.certificates().and_then(mtls::Mtls::ocsp_responder).transpose()
     }
 
     /// The challenge scheme of a 401 (RFC 9110 §11.6.1); certificates have none.

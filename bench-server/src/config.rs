@@ -31,6 +31,10 @@ pub use store::{Follow, Push, RemoteStore, StoreConfig, StoreUrl};
 /// The identifier of the protected resource: what `aud` of a token must contain (RFC 7519 §4.1.3).
 pub const AUDIENCE: &str = "https://api.authbench.test";
 
+/// The claim of a token that says for which environment its client is registered; without it that is the live one. A name that
+/// nobody else gives to a claim (RFC 7519 §4.2).
+pub const ENVIRONMENT_CLAIM: &str = "https://api.authbench.test/environment";
+
 /// The realm of every challenge (RFC 9110 §11.5).
 pub const REALM: &str = "authbench";
 
@@ -265,6 +269,19 @@ impl MethodConfig {
                 CallerConfig::Service(_) => None,
             },
             Self::None | Self::OAuth2(_) | Self::Mtls(_) => None,
+        }
+    }
+
+    /// How API keys are taken, where they are.
+    pub fn api_keys(&self) -> Option<&ApiKeyConfig> {
+        match self {
+            Self::ApiKey(config) => Some(config),
+            Self::Mixed(config) => Some(&config.api_key),
+            Self::Layered(config) => match &config.caller {
+                CallerConfig::Application(keys) => Some(keys),
+                CallerConfig::Service(_) => None,
+            },
+            _ => None,
         }
     }
 
@@ -740,6 +757,9 @@ pub struct OAuth2Config {
     /// none that are bound.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dpop: Option<DpopConfig>,
+    /// Whether tokens of live clients are taken here, or those of test clients.
+    #[serde(default, skip_serializing_if = "KeyEnvironment::is_live")]
+    pub environment: KeyEnvironment,
 }
 
 /// What is known of an authorization server elsewhere, so that its metadata need not be asked for: one that publishes none,
@@ -756,7 +776,7 @@ pub struct KnownIssuer {
     /// The same in a file, which is read again as often as keys elsewhere are fetched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwks_file: Option<PathBuf>,
-    /// What the issuer calls this resource in the `aud` of an introspection answer; absent means [`AUDIENCE`].
+    /// What the issuer calls this resource in `aud`, of a JWT or of an introspection answer; absent means [`AUDIENCE`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audience: Option<String>,
 }
@@ -816,7 +836,8 @@ impl OAuth2Config {
     pub fn new(validation: TokenValidation) -> Self {
         let (issuer, rules) = (TrustedIssuer::default(), TokenRules::default());
         let (introspection_delay, jwks) = (Duration::ZERO, JwksConfig::default());
-        Self { validation, issuer, rules, introspection_delay, jwks, known: KnownIssuer::default(), dpop: None }
+        let (known, environment) = (KnownIssuer::default(), KeyEnvironment::Live);
+        Self { validation, issuer, rules, introspection_delay, jwks, known, dpop: None, environment }
     }
 }
 
@@ -885,6 +906,36 @@ pub struct AuthorizationServerConfig {
     /// Whether proofs at the token endpoint must hold a nonce that the server handed out (RFC 9449 §8).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dpop_nonce: bool,
+    /// API keys are exchanged for JWTs here (RFC 8693); absent means that they are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_exchange: Option<TokenExchangeConfig>,
+}
+
+/// API keys of which each is exchanged for JWTs at the token endpoint (RFC 8693).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenExchangeConfig {
+    /// The profile of method `api-key` or `mixed` whose keys they are.
+    pub profile: String,
+    /// Lifetime of the JWTs: for so long one may outlive its key, where nobody asks about it. At most
+    /// [`TokenExchangeConfig::LONGEST`], and that of other access tokens.
+    #[serde(with = "humantime_serde", default = "TokenExchangeConfig::default_lifetime")]
+    pub lifetime: Duration,
+}
+
+impl TokenExchangeConfig {
+    /// The longest lifetime.
+    pub const LONGEST: Duration = Duration::from_secs(900);
+
+    /// The keys of that profile, for JWTs that live for the default time.
+    pub fn new(profile: impl Into<String>) -> Self {
+        Self { profile: profile.into(), lifetime: Self::default_lifetime() }
+    }
+
+    /// Five minutes.
+    fn default_lifetime() -> Duration {
+        Duration::from_secs(300)
+    }
 }
 
 impl AuthorizationServerConfig {
@@ -907,6 +958,7 @@ impl Default for AuthorizationServerConfig {
             refresh_absolute: Duration::from_secs(30 * 86_400),
             jwks_max_age: Self::default_jwks_max_age(),
             dpop_nonce: false,
+            token_exchange: None,
         }
     }
 }

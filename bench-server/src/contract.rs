@@ -17,7 +17,7 @@
 //! | `POST /profiles/{name}/signing-keys` with [`KeyRollover`] | 201; the next CA of client certificates |
 //! | `DELETE /profiles/{name}/credentials/{id}` | 204 once the revocation is recorded where it counts |
 //! | `POST /profiles/{name}/revocations` with [`SubjectRevocation`] | 204 once it is recorded where it counts |
-//! | `POST /profiles/{name}/keys` with [`KeyRequest`] | 201, [`NewKey`]; these and the following of method `api-key` only |
+//! | `POST /profiles/{name}/keys` with [`KeyRequest`] | 201, [`NewKey`]; these and the following of profiles that take API keys |
 //! | `GET /profiles/{name}/keys/{id}`, `DELETE /profiles/{name}/keys/{id}` | [`KeySummary`], 204 |
 //! | `POST /profiles/{name}/keys/{id}/rotate` with [`KeyRotation`] | 201, [`NewKey`]; 409 while two of the line are live |
 //! | `GET /profiles/{name}/owners/{owner}/keys` | `[`[`KeySummary`]`]` |
@@ -48,8 +48,15 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+mod accounts;
+mod counters;
 mod keys;
 
+pub use self::accounts::{
+    ClientRegistration, ClientSecretMethod, ClientSummary, GrantSummary, RegisteredClient, UserRegistration,
+    UserSummary,
+};
+pub use self::counters::{Counters, Telemetry};
 pub use self::keys::{
     KeyAction, KeyEvent, KeyRequest, KeyRotation, KeyState, KeySummary, KeyUsage, LeakReport, NewKey,
 };
@@ -172,138 +179,6 @@ pub enum Material {
     },
 }
 
-/// Registers an OAuth client (RFC 6749 §2).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ClientRegistration {
-    /// Name shown on the consent page.
-    pub name: String,
-    /// Confidential clients get a secret; public ones authenticate with PKCE alone.
-    pub confidential: bool,
-    /// Grant types allowed: `authorization_code`, `client_credentials`, `refresh_token`.
-    pub grant_types: Vec<String>,
-    /// Redirection endpoints, compared exactly.
-    #[serde(default)]
-    pub redirect_uris: Vec<String>,
-    /// Scopes the client may ask for.
-    pub scopes: Vec<String>,
-    /// Whether the client may introspect (RFC 7662 §2.1): a resource server.
-    #[serde(default)]
-    pub may_introspect: bool,
-    /// Lifetime of this client's access tokens, from 1 s to the server's; absent means the server's.
-    #[serde(with = "humantime_serde", default, skip_serializing_if = "Option::is_none")]
-    pub access_token_lifetime: Option<Duration>,
-    /// The one way in which a confidential client authenticates; absent means either way to present a secret. Public clients
-    /// have none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub token_endpoint_auth_method: Option<ClientSecretMethod>,
-    /// Public keys of a client that signs (RFC 7517 §5), with `private_key_jwt`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub jwks: Option<serde_json::Value>,
-    /// The one URI among the names of the certificate that a client of `tls_client_auth` comes with (RFC 8705 §2.1.2).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tls_client_auth_san_uri: Option<String>,
-    /// Whether the client's access tokens are bound to the certificate that it asks for them with (RFC 8705 §3.4).
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub tls_client_certificate_bound_access_tokens: bool,
-}
-
-impl ClientRegistration {
-    /// A resource server: it introspects (RFC 7662 §2.1) and asks for no tokens.
-    pub fn resource_server(name: &str) -> Self {
-        Self { may_introspect: true, ..Self::service(name, &[]) }
-    }
-
-    /// A service that asks for tokens of its own by client credentials (RFC 6749 §4.4). Without scopes it may ask for none.
-    pub fn service(name: &str, scopes: &[&str]) -> Self {
-        let asks_for_tokens = !scopes.is_empty();
-        Self {
-            name: name.to_owned(),
-            confidential: true,
-            grant_types: if asks_for_tokens { vec!["client_credentials".to_owned()] } else { Vec::new() },
-            redirect_uris: Vec::new(),
-            scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
-            may_introspect: false,
-            access_token_lifetime: None,
-            token_endpoint_auth_method: None,
-            jwks: None,
-            tls_client_auth_san_uri: None,
-            tls_client_certificate_bound_access_tokens: false,
-        }
-    }
-}
-
-/// How a client authenticates (RFC 6749 §2.3.1, RFC 7523 §2.2; names of RFC 7591 §2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ClientSecretMethod {
-    /// In `Authorization: Basic`.
-    #[serde(rename = "client_secret_basic")]
-    Basic,
-    /// In the form.
-    #[serde(rename = "client_secret_post")]
-    Post,
-    /// By an assertion in the form, signed with a key of its own: there is no secret.
-    #[serde(rename = "private_key_jwt")]
-    PrivateKeyJwt,
-    /// By the certificate of its connection (RFC 8705 §2.1): there is no secret.
-    #[serde(rename = "tls_client_auth")]
-    TlsClientAuth,
-}
-
-/// A registered OAuth client.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RegisteredClient {
-    /// Client identifier.
-    pub client_id: String,
-    /// Client secret, shown once; absent for public clients.
-    pub client_secret: Option<Secret>,
-}
-
-/// Registers a user of the authorization server's login page.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct UserRegistration {
-    /// User name.
-    pub username: String,
-    /// Password.
-    pub password: Secret,
-}
-
-/// A registered client, for lists: without its secrets.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ClientSummary {
-    /// Client identifier.
-    pub client_id: String,
-    /// Name shown on the consent page.
-    pub name: String,
-    /// Whether the client has a secret.
-    pub confidential: bool,
-    /// Secrets that are good now: two while one is being rotated.
-    pub secrets: usize,
-    /// Scopes the client may ask for.
-    pub scopes: Vec<String>,
-}
-
-/// A user of the login page, for lists.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UserSummary {
-    /// User name.
-    pub username: String,
-    /// Living grants.
-    pub grants: usize,
-}
-
-/// What a user granted to a client.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GrantSummary {
-    /// To whom.
-    pub client_id: String,
-    /// The client's name.
-    pub client: String,
-    /// What.
-    pub scopes: Vec<String>,
-}
-
 /// A user of a profile of method `basic`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -417,123 +292,4 @@ pub enum ClockChange {
     Freeze,
     /// It goes on from where it stands.
     Run,
-}
-
-/// What the server did since it started. Differences of two readings are what a trial cost.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Counters {
-    /// Requests that reached an authenticator.
-    pub requests: u64,
-    /// Requests that an authenticator accepted.
-    pub accepted: u64,
-    /// Reads of a credential store: memory, SQLite, deny-list, or an introspection or OCSP question over HTTP.
-    pub store_lookups: u64,
-    /// Writes to a credential store.
-    pub store_writes: u64,
-    /// Answers taken from a cache.
-    pub cache_hits: u64,
-    /// Acceptances on what is past its time, because nothing newer could be had (`stale_if_error`).
-    pub stale_hits: u64,
-    /// Signature or MAC verifications of tokens.
-    pub verify_calls: u64,
-    /// Password hashes computed.
-    pub hash_calls: u64,
-    /// Fetches of a JWKS.
-    pub jwks_fetches: u64,
-    /// Introspection requests sent (also counted as lookups).
-    pub introspections: u64,
-    /// Questions to an OCSP responder (also counted as lookups).
-    pub ocsp_questions: u64,
-    /// Those of them that brought no answer that could be used.
-    pub ocsp_unanswered: u64,
-    /// Requests accepted although nobody had said that the certificate is good, because the policy is soft: an alarm.
-    pub ocsp_accepted_unanswered: u64,
-    /// Entries that deny-lists hold now: not a total.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub denylist_entries: u64,
-    /// Bytes of memory that they take.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub denylist_bytes: u64,
-    /// Certificates accepted, in a handshake or in a request, although no CRL in force spoke for them, because the policy is
-    /// soft: an alarm.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub crl_accepted_unknown: u64,
-    /// Requests with a field that claims a client certificate, from somebody who is not believed.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub certificate_fields_ignored: u64,
-    /// Connections ended because their certificate was taken back or over, or their time was.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub connections_lapsed: u64,
-    /// TCP connections accepted on the listeners.
-    pub connections_accepted: u64,
-    /// Full TLS handshakes completed.
-    pub handshakes_full: u64,
-    /// Resumed TLS handshakes completed.
-    pub handshakes_resumed: u64,
-    /// Completed TLS handshakes in which the client's certificate was verified; also counted as full.
-    pub handshakes_with_certificate: u64,
-    /// TLS handshakes that failed.
-    pub handshakes_failed: u64,
-    /// Failed TLS handshakes in which the server refused the client's certificate, or missed one.
-    pub handshakes_refused: u64,
-    /// Requests refused, by reason (see [`crate::auth::Rejection::reason`]).
-    pub rejected: std::collections::BTreeMap<String, u64>,
-    /// Those of them that were refused because something gave no answer or was full, by what that was.
-    #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
-    pub unavailable: std::collections::BTreeMap<String, u64>,
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref)] // serde passes a reference
-fn is_zero(number: &u64) -> bool {
-    *number == 0
-}
-
-impl Counters {
-    /// What happened between `earlier` and `self`.
-    #[must_use]
-    pub fn since(&self, earlier: &Self) -> Self {
-        type ByReason = std::collections::BTreeMap<String, u64>;
-        let since = |now: &ByReason, earlier: &ByReason| -> ByReason {
-            let grown = now.iter().map(|(reason, n)| (reason.clone(), n - earlier.get(reason).copied().unwrap_or(0)));
-            grown.filter(|(_, n)| *n > 0).collect()
-        };
-        Self {
-            requests: self.requests - earlier.requests,
-            accepted: self.accepted - earlier.accepted,
-            store_lookups: self.store_lookups - earlier.store_lookups,
-            store_writes: self.store_writes - earlier.store_writes,
-            cache_hits: self.cache_hits - earlier.cache_hits,
-            stale_hits: self.stale_hits - earlier.stale_hits,
-            verify_calls: self.verify_calls - earlier.verify_calls,
-            hash_calls: self.hash_calls - earlier.hash_calls,
-            jwks_fetches: self.jwks_fetches - earlier.jwks_fetches,
-            introspections: self.introspections - earlier.introspections,
-            ocsp_questions: self.ocsp_questions - earlier.ocsp_questions,
-            ocsp_unanswered: self.ocsp_unanswered - earlier.ocsp_unanswered,
-            ocsp_accepted_unanswered: self.ocsp_accepted_unanswered - earlier.ocsp_accepted_unanswered,
-            denylist_entries: self.denylist_entries,
-            denylist_bytes: self.denylist_bytes,
-            crl_accepted_unknown: self.crl_accepted_unknown - earlier.crl_accepted_unknown,
-            certificate_fields_ignored: self.certificate_fields_ignored - earlier.certificate_fields_ignored,
-            connections_lapsed: self.connections_lapsed - earlier.connections_lapsed,
-            connections_accepted: self.connections_accepted - earlier.connections_accepted,
-            handshakes_full: self.handshakes_full - earlier.handshakes_full,
-            handshakes_resumed: self.handshakes_resumed - earlier.handshakes_resumed,
-            handshakes_with_certificate: self.handshakes_with_certificate - earlier.handshakes_with_certificate,
-            handshakes_failed: self.handshakes_failed - earlier.handshakes_failed,
-            handshakes_refused: self.handshakes_refused - earlier.handshakes_refused,
-            rejected: since(&self.rejected, &earlier.rejected),
-            unavailable: since(&self.unavailable, &earlier.unavailable),
-        }
-    }
-}
-
-/// Counters, and the validation times recorded since the last take.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Telemetry {
-    /// Totals since the start.
-    pub counters: Counters,
-    /// Time inside the authenticator call in nanoseconds: an HdrHistogram in V2 form, base64 (standard, padded).
-    pub validation: String,
 }

@@ -333,6 +333,7 @@ fn refuse(error: &AdminError) -> Answer {
     let (status, field) = match error {
         AdminError::NotFound(_) => (StatusCode::NOT_FOUND, None),
         AdminError::BadRequest(_) => (StatusCode::BAD_REQUEST, None),
+        AdminError::Forbidden(_) => (StatusCode::FORBIDDEN, None),
         AdminError::Conflict(_) => (StatusCode::CONFLICT, None),
         // No method is allowed there (RFC 9110 §10.2.1).
         AdminError::NotHere(_) => (StatusCode::METHOD_NOT_ALLOWED, Some((ALLOW, ""))),
@@ -354,6 +355,7 @@ mod tests {
         PasswordHash, Profile, READ_SCOPE, StoreConfig,
     };
     use crate::contract::{Counters, Issued, IssuerKey, Material};
+    use crate::testing;
 
     fn administration(clock: ClockMode) -> Administration {
         let config = toml::from_str("workers = 1\nstate_dir = \"state\"\nlisteners = []").unwrap();
@@ -386,6 +388,15 @@ mod tests {
         let (status, body) = ask_with(&administration, Verb::GET, "/counters", "").await;
         assert_eq!(status, 200);
         assert_eq!(serde_json::from_slice::<Counters>(&body).unwrap().requests, 1);
+        let shown: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        for name in ["store_lookups", "store_writes", "verify_calls", "hash_calls", "jwks_fetches", "cache_hits"] {
+            assert_eq!(shown[name], 0, "{name}");
+        }
+        assert_eq!([&shown["ocsp_queries"], &shown["outbound_connects"]], [0, 0]);
+        assert_eq!([&shown["rejected"], &shown["unavailable"]], [&serde_json::json!({}); 2]);
+        // Records of earlier versions say it in other words.
+        let earlier: Counters = serde_json::from_str(r#"{"ocsp_questions": 3}"#).unwrap();
+        assert_eq!((earlier.ocsp_queries, earlier.outbound_connects), (3, 0));
         let (_, body) = ask_with(&administration, Verb::GET, "/config", "").await;
         assert_eq!(serde_json::from_slice::<ServerConfig>(&body).unwrap(), administration.config);
         let (_, body) = ask_with(&administration, Verb::POST, "/telemetry/take", "").await;
@@ -411,20 +422,21 @@ mod tests {
         assert_eq!(ask(Verb::POST, "/profiles/x/signing-keys", "{}").await.0, 404);
     }
 
-    /// Adds a profile called `m`, whose files are in the folder.
-    async fn with_method(administration: &mut Administration, folder: &Path, method: MethodConfig) -> Arc<Method> {
+    /// Adds a profile, whose files are in the folder.
+    async fn with_profile(administration: &mut Administration, folder: &Path, profile: &Profile) -> Arc<Method> {
         let environment = Environment {
-            shared_dir: folder.to_owned(),
             clock: administration.clock.clone(),
             meter: administration.meter.clone(),
-            authorization_server: None,
-            ca_file: folder.join("unused.pem"),
+            ..testing::environment(folder)
         };
-        let (name, path, scope) = ("m".to_owned(), "/".to_owned(), READ_SCOPE.to_owned());
-        let profile = Profile { name, path, scope, method, users_only: false, slow_down: None };
-        let method = Arc::new(Method::build(&profile, &environment).await.unwrap());
-        administration.methods.insert("m".to_owned(), method.clone());
+        let method = Arc::new(Method::build(profile, &environment).await.unwrap());
+        administration.methods.insert(profile.name.clone(), method.clone());
         method
+    }
+
+    /// The same of one called `m`.
+    async fn with_method(administration: &mut Administration, folder: &Path, method: MethodConfig) -> Arc<Method> {
+        with_profile(administration, folder, &testing::profile("m", method)).await
     }
 
     #[tokio::test]
@@ -514,20 +526,10 @@ mod tests {
     async fn keys_leave_the_server_only_where_the_configuration_says_so() {
         let folder = tempfile::tempdir().unwrap();
         let mut administration = administration(ClockMode::System);
-        let environment = Environment {
-            shared_dir: folder.path().to_owned(),
-            clock: administration.clock.clone(),
-            meter: administration.meter.clone(),
-            authorization_server: None,
-            ca_file: folder.path().join("unused.pem"),
-        };
         let jwt = MethodConfig::Jwt(JwtConfig::new(Algorithm::ES256));
         let mtls = MethodConfig::Mtls(MtlsConfig::new(Duration::from_secs(1)));
         for (name, method) in [("j", jwt), ("m", mtls)] {
-            let (name, path, scope) = (name.to_owned(), "/".to_owned(), READ_SCOPE.to_owned());
-            let profile = Profile { name: name.clone(), path, scope, method, users_only: false, slow_down: None };
-            let method = Method::build(&profile, &environment).await.unwrap();
-            administration.methods.insert(name, Arc::new(method));
+            with_profile(&mut administration, folder.path(), &testing::profile(name, method)).await;
         }
         for path in ["/profiles/j/issuer-key", "/profiles/m/issuer-key", "/issuer-key"] {
             let (status, body) = ask_with(&administration, Verb::GET, path, "").await;
@@ -540,7 +542,8 @@ mod tests {
         assert_eq!(algorithm, Algorithm::ES256);
         assert!(!kid.is_empty() && key.expose().starts_with("-----BEGIN PRIVATE KEY-----"));
         let (_, body) = ask_with(&administration, Verb::GET, "/profiles/m/issuer-key", "").await;
-        let IssuerKey::Certificate { ca_pem, chain_pem, key_pem, above } = serde_json::from_slice(&body).unwrap() else {
+        let IssuerKey::Certificate { ca_pem, chain_pem, key_pem, above } = serde_json::from_slice(&body).unwrap()
+        else {
             panic!("a CA")
         };
         let above = above.expect("the root");

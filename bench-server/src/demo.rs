@@ -25,9 +25,9 @@ use sha2::{Digest as _, Sha256};
 
 use crate::cli::{Signals, not_started, print};
 use crate::config::{
-    Algorithm, ApiKeyConfig, AuthorizationServerConfig, BasicConfig, ClockMode, HttpVersion, JwtConfig, ListenerConfig,
-    MethodConfig, MtlsConfig, OAuth2Config, PasswordHash, Profile, READ_SCOPE, ServerConfig, SignedConfig, StoreConfig,
-    TokenValidation, Transport,
+    Algorithm, ApiKeyConfig, AuthorizationServerConfig, BasicConfig, ClockMode, HttpVersion, JwtConfig, KeyEnvironment,
+    ListenerConfig, MethodConfig, MtlsConfig, OAuth2Config, PasswordHash, Profile, READ_SCOPE, ServerConfig,
+    SignedConfig, StoreConfig, TokenValidation, Transport,
 };
 use crate::contract::{ClientRegistration, IssueRequest, Issued, Material, Secret, UserRegistration};
 use crate::control::Administration;
@@ -249,6 +249,7 @@ async fn oauth2_lines(
         jwks: None,
         tls_client_auth_san_uri: None,
         tls_client_certificate_bound_access_tokens: false,
+        environment: KeyEnvironment::Live,
     })?;
     let password = random()?;
     server

@@ -15,6 +15,8 @@ pub mod contract;
 pub mod control;
 pub mod credential;
 mod demo;
+mod error;
+mod expiring;
 pub mod issuer;
 pub mod limit;
 #[cfg(test)]
@@ -23,6 +25,8 @@ pub mod net;
 pub mod server;
 pub mod store;
 pub mod telemetry;
+#[cfg(test)]
+mod testing;
 pub mod verify;
 
 pub use server::{Running, StartError, start};

@@ -7,16 +7,10 @@ mod forms;
 mod keys;
 mod tokens;
 
-use std::sync::Arc;
-
-use http::header::AUTHORIZATION;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
-use crate::auth::{Connection, Environment, Method, Principal, Rejection, Request};
-use crate::clock::{Clock, UnixTime};
-use crate::config::{ClockMode, MethodConfig, Profile, READ_SCOPE};
-use crate::contract::{IssueRequest, Issued};
+use crate::auth::Rejection;
 
 /// Damaged inputs per test.
 pub(crate) const TRIES: usize = 100_000;
@@ -83,54 +77,6 @@ impl Mutator {
                 bytes.splice(replaced, piece.iter().copied());
             }
         }
-    }
-}
-
-/// A method with a process around it, and one credential that it issued.
-struct Subject {
-    method: Method,
-    environment: Environment,
-    folder: tempfile::TempDir,
-}
-
-/// The profile that every method is built as.
-const PROFILE: &str = "p";
-
-impl Subject {
-    async fn new(method: MethodConfig) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let environment = Environment {
-            shared_dir: folder.path().to_owned(),
-            clock: Clock::new(ClockMode::Controlled),
-            meter: Arc::default(),
-            authorization_server: None,
-            ca_file: folder.path().join("unused.pem"),
-        };
-        Self::within(environment, folder, method).await
-    }
-
-    async fn within(environment: Environment, folder: tempfile::TempDir, method: MethodConfig) -> Self {
-        let (name, path, scope) = (PROFILE.to_owned(), "/".to_owned(), READ_SCOPE.to_owned());
-        let profile = Profile { name, path, scope, method, users_only: false, slow_down: None };
-        let method = Method::build(&profile, &environment).await.expect("a sound configuration");
-        Self { method, environment, folder }
-    }
-
-    async fn issue(&self) -> Issued {
-        let request = IssueRequest { count: 1, lifetime: None, scopes: vec![READ_SCOPE.to_owned()] };
-        self.method.issue(&request).await.expect("issued").remove(0)
-    }
-
-    fn now(&self) -> UnixTime {
-        self.environment.clock.now()
-    }
-
-    /// Presents a bearer token; `None` where HTTP does not carry it.
-    async fn bearer(&self, token: &str, now: UnixTime) -> Option<Result<Principal, Rejection>> {
-        let request = http::Request::builder().uri("/").header(AUTHORIZATION, format!("Bearer {token}")).body(());
-        let head = request.ok()?.into_parts().0;
-        let connection = Connection::new(([127, 0, 0, 1], 1).into(), None);
-        Some(self.method.authenticate(&Request { head: &head, connection: &connection, now }).await)
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub(crate) mod accept;
 pub(crate) mod bind;
+mod hello;
 pub(crate) mod http;
 mod json;
 mod ocsp;

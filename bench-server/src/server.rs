@@ -249,6 +249,7 @@ impl Server {
             ca_file: ca_file.clone(),
         };
         let methods = build_methods(&config, &environment).await?;
+        exchange_keys(&config, authorization_server.as_deref(), &methods);
         let listeners = config
             .listeners
             .iter()
@@ -469,7 +470,8 @@ fn misdirected(own: &ListenerConfig, all: &[ListenerConfig], ready: &[ReadyListe
         Some(format!("{}{port}", url.host_str()?))
     };
     let demands = |listener: &ListenerConfig| {
-        listener.profiles.iter().any(|profile| matches!(&profile.method, MethodConfig::Mtls(mtls) if !mtls.optional))
+        let mut asking = listener.profiles.iter().filter_map(|profile| profile.method.certificates());
+        asking.any(|certificates| !certificates.optional)
     };
     let demanding = all.iter().zip(ready).filter(|(listener, _)| demands(listener) && listener.name != own.name);
     demanding.filter_map(|(_, ready)| authority(ready)).collect()
@@ -487,7 +489,7 @@ fn build_authorization_server(
     AuthorizationServer::build(own, issuer, clock.clone(), meter.clone())
         .map(|server| {
             // Whether clients can be known by their certificates is up to the listener.
-            let asks = |profile: &Profile| matches!(profile.method, MethodConfig::Mtls(_));
+            let asks = |profile: &Profile| profile.method.certificates().is_some();
             let asks = config.listeners.iter().any(|it| it.authorization_server && it.profiles.iter().any(asks));
             Some(Arc::new(if asks { server.with_client_certificates() } else { server }))
         })
@@ -506,6 +508,15 @@ async fn build_methods(
         methods.insert(profile.name.clone(), Arc::new(method));
     }
     Ok(methods)
+}
+
+/// Tells the authorization server whose keys it exchanges.
+fn exchange_keys(config: &ServerConfig, server: Option<&AuthorizationServer>, methods: &BTreeMap<String, Arc<Method>>) {
+    let exchange = config.authorization_server.as_ref().and_then(|own| own.token_exchange.as_ref());
+    if let (Some(exchange), Some(server)) = (exchange, server) {
+        // Validation leaves the names of profiles that there are.
+        server.exchange_keys_of(methods[&exchange.profile].clone());
+    }
 }
 
 fn build_listener(

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use rand::rngs::SysError;
 
-use crate::auth::{AdminError, BuildError};
 use crate::clock::UnixTime;
 use crate::config::{Push, RemoteStore, StoreConfig};
 use crate::credential::digest::Digest;
+use crate::error::{AdminError, BuildError};
 
 pub mod cache;
 pub(crate) mod denylist;

@@ -81,7 +81,6 @@ pub struct Expected {
 pub struct Jwt {
     trusted: Trusted,
     validator: Validator,
-    audience: String,
     access_token: bool,
 }
 
@@ -94,9 +93,10 @@ impl Jwt {
         let Expected { issuer, audience, rules, access_token } = expected;
         let trusted = Trusted::new(jwks, algorithms)?;
         let algorithm = trusted.algorithms[0];
+        let (issuer, audience) = (issuer.into(), audience.into());
         let validator =
-            Validator { issuer: issuer.into(), algorithm, rules, max_token: MAX_TOKEN, sender_constrained: false };
-        Ok(Self { trusted, validator, audience, access_token })
+            Validator { issuer, audience, algorithm, rules, max_token: MAX_TOKEN, sender_constrained: false };
+        Ok(Self { trusted, validator, access_token })
     }
 
     /// Checks one as if it had come at `now`.
@@ -108,7 +108,7 @@ impl Jwt {
             if self.access_token { |typ| token::is_media_type(typ, ACCESS_TOKEN_TYP) } else { |_| true };
         let profile = if self.access_token { Profile::AccessToken } else { Profile::General };
         let payload = self.trusted.open(token, is_typ)?;
-        let claims = ClaimsRef::read_as(profile, &self.audience, &payload).map_err(faulty)?;
+        let claims = ClaimsRef::read(profile, &self.validator.audience, &payload).map_err(faulty)?;
         self.validator.check_claims(&claims, now)
     }
 }

@@ -1,6 +1,4 @@
 //! Row AK-23, in a program of its own: what it measures is the memory of the whole process.
-#![allow(missing_docs)]
-
 use std::sync::Arc;
 use std::time::Duration;
 

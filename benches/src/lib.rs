@@ -183,6 +183,15 @@ pub async fn issued(state_dir: &Path, method: MethodConfig) -> anyhow::Result<(M
     Ok((method, one))
 }
 
+/// A method built in `state_dir`, which has issued nothing.
+///
+/// # Errors
+/// When the method cannot be built.
+pub async fn built(state_dir: &Path, method: MethodConfig) -> anyhow::Result<Method> {
+    let (method, _clock) = build(state_dir, method, None).await?;
+    Ok(method)
+}
+
 async fn build(state_dir: &Path, method: MethodConfig, ca_file: Option<&Path>) -> anyhow::Result<(Method, Clock)> {
     let clock = Clock::new(ClockMode::System);
     let environment = Environment {

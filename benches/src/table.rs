@@ -5,6 +5,7 @@
 //! the rounds' ratios. Processor time is taken, which goes on only while the thread itself does.
 
 use std::hint::black_box;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use bench_server::contract::{Algorithm, ApiKeyConfig, JwtConfig, MethodConfig, StoreConfig};
@@ -55,7 +56,7 @@ impl<'a> Contender<'a> {
     }
 
     /// Times a batch.
-    pub fn round(&mut self) {
+    fn round(&mut self) {
         let time = self.batch();
         self.times_ns.push(time.as_secs_f64() * 1e9 / f64::from(self.calls));
     }
@@ -70,16 +71,34 @@ impl<'a> Contender<'a> {
         median(self.times_ns.iter().zip(&other.times_ns).map(|(ours, theirs)| ours - theirs).collect())
     }
 
+    /// How many times as long as `other` it takes: the median of the rounds' ratios.
+    pub fn times(&self, other: &Self) -> f64 {
+        median(self.times_ns.iter().zip(&other.times_ns).map(|(ours, theirs)| ours / theirs).collect())
+    }
+
     fn figure(&self) -> String {
         let ns = self.ns();
         if ns < 1000.0 { format!("{ns:.0} ns") } else { format!("{:.2} us", ns / 1000.0) }
     }
 
-    /// How many times as long as `other` it takes.
     fn ratio(&self, other: &Self) -> String {
-        let ratios = self.times_ns.iter().zip(&other.times_ns).map(|(ours, theirs)| ours / theirs);
-        format!("{:.2}", median(ratios.collect()))
+        format!("{:.2}", self.times(other))
     }
+}
+
+/// Times them in turn, so many rounds of each.
+pub fn in_turn(contenders: &mut [Contender<'_>], rounds: usize) {
+    for round in 0..rounds {
+        // Whoever comes first finds other caches than whoever follows it.
+        let first = round % contenders.len();
+        let (later, sooner) = contenders.split_at_mut(first);
+        sooner.iter_mut().chain(later).for_each(Contender::round);
+    }
+}
+
+/// What is said of a bound, and how the program that judged it ends.
+pub fn verdict(is_kept: bool) -> (&'static str, ExitCode) {
+    if is_kept { ("within", ExitCode::SUCCESS) } else { ("over", ExitCode::FAILURE) }
 }
 
 /// What this thread has used so far.
@@ -112,7 +131,7 @@ pub fn print(runtime: &Runtime) -> anyhow::Result<()> {
     for (name, method, population) in [("none", MethodConfig::None, 1), ("api-key/memory/1e5", api_key, KEYS)] {
         let subject = runtime.block_on(Subject::issued_here(&dir.path().join(name), method, population))?;
         let mut ours = Contender::new(name, || subject.validate_at_once().is_ok());
-        (0..ROUNDS).for_each(|_| ours.round());
+        in_turn(std::slice::from_mut(&mut ours), ROUNDS);
         row(name, [&ours.figure(), "", "", "", ""]);
     }
     for algorithm in Algorithm::ALL {
@@ -126,12 +145,7 @@ pub fn print(runtime: &Runtime) -> anyhow::Result<()> {
             Contender::new(&name, || floor.verify()),
             Contender::new(&name, || peer.decode()),
         ];
-        for round in 0..ROUNDS {
-            // Whoever comes first finds other caches than whoever follows it.
-            all.rotate_left(round % 3);
-            all.iter_mut().for_each(Contender::round);
-            all.rotate_right(round % 3);
-        }
+        in_turn(&mut all, ROUNDS);
         let [ours, floor, peer] = &all;
         row(&name, [&ours.figure(), &floor.figure(), &ours.ratio(floor), &peer.figure(), &peer.ratio(floor)]);
     }

@@ -36,7 +36,7 @@ impl Subject {
             ca_file: folder.path().join("unused.pem"),
         };
         let (name, path, scope) = ("fuzz".to_owned(), "/".to_owned(), READ_SCOPE.to_owned());
-        let profile = Profile { name, path, scope, method, slow_down: None };
+        let profile = Profile { name, path, scope, method, users_only: false, slow_down: None };
         let request = IssueRequest { count: 1, lifetime: None, scopes: vec![READ_SCOPE.to_owned()] };
         let method = runtime.block_on(async {
             let method = Method::build(&profile, &environment).await.expect("a sound configuration");

@@ -81,6 +81,8 @@ mod tests {
         public.verify(proof.signing_input().as_bytes(), signature).expect("by that key");
         let without = Jws::proof(&key, &ProofFor { token: None, ..of }).expect("a public half");
         assert_eq!(without.claims.string("ath"), None);
-        assert!(Jws::proof(&TokenKey::generate(Algorithm::HS256).expect("a key"), &ProofFor { token: None, ..of }).is_err());
+        assert!(
+            Jws::proof(&TokenKey::generate(Algorithm::HS256).expect("a key"), &ProofFor { token: None, ..of }).is_err()
+        );
     }
 }

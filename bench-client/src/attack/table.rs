@@ -259,7 +259,9 @@ impl Case {
             }
             let ends = !matches!(it.state, State::Valid | State::Expired | State::Unscoped);
             if ends && (it.times.is_some() || it.again || it.first.is_some()) {
-                mistake("a credential that ends is sent once before that and once after; leave times, again and first out");
+                mistake(
+                    "a credential that ends is sent once before that and once after; leave times, again and first out",
+                );
             }
         }
         mistakes

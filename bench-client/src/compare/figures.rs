@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hdrhistogram::Histogram;
 
-use crate::plan::{Case, Plan, Quantity};
+use crate::plan::{Case, Plan, Quantity, Variant};
 use crate::record::{EncodedHistogram, LoadResult, Record, SliceCost, new_histogram};
 use crate::run::LoadedRun;
 use crate::stats::{PERCENTILE_TAIL, hodges_lehmann, middle_mean};
@@ -60,11 +60,24 @@ impl<'a> Trials<'a> {
 }
 
 /// The quantities by which a case can be compared: the baseline variant validates nothing, in the time of two readings of the
-/// clock.
+/// clock, and a server with traffic beside the variant does not tell whose work it did.
 pub(super) fn quantities<'p>(plan: &'p Plan, case: &Case) -> impl Iterator<Item = Quantity> + use<'p> {
     let told = plan.measurement(&case.measurement).map_or(&[][..], |measurement| measurement.kind.quantities());
-    let validates = plan.variant(&case.variant).is_some_and(|variant| !variant.is_baseline());
-    told.iter().copied().filter(move |quantity| validates || *quantity != Quantity::Validation)
+    let variant = plan.variant(&case.variant);
+    let validates = variant.is_some_and(|variant| !variant.is_baseline());
+    let alone = variant.is_some_and(|variant| variant.traffic_beside().is_none());
+    told.iter().copied().filter(move |quantity| match quantity {
+        Quantity::ServerCpu => alone,
+        Quantity::Validation => alone && validates,
+        Quantity::Throughput | Quantity::LatencyP50 | Quantity::LatencyP99 => true,
+    })
+}
+
+/// The same of two runs, where cases are measured by their run's baseline variant: by its processor time the validation, too.
+pub(super) fn relative_quantities<'p>(plan: &'p Plan, case: &Case) -> impl Iterator<Item = Quantity> + use<'p> {
+    let alone = baseline(plan).is_some_and(|baseline| baseline.traffic_beside().is_none());
+    quantities(plan, case)
+        .filter(move |quantity| alone || !matches!(quantity, Quantity::ServerCpu | Quantity::Validation))
 }
 
 /// How the two sides of a duet differ in each start that both have: the candidate's logarithm beyond the baseline's.
@@ -184,7 +197,11 @@ fn merged<'h>(histograms: impl Iterator<Item = Option<&'h EncodedHistogram>>) ->
 
 /// The id of the case that is the yardstick of `case`: the baseline variant under the same measurement.
 pub(super) fn yardstick<'p>(plan: &'p Plan, case: &Case) -> Option<&'p str> {
-    let baseline = plan.variants.iter().find(|variant| variant.is_baseline())?;
+    let baseline = baseline(plan)?;
     let is = |other: &&Case| other.measurement == case.measurement && other.variant == baseline.name;
     plan.cases.iter().find(is).map(|case| case.id.as_str())
+}
+
+fn baseline(plan: &Plan) -> Option<&Variant> {
+    plan.variants.iter().find(|variant| variant.is_baseline())
 }

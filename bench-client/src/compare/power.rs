@@ -12,8 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::figures::{self, Trials};
 use super::{alike, is_load};
 use crate::cell::Estimate;
-use crate::measure::Stint;
-use crate::plan::{Case, Plan, Quantity, Variant};
+use crate::plan::{Case, Plan, Quantity, Stint, Variant};
 use crate::run::LoadedRun;
 use crate::stats::{Design, Interval, STARTS_MIN, Shift};
 

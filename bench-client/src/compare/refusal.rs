@@ -1,11 +1,13 @@
 //! What a refusal costs beside an acceptance: a variant whose credentials are refused, beside the same one whose are not.
 
+use bench_server::contract::MethodConfig;
 use serde::{Deserialize, Serialize};
 
 use super::figures::{self, Trials};
 use super::{alike, is_load};
 use crate::cell::{Cell, Estimate};
-use crate::plan::{Case, Plan, Presents, Quantity, Variant};
+use crate::plan::{Case, MeasurementKind, Plan, Presents, Quantity, Variant};
+use crate::record::NOT_TOLD_APART;
 use crate::run::LoadedRun;
 use crate::stats::{Interval, Shift};
 
@@ -54,20 +56,39 @@ fn of_variant(plan: &Plan, trials: &Trials<'_>, refused: &Variant, accepted: &Va
     let cases = plan.cases.iter().filter(|case| case.variant == refused.name && is_load(plan, case));
     let beside = cases.filter_map(|case| Some((case, case_of(accepted, &case.measurement)?)));
     let refusal = |(case, beside): (&Case, &Case)| {
-        let told: Vec<Quantity> = figures::quantities(plan, case).collect();
+        let kind = plan.measurement(&case.measurement).map(|measurement| &measurement.kind);
+        let told = kind.map_or(&[][..], MeasurementKind::quantities);
         let costs = COSTS.into_iter().filter(|quantity| told.contains(quantity));
+        let ratio = |quantity| match kind.and_then(|kind| why_not(refused, kind, quantity)) {
+            Some(reason) => Cell::blank(reason),
+            None => ratio(trials, case, beside, quantity),
+        };
         Refusal {
             variant: refused.name.clone(),
             method: refused.method.name().to_owned(),
             presents: refused.presents,
             beside: accepted.name.clone(),
             measurement: case.measurement.clone(),
-            costs: costs
-                .map(|quantity| RefusalCost { quantity, ratio: ratio(trials, case, beside, quantity) })
-                .collect(),
+            costs: costs.map(|quantity| RefusalCost { quantity, ratio: ratio(quantity) }).collect(),
         }
     };
     beside.map(refusal).collect()
+}
+
+/// Why a figure is not what a refusal costs.
+fn why_not(refused: &Variant, kind: &MeasurementKind, quantity: Quantity) -> Option<&'static str> {
+    let hashes = matches!(refused.method.reference(), Some(MethodConfig::Basic(basic)) if basic.session.is_none());
+    let at_saturation = matches!(kind, MeasurementKind::Throughput(_));
+    if refused.traffic_beside().is_some() {
+        Some(NOT_TOLD_APART)
+    } else if quantity == Quantity::Validation && hashes && at_saturation {
+        Some(
+            "in a closed loop it is the time in the queue for the password hash, which is as long as there are connections; \
+             the processor time tells",
+        )
+    } else {
+        None
+    }
 }
 
 fn ratio(trials: &Trials<'_>, case: &Case, beside: &Case, quantity: Quantity) -> Cell<Estimate> {

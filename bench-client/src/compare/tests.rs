@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use bench_server::contract::SlowDown;
+use bench_server::contract::{MethodConfig, SlowDown};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt as _, SeedableRng as _};
 
 use super::*;
 use crate::cell::Cell;
 use crate::outcome::Outcomes;
+use crate::plan::{Beside, PoolPlan};
 use crate::record::{EncodedHistogram, LoadResult, Measured, RECORD_VERSION, Record, SliceCost, new_histogram};
 use crate::run::{Build, Program, RUN_VERSION};
 use crate::scenario::{self, Overrides};
@@ -405,6 +406,94 @@ fn a_case_that_one_side_lacks_is_named_and_counts() {
     let [missing] = comparison.missing.as_slice() else { panic!("{:?}", comparison.missing) };
     assert_eq!((missing.case.as_str(), missing.side), ("api-key/throughput", Side::Candidate));
     assert_eq!(comparison.verdict, Verdict::Inconclusive);
+}
+
+/// Has others ask the server of a variant while that is measured.
+fn accompany(run: &mut LoadedRun, variant: &str, rate_per_s: f64) {
+    let traffic = Beside {
+        method: MethodConfig::None,
+        pool: PoolPlan { count: 1, zipf_exponent: 1.0 },
+        rate_per_s,
+        connections: 1,
+        wrong: false,
+    };
+    let variant = run.header.plan.variants.iter_mut().find(|it| it.name == variant).expect("it is one of the plan's");
+    variant.beside = Some(Box::new(traffic));
+}
+
+#[test]
+fn what_a_server_spends_on_others_is_no_figure_of_the_variant() {
+    let slower = |case: &Case| if case.variant == "api-key" { 0.05 } else { 0.0 };
+    let of_server = |comparison: &Comparison, variant: &str| {
+        let of_server = |row: &&Row| matches!(row.quantity, Quantity::ServerCpu | Quantity::Validation);
+        comparison.rows.iter().filter(of_server).filter(|row| row.variant == variant).count()
+    };
+    let told = |comparison: &Comparison| comparison.warnings.iter().any(|it| it.contains("not told apart"));
+
+    let mut runs = World::new(3).duet(&slower);
+    runs.iter_mut().for_each(|run| accompany(run, "api-key", 0.0));
+    let comparison = compared(&runs);
+    assert!(of_server(&comparison, "api-key") == 2 && !told(&comparison), "nobody comes");
+
+    runs.iter_mut().for_each(|run| accompany(run, "api-key", 20.0));
+    let comparison = compared(&runs);
+    assert_eq!((of_server(&comparison, "api-key"), of_server(&comparison, "jwt-es256")), (0, 2));
+    assert_eq!(
+        row(&comparison, "api-key", Quantity::Throughput).variant,
+        "api-key",
+        "what its callers see is compared"
+    );
+    assert!(comparison.missing.is_empty() && told(&comparison), "{:?}", comparison.warnings);
+
+    // Of two runs each variant is measured by the baseline's processor time.
+    let mut runs = two_runs(40, &slower);
+    runs.iter_mut().for_each(|run| accompany(run, "none", 20.0));
+    let sides = Sides { baseline: &runs[0], candidate: &runs[1], control: None };
+    let comparison = compare(&sides, &Options::default()).expect("comparable");
+    assert_eq!((of_server(&comparison, "api-key"), of_server(&comparison, "jwt-es256")), (0, 0));
+    assert!(comparison.missing.is_empty() && told(&comparison), "{:?}", comparison.warnings);
+}
+
+#[test]
+fn a_refusal_costs_what_can_be_told_and_says_why_the_rest_cannot() {
+    const REFUSED: &str = r#"
+[[variant]]
+name = "key-unknown"
+method = "api-key"
+store = { kind = "memory" }
+presents = "unknown"
+
+[[variant]]
+name = "basic"
+method = "basic"
+cache = { ttl = "10s" }
+
+[[variant]]
+name = "basic-wrong"
+method = "basic"
+cache = { ttl = "10s" }
+presents = "wrong-secret"
+"#;
+    let text = format!("{SCENARIO}{REFUSED}");
+    let plan = scenario::resolve(Path::new("made-up.toml"), &text, &Overrides::default()).expect("no mistakes").plan;
+    let mut run = run(header(&plan, None));
+    run.records = World::new(5).records(&plan, 1, 0..plan.starts, &|_| true, &|_, _| 0.0).remove(0);
+    let costs = |run: &LoadedRun, variant: &str| -> Vec<Option<String>> {
+        let refusals = refusals(run);
+        let refusal = refusals.iter().find(|it| it.variant == variant).expect("its partner is there");
+        let quantities: Vec<Quantity> = refusal.costs.iter().map(|cost| cost.quantity).collect();
+        assert_eq!(quantities, [Quantity::ServerCpu, Quantity::Validation]);
+        refusal.costs.iter().map(|cost| cost.ratio.reason().map(str::to_owned)).collect()
+    };
+    assert_eq!(costs(&run, "key-unknown"), [None, None]);
+    let [cpu, validation] = costs(&run, "basic-wrong").try_into().expect("two figures");
+    assert_eq!(cpu, None);
+    assert!(validation.is_some_and(|reason| reason.contains("queue for the password hash")));
+    for variant in ["api-key", "key-unknown"] {
+        accompany(&mut run, variant, 20.0);
+    }
+    let why = Some("not told apart from the traffic beside the variant".to_owned());
+    assert_eq!(costs(&run, "key-unknown"), [why.clone(), why]);
 }
 
 #[test]

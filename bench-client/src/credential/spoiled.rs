@@ -25,7 +25,7 @@ pub(crate) fn spoil(credential: &mut Issued, presents: Presents) -> Result<(), S
                 .map_err(|error| format!("no random bytes for another key: {error}"))?;
         }
         (Presents::Unknown, Material::Password { username, .. }) => username.push('x'),
-        (Presents::Unknown, Material::Bearer { token }) => *token = last_changed(token),
+        (Presents::Unknown, Material::Bearer { token }) => *token = middle_changed(token),
         (Presents::WrongSecret, Material::Password { password, .. }) => *password = last_changed(password),
         (Presents::BadSignature, Material::Bearer { token }) => *token = signature_changed(token),
         _ => {}
@@ -39,6 +39,17 @@ fn last_changed(secret: &Secret) -> Secret {
     let last = text.pop();
     text.push(if last == Some('A') { 'B' } else { 'A' });
     Secret::new(text)
+}
+
+/// With another character in the middle. The last one would not do: base64url leaves some of its bits unused, and a token that
+/// sets those is malformed.
+fn middle_changed(secret: &Secret) -> Secret {
+    let mut characters: Vec<char> = secret.expose().chars().collect();
+    let middle = characters.len() / 2;
+    if let Some(character) = characters.get_mut(middle) {
+        *character = if *character == 'A' { 'B' } else { 'A' };
+    }
+    Secret::new(characters.into_iter().collect::<String>())
 }
 
 /// With another first character of the part behind the last dot: six bits of the signature's first byte, and none of those
@@ -66,7 +77,9 @@ mod tests {
         assert_eq!(spoilt(bearer("a.b.cde"), Presents::BadSignature), bearer("a.b.Ade"));
         assert_eq!(spoilt(bearer("a.b.Ade"), Presents::BadSignature), bearer("a.b.Bde"));
         assert_eq!(spoilt(bearer("a.b.c"), Presents::Malformed), bearer("a.b.c.x"));
-        assert_eq!(spoilt(bearer("abc"), Presents::Unknown), bearer("abA"));
+        assert_eq!(spoilt(bearer("abc"), Presents::Unknown), bearer("aAc"));
+        assert_eq!(spoilt(bearer("aAcd"), Presents::Unknown), bearer("aAAd"));
+        assert_eq!(spoilt(bearer("aAc"), Presents::Unknown), bearer("aBc"));
         for presents in [Presents::Valid, Presents::Expired, Presents::Revoked] {
             assert_eq!(spoilt(bearer("a.b.c"), presents), bearer("a.b.c"));
         }

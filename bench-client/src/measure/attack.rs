@@ -22,9 +22,7 @@ use super::remaining::Group;
 use super::setup::Place;
 use super::start::Server;
 use super::{MeasureError, check_alive};
-use crate::attack::{
-    Attacker, Case, CertificateKind, MethodKind, Missing, Needed, Needs, State, Table, TokenKey, Try,
-};
+use crate::attack::{Attacker, Case, CertificateKind, MethodKind, Missing, Needed, Needs, State, Table, TokenKey, Try};
 use crate::plan::{ATTACK, AttackPlan, Variant};
 use crate::record::{AttackCase, AttackResult, AttackTry, AttackVerdict, Begun, Measured, Record};
 use crate::run::RunFolder;

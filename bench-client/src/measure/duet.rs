@@ -5,8 +5,7 @@
 //! sides' processes and ports are new, and the order in which they are started and loaded is drawn anew. A third side, the
 //! control, is the baseline's program once more: how far the two seem to be apart is what this measurement sees in nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -20,13 +19,10 @@ use super::remaining::Start;
 use super::start::{self, STARTED_TOGETHER, Server};
 use super::{MeasureError, files_needed, prepare_machine_for};
 use crate::machine::Machine;
-use crate::plan::{Case, Plan, Variant};
+use crate::plan::{Case, Plan, Stint, Variant};
 use crate::progress::Progress;
 use crate::run::RunFolder;
 use crate::target::{Launcher, Stores, Target};
-
-/// Fewest and most starts of a second look: with fewer nothing could be confirmed, and more would add nothing.
-const SECOND_LOOK_STARTS: (u32, u32) = (6, 24);
 
 /// One side of a duet: a program, what it serves, and where its records go.
 pub struct DuetSide<'a> {
@@ -36,38 +32,6 @@ pub struct DuetSide<'a> {
     pub launcher: &'a Launcher,
     /// Where its records go.
     pub folder: &'a mut RunFolder,
-}
-
-/// A part of a duet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stint {
-    /// The numbers of its starts.
-    pub starts: Range<u32>,
-    /// The ids of the cases that are measured; absent means all under load.
-    pub cases: Option<BTreeSet<String>>,
-}
-
-impl Stint {
-    fn holds(&self, case: &Case) -> bool {
-        self.cases.as_ref().is_none_or(|cases| cases.contains(&case.id))
-    }
-
-    /// The second look of a plan at cases that are suspected: fresh starts, as many as the plan has time for.
-    pub fn second_look(plan: &Plan, suspects: BTreeSet<String>) -> Self {
-        let time = plan.compare.clone().unwrap_or_default().second_look;
-        let mut stint = Self { starts: plan.starts..plan.starts + 1, cases: Some(suspects) };
-        // Baseline and candidate; the control has its say in the first look.
-        let each = stint.expected([plan, plan]);
-        let fitting = (time.as_secs_f64() / each.as_secs_f64().max(f64::MIN_POSITIVE)) as u32;
-        stint.starts.end = plan.starts + fitting.clamp(SECOND_LOOK_STARTS.0, SECOND_LOOK_STARTS.1);
-        stint
-    }
-
-    /// How long it takes, about.
-    pub fn expected<'p>(&self, plans: impl IntoIterator<Item = &'p Plan>) -> Duration {
-        let of_one = |plan: &Plan| Start::under_load(plan, 0, |case| self.holds(case)).expected(plan);
-        plans.into_iter().map(of_one).sum::<Duration>() * self.starts.len() as u32
-    }
 }
 
 /// Measures a stint. Runs on the calling thread, which stays bound to the client's processor afterwards; `interrupted` is

@@ -355,8 +355,7 @@ impl<'p> Trial<'p> {
         self.servers.values_mut().for_each(Account::begin_slice);
         self.client.begin_slice(); // last, and ended first: looking at the servers is not its work
         let measured = load.drive(session, self.offered.as_ref(), offset, load.slice, &mut self.parts[part]);
-        let others = server.beside.as_mut().zip(server.variant.beside.as_deref());
-        match others.filter(|(_, traffic)| traffic.rate_per_s > 0.0) {
+        match server.beside.as_mut().zip(server.variant.traffic_beside()) {
             Some((others, traffic)) => {
                 let profile = Profile::new(&Rate::Steady(traffic.rate_per_s), load.slice * load.slices);
                 let arrivals = OpenLoop { model: ArrivalModel::Poisson, profile: &profile };
@@ -398,8 +397,7 @@ impl<'p> Trial<'p> {
         let client_cpu_ns = *self.client.cpu_ns().known().expect("a thread can always read its own clock");
         let server_cpu_ns = cpu_by_role(&self.servers);
         let usage = usage_by_role(self.client, self.servers);
-        let traffic = server.variant.beside.as_deref().filter(|traffic| traffic.rate_per_s > 0.0);
-        let beside = traffic.map(|traffic| BesideResult::new(traffic, &self.beside));
+        let beside = server.variant.traffic_beside().map(|traffic| BesideResult::new(traffic, &self.beside));
         // The server does not tell whose work it was.
         let telemetry = telemetry.filter(|_| beside.is_none());
         let mut tally = self.parts.into_iter().reduce(Tally::merged).expect("there is at least one");
@@ -435,7 +433,9 @@ impl<'p> Trial<'p> {
         };
         let late = if load.is_open() { rules::tail(&tally.lateness) } else { Duration::ZERO };
         let model = self.offered.as_ref().map(|offered| offered.model);
-        let mut findings = rules::judge(&result, model, late, rules::tail(&tally.latency));
+        let method = server.variant.method.reference();
+        let reason = method.and_then(|method| server.variant.presents.reason(method));
+        let mut findings = rules::judge(&result, reason, model, late, rules::tail(&tally.latency));
         findings.warnings.extend(result.beside.as_ref().and_then(BesideResult::warning));
         if load.is_open() && self.offered.is_none() {
             findings

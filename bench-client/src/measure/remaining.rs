@@ -5,12 +5,9 @@ use std::time::Duration;
 
 use super::load::Load;
 use crate::plan::{
-    ATTACK, AttackPlan, Case, Event, Measurement, MeasurementKind, Plan, RevocationPlan, SetupPlan, Variant,
+    ATTACK, AttackPlan, Case, Event, Measurement, MeasurementKind, Plan, RevocationPlan, START_COST, SetupPlan, Variant,
 };
 use crate::record::Record;
-
-/// What it takes, by experience, to start a variant's processes and issue its pool. It only shapes the progress bar.
-const START_COST: Duration = Duration::from_millis(500);
 
 /// One life of the server processes with all that is measured in it.
 pub(super) struct Start<'p> {
@@ -208,6 +205,7 @@ impl<'p> Start<'p> {
 mod tests {
     use super::super::samples::{plan, revocation_record};
     use super::*;
+    use crate::plan::Stint;
 
     /// What is left, as `start(planned): round: case case | …; revocations: case …`.
     fn outline(plan: &Plan, done: &[Record]) -> Vec<String> {
@@ -302,5 +300,16 @@ mod tests {
         assert_eq!(start.expected(&plan), preparation + load + Duration::from_secs(1 + 2));
         assert_eq!(start.loads("none").len(), 2);
         assert_eq!(start.loads("a").len(), 1);
+    }
+
+    #[test]
+    fn a_stint_takes_as_long_as_what_is_measured_in_it() {
+        let plan = plan();
+        for cases in [None, Some(vec!["a/latency"]), Some(vec!["none/latency", "none/throughput"]), Some(vec![])] {
+            let cases = cases.map(|cases| cases.into_iter().map(str::to_owned).collect());
+            let stint = Stint { starts: 2..5, cases };
+            let start = Start::under_load(&plan, 2, |case| stint.holds(case));
+            assert_eq!(stint.expected([&plan, &plan]), start.expected(&plan) * 2 * 3, "{:?}", stint.cases);
+        }
     }
 }

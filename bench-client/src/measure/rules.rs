@@ -9,11 +9,7 @@ use hdrhistogram::Histogram;
 
 use crate::outcome::{Outcomes, Wanted};
 use crate::plan::ArrivalModel;
-use crate::record::LoadResult;
-
-/// Share of the schedule that may go unsent. A dropped request has no latency, and the ones dropped are the slowest: at
-/// one in a thousand the 99th percentile still stands, the 99.9th does not.
-const DROPPED_MAX: f64 = 0.001;
+use crate::record::{DROPPED_MAX, LoadResult};
 
 /// Samples that must lie beyond a percentile for it to mean something (DESIGN's rule for every table).
 const SAMPLES_BEYOND: f64 = 10.0;
@@ -65,8 +61,14 @@ pub(super) fn tail(histogram: &Histogram<u64>) -> Duration {
 }
 
 /// Judges a trial. `model` is the schedule's, for an open loop; `late` and `latency` are the [`tail`]s of the histograms
-/// that `result` holds encoded.
-pub(super) fn judge(result: &LoadResult, model: Option<ArrivalModel>, late: Duration, latency: Duration) -> Findings {
+/// that `result` holds encoded; `reason` is the server's for refusals, where they are wanted.
+pub(super) fn judge(
+    result: &LoadResult,
+    reason: Option<&str>,
+    model: Option<ArrivalModel>,
+    late: Duration,
+    latency: Duration,
+) -> Findings {
     let mut findings = Findings::default();
     let mut invalid = |reason: String| findings.invalid.push(reason);
     let outcomes = &result.outcomes;
@@ -92,6 +94,15 @@ pub(super) fn judge(result: &LoadResult, model: Option<ArrivalModel>, late: Dura
         };
         if counted != result.answered {
             invalid(format!("the server counted {counted} {word} requests, the client {} answers", result.answered));
+        }
+        // The client sees the same 401 whatever the reason.
+        if let Some(reason) = reason {
+            let others = server.rejected.iter().filter(|(word, _)| *word != reason);
+            let others: Vec<String> = others.map(|(word, count)| format!("{count} \"{word}\"")).collect();
+            if !others.is_empty() {
+                let others = others.join(", ");
+                invalid(format!("of the requests that were to be refused as \"{reason}\" the server refused {others}"));
+            }
         }
     }
     let unanswered = result.server.as_ref().map_or(0, |server| server.ocsp_accepted_unanswered);
@@ -229,12 +240,12 @@ mod tests {
     }
 
     fn open(result: &LoadResult) -> Findings {
-        judge(result, Some(ArrivalModel::Constant), Duration::ZERO, MS)
+        judge(result, None, Some(ArrivalModel::Constant), Duration::ZERO, MS)
     }
 
     fn closed(mut result: LoadResult) -> Findings {
         result.requested_rate_per_s = None;
-        judge(&result, None, Duration::ZERO, MS)
+        judge(&result, None, None, Duration::ZERO, MS)
     }
 
     #[test]
@@ -279,6 +290,27 @@ mod tests {
         result.outcomes.rejected = [(RejectReason::InvalidCredential, 1000)].into();
         result.server.as_mut().expect("the reference server counts").rejected = [("unknown".to_owned(), 999)].into();
         assert_eq!(open(&result).invalid, ["the server counted 999 refused requests, the client 1000 answers"]);
+    }
+
+    #[test]
+    fn a_refusal_for_another_reason_is_not_the_one_that_was_to_be_timed() {
+        let mut result = LoadResult { wanted: Wanted::Refused, outcomes: Outcomes::default(), ..flawless() };
+        result.outcomes.rejected.insert(RejectReason::InvalidCredential, 1000);
+        let mut judge = |rejected: &[(&str, u64)], reason| {
+            let server = result.server.as_mut().expect("the reference server counts");
+            server.accepted = 0;
+            server.rejected = rejected.iter().map(|(word, count)| ((*word).to_owned(), *count)).collect();
+            judge(&result, reason, Some(ArrivalModel::Constant), Duration::ZERO, MS).invalid
+        };
+        assert_eq!(judge(&[("revoked", 1000)], Some("revoked")), Vec::<String>::new());
+        // The tokens ended while they were in use.
+        let says = "of the requests that were to be refused as \"revoked\" the server refused";
+        assert_eq!(judge(&[("expired", 1000)], Some("revoked")), [format!("{says} 1000 \"expired\"")]);
+        assert_eq!(
+            judge(&[("expired", 1), ("revoked", 998), ("too_many", 1)], Some("revoked")),
+            [format!("{says} 1 \"expired\", 1 \"too_many\"")]
+        );
+        assert_eq!(judge(&[("expired", 1000)], None), Vec::<String>::new(), "nobody says which reason it is to be");
     }
 
     #[test]
@@ -327,7 +359,7 @@ mod tests {
 
     #[test]
     fn lateness_is_held_to_the_latency_it_spoils() {
-        let judge = |late, latency| judge(&flawless(), Some(ArrivalModel::Constant), late, latency);
+        let judge = |late, latency| judge(&flawless(), None, Some(ArrivalModel::Constant), late, latency);
         assert_eq!(judge(MS, 2 * MS), Findings::default());
         assert_eq!(judge(5 * MS, 6 * MS).invalid, Vec::<String>::new());
         assert_eq!(judge(5 * MS, 6 * MS).warnings.len(), 1);
@@ -368,10 +400,10 @@ mod tests {
         count_on_server(&mut result, 930);
         assert_eq!(open(&result).warnings, ["930 requests per second were achieved, 1000 requested"]);
         // 70 of 1000 are 2.2 standard deviations of a Poisson count.
-        assert_eq!(judge(&result, Some(ArrivalModel::Poisson), Duration::ZERO, MS), Findings::default());
+        assert_eq!(judge(&result, None, Some(ArrivalModel::Poisson), Duration::ZERO, MS), Findings::default());
         (result.outcomes.accepted, result.answered) = (900, 900);
         count_on_server(&mut result, 900);
-        assert_eq!(judge(&result, Some(ArrivalModel::Poisson), Duration::ZERO, MS).warnings.len(), 1);
+        assert_eq!(judge(&result, None, Some(ArrivalModel::Poisson), Duration::ZERO, MS).warnings.len(), 1);
     }
 
     #[test]

@@ -18,7 +18,6 @@ use super::{MeasureError, attack, check_alive, load, setup, timeline};
 use crate::credential::{Pool, spoil};
 use crate::load::Session;
 use crate::machine::Machine;
-use crate::outcome::Wanted;
 use crate::plan::{Beside, Case, ClientWait, Event, Plan, Presents, RevocationPlan, Variant};
 use crate::record::Record;
 use crate::run::RunFolder;
@@ -198,7 +197,7 @@ pub(super) async fn prepare(
         return Ok(());
     };
     let expected = start.expected(plan);
-    let ends = revocation::own_lifetime(variant).filter(|_| variant.presents.wanted() == Wanted::Accepted);
+    let ends = revocation::own_lifetime(variant).filter(|_| variant.presents.is_lost_by_its_end());
     if let Some(lifetime) = ends.filter(|lifetime| *lifetime < expected) {
         pace.warn(&format!(
             "variant \"{}\": its credentials live for {lifetime:?}, one start takes about {expected:?}; raise the \

@@ -3,7 +3,7 @@
 use bench_server::contract::MethodConfig;
 use serde::{Deserialize, Serialize};
 
-use super::PoolPlan;
+use super::{PoolPlan, Variant};
 
 /// Requests that come in while the variant is measured, to a route of their own in the same process. They are in none of the
 /// variant's figures, but for what they cost its callers and its server.
@@ -20,4 +20,11 @@ pub struct Beside {
     /// Whether they bring wrong passwords.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub wrong: bool,
+}
+
+impl Variant {
+    /// What comes in beside it; `None` where it is alone on its server, also at the point of a sweep where nothing comes.
+    pub fn traffic_beside(&self) -> Option<&Beside> {
+        self.beside.as_deref().filter(|traffic| traffic.rate_per_s > 0.0)
+    }
 }

@@ -9,6 +9,8 @@ use bench_server::contract::{
 
 use super::{Event, HandshakePlan, Measurement, MeasurementKind, Objective, Plan, Presents, Variant};
 
+/// What it takes, by experience, to start a variant's processes and issue its pool: about, and the same for all.
+pub(crate) const START_COST: Duration = Duration::from_millis(500);
 /// One server process, from its execution until it accepts connections, keys made.
 const PROCESS_START: Duration = Duration::from_millis(150);
 /// Taking one credential back over the control socket or at the revocation endpoint.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bench_server::contract::{ApiKeyConfig, BasicConfig, MethodConfig, OAuth2Config, TokenValidation};
+use bench_server::contract::{ApiKeyConfig, BasicConfig, JwtConfig, MethodConfig, OAuth2Config, TokenValidation};
 use serde::{Deserialize, Serialize};
 
 use super::Variant;
@@ -67,7 +67,11 @@ impl Presents {
             MethodConfig::ApiKey(ApiKeyConfig { .. }) => {
                 &[Self::Malformed, Self::Unknown, Self::Expired, Self::Revoked]
             }
-            MethodConfig::Basic(BasicConfig { .. }) => &[Self::Malformed, Self::Unknown, Self::WrongSecret],
+            // What is presented of a session is its token.
+            MethodConfig::Basic(BasicConfig { session: Some(_), .. }) => &[Self::Malformed, Self::Unknown],
+            MethodConfig::Basic(BasicConfig { session: None, .. }) => {
+                &[Self::Malformed, Self::Unknown, Self::WrongSecret]
+            }
             MethodConfig::Jwt(config) if config.denylist.is_some() => {
                 &[Self::Malformed, Self::BadSignature, Self::Expired, Self::Revoked]
             }
@@ -79,6 +83,36 @@ impl Presents {
             MethodConfig::None | MethodConfig::Mtls(_) => &[],
             // What is spoilt in them is told by none of these words.
             MethodConfig::Signed(_) | MethodConfig::Mixed(_) | MethodConfig::Layered(_) => &[],
+        }
+    }
+
+    /// The reason that the server's counters have for a refusal of such a credential; `None` where it is none. A caller cannot
+    /// tell one reason from another, and what is timed must not be another refusal than the one that the report names.
+    pub fn reason(self, method: &MethodConfig) -> Option<&'static str> {
+        // Who asks the issuer hears that a token is not active, and not why (RFC 7662 §2.2).
+        let asks = matches!(
+            method,
+            MethodConfig::OAuth2(OAuth2Config { validation: TokenValidation::Opaque { .. }, .. })
+                | MethodConfig::Jwt(JwtConfig { introspection: true, .. })
+        );
+        Some(match self {
+            Self::Valid => return None,
+            _ if asks => "unknown",
+            Self::Malformed => "malformed",
+            Self::Unknown => "unknown",
+            Self::WrongSecret => "wrong_secret",
+            Self::BadSignature => "bad_signature",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+        })
+    }
+
+    /// Whether a credential in this state gets into another one by its end: what is refused before anybody looks at the time
+    /// stays as it is, and what has ended cannot end again.
+    pub fn is_lost_by_its_end(self) -> bool {
+        match self {
+            Self::Valid | Self::Revoked => true,
+            Self::Malformed | Self::Unknown | Self::WrongSecret | Self::BadSignature | Self::Expired => false,
         }
     }
 }

@@ -245,11 +245,10 @@ pub(crate) fn describe(variant: &Variant) -> String {
         Presents::Valid => String::new(),
         bad => format!(", presents credentials that are refused: {}", bad.name()),
     };
-    let beside =
-        variant.beside.as_deref().filter(|beside| beside.rate_per_s > 0.0).map_or_else(String::new, |beside| {
-            let wrong = if beside.wrong { " with wrong passwords" } else { "" };
-            format!(", beside {} requests of method {} per second{wrong}", beside.rate_per_s, beside.method.name())
-        });
+    let beside = variant.traffic_beside().map_or_else(String::new, |beside| {
+        let wrong = if beside.wrong { " with wrong passwords" } else { "" };
+        format!(", beside {} requests of method {} per second{wrong}", beside.rate_per_s, beside.method.name())
+    });
     describe_method(variant) + &slowed + &presents + &beside
 }
 

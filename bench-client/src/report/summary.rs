@@ -47,6 +47,7 @@ use crate::plan::{
     BASELINE, ConnectionKind, HandshakePlan, LatencyPlan, MeasurementKind, Plan, Presents, Price, ThroughputPlan,
     Variant,
 };
+use crate::record::NOT_TOLD_APART;
 use crate::run::{Build, LoadedRun};
 use crate::stats::{Grouping, Interval, detectable_change, median};
 
@@ -56,12 +57,9 @@ pub const SUMMARY_VERSION: u32 = 1;
 /// Why what only the reference server counts is blank for another.
 pub(crate) const NOT_TOLD: &str = "not told by a foreign server";
 
-/// Why what the server counts and spends is blank where it serves others beside the variant.
-const OTHERS: &str = "not told apart from the traffic beside the variant";
-
 /// Why nobody told.
 fn untold(loads: &[Load<'_>]) -> &'static str {
-    if loads.iter().any(|load| load.beside.is_some()) { OTHERS } else { NOT_TOLD }
+    if loads.iter().any(|load| load.beside.is_some()) { NOT_TOLD_APART } else { NOT_TOLD }
 }
 
 /// Why a figure is missing that the scenario does not ask for.
@@ -336,7 +334,9 @@ impl Summary {
     pub(crate) fn only_attacks(&self) -> bool {
         let is_measured = |it: &VariantSummary| {
             let reasons = [it.latency.reason(), it.throughput.reason(), it.revocation.reason()];
-            reasons.iter().any(|reason| *reason != Some(NOT_MEASURED)) || !it.handshakes.is_empty() || it.setup.is_some()
+            reasons.iter().any(|reason| *reason != Some(NOT_MEASURED))
+                || !it.handshakes.is_empty()
+                || it.setup.is_some()
         };
         !self.attacks.is_empty() && self.events.is_empty() && !self.variants.iter().any(is_measured)
     }

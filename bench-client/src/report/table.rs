@@ -116,6 +116,7 @@ const EXTRAS: [(&str, &[(&str, &str)]); 11] = [
             ("rate_requested", "requested/s"),
             ("rate_accepted", "accepted/s"),
             ("rate_refused", "refused/s"),
+            ("dropped", "dropped"),
             ("p50", "p50 ms"),
             ("p99", "p99 ms"),
         ],

@@ -34,6 +34,12 @@ pub(super) fn read(mut section: Section<'_>) -> Option<Beside> {
         if wrong && !matches!(method, MethodConfig::Basic(_)) {
             section.error("wrong", "wrong is about passwords; leave it out, or write method = \"basic\"");
         }
+        if wrong && matches!(method, MethodConfig::Basic(basic) if basic.session.is_some()) {
+            section.error(
+                "wrong",
+                "wrong is about passwords, and a session's requests present none; leave one of them out",
+            );
+        }
     }
     section.finish();
     let (method, _) = options?;

@@ -115,11 +115,7 @@ pub(super) fn read_method(section: &mut Section<'_>, method: MethodWord, target:
     let forge = match method {
         MethodWord::Jwt | MethodWord::OAuth2 => forge::read_token_key(section),
         MethodWord::Mtls => forge::read_ca(section),
-        MethodWord::None
-        | MethodWord::ApiKey
-        | MethodWord::Basic
-        | MethodWord::Signed
-        | MethodWord::Layered => None,
+        MethodWord::None | MethodWord::ApiKey | MethodWord::Basic | MethodWord::Signed | MethodWord::Layered => None,
     };
     section.misplaced(BELONGS, &format!("method \"{}\"", method.name()));
     let (convention, credentials, revoke) = external?;

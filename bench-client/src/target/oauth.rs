@@ -132,8 +132,7 @@ impl Issuer {
         let endpoint = &self.metadata.token_endpoint;
         let url = Url::parse(endpoint).map_err(|error| format!("endpoint {endpoint:?} is no URL: {error}"))?;
         let http = http_client(&url, at.address, &at.roots, Some(identity))?;
-        let response: TokenResponse =
-            json(TOKEN_ENDPOINT, token_request(&http, endpoint, client, Some(scope))).await?;
+        let response: TokenResponse = json(TOKEN_ENDPOINT, token_request(&http, endpoint, client, Some(scope))).await?;
         Ok(self.bearer(principal(client), response.access_token))
     }
 

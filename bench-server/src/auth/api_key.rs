@@ -21,7 +21,7 @@ use super::grant::Grant;
 use super::kept::Kept;
 use super::{AdminError, BuildError, Cause, Environment, Principal, PrincipalKind, Rejection, Request, header};
 use crate::clock::{Clock, UnixTime};
-use crate::config::{ApiKeyConfig, KeyEnvironment, READ_SCOPE};
+use crate::config::{ApiKeyConfig, KeyEnvironment, OAuth2Config, READ_SCOPE};
 use crate::contract::{IssueRequest, Issued, KeyAction, Material};
 use crate::credential::base62;
 use crate::credential::digest::{Digest, DigestState};
@@ -37,6 +37,7 @@ use crate::store::{Store, StoreError, file};
 use crate::telemetry::Meter;
 
 mod administration;
+mod bounds;
 mod chores;
 mod peppers;
 mod records;
@@ -51,6 +52,9 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How the names of applications begin.
 const APPLICATION: &str = "app-";
 
+/// Longest name of a client that a key is issued to, in bytes.
+const MAX_CLIENT_ID: usize = 255;
+
 /// Who did what the control socket asked for.
 const CONTROL: &str = "control";
 
@@ -59,6 +63,7 @@ pub struct ApiKey {
     records: Records,
     peppers: Arc<Peppers>,
     environment: KeyEnvironment,
+    owners: Owners,
     /// From here to the store.
     distance: Distance,
     cache: Option<Kept<KeyCache>>,
@@ -67,6 +72,31 @@ pub struct ApiKey {
     chores: Chores,
     clock: Clock,
     meter: Arc<Meter>,
+}
+
+/// Who owns the keys of a profile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Owners {
+    /// Applications, which get their names with their first key.
+    Applications,
+    /// OAuth clients, which have their names from their authorization server.
+    Clients,
+}
+
+impl Owners {
+    /// Whether one may be called so.
+    fn check(self, name: &str) -> Result<(), AdminError> {
+        match self {
+            Self::Applications if name.starts_with(APPLICATION) => Ok(()),
+            Self::Applications => Err(AdminError::NotFound(format!("application {name:?}"))),
+            Self::Clients
+                if (1..=MAX_CLIENT_ID).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_graphic()) =>
+            {
+                Ok(())
+            }
+            Self::Clients => Err(AdminError::BadRequest(format!("{name:?} is not the name of a client"))),
+        }
+    }
 }
 
 /// What may be asked for, where that is limited.
@@ -144,25 +174,36 @@ impl ApiKey {
         let records = Records { store, copy, clock: clock.clone(), meter: meter.clone(), events: Arc::default() };
         let chores = Chores::start(records.clone(), peppers.clone());
         let environment = config.environment;
-        Ok(Self { records, peppers, environment, distance, cache, limits, usage, chores, clock, meter })
+        let owners = Owners::Applications;
+        Ok(Self { records, peppers, environment, owners, distance, cache, limits, usage, chores, clock, meter })
+    }
+
+    /// Whether live keys are issued and taken here, or test keys.
+    pub(crate) fn environment(&self) -> KeyEnvironment {
+        self.environment
+    }
+
+    /// The same, whose keys belong to OAuth clients.
+    pub(crate) fn of_clients(self) -> Self {
+        Self { owners: Owners::Clients, ..self }
     }
 
     pub(crate) async fn authenticate(&self, request: &Request<'_>) -> Result<Principal, Rejection> {
-        self.identify(presented(request.head)?, request).await
+        self.identify(presented(request.head)?, request.connection.peer.ip(), request.now).await
     }
 
-    /// Whose key this is.
-    pub(crate) async fn identify(&self, key: &str, request: &Request<'_>) -> Result<Principal, Rejection> {
+    /// Whose key this is, that came from there.
+    pub(crate) async fn identify(&self, key: &str, peer: IpAddr, now: UnixTime) -> Result<Principal, Rejection> {
         let key = Key::parse(key).map_err(|_| Rejection::Invalid(Cause::Malformed))?;
         // By the text alone: whether such a key was ever issued shows nowhere.
         if key.environment() != self.environment {
             return Err(Rejection::Invalid(Cause::WrongEnvironment));
         }
-        let record = self.find(key, request.now).await?;
+        let record = self.find(key, now).await?;
         if let Some(details) = &record.details {
-            check_network(details, request.connection.peer.ip())?;
+            check_network(details, peer)?;
         }
-        let quota = self.limits.admit(&record, request.now)?;
+        let quota = self.limits.admit(&record, now)?;
         let (id, scopes) = (record.application.clone(), record.scopes.clone());
         Ok(Principal { quota, ..Principal::new(PrincipalKind::Application, id, scopes, record.id.clone()) })
     }
@@ -189,10 +230,10 @@ impl ApiKey {
         found
     }
 
-    /// Counts a request that was answered with the resource.
-    pub(crate) fn bill(&self, principal: &Principal, now: UnixTime) {
+    /// Counts a request of a key that was answered with the resource.
+    pub(crate) fn bill(&self, key: &Arc<str>, now: UnixTime) {
         if let Some(usage) = &self.usage {
-            usage.count(&principal.credential_id, now);
+            usage.count(key, now);
         }
     }
 
@@ -260,18 +301,11 @@ impl ApiKey {
         Ok(issued)
     }
 
-    /// Another key of an application: both work, until one is revoked.
-    pub(crate) async fn renew(&self, application: &str, request: &IssueRequest) -> Result<Issued, AdminError> {
-        if !application.starts_with(APPLICATION) {
-            return Err(AdminError::NotFound(format!("application {application:?}")));
-        }
-        self.issue_to(application, request).await
-    }
-
-    /// A key of an application that has its name from elsewhere.
-    pub(crate) async fn issue_to(&self, application: &str, request: &IssueRequest) -> Result<Issued, AdminError> {
+    /// Another key of an owner: all of them work, until one is revoked.
+    pub(crate) async fn renew(&self, owner: &str, request: &IssueRequest) -> Result<Issued, AdminError> {
+        self.owners.check(owner)?;
         let grant = Grant::new(request, self.clock.now())?;
-        let made = fresh(&grant, Some(application), self.environment, self.peppers.current());
+        let made = fresh(&grant, Some(owner), self.environment, self.peppers.current());
         let (record, issued) = made.map_err(StoreError::no_random)?;
         self.add(record, CONTROL).await?;
         Ok(issued)
@@ -294,14 +328,23 @@ impl ApiKey {
     }
 }
 
-/// Where a key is only part of what a route asks for, nobody knows whom to bill.
+/// Keys and tokens of different environments do not go together on a route.
 ///
 /// # Errors
-/// When requests are to be counted there all the same.
-pub(super) fn refuse_metering(place: &str, config: &ApiKeyConfig) -> Result<(), BuildError> {
-    let Some(_) = config.metering else { return Ok(()) };
-    let remedy = "its requests would go uncounted here; leave it out, or meter a profile of method \"api-key\"";
-    Err(BuildError::Config(format!("{place}.metering: {remedy}")))
+/// When the parts that take them, of these names, are for different ones.
+pub(super) fn check_environments(
+    (keys_in, keys): (&str, &ApiKeyConfig),
+    (tokens_in, tokens): (&str, &OAuth2Config),
+) -> Result<(), BuildError> {
+    let (of_keys, of_tokens) = (keys.environment, tokens.environment);
+    if of_keys == of_tokens {
+        return Ok(());
+    }
+    let (of_keys, of_tokens) = (of_keys.name(), of_tokens.name());
+    Err(BuildError::Config(format!(
+        "{tokens_in}.environment is \"{of_tokens}\", and {keys_in}.environment \"{of_keys}\": keys and tokens of different \
+         environments do not go together; write the same into both"
+    )))
 }
 
 /// The key in the request, from the one place where it stands.

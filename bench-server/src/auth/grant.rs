@@ -48,7 +48,7 @@ impl Grant {
 }
 
 /// Keeps every moment within a 64-bit number of nanoseconds, which is what SQLite stores.
-const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
+pub(crate) const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 fn is_scope_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\')

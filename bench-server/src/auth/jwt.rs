@@ -101,6 +101,7 @@ impl Jwt {
         };
         let validator = Validator {
             issuer: issuer(name),
+            audience: AUDIENCE.into(),
             algorithm: config.algorithm,
             rules: config.rules,
             max_token: config.claims_bytes.map_or(header::MAX_TOKEN, |_| header::MAX_LONG_TOKEN),
@@ -219,17 +220,19 @@ impl Jwt {
         self.signing.issuer_key()
     }
 
-    /// What the deny-list takes in memory, where there is one.
+    /// What the deny-list takes in memory, or the issuer's where that is asked; `None` where there is neither.
     pub(crate) fn denylist_size(&self) -> Option<denylist::Size> {
-        self.denylist.as_ref().map(|denylist| denylist.copy().size())
+        let own = self.denylist.as_ref().map(|denylist| denylist.copy().size());
+        own.or_else(|| self.introspection.as_ref().map(AskedIssuer::denylist_size))
     }
 
-    /// Whether what a decision needs gives an answer. In stateless mode that is nothing.
+    /// Whether what a decision needs gives an answer. In stateless mode that is nothing; an issuer that is asked reads the
+    /// store for each answer.
     pub(crate) async fn probe(&self) -> Result<(), &'static str> {
-        match &self.denylist {
-            None => Ok(()),
-            Some(_) => self.revoked.probe().await.map_err(|_| "deny-list"),
+        if self.denylist.is_none() && self.introspection.is_none() {
+            return Ok(());
         }
+        self.revoked.probe().await.map_err(|_| "deny-list")
     }
 
     /// Removes what is in the store, where that is a server of its own.

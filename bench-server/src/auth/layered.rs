@@ -12,18 +12,16 @@ use std::sync::Arc;
 
 use http::HeaderName;
 
-use super::api_key::{ApiKey, refuse_metering};
+use super::api_key::{ApiKey, check_environments};
 use super::mtls::Mtls;
 use super::oauth2::{OAuth2, User};
 use super::{AdminError, BuildError, Environment, Layer, Principal, Rejection, Request, Through, header};
+use crate::clock::UnixTime;
 use crate::config::{CallerConfig, LayeredConfig, TokenValidation};
 use crate::contract::{IssueRequest, Issued, KeyRollover};
 use crate::credential::x509;
 
 static X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
-
-/// Longest name of a client that a key is issued to, in bytes.
-const MAX_CLIENT_ID: usize = 255;
 
 /// Names of clients as subjects, which no user can have.
 const CLIENT: &str = "client:";
@@ -52,8 +50,8 @@ impl Layered {
         }
         let caller = match &config.caller {
             CallerConfig::Application(keys) => {
-                refuse_metering("caller.application", keys)?;
-                Caller::Application(ApiKey::build(name, keys, environment).await?)
+                check_environments(("caller.application", keys), ("user", &config.user))?;
+                Caller::Application(ApiKey::build(name, keys, environment).await?.of_clients())
             }
             CallerConfig::Service(service) => {
                 if let Some(wrong) = service.may_act.iter().find(|id| !x509::is_spiffe_id(id)) {
@@ -75,7 +73,7 @@ impl Layered {
             Caller::Application(_) if *caller.id != *client_id => {
                 return Err(Rejection::Forbidden("credential-binding-mismatch"));
             }
-            Caller::Application(_) => Through::Application(caller.id),
+            Caller::Application(_) => Through::Application { id: caller.id, key: caller.credential_id },
             Caller::Service { .. } => Through::Service(caller.id),
         };
         // A client that has a token of its own is not a user (RFC 9068 §2.2).
@@ -83,9 +81,35 @@ impl Layered {
             return Err(Rejection::Forbidden("user-authorization-required"));
         }
         let scopes = common(&caller.scopes, &user.scopes);
-        let principal = Principal { scopes, through: Some(through), quota: caller.quota, ..user };
-        audit(&principal);
-        Ok(principal)
+        Ok(Principal { scopes, through: Some(through), quota: caller.quota, ..user })
+    }
+
+    /// One line for each request that was answered with the resource: who called, and for whom.
+    pub(crate) fn audit(principal: &Principal) {
+        let (application, service) = match &principal.through {
+            Some(Through::Application { id, .. }) => (Some(&**id), None),
+            Some(Through::Service(id)) => (None, Some(&**id)),
+            None => (None, None),
+        };
+        let credential = &*principal.credential_id;
+        tracing::info!(target: "audit", application, service, user = &*principal.id, credential, "accepted");
+    }
+
+    /// Counts a request on the account of the key that it came with. Who was refused for the user's sake is none of them, and was
+    /// counted by the limit alone.
+    pub(crate) fn bill(&self, principal: &Principal, now: UnixTime) {
+        if let (Caller::Application(keys), Some(Through::Application { key, .. })) = (&self.caller, &principal.through)
+        {
+            keys.bill(key, now);
+        }
+    }
+
+    /// The keys of applications, where those call.
+    pub(crate) fn api_key(&self) -> Option<&ApiKey> {
+        match &self.caller {
+            Caller::Application(keys) => Some(keys),
+            Caller::Service { .. } => None,
+        }
     }
 
     /// A key belongs to somebody in particular.
@@ -101,14 +125,7 @@ impl Layered {
     /// A key for the application that is this OAuth client, or a certificate for the service of this identity.
     pub(crate) async fn renew(&self, caller: &str, request: &IssueRequest) -> Result<Issued, AdminError> {
         match &self.caller {
-            Caller::Application(keys) => {
-                let is_name =
-                    (1..=MAX_CLIENT_ID).contains(&caller.len()) && caller.bytes().all(|b| b.is_ascii_graphic());
-                if !is_name {
-                    return Err(AdminError::BadRequest(format!("{caller:?} is not the name of a client")));
-                }
-                keys.issue_to(caller, request).await
-            }
+            Caller::Application(keys) => keys.renew(caller, request).await,
             Caller::Service { certificates, .. } => certificates.renew(caller, request).await,
         }
     }
@@ -160,7 +177,7 @@ impl Caller {
             Self::Application(keys) => (
                 Layer::Application,
                 match header::single(request.head, &X_API_KEY) {
-                    Ok(Some(key)) => keys.identify(key, request).await,
+                    Ok(Some(key)) => keys.identify(key, request.connection.peer.ip(), request.now).await,
                     Ok(None) => Err(Rejection::Missing),
                     Err(rejection) => Err(rejection),
                 },
@@ -185,17 +202,6 @@ impl Caller {
 fn common(one: &str, other: &str) -> Arc<str> {
     let in_both = other.split(' ').filter(|scope| one.split(' ').any(|held| held == *scope));
     in_both.collect::<Vec<_>>().join(" ").into()
-}
-
-/// One line for each request that was accepted: who called, and for whom.
-fn audit(principal: &Principal) {
-    let (application, service) = match &principal.through {
-        Some(Through::Application(id)) => (Some(&**id), None),
-        Some(Through::Service(id)) => (None, Some(&**id)),
-        None => (None, None),
-    };
-    let credential = &*principal.credential_id;
-    tracing::info!(target: "audit", application, service, user = &*principal.id, credential, "accepted");
 }
 
 #[cfg(test)]

@@ -14,11 +14,12 @@ use http::HeaderName;
 use http::request::Parts;
 use memchr::memchr_iter;
 
-use super::api_key::{ApiKey, refuse_metering};
+use super::api_key::{ApiKey, check_environments};
 use super::{AdminError, BuildError, Environment, Principal, Rejection, Request, header};
 use super::{jwt::Jwt, oauth2::OAuth2};
 use crate::config::{MixedConfig, TokenValidation};
 use crate::contract::{IssueRequest, Issued};
+use crate::store::denylist;
 
 static X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
@@ -49,7 +50,7 @@ impl Mixed {
             let remedy = "opaque: its validation is of JWTs, which the part `jwt` checks; write token = \"opaque\"";
             return Err(BuildError::Config(remedy.to_owned()));
         }
-        refuse_metering("api_key", &config.api_key)?;
+        check_environments(("api-key", &config.api_key), ("opaque", &config.opaque))?;
         // Folders and issuers of their own, as if they were profiles.
         let part = |part: &str| format!("{name}.{part}");
         Ok(Self {
@@ -65,6 +66,19 @@ impl Mixed {
             Form::Jwt => self.jwt.authenticate(request).await,
             Form::Opaque => self.opaque.authenticate(request).await,
         }
+    }
+
+    /// Counts a request that a key opened. Which it was says the form again: the name of a token is its issuer's to choose, and
+    /// might be that of a key.
+    pub(crate) fn bill(&self, principal: &Principal, request: &Request<'_>) {
+        if form(request.head) == Ok(Form::Key) {
+            self.api_key.bill(&principal.credential_id, request.now);
+        }
+    }
+
+    /// The keys that are taken here.
+    pub(crate) fn api_key(&self) -> &ApiKey {
+        &self.api_key
     }
 
     /// Keys and JWTs by turns, beginning with a key. Opaque tokens come from the token endpoint.
@@ -90,6 +104,11 @@ impl Mixed {
 
     pub(crate) async fn revoke(&self, id: &str) -> Result<(), AdminError> {
         if id.starts_with(KEY_ID) { self.api_key.revoke(id).await } else { self.jwt.revoke(id).await }
+    }
+
+    /// What the deny-list of JWTs takes, where there is one.
+    pub(crate) fn denylist_size(&self) -> Option<denylist::Size> {
+        self.jwt.denylist_size()
     }
 
     /// Whether what a decision needs gives an answer.

@@ -28,6 +28,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use http::HeaderMap;
 use tokio::sync::watch;
 
 use self::ocsp::{Ground, Ocsp};
@@ -119,22 +120,31 @@ impl Mtls {
     }
 
     pub(crate) async fn authenticate(&self, request: &Request<'_>) -> Result<Principal, Rejection> {
-        let connection = request.connection;
-        let Some(identity) = connection.client.as_ref() else {
-            self.count_fields(&request.head.headers);
-            return Err(Rejection::Missing);
-        };
-        self.judge(identity, connection, request.now).await?;
-        let forwarded = self.on_behalf(identity, &request.head.headers, request.now).map_err(forwarded::of_another)?;
-        if let Some(client) = &forwarded {
-            self.judge_forwarded(client, request.now).await.map_err(forwarded::of_another)?;
-        }
-        let identity = forwarded.as_ref().unwrap_or(identity);
+        let identity = self.holder(request.connection, &request.head.headers, request.now).await?;
         if !self.is_allowed(&identity.spiffe_id) {
             return Err(Rejection::Forbidden("client-identity-not-allowed"));
         }
         let (id, scopes, serial) = (identity.spiffe_id.clone(), self.scopes.clone(), identity.serial.clone());
         Ok(Principal::new(PrincipalKind::CertificateHolder, id, scopes, serial))
+    }
+
+    /// Whose request it is: who holds the connection's certificate, or whom a proxy passes on. Judged for this request, on a
+    /// route as wherever else somebody is known by a certificate.
+    pub(crate) async fn holder(
+        &self,
+        connection: &Connection,
+        fields: &HeaderMap,
+        now: UnixTime,
+    ) -> Result<Arc<ClientIdentity>, Rejection> {
+        let Some(identity) = connection.client.as_ref() else {
+            self.count_fields(fields);
+            return Err(Rejection::Missing);
+        };
+        self.judge(identity, connection, now).await?;
+        let forwarded = self.on_behalf(identity, fields, now).map_err(forwarded::of_another)?;
+        let Some(client) = forwarded else { return Ok(identity.clone()) };
+        self.judge_forwarded(&client, now).await.map_err(forwarded::of_another)?;
+        Ok(Arc::new(client))
     }
 
     /// What may have changed since the handshake.

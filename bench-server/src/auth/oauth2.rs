@@ -15,8 +15,8 @@ use super::jwt::{ClaimsRef, Validator};
 use super::{BuildError, Cause, Connection, Environment, Principal, Rejection, Request, header};
 use crate::clock::UnixTime;
 use crate::config::{
-    AccessTokenFormat, CacheConfig, JwksConfig, KnownIssuer, LONGEST_STALE, OAuth2Config, TokenValidation,
-    TrustedIssuer,
+    AUDIENCE, AccessTokenFormat, CacheConfig, JwksConfig, KeyEnvironment, KnownIssuer, LONGEST_STALE, OAuth2Config,
+    TokenValidation, TrustedIssuer,
 };
 use crate::contract::{ClientRegistration, Secret};
 use crate::issuer::authorization_server::AuthorizationServer;
@@ -36,8 +36,13 @@ use self::introspection::Introspection;
 use self::keys::Keys;
 use super::outbound::Http;
 
-/// The resource server's side of OAuth 2.0; whether tokens come with a proof.
-pub struct OAuth2(Validation, Option<Box<Dpop>>);
+/// The resource server's side of OAuth 2.0.
+pub struct OAuth2 {
+    validation: Validation,
+    /// Present where tokens come with a proof.
+    dpop: Option<Box<Dpop>>,
+    environment: KeyEnvironment,
+}
 
 /// What a valid token stands for.
 #[derive(Clone)]
@@ -47,6 +52,8 @@ pub(in crate::auth) struct Token {
     jkt: Option<Arc<str>>,
     /// Thumbprint of the certificate that it is bound to.
     x5t: Option<Arc<str>>,
+    /// Where it counts.
+    environment: KeyEnvironment,
 }
 
 impl Token {
@@ -55,11 +62,14 @@ impl Token {
         let cnf = claims.cnf.as_ref();
         let jkt = cnf.and_then(|cnf| cnf.jkt.as_deref()).map(Arc::from);
         let x5t = cnf.and_then(|cnf| cnf.x5t.as_deref()).map(Arc::from);
-        Self { principal: claims.principal(), jkt, x5t }
+        Self { principal: claims.principal(), jkt, x5t, environment: claims.environment }
     }
 
-    /// The same over a connection. One that is bound to a certificate is good for nobody else (RFC 8705 §3).
-    fn over(self, connection: &Connection) -> Result<Self, Rejection> {
+    /// The same over a connection, in an environment. One that is bound to a certificate is good for nobody else (RFC 8705 §3).
+    fn over(self, connection: &Connection, environment: KeyEnvironment) -> Result<Self, Rejection> {
+        if self.environment != environment {
+            return Err(Rejection::Invalid(Cause::WrongEnvironment));
+        }
         let shown = connection.client.as_ref().map(|client| &client.thumbprint);
         if self.x5t.is_some() && self.x5t.as_ref() != shown {
             return Err(Rejection::Invalid(Cause::Claims));
@@ -100,7 +110,7 @@ impl OAuth2 {
             TrustedIssuer::InProcess => Trusted::in_process(config, environment)?,
             TrustedIssuer::Remote { issuer, ca_file, client_id, client_secret_file } => Trusted {
                 issuer: issuer.clone(),
-                http: Arc::new(Http::new(ca_file.as_deref())?),
+                http: Arc::new(Http::new(ca_file.as_deref(), environment.meter.clone())?),
                 client_id: client_id.clone(),
                 client_secret: read_secret(client_secret_file)?,
                 own_tokens: false,
@@ -110,6 +120,7 @@ impl OAuth2 {
         config.rules.check().map_err(|problem| BuildError::Config(format!("rules.{problem}")))?;
         let known = &config.known;
         check_known(config)?;
+        let audience = known.audience.as_deref().unwrap_or(AUDIENCE);
         let discovery = Arc::new(Discovery::new(&trusted.issuer, trusted.http.clone(), known)?);
         let meter = environment.meter.clone();
         let validation = match config.validation {
@@ -129,7 +140,7 @@ impl OAuth2 {
                     (&trusted.client_id, &trusted.client_secret),
                     cache,
                 )?;
-                Validation::Opaque(Box::new(introspection.called(known.audience.as_deref()).away_by(distance)))
+                Validation::Opaque(Box::new(introspection.called(audience).away_by(distance)))
             }
             TokenValidation::Jwt { algorithm } if algorithm.is_symmetric() => {
                 let name = algorithm.name();
@@ -139,6 +150,7 @@ impl OAuth2 {
             TokenValidation::Jwt { algorithm } => Validation::Jwt {
                 validator: Validator {
                     issuer: trusted.issuer.into(),
+                    audience: audience.into(),
                     algorithm,
                     rules: config.rules,
                     max_token: header::MAX_TOKEN,
@@ -148,21 +160,22 @@ impl OAuth2 {
             },
         };
         let dpop = config.dpop.as_ref().map(|dpop| Dpop::build(dpop, meter).map(Box::new)).transpose()?;
-        Ok(Self(validation, dpop))
+        Ok(Self { validation, dpop, environment: config.environment })
     }
 
     pub(crate) async fn authenticate(&self, request: &Request<'_>) -> Result<Principal, Rejection> {
-        let Some(dpop) = &self.1 else {
+        let Some(dpop) = &self.dpop else {
             let token = self.token(header::bearer(request.head)?, request.now).await?;
-            return token.over(request.connection)?.bearer();
+            return token.over(request.connection, self.environment)?.bearer();
         };
         let (token, proof) = dpop.presented(request)?;
-        dpop.accept(self.token(token, request.now).await?.over(request.connection)?, &proof, request.now)
+        let token = self.token(token, request.now).await?.over(request.connection, self.environment)?;
+        dpop.accept(token, &proof, request.now)
     }
 
     /// What a token stands for, whoever presents it.
     async fn token(&self, token: &str, now: UnixTime) -> Result<Token, Rejection> {
-        match &self.0 {
+        match &self.validation {
             Validation::Opaque(introspection) => introspection.validate(token, now).await,
             Validation::Jwt { validator, keys } => {
                 keys.validate(validator, token, now, |claims| Ok(Token::of(claims))).await
@@ -170,28 +183,29 @@ impl OAuth2 {
         }
     }
 
-    /// Whether the authorization server gives an answer.
+    /// Whether the authorization server gives an answer, or whatever stands for it.
     pub(crate) async fn probe(&self) -> Result<(), &'static str> {
-        let discovery = match &self.0 {
-            Validation::Opaque(introspection) => &introspection.discovery,
-            Validation::Jwt { keys, .. } => &keys.discovery,
+        let probed = match &self.validation {
+            Validation::Opaque(introspection) => introspection.probe().await,
+            Validation::Jwt { keys, .. } => keys.probe().await,
         };
-        discovery.probe().await.map_err(|_| "authorization server")
+        probed.map_err(|_| "authorization server")
     }
 
     /// The user whom a token speaks of, and the client that it was issued to. Of tokens that are JWTs alone: an answer to an
     /// introspection need not name the client (RFC 7662 §2.2).
     pub(crate) async fn user(&self, request: &Request<'_>) -> Result<User, Rejection> {
         let token = header::bearer(request.head)?;
-        let Validation::Jwt { validator, keys } = &self.0 else { return Err(unavailable()) };
+        let Validation::Jwt { validator, keys } = &self.validation else { return Err(unavailable()) };
         let accept = |claims: &ClaimsRef<'_>| Ok((Token::of(claims), Box::from(&*claims.client_id)));
         let (token, client_id) = keys.validate(validator, token, request.now, accept).await?;
-        Ok(User { principal: token.over(request.connection)?.bearer()?, client_id })
+        let principal = token.over(request.connection, self.environment)?.bearer()?;
+        Ok(User { principal, client_id })
     }
 
     /// Whether tokens come with a proof.
     pub(crate) fn wants_proofs(&self) -> bool {
-        self.1.is_some()
+        self.dpop.is_some()
     }
 }
 
@@ -206,9 +220,10 @@ impl Trusted {
         let registered = server.register_client(&ClientRegistration::resource_server("resource server"));
         let client = registered.map_err(|error| BuildError::Config(format!("registering to introspect: {error}")))?;
         let is_https = server.issuer().starts_with("https:");
+        let ca_file = is_https.then_some(environment.ca_file.as_path());
         Ok(Self {
             issuer: server.issuer().to_owned(),
-            http: Arc::new(Http::new(is_https.then_some(environment.ca_file.as_path()))?),
+            http: Arc::new(Http::new(ca_file, environment.meter.clone())?),
             client_id: client.client_id,
             client_secret: client.client_secret.expect("confidential clients get a secret"),
             own_tokens: server.access_token_format() == AccessTokenFormat::Opaque,
@@ -229,9 +244,6 @@ fn check_known(config: &OAuth2Config) -> Result<(), BuildError> {
         }
         TokenValidation::Jwt { .. } if introspection_endpoint.is_some() => {
             wrong("introspection_endpoint: JWTs are checked by their signature; leave it out")
-        }
-        TokenValidation::Jwt { .. } if audience.is_some() => {
-            wrong("audience: a JWT's aud must name this resource as it names itself; leave it out")
         }
         _ if jwks_uri.is_some() && jwks_file.is_some() => wrong("jwks_uri and jwks_file: keep one"),
         _ if audience.as_deref() == Some("") => wrong("audience: is empty; write what the issuer puts into aud"),

@@ -3,17 +3,21 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::RwLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, RwLock};
+use std::task::{Context, Poll};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, RequestBuilder, StatusCode};
+use tower_layer::Layer;
+use tower_service::Service;
 
 use crate::auth::BuildError;
 use crate::clock::UnixTime;
+use crate::telemetry::Meter;
 
 /// After this a request fails, and the caller is told to come back: waiting longer would only pile up callers.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -38,17 +42,19 @@ pub(super) enum Trouble {
 /// own runtime.
 pub(super) struct Http {
     roots: Option<Vec<Certificate>>,
+    meter: Arc<Meter>,
     clients: RwLock<HashMap<ThreadId, Client>>,
 }
 
 impl Http {
-    /// `ca_file`: PEM with the only roots to trust; absent means those of the operating system.
+    /// `ca_file`: PEM with the only roots to trust; absent means those of the operating system. Connections are counted in
+    /// `meter`.
     ///
     /// # Errors
     /// [`BuildError::State`] when the file cannot be read or used.
-    pub(super) fn new(ca_file: Option<&Path>) -> Result<Self, BuildError> {
+    pub(super) fn new(ca_file: Option<&Path>, meter: Arc<Meter>) -> Result<Self, BuildError> {
         let roots = ca_file.map(read_roots).transpose()?;
-        let http = Self { roots, clients: RwLock::default() };
+        let http = Self { roots, meter, clients: RwLock::default() };
         http.build().map_err(|source| BuildError::State {
             what: "preparing to ask about credentials over HTTP".to_owned(),
             source: source.into(),
@@ -57,7 +63,8 @@ impl Http {
     }
 
     fn build(&self) -> reqwest::Result<Client> {
-        let client = Client::builder().redirect(Policy::none()).no_proxy().timeout(TIMEOUT);
+        let counted = Counted(self.meter.clone());
+        let client = Client::builder().redirect(Policy::none()).no_proxy().timeout(TIMEOUT).connector_layer(counted);
         match &self.roots {
             Some(roots) => client.tls_certs_only(roots.iter().cloned()),
             None => client,
@@ -79,6 +86,40 @@ impl Http {
     /// Fetches a JSON document.
     pub(super) async fn get(&self, url: &str) -> Result<Vec<u8>, Trouble> {
         send(self.client()?.get(url)).await
+    }
+}
+
+/// Counts the connections that are begun, whatever becomes of them.
+#[derive(Clone)]
+struct Counted(Arc<Meter>);
+
+impl<S> Layer<S> for Counted {
+    type Service = Connecting<S>;
+
+    fn layer(&self, connector: S) -> Connecting<S> {
+        Connecting { connector, meter: self.0.clone() }
+    }
+}
+
+/// What connects, and is counted.
+#[derive(Clone)]
+struct Connecting<S> {
+    connector: S,
+    meter: Arc<Meter>,
+}
+
+impl<S: Service<R>, R> Service<R> for Connecting<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.connector.poll_ready(context)
+    }
+
+    fn call(&mut self, to: R) -> S::Future {
+        self.meter.outbound_connects.add();
+        self.connector.call(to)
     }
 }
 
@@ -127,7 +168,6 @@ fn read_roots(file: &Path) -> Result<Vec<Certificate>, BuildError> {
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
-    use std::sync::Arc;
 
     use rcgen::{CertifiedKey, generate_simple_self_signed};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -172,21 +212,49 @@ mod tests {
                 }
             }
         });
-        let trusting = Http::new(Some(&right_roots)).expect("a client");
+        let meter = Arc::new(Meter::default());
+        let trusting = Http::new(Some(&right_roots), meter.clone()).expect("a client");
         assert_eq!(trusting.get(&url).await.expect("an answer"), b"{}");
         for file in [Some(wrong_roots.as_path()), None] {
-            let distrusting = Http::new(file).expect("a client");
+            let distrusting = Http::new(file, Arc::default()).expect("a client");
             assert!(matches!(distrusting.get(&url).await, Err(Trouble::Transport(_))), "{file:?}");
         }
         server.abort();
+    }
+
+    /// Those that nobody answers too: it is the attempt that could be somebody else's wish.
+    #[tokio::test]
+    async fn hk_6_each_connection_is_counted_and_no_request_on_one_that_is_kept() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+        let url = format!("http://{}/", listener.local_addr().expect("an address"));
+        let served = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            // It stops listening, and keeps this one.
+            drop(listener);
+            let mut request = [0; 4096];
+            while stream.read(&mut request).await.is_ok_and(|read| read > 0) {
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await.expect("writes");
+            }
+        });
+        let meter = Arc::new(Meter::default());
+        let http = Http::new(None, meter.clone()).expect("a client");
+        for _ in 0..3 {
+            assert_eq!(http.get(&url).await.expect("an answer"), b"{}");
+        }
+        assert_eq!(meter.counters().outbound_connects, 1);
+        let gone = TcpListener::bind("127.0.0.1:0").await.expect("binds").local_addr().expect("an address");
+        assert!(matches!(http.get(&format!("http://{gone}/")).await, Err(Trouble::Transport(_))), "nobody listens");
+        assert_eq!(meter.counters().outbound_connects, 2);
+        assert_eq!(meter.counters().since(&meter.counters()).outbound_connects, 0);
+        served.abort();
     }
 
     #[test]
     fn a_file_without_certificates_is_refused() {
         let dir = tempfile::tempdir().expect("a folder");
         let file = dir.path().join("empty.pem");
-        assert!(Http::new(Some(&file)).is_err(), "not there");
+        assert!(Http::new(Some(&file), Arc::default()).is_err(), "not there");
         std::fs::write(&file, "").expect("writes");
-        assert!(Http::new(Some(&file)).is_err(), "empty");
+        assert!(Http::new(Some(&file), Arc::default()).is_err(), "empty");
     }
 }

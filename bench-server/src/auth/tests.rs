@@ -1,69 +1,19 @@
 //! What holds for the one call of every method.
 
 use http::HeaderValue;
-use http::header::AUTHORIZATION;
-use rand::rngs::ChaCha20Rng;
-use rand::{RngExt as _, SeedableRng as _};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 
 use super::*;
 use crate::clock::READINGS;
 use crate::config::{
-    Algorithm, ApiKeyConfig, BasicConfig, CacheConfig, ClockMode, DenyListConfig, JwtConfig, MtlsConfig, PasswordHash,
-    READ_SCOPE, StoreConfig,
+    Algorithm, ApiKeyConfig, BasicConfig, CacheConfig, DenyListConfig, JwtConfig, MtlsConfig, PasswordHash, StoreConfig,
 };
 use crate::credential::x509::ClientIdentity;
+use crate::mutated::{Mutator, TRIES};
+use crate::testing::{Bench, connection};
 
 const HOUR: Duration = Duration::from_secs(3600);
-
-/// A method with its process around it.
-struct Bench {
-    method: Method,
-    environment: Environment,
-    _folder: tempfile::TempDir,
-}
-
-impl Bench {
-    async fn new(method: MethodConfig) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let environment = Environment {
-            shared_dir: folder.path().to_owned(),
-            clock: Clock::new(ClockMode::Controlled),
-            meter: Arc::default(),
-            authorization_server: None,
-            ca_file: folder.path().join("unused.pem"),
-        };
-        let (name, path, scope) = ("test".to_owned(), "/".to_owned(), READ_SCOPE.to_owned());
-        let profile = Profile { name, path, scope, method, users_only: false, slow_down: None };
-        let method = Method::build(&profile, &environment).await.expect("a sound configuration");
-        Self { method, environment, _folder: folder }
-    }
-
-    async fn issue(&self) -> Issued {
-        let request = IssueRequest { count: 1, lifetime: None, scopes: vec![READ_SCOPE.to_owned()] };
-        self.method.issue(&request).await.expect("issued").remove(0)
-    }
-
-    async fn present(&self, value: HeaderValue, now: UnixTime) -> Result<Principal, Rejection> {
-        self.send(Some(value), &connection(None), now).await
-    }
-
-    async fn send(
-        &self,
-        value: Option<HeaderValue>,
-        connection: &Connection,
-        now: UnixTime,
-    ) -> Result<Principal, Rejection> {
-        let mut head = http::Request::new(()).into_parts().0;
-        head.headers.extend(value.map(|value| (AUTHORIZATION, value)));
-        self.method.authenticate(&Request { head: &head, connection, now }).await
-    }
-}
-
-fn connection(client: Option<Arc<ClientIdentity>>) -> Connection {
-    Connection::new(([127, 0, 0, 1], 1).into(), client)
-}
 
 /// What presents a credential: scheme and credential.
 fn presented(issued: &Issued) -> (&'static str, String) {
@@ -104,7 +54,7 @@ async fn xc_17_a_request_is_judged_by_the_time_that_it_came_with() {
     ] {
         let bench = Bench::new(method.clone()).await;
         let (scheme, credential) = presented(&bench.issue().await);
-        let (now, before) = (bench.environment.clock.now(), READINGS.get());
+        let (now, before) = (bench.now(), READINGS.get());
         for _ in 0..3 {
             assert!(bench.present(value(scheme, &credential), now).await.is_ok(), "{method:?}");
             assert!(bench.present(value(scheme, "x.y.z"), now).await.is_err(), "{method:?}");
@@ -115,7 +65,7 @@ async fn xc_17_a_request_is_judged_by_the_time_that_it_came_with() {
     let Material::Certificate { chain_pem, .. } = bench.issue().await.material else { panic!("not a certificate") };
     let leaf = CertificateDer::from_pem_slice(chain_pem.as_bytes()).expect("PEM");
     let identity = ClientIdentity::from_der(&leaf).expect("an identity");
-    let (now, end) = (bench.environment.clock.now(), identity.not_after);
+    let (now, end) = (bench.now(), identity.not_after);
     let connection = connection(Some(Arc::new(identity)));
     let before = READINGS.get();
     assert!(bench.send(None, &connection, now).await.is_ok());
@@ -124,34 +74,8 @@ async fn xc_17_a_request_is_judged_by_the_time_that_it_came_with() {
     assert_eq!(READINGS.get(), before);
 }
 
-/// One to three changes to bytes, as transmission, editors and attackers make them.
-fn mutated(good: &[u8], rng: &mut ChaCha20Rng) -> Vec<u8> {
-    let mut bytes = good.to_vec();
-    for _ in 0..rng.random_range(1..=3) {
-        let place = rng.random_range(0..bytes.len().max(1));
-        match rng.random_range(0..7) {
-            _ if bytes.is_empty() => bytes.push(rng.random()),
-            0 => bytes[place] ^= 1_u8 << rng.random_range(0..8_u32),
-            1 => bytes[place] = rng.random(),
-            2 => bytes.insert(place, rng.random_range(0x20..0x7f)),
-            3 => drop(bytes.remove(place)),
-            4 => bytes.truncate(place),
-            5 => {
-                let other = rng.random_range(0..bytes.len());
-                bytes.swap(place, other);
-            }
-            _ => {
-                let copied = bytes[place..].to_vec();
-                bytes.extend(copied);
-            }
-        }
-    }
-    bytes
-}
-
-/// 100 000 changed credentials: none accepted, none that breaks anything.
+/// Many changed credentials: none accepted, none that breaks anything.
 async fn withstands(method: MethodConfig) {
-    const TRIES: usize = 100_000;
     let bench = Bench::new(method).await;
     let (scheme, credential) = presented(&bench.issue().await);
     let good = value(scheme, &credential);
@@ -160,10 +84,10 @@ async fn withstands(method: MethodConfig) {
         let text = str::from_utf8(bytes).ok().and_then(|text| text.split_once(' '));
         text.is_some_and(|(used, rest)| used.eq_ignore_ascii_case(scheme) && rest.trim_matches(' ') == credential)
     };
-    let (now, mut rng) = (bench.environment.clock.now(), ChaCha20Rng::seed_from_u64(24));
+    let (now, mut mutator) = (bench.now(), Mutator::new(24));
     let mut tried = 0;
     while tried < TRIES {
-        let bytes = mutated(good.as_bytes(), &mut rng);
+        let bytes = mutator.damage(good.as_bytes(), &[]);
         // What HTTP does not carry comes to nobody.
         let Ok(value) = HeaderValue::from_bytes(&bytes) else { continue };
         tried += 1;

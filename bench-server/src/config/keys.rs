@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::ApiKeyConfig;
 
-/// Which of an application's environments a key is for. A key's text names it, and a profile takes one of the two.
+/// Which of an application's environments a key is for, or which of them an OAuth client is. A key's text names it, and a token
+/// in the claim [`ENVIRONMENT_CLAIM`](super::ENVIRONMENT_CLAIM); a profile takes one of the two.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum KeyEnvironment {
@@ -20,8 +21,16 @@ pub enum KeyEnvironment {
 
 impl KeyEnvironment {
     #[allow(clippy::trivially_copy_pass_by_ref)] // serde passes a reference
-    pub(super) fn is_live(&self) -> bool {
+    pub(crate) fn is_live(&self) -> bool {
         *self == Self::Live
+    }
+
+    /// As configurations and tokens write it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Test => "test",
+        }
     }
 }
 

@@ -53,7 +53,7 @@ pub struct MtlsConfig {
     /// Whose certificates are accepted, and whose CRLs are looked at; absent means those of a CA of the server's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pki: Option<ForeignPki>,
-    /// SPIFFE IDs that the route is for; empty means every one of the trust domain.
+    /// SPIFFE IDs that the route is for; empty means every one of the trust domain but `proxies`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub identities: Vec<String>,
     /// SPIFFE IDs of proxies that say in `Client-Cert` whose request they pass on (RFC 9440). Nobody else is believed.

@@ -6,7 +6,7 @@
 //! | --- | --- | --- |
 //! | 1 | one field | [`presented`] |
 //! | 2, 3 | one JWT with all required claims | [`Proof::read`] |
-//! | 4, 5 | `typ`, `alg` | [`FORM`] |
+//! | 4, 5 | `typ`, `alg` | [`KIND`] |
 //! | 6, 7 | the signature fits `jwk`, which has no private member | [`own_key`] |
 //! | 8, 9 | `htm`, `htu` | [`Proof::check`] |
 //! | 10 | `nonce` | [`Nonces`] |
@@ -31,7 +31,8 @@ use url::Url;
 use super::jws::KeySet;
 use super::jws::compact::Header;
 use super::jws::json::{self, Fault as JsonFault, Names, once};
-use super::possession::{First, Form, MAX_JTI, Seen, numeric_date};
+use super::jws::token::Kind;
+use super::possession::{First, LONGEST, MAX_JTI, Seen, numeric_date};
 use crate::clock::UnixTime;
 use crate::config::Algorithm;
 use crate::telemetry::Meter;
@@ -39,9 +40,10 @@ use crate::telemetry::Meter;
 /// Algorithms of proofs, as challenges and metadata name them.
 pub(crate) const ALGORITHMS: [&str; 2] = ["ES256", "EdDSA"];
 
-const FORM: Form<'static> = Form {
+const KIND: Kind<'static> = Kind {
     algorithms: &[Algorithm::ES256, Algorithm::EdDSA],
     is_typ: |typ| typ.is_some_and(|typ| typ.eq_ignore_ascii_case("dpop+jwt")),
+    longest: LONGEST,
 };
 
 /// How old a proof may be: made for this request, and on the way meanwhile.
@@ -118,12 +120,12 @@ impl Proof {
     /// Reads a proof and checks its signature.
     pub(crate) fn read(text: &str, meter: &Meter) -> Result<Self, Fault> {
         let mut jkt = None;
-        let payload = FORM.open(text, meter, |header, bytes| {
+        let payload = KIND.open(text, &meter.verify_calls, |header, bytes| {
             let (keys, thumbprint) = own_key(header, bytes)?;
             jkt = Some(thumbprint);
             Some(keys)
         });
-        let (payload, jkt) = payload.zip(jkt).ok_or(Fault::Proof)?;
+        let (payload, jkt) = payload.ok().zip(jkt).ok_or(Fault::Proof)?;
         Self::of_claims(&payload, jkt).map_err(|_| Fault::Proof)
     }
 

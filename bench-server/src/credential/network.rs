@@ -29,6 +29,11 @@ impl Network {
         address.is_ipv4() == self.address.is_ipv4() && (bits(address) ^ bits(self.address)) & self.mask() == 0
     }
 
+    /// Whether all addresses of another are in it.
+    pub fn includes(&self, other: &Self) -> bool {
+        self.length <= other.length && self.contains(other.address)
+    }
+
     /// The leading bits, as those of [`bits`].
     fn mask(&self) -> u128 {
         let behind = width(self.address) - u32::from(self.length);
@@ -125,6 +130,29 @@ mod tests {
             assert!(!outside.iter().any(|address| contains(network, address)), "{network}");
         }
         assert!(contains("0.0.0.0/0", "203.0.113.9") && !contains("0.0.0.0/0", "::1") && contains("::/0", "::1"));
+    }
+
+    #[test]
+    fn ak_28_a_network_includes_those_that_are_a_part_of_it() {
+        let network = |text: &str| text.parse::<Network>().expect("a network");
+        for (one, other, expected) in [
+            ("192.0.2.0/24", "192.0.2.0/24", true),
+            ("192.0.2.0/24", "192.0.2.128/25", true),
+            ("192.0.2.0/24", "192.0.2.7", true),
+            ("192.0.2.0/24", "192.0.0.0/16", false),
+            ("192.0.2.0/24", "192.0.3.0/25", false),
+            // It begins within, and ends outside.
+            ("192.0.2.0/24", "192.0.2.0/23", false),
+            ("0.0.0.0/1", "0.0.0.0/0", false),
+            ("2001:db8::/33", "2001:db8::/32", false),
+            ("0.0.0.0/0", "192.0.2.0/24", true),
+            ("0.0.0.0/0", "::/0", false),
+            ("::/0", "192.0.2.0/24", false),
+            ("2001:db8::/33", "2001:db8:8000::/34", false),
+            ("::/0", "2001:db8::/32", true),
+        ] {
+            assert_eq!(network(one).includes(&network(other)), expected, "{one} and {other}");
+        }
     }
 
     #[test]

@@ -1,59 +1,18 @@
-//! What somebody signs to prove that a key is theirs: a compact JWS that is good once (RFC 9449 §4, RFC 7523 §3).
+//! What somebody signs to prove that a key is theirs: a compact JWS that is good once (RFC 9449 §4, RFC 7523 §3). Each is a
+//! [`Kind`](super::jws::token::Kind); what they share beside that is here.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::clock::UnixTime;
-use crate::config::Algorithm;
-use crate::credential::jws::compact::{Compact, Header};
 use crate::credential::jws::json::{Fault, Number};
-use crate::credential::jws::{self, KeySet, base64url};
-use crate::issuer::authorization_server::expiring::ExpiringMap;
-use crate::telemetry::Meter;
+use crate::expiring::ExpiringMap;
 
 /// Longest proof looked at, in bytes. With an RSA key in its header one takes less than half of it.
-const MAX: usize = 4 * 1024;
+pub(crate) const LONGEST: usize = 4 * 1024;
 
 /// Longest `jti`, in bytes.
 pub(crate) const MAX_JTI: usize = 255;
-
-/// What a proof has to be.
-pub(crate) struct Form<'a> {
-    /// Algorithms accepted: those that need a private key.
-    pub(crate) algorithms: &'a [Algorithm],
-    /// Whether that is the `typ` of such a proof.
-    pub(crate) is_typ: fn(Option<&str>) -> bool,
-}
-
-impl Form<'_> {
-    /// The payload of a proof whose signature fits the key that `keys` finds by its header; `None` for anything else.
-    pub(crate) fn open(
-        &self,
-        proof: &str,
-        meter: &Meter,
-        keys: impl FnOnce(&Header<'_>, &[u8]) -> Option<KeySet>,
-    ) -> Option<Vec<u8>> {
-        if proof.len() > MAX {
-            return None;
-        }
-        let parts = Compact::split(proof)?;
-        let mut bytes = Vec::new();
-        base64url::decode(parts.header, &mut bytes).ok()?;
-        let header = Header::read(&bytes).ok()?;
-        let algorithm = self.algorithms.iter().find(|algorithm| jws::name(**algorithm) == header.alg)?;
-        if !(self.is_typ)(header.typ.as_deref()) {
-            return None;
-        }
-        let keys = keys(&header, &bytes)?;
-        let key = keys.choose(header.kid.as_deref(), *algorithm).ok()?;
-        let mut decoded = Vec::new();
-        base64url::decode(parts.signature, &mut decoded).ok()?;
-        meter.verify_calls.add();
-        key.verify(parts.signing_input.as_bytes(), &decoded).ok()?;
-        base64url::decode(parts.payload, &mut decoded).ok()?;
-        Some(decoded)
-    }
-}
 
 /// A NumericDate (RFC 7519 §2), far enough from the end of what a duration holds that nothing overflows.
 pub(crate) fn numeric_date(number: Number) -> Result<Duration, Fault> {

@@ -161,6 +161,7 @@ impl KeyManagement {
                 problem::refusal(rejection, Some(Scheme::Bearer), &self.scope)
             }
             Refused::Error(AdminError::NotFound(_)) => problem(StatusCode::NOT_FOUND, None, None),
+            Refused::Error(AdminError::Forbidden(kind)) => problem(StatusCode::FORBIDDEN, Some(kind), None),
             Refused::Error(AdminError::BadRequest(why)) => problem(StatusCode::BAD_REQUEST, None, Some(why)),
             Refused::Error(AdminError::Conflict(why)) => problem(StatusCode::CONFLICT, None, Some(why)),
             // What is wrong with the store is the operator's to know.

@@ -6,6 +6,7 @@
 //! | `/authorize`, `/login`, `/consent` | authorization code with PKCE (RFC 7636) and `iss` (RFC 9207) |
 //! | `/grants` | what the signed-in user allowed, and its withdrawal |
 //! | `/token` | `authorization_code`, `client_credentials`, `refresh_token` with rotation; bound to a key by DPoP (RFC 9449) |
+//! | | `urn:ietf:params:oauth:grant-type:token-exchange` (RFC 8693), from an API key to a JWT, where configured |
 //! | `/introspect` | RFC 7662, for clients registered for it |
 //! | `/revoke` | RFC 7009: an access token dies alone, a refresh token takes its whole grant along |
 //! | `/jwks` | public keys (RFC 7517), when access tokens are JWTs (RFC 9068) |
@@ -22,7 +23,6 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 use url::Url;
 
-use crate::auth::{AdminError, BuildError};
 use crate::clock::Clock;
 use crate::config::{AccessTokenFormat, AuthorizationServerConfig};
 use crate::contract::{
@@ -31,6 +31,7 @@ use crate::contract::{
 };
 use crate::credential::dpop::Nonces;
 use crate::credential::possession::Seen;
+use crate::error::{AdminError, BuildError};
 use crate::limit::throttle::Throttle;
 use crate::telemetry::Meter;
 
@@ -40,7 +41,7 @@ mod authorize;
 mod certificate;
 mod client;
 mod error;
-pub(crate) mod expiring;
+mod exchange;
 mod grant;
 mod introspect;
 mod keys;
@@ -100,6 +101,8 @@ pub struct AuthorizationServer {
     nonces: Option<Nonces>,
     /// `None` when access tokens are opaque.
     keys: Option<keys::SigningKeys>,
+    /// Where API keys are exchanged.
+    exchange: Option<exchange::Exchange>,
     pages: pages::Pages,
 }
 
@@ -134,12 +137,17 @@ impl AuthorizationServer {
                 Some(keys.map_err(|source| state("making the signing key", source))?)
             }
         };
+        let exchange = exchange::Exchange::new(config)?;
+        let mut metadata = metadata::document(issuer, keys.is_some());
+        if exchange.is_some() {
+            exchange::Exchange::announce(&mut metadata);
+        }
         let base_path = url.path().trim_end_matches('/').to_owned();
         let mut token_url = url.clone();
         token_url.set_path(&format!("{base_path}/token"));
         Ok(Self {
             metadata_path: format!("{WELL_KNOWN}{base_path}"),
-            metadata: metadata::document(issuer, keys.is_some()),
+            metadata,
             issuer: issuer.to_owned(),
             base_path,
             format: config.access_token,
@@ -158,6 +166,7 @@ impl AuthorizationServer {
             proofs: Seen::default(),
             nonces: config.dpop_nonce.then(Nonces::new),
             keys,
+            exchange,
             pages: pages::Pages::new(),
         })
     }
@@ -178,7 +187,8 @@ impl AuthorizationServer {
     }
 
     /// Answers a request for one of its endpoints; `None` when the path is not its own. The peer's `SocketAddr` in the
-    /// request's extensions, if there, makes the brake on guessing count per address.
+    /// request's extensions, if there, makes the brake on guessing count per address; an `Arc<ClientIdentity>` there is the
+    /// certificate that the client holds, which was judged for this request.
     pub async fn handle(&self, request: &Request<Bytes>) -> Option<Response<Bytes>> {
         let path = request.uri().path();
         let endpoint = if path == self.metadata_path { WELL_KNOWN } else { path.strip_prefix(&self.base_path)? };
@@ -194,8 +204,8 @@ impl AuthorizationServer {
             return Some(refused);
         }
         let answer = match endpoint {
-            "/token" => self.token(request),
-            "/introspect" => self.introspect(request),
+            "/token" => self.token(request).await,
+            "/introspect" => self.introspect(request).await,
             "/revoke" => self.revoke(request),
             "/login" => Ok(self.login(request).await),
             "/consent" => Ok(self.consent(request)),

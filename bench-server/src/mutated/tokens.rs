@@ -6,14 +6,15 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use serde_json::{Value, json};
 
-use super::{Mutator, PROFILE, Subject, TRIES, is_callers_fault};
-use crate::auth::{Cause, Rejection};
+use super::{Mutator, TRIES, is_callers_fault};
+use crate::auth::{Cause, Environment, Rejection};
 use crate::config::{
     AUDIENCE, Algorithm, AuthorizationServerConfig, JwtConfig, MethodConfig, OAuth2Config, TokenValidation,
 };
 use crate::contract::{ClientRegistration, Material};
 use crate::credential::jws::{KeySet, SigningKey};
 use crate::issuer::authorization_server::{AuthorizationServer, opaque};
+use crate::testing::{self, Bench, PROFILE};
 
 /// What JSON, a header and claims are made of.
 const PIECES: &[&str] = &[
@@ -64,7 +65,7 @@ fn pieces() -> Vec<&'static [u8]> {
 }
 
 struct Issuer {
-    subject: Subject,
+    bench: Bench,
     key: SigningKey,
     header: String,
     claims: String,
@@ -72,21 +73,21 @@ struct Issuer {
 }
 
 async fn issuer(algorithm: Algorithm) -> Issuer {
-    let subject = Subject::new(MethodConfig::Jwt(JwtConfig::new(algorithm))).await;
-    let Material::Bearer { token } = subject.issue().await.material else { panic!("not a token") };
+    let bench = Bench::new(MethodConfig::Jwt(JwtConfig::new(algorithm))).await;
+    let Material::Bearer { token } = bench.issue().await.material else { panic!("not a token") };
     let good = token.expose().to_owned();
     let decoded = |part: usize| {
         let part = good.split('.').nth(part).expect("three parts");
         String::from_utf8(URL_SAFE_NO_PAD.decode(part).expect("base64url")).expect("JSON")
     };
-    let key = SigningKey::load_or_generate(&subject.folder.path().join(PROFILE).join("signing-key"), algorithm);
-    Issuer { key: key.expect("its key"), header: decoded(0), claims: decoded(1), good, subject }
+    let key = SigningKey::load_or_generate(&bench.folder.path().join(PROFILE).join("signing-key"), algorithm);
+    Issuer { key: key.expect("its key"), header: decoded(0), claims: decoded(1), good, bench }
 }
 
 #[tokio::test]
 async fn xc_24_jw_5_damaged_parts_under_the_old_signature() {
-    let Issuer { subject, header, claims, good, .. } = issuer(Algorithm::HS256).await;
-    let (now, mut mutator, pieces) = (subject.now(), Mutator::new(7515), pieces());
+    let Issuer { bench, header, claims, good, .. } = issuer(Algorithm::HS256).await;
+    let (now, mut mutator, pieces) = (bench.now(), Mutator::new(7515), pieces());
     let signature = URL_SAFE_NO_PAD.decode(good.rsplit_once('.').expect("a signature").1).expect("base64url");
     for _ in 0..TRIES {
         let mut parts = [header.clone().into_bytes(), claims.clone().into_bytes(), signature.clone()];
@@ -96,12 +97,12 @@ async fn xc_24_jw_5_damaged_parts_under_the_old_signature() {
             _ => mutator.damage(&parts[part], &pieces),
         };
         let token = parts.map(|part| URL_SAFE_NO_PAD.encode(part)).join(".");
-        match subject.bearer(&token, now).await.expect("base64url is carried") {
+        match bench.bearer(&token, now).await.expect("base64url is carried") {
             Ok(_) => assert_eq!(token, good),
             Err(rejection) => assert!(matches!(rejection, Rejection::Invalid(_)), "{token}: {rejection:?}"),
         }
     }
-    assert!(subject.bearer(&good, now).await.is_some_and(|verdict| verdict.is_ok()), "it works as before");
+    assert!(bench.bearer(&good, now).await.is_some_and(|verdict| verdict.is_ok()), "it works as before");
 }
 
 /// What an accepted token must be at least, by a reader that is not ours.
@@ -128,15 +129,15 @@ fn is_acceptable(header: &[u8], claims: &[u8], now: f64) -> bool {
 
 #[tokio::test]
 async fn xc_24_jw_19_jw_22_jw_26_damaged_parts_that_the_issuer_signed() {
-    let Issuer { subject, key, header, claims, .. } = issuer(Algorithm::HS256).await;
-    let (now, mut mutator, pieces) = (subject.now(), Mutator::new(7519), pieces());
+    let Issuer { bench, key, header, claims, .. } = issuer(Algorithm::HS256).await;
+    let (now, mut mutator, pieces) = (bench.now(), Mutator::new(7519), pieces());
     let (mut accepted, mut refused) = (0, 0);
     for _ in 0..TRIES {
         let (mut signed_header, mut signed_claims) = (header.clone().into_bytes(), claims.clone().into_bytes());
         let part = if mutator.below(3) == 0 { &mut signed_header } else { &mut signed_claims };
         *part = mutator.damage(part, &pieces);
         let token = key.sign_as_it_is(&signed_header, &signed_claims);
-        match subject.bearer(&token, now).await.expect("base64url is carried") {
+        match bench.bearer(&token, now).await.expect("base64url is carried") {
             Ok(_) => {
                 accepted += 1;
                 let shown = || (String::from_utf8_lossy(&signed_header), String::from_utf8_lossy(&signed_claims));
@@ -163,15 +164,10 @@ async fn xc_24_damaged_opaque_tokens() {
     let register = |registration| server.register_client(&registration).expect("registered");
     let (app, asking) =
         (register(ClientRegistration::service("app", &["read"])), register(ClientRegistration::resource_server("rs")));
-    let environment = crate::auth::Environment {
-        shared_dir: folder.path().to_owned(),
-        clock,
-        meter: Default::default(),
-        authorization_server: Some(server.clone()),
-        ca_file: folder.path().join("unused.pem"),
-    };
+    let environment = testing::environment(folder.path());
+    let environment = Environment { clock, authorization_server: Some(server.clone()), ..environment };
     let method = MethodConfig::OAuth2(OAuth2Config::new(TokenValidation::Opaque { cache: None }));
-    let subject = Subject::within(environment, folder, method).await;
+    let bench = Bench::within(environment, folder, method).await;
     let post = async |path: &str, client: &crate::contract::RegisteredClient, more: &[(&str, &str)]| -> Value {
         let secret = client.client_secret.as_ref().expect("a secret").expose();
         let form = form_urlencoded::Serializer::new(String::new())
@@ -186,14 +182,14 @@ async fn xc_24_damaged_opaque_tokens() {
     let good = issued["access_token"].as_str().expect("a token").to_owned();
     let active = async |token: &str| post("/introspect", &asking, &[("token", token)]).await["active"].clone();
     assert_eq!(active(&good).await, true);
-    let (now, mut mutator, mut asked) = (subject.now(), Mutator::new(7662), 0);
+    let (now, mut mutator, mut asked) = (bench.now(), Mutator::new(7662), 0);
     for _ in 0..TRIES {
         let token = mutator.damage_text(&good, &["at_", "rt_", "ac_", "A", "-", "_", ".", "%00", "é"]);
         if opaque::is_access_token(&token) {
             asked += 1;
             assert_eq!(active(&token).await, token == good, "{token}");
         } else {
-            match subject.bearer(&token, now).await {
+            match bench.bearer(&token, now).await {
                 None => {}
                 // Spaces around it are no part of it.
                 Some(Ok(_)) => panic!("accepted: {token}"),

@@ -15,6 +15,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
+use super::hello;
 use super::http;
 use super::route::{Caller, Site};
 use super::socket::Socket;
@@ -143,9 +144,15 @@ async fn connection(mut stream: TcpStream, peer: SocketAddr, listener: Arc<Liste
         return linger(&mut stream, &mut stop).await;
     };
     let meter = &listener.site.meter;
+    let handshake = async {
+        match hello::refuse_outdated(&mut stream).await {
+            Ok(()) => tls.accept(Socket(stream)).into_fallible().await,
+            Err(error) => Err((error, Socket(stream))),
+        }
+    };
     let handshake = tokio::select! {
         _ = stop.changed() => return,
-        handshake = timeout(HANDSHAKE_TIMEOUT, tls.accept(Socket(stream)).into_fallible()) => handshake,
+        handshake = timeout(HANDSHAKE_TIMEOUT, handshake) => handshake,
     };
     let mut stream = match handshake {
         Ok(Ok(stream)) => stream,

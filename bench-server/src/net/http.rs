@@ -223,6 +223,7 @@ mod tests {
     use crate::clock::Clock;
     use crate::config::{ClockMode, MethodConfig, Profile};
     use crate::net::route::Route;
+    use crate::testing;
 
     const GET: &[u8] = b"GET /whoami HTTP/1.1\r\nHost: x\r\n\r\n";
 
@@ -233,14 +234,7 @@ mod tests {
     }
 
     fn served(version: HttpVersion) -> Served {
-        let profile = Profile {
-            name: "p".into(),
-            path: "/whoami".into(),
-            scope: String::new(),
-            method: MethodConfig::None,
-            users_only: false,
-            slow_down: None,
-        };
+        let profile = Profile { path: "/whoami".into(), ..testing::profile("none", MethodConfig::None) };
         let site = Site {
             routes: vec![Route::new(&profile, Arc::new(Method::None))],
             authorization_server: None,

@@ -53,11 +53,8 @@ pub(crate) fn refusal(rejection: &Rejection, scheme: Option<Scheme>, scope: &str
         },
         Rejection::Invalid(cause) => match (scheme, cause) {
             (Some(Scheme::Bearer), Cause::Expired) => unauthorized(BEARER_EXPIRED),
-            (Some(Scheme::Bearer), Cause::WrongEnvironment) => {
-                let mut answer = problem(StatusCode::UNAUTHORIZED, Some("wrong-environment"), None);
-                answer.headers_mut().insert(WWW_AUTHENTICATE, BEARER_INVALID_TOKEN);
-                answer
-            }
+            (Some(Scheme::Bearer), Cause::WrongEnvironment) => wrong_environment(BEARER_INVALID_TOKEN),
+            (Some(Scheme::Dpop), Cause::WrongEnvironment) => wrong_environment(dpop("invalid_token")),
             (Some(Scheme::Bearer), _) => unauthorized(BEARER_INVALID_TOKEN),
             (Some(Scheme::Basic), _) => unauthorized(BASIC),
             (Some(Scheme::Signature), _) => asking_for_signature(unauthorized(SIGNATURE_INVALID)),
@@ -77,6 +74,7 @@ pub(crate) fn refusal(rejection: &Rejection, scheme: Option<Scheme>, scope: &str
             answer.headers_mut().insert("dpop-nonce", nonce);
             answer
         }
+        Rejection::Caller(Layer::Application, Some(Cause::WrongEnvironment)) => wrong_environment(API_KEY),
         Rejection::Caller(Layer::Application, _) => unauthorized(API_KEY),
         Rejection::Caller(Layer::Service, None) => certificate_refused("client-certificate-required"),
         Rejection::Caller(Layer::Service, Some(_)) => certificate_refused("client-certificate-invalid"),
@@ -172,6 +170,13 @@ pub(crate) fn problem(status: StatusCode, kind: Option<&str>, detail: Option<&st
 
 fn unauthorized(challenge: HeaderValue) -> Answer {
     let mut answer = problem(StatusCode::UNAUTHORIZED, None, None);
+    answer.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+    answer
+}
+
+/// A key says in its text where it counts, and a token in its claims: nothing is given away by telling its holder.
+fn wrong_environment(challenge: HeaderValue) -> Answer {
+    let mut answer = problem(StatusCode::UNAUTHORIZED, Some("wrong-environment"), None);
     answer.headers_mut().insert(WWW_AUTHENTICATE, challenge);
     answer
 }
@@ -276,6 +281,21 @@ mod tests {
         // RFC 7617 knows no error attribute.
         let (_, challenge) = status_and_challenge(&Rejection::Invalid(Cause::Expired), BASIC_SCHEME);
         assert!(!challenge.unwrap().contains("error"));
+    }
+
+    #[tokio::test]
+    async fn la_13_a_credential_of_the_other_environment_is_told_so() {
+        let wrong = Cause::WrongEnvironment;
+        for (rejection, scheme, challenge) in [
+            (Rejection::Caller(Layer::Application, Some(wrong)), Scheme::Bearer, "ApiKey realm="),
+            (Rejection::Invalid(wrong), Scheme::Bearer, "Bearer realm="),
+            (Rejection::Invalid(wrong), Scheme::Dpop, "DPoP realm="),
+        ] {
+            let (status, fields, body) = bytes(refusal(&rejection, Some(scheme), "read")).await;
+            assert_eq!(status, StatusCode::UNAUTHORIZED);
+            assert!(fields.contains(challenge), "{fields}");
+            assert!(String::from_utf8_lossy(&body).contains("/problems/wrong-environment"), "{body:?}");
+        }
     }
 
     #[tokio::test]

@@ -25,6 +25,7 @@ use crate::auth::signed::Content;
 use crate::auth::{self, Method, Principal, PrincipalKind, Rejection, Scheme, Through};
 use crate::clock::Clock;
 use crate::config::{Profile, SessionConfig};
+use crate::credential::x509::ClientIdentity;
 use crate::issuer::api_keys::KeyManagement;
 use crate::issuer::authorization_server::AuthorizationServer;
 use crate::issuer::ca::OcspResponder;
@@ -154,7 +155,7 @@ impl Route {
         }
         let through = match &principal.through {
             None => None,
-            Some(Through::Application(id)) => Some(("application", &**id)),
+            Some(Through::Application { id, .. }) => Some(("application", &**id)),
             Some(Through::Service(id)) => Some(("service", &**id)),
         };
         let members = [
@@ -259,12 +260,34 @@ impl Site {
             Err(answer) => return answer,
         };
         request.extensions_mut().insert(caller.connection.peer); // for the limits on guessing, which count by address
-        if let Some(client) = &caller.connection.client {
-            request.extensions_mut().insert(client.clone());
+        if server.authenticates_at(request.uri().path()) {
+            match self.holder(request.headers(), caller).await {
+                Ok(None) => {}
+                Ok(Some(client)) => drop(request.extensions_mut().insert(client)),
+                Err(rejection) => return problem::refusal(&rejection, None, ""),
+            }
         }
         match server.handle(&request).await {
             Some(answer) => answer.map(Full::new),
             None => self.unknown(&request.into_parts().0, caller).await,
+        }
+    }
+
+    /// The certificate that a client of the authorization server is known by, judged as on a route: one that was good in the
+    /// handshake need not be any more. Who has none that is good may still be known by something else.
+    ///
+    /// # Errors
+    /// Nobody can tell now, or what a proxy passes on is no certificate.
+    async fn holder(&self, fields: &HeaderMap, caller: &Caller) -> Result<Option<Arc<ClientIdentity>>, Rejection> {
+        let certificates = self.routes.iter().find_map(|route| route.method.certificates());
+        let Some(certificates) = certificates else { return Ok(None) };
+        match certificates.holder(&caller.connection, fields, self.clock.now()).await {
+            Ok(client) => Ok(Some(client)),
+            Err(rejection @ (Rejection::Unavailable { .. } | Rejection::Ambiguous(_))) => Err(rejection),
+            Err(rejection) => {
+                tracing::debug!(reason = rejection.reason(), "a client has no good certificate");
+                Ok(None)
+            }
         }
     }
 
@@ -300,7 +323,8 @@ impl Site {
         });
         match verdict {
             Ok(principal) if route.allows(&head.method) => {
-                route.method.bill(&principal, request.now);
+                route.method.bill(&principal, &request);
+                route.method.audit(&principal);
                 route.resource(&principal, head.headers)
             }
             Ok(_) => problem::method_not_allowed(route.allowed()),
@@ -384,18 +408,12 @@ mod tests {
     use super::*;
     use crate::config::{ClockMode, MethodConfig};
     use crate::credential::http_signature::SIGNATURE_INPUT;
+    use crate::testing;
 
     fn site() -> Site {
-        let profile = |path: &str| Profile {
-            name: path.to_owned(),
-            path: path.to_owned(),
-            scope: "read".to_owned(),
-            method: MethodConfig::None,
-            users_only: false,
-            slow_down: None,
-        };
+        let profile = Profile { path: "/whoami".to_owned(), ..testing::profile("none", MethodConfig::None) };
         Site {
-            routes: vec![Route::new(&profile("/whoami"), Arc::new(Method::None))],
+            routes: vec![Route::new(&profile, Arc::new(Method::None))],
             key_management: None,
             authorization_server: None,
             ocsp_responder: None,
@@ -541,23 +559,10 @@ mod tests {
         assert_eq!(site().answer(with_content(), &caller()).await.status(), StatusCode::OK);
 
         let folder = tempfile::tempdir().unwrap();
-        let environment = auth::Environment {
-            shared_dir: folder.path().to_owned(),
-            clock: Clock::new(ClockMode::System),
-            meter: Arc::default(),
-            authorization_server: None,
-            ca_file: folder.path().join("unused.pem"),
-        };
         let config = crate::config::SignedConfig::new(crate::config::StoreConfig::Memory);
-        let profile = Profile {
-            name: "signed".to_owned(),
-            path: "/whoami".to_owned(),
-            scope: "read".to_owned(),
-            method: MethodConfig::Signed(config),
-            users_only: false,
-            slow_down: None,
-        };
-        let method = Arc::new(Method::build(&profile, &environment).await.unwrap());
+        let profile = testing::profile("signed", MethodConfig::Signed(config));
+        let profile = Profile { path: "/whoami".to_owned(), ..profile };
+        let method = Arc::new(Method::build(&profile, &testing::environment(folder.path())).await.unwrap());
         let site = Site { routes: vec![Route::new(&profile, method)], ..site() };
         let unsigned = site.answer(with_content(), &caller()).await;
         assert_eq!(unsigned.status(), StatusCode::UNAUTHORIZED);

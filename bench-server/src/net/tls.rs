@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn mt_23_listeners_with_client_certificates_resume_only_where_told() {
+    fn mt_9_mt_23_mt_24_listeners_with_client_certificates_resume_only_where_told_and_never_by_tickets_of_tls_1_2() {
         let (chain, key) = certificate();
         let mut roots = RootCertStore::empty();
         roots.add(chain[0].clone()).unwrap();
@@ -177,8 +177,11 @@ mod tests {
             };
             assert!(!made(false).session_storage.can_cache());
             assert_eq!(made(false).send_tls13_tickets, 0);
-            assert!(!made(false).ticketer.enabled());
             assert!(made(true).session_storage.can_cache());
+            for made in [made(false), made(true)] {
+                assert!(!made.ticketer.enabled());
+                assert_eq!(made.max_early_data_size, 0);
+            }
         }
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use rustls::server::ResolvesServerCert;
 
 use super::StartError;
-use crate::auth::AdminError;
 use crate::config::ServerConfig;
+use crate::error::AdminError;
 use crate::issuer::ca::{CaError, CertificateAuthority};
 use crate::net::tls::{Certificate, ServerCertificate};
 

@@ -7,7 +7,7 @@ use http::uri::PathAndQuery;
 
 use crate::config::{
     BasicConfig, HttpVersion, KeyExchange, ListenerConfig, MethodConfig, Profile, ServerConfig, SessionConfig,
-    Transport,
+    TokenExchangeConfig, Transport,
 };
 
 /// Everything that is wrong with a configuration.
@@ -141,7 +141,7 @@ fn check_profile(profile: &Profile, errors: &mut Vec<String>) {
     if profile.slow_down.is_some_and(|slow_down| !slow_down.is_sound()) {
         error("slow_down is out of range; write a share from 0 to 9, or a time up to 1s".to_owned());
     }
-    if let MethodConfig::ApiKey(config) = &profile.method {
+    if let Some(config) = profile.method.api_keys() {
         config.mistakes().into_iter().for_each(&mut error);
     }
     if profile.users_only && profile.method == MethodConfig::None {
@@ -186,8 +186,11 @@ fn check_key_management(config: &ServerConfig, errors: &mut Vec<String>) {
                     profile.path, profile.name
                 ));
             }
-            if matches!(profile.method, MethodConfig::Mtls(_)) {
-                error("key_management asks for keys, and method mtls for certificates; move one of them".to_owned());
+            if profile.method.certificates().is_some() {
+                error(format!(
+                    "key_management asks for keys, and method {} for certificates; move one of them",
+                    profile.method.name()
+                ));
             }
         }
     }
@@ -238,6 +241,17 @@ fn check_authorization_server(config: &ServerConfig, errors: &mut Vec<String>) {
         .filter(|listener| listener.authorization_server)
         .map(|listener| &listener.name)
         .collect();
+    let exchange = config.authorization_server.as_ref().and_then(|server| server.token_exchange.as_ref());
+    if let Some(TokenExchangeConfig { profile: named, .. }) = exchange {
+        let mut profiles = config.listeners.iter().flat_map(|listener| &listener.profiles);
+        // With a key of method layered alone nobody is let in, so nothing is had for it.
+        let takes_keys = |profile: &Profile| matches!(profile.method, MethodConfig::ApiKey(_) | MethodConfig::Mixed(_));
+        if !profiles.any(|profile| profile.name == *named && takes_keys(profile)) {
+            errors.push(format!(
+                "authorization_server.token_exchange.profile is \"{named}\"; name a profile of method api-key or mixed"
+            ));
+        }
+    }
     match (&config.authorization_server, mounted.as_slice()) {
         (None, []) | (Some(_), [_]) => {}
         (Some(_), []) => errors.push(
@@ -353,6 +367,19 @@ mod tests {
             let found = errors(&GOOD.replacen(from, &to, 1));
             assert!(found.iter().any(|error| error.contains(expected)), "{to}: {found:?}");
         }
+        // Of a layered route the service's certificate is asked for in the handshake as well.
+        let inside = concat!(
+            r#"profiles = [{ name = "inside", path = "/inside", scope = "read", method = "layered", "#,
+            r#"caller = { service = { certificates = { crl_reload = "1s" }, may-act = [] } }, "#,
+            r#"user = { validation = { token = "jwt", algorithm = "ES256" } } }]"#
+        );
+        let mtls =
+            r#"profiles = [{ name = "mtls", path = "/mtls", scope = "read", method = "mtls", crl_reload = "1s" }]"#;
+        let layered = GOOD.replacen(mtls, inside, 1);
+        assert_eq!(errors(&layered), Vec::<String>::new());
+        let keys = "http = [\"1.1\"]\nkey_management = { profile = \"api-key\" }";
+        let found = errors(&layered.replacen(r#"http = ["1.1"]"#, keys, 1));
+        assert!(found.iter().any(|error| error.contains("method layered for certificates")), "{found:?}");
         let taken = GOOD.replacen("authorization_server = true", managed, 1).replacen("/none", "/keys/x", 1);
         assert!(errors(&taken).iter().any(|error| error.contains("path /keys/x belongs to key_management")));
     }
@@ -428,6 +455,19 @@ mod tests {
         let toml = GOOD.replacen("\"/api-key\"", "\"api-key\"", 1).replacen("[\"1.1\"]", "[]", 1);
         assert_eq!(errors(&toml).len(), 2);
         assert_eq!(errors("workers = 1\nstate_dir = \"\"\nlisteners = []").len(), 2);
+    }
+
+    #[test]
+    fn la_9_keys_are_exchanged_of_a_profile_that_takes_them_alone() {
+        let with = |profile: &str| {
+            let exchange = format!("code_lifetime = \"60s\"\n token_exchange = {{ profile = \"{profile}\" }}");
+            errors(&GOOD.replacen("code_lifetime = \"60s\"", &exchange, 1))
+        };
+        assert_eq!(with("api-key"), Vec::<String>::new());
+        for other in ["none", "mtls", "nowhere"] {
+            let found = with(other);
+            assert!(found.len() == 1 && found[0].contains("token_exchange.profile"), "{other}: {found:?}");
+        }
     }
 
     #[test]

@@ -23,9 +23,9 @@ use std::time::Duration;
 
 use moka::ops::compute::Op;
 
-use crate::auth::BuildError;
 use crate::clock::UnixTime;
 use crate::config::{CacheConfig, LONGEST_STALE};
+use crate::error::BuildError;
 
 /// Keys share generation numbers in this many groups. With one group for all, whoever presents revoked credentials
 /// would keep everybody's loads from being stored.

@@ -7,8 +7,8 @@
 use std::io;
 use std::time::Duration;
 
-use crate::auth::BuildError;
 use crate::config::LONGEST_DELAY;
+use crate::error::BuildError;
 
 #[cfg(target_os = "linux")]
 mod timer;

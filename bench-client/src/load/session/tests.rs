@@ -7,6 +7,7 @@ use hdrhistogram::Histogram;
 use tokio::sync::Notify;
 
 use super::*;
+use crate::load::FirstCall;
 use crate::load::testing::{PLAIN, Pki, Reply, Setup, answer, honest, keys, ok, serve};
 use crate::outcome::RejectReason;
 use crate::plan::{ClientWait, Rate};
@@ -376,6 +377,29 @@ async fn each_connection_presents_its_own_certificate() {
     let tally = loop_until(&mut session, 10, 1, ConnectionKind::Fresh).await;
     assert!(tally.outcomes.rejected[&RejectReason::TlsAlert] > 10);
     assert_eq!((tally.outcomes.accepted, tally.outcomes.failed.len()), (0, 0));
+}
+
+/// In TLS 1.3 a client is done before the server has looked at its certificate (RFC 8446 §4.4.2.4), and whoever has a
+/// certificate that is good has no answer yet.
+#[tokio::test]
+async fn mt_10_success_is_an_answer_and_not_the_end_of_a_handshake() {
+    let pki = Pki::new();
+    let setup = |transport| Setup { transport, http: HttpVersion::Http1, pki: Some(&pki), client_certificates: true };
+    for (transport, connects) in [(Carrier::Tls12, false), (Carrier::Tls13, true)] {
+        let endpoint = serve(setup(transport), |_| Reply::Answer(ok("app-0"))).await;
+        let mut call = FirstCall::new(endpoint, &Pki::new().client("app-0")).unwrap();
+        assert_eq!(call.connect().await.is_ok(), connects, "{transport:?}");
+        if connects {
+            assert_eq!(call.request().await.0, Outcome::Rejected(RejectReason::TlsAlert));
+        }
+    }
+    // A server that takes the certificate, and ends the connection without a byte of an answer.
+    let endpoint = serve(setup(Carrier::Tls13), |_| Reply::Close).await;
+    let pool = Arc::new(Pool::new(vec![pki.client("app-0")], 1.0, 1));
+    let mut session = Session::open(endpoint, pool, 1, 1, ClientWait::Sleep).await.unwrap();
+    let tally = loop_until(&mut session, 10, 1, ConnectionKind::Fresh).await;
+    assert_eq!(failed(&tally, Transport::Closed), tally.outcomes.total(), "{:?}", tally.outcomes);
+    assert!(tally.handshakes_full > 10, "it was let in each time: {}", tally.handshakes_full);
 }
 
 /// The kernel's account of a session under a closed loop, and what the session itself counted.

@@ -295,9 +295,7 @@ impl Attack<'_> {
                 // Keys are looked up for each request.
                 method.certificates().and_then(|certificates| certificates.crl_reload).unwrap_or_default()
             }
-            (_, Some(MethodConfig::Layered(_))) => {
-                SHORT_BUT_USED + Duration::from_secs(self.kit.leeway) + LAST_SECOND
-            }
+            (_, Some(MethodConfig::Layered(_))) => SHORT_BUT_USED + Duration::from_secs(self.kit.leeway) + LAST_SECOND,
             _ => own(),
         };
         if bound > LONGEST_WAIT {

@@ -8,7 +8,7 @@ use super::latency::percentiles;
 use super::trials::{Load, Trials, resampler};
 use crate::cell::{Cell, Estimate};
 use crate::plan::{Beside, Plan, Variant};
-use crate::record::BesideResult;
+use crate::record::{BesideResult, DROPPED_MAX};
 use crate::stats::{Distribution, Pool};
 
 /// The traffic beside a variant, which is in none of its other figures.
@@ -24,11 +24,12 @@ pub struct BesideSummary {
     pub per_s_requested: f64,
     /// Accepted requests per second.
     pub accepted_per_s: Cell<Estimate>,
-    /// Answered requests per second that were refused or failed.
+    /// Requests per second that were refused.
     pub refused_per_s: Cell<Estimate>,
     /// Due and never sent.
     pub dropped: u64,
-    /// From when accepted requests were due to their last byte: half took no longer.
+    /// From when accepted requests were due to their last byte: half took no longer. Blank, as the next, where too many were
+    /// never sent.
     pub latency_ns_p50: Cell<Estimate>,
     /// All but one in a hundred.
     pub latency_ns_p99: Cell<Estimate>,
@@ -36,7 +37,7 @@ pub struct BesideSummary {
 
 /// Adds up the first measurement that has some; `None` for a variant that is alone on its server.
 pub(super) fn summarise<'a>(plan: &'a Plan, trials: &Trials<'a>, variant: &'a Variant) -> Option<Cell<BesideSummary>> {
-    let traffic = variant.beside.as_deref().filter(|traffic| traffic.rate_per_s > 0.0)?;
+    let traffic = variant.traffic_beside()?;
     let measured = plan.measurements.iter().find_map(|measurement| {
         let loads = trials.loads(&variant.name, &measurement.name);
         let results: Option<Vec<_>> = loads.iter().map(|load| load.beside.as_ref()).collect();
@@ -55,11 +56,24 @@ fn of_case(
 ) -> BesideSummary {
     let draws = resampler(loads, plan.seed);
     let per_s = |count: fn(&BesideResult) -> u64| {
-        let seconds = loads.iter().map(|load| load.result.measured_ns as f64 / 1e9);
-        let parts: Vec<(f64, f64)> = results.iter().map(|(result, _)| count(result) as f64).zip(seconds).collect();
-        Cell::or_blank(pooled_estimate(&parts, draws.as_ref()), "nothing was measured")
+        // By its own time: after the variant's last answer it may have gone on for seconds.
+        let part = |result: &BesideResult| Some((count(result) as f64, result.measured_ns? as f64 / 1e9));
+        match results.iter().map(|(result, _)| part(result)).collect::<Option<Vec<(f64, f64)>>>() {
+            Some(parts) => Cell::or_blank(pooled_estimate(&parts, draws.as_ref()), "nothing was measured"),
+            None => Cell::blank("the records are from before they said for how long it was measured"),
+        }
     };
+    let sum = |count: fn(&BesideResult) -> u64| -> u64 { results.iter().map(|(result, _)| count(result)).sum() };
+    let (dropped, due) = (sum(|result| result.dropped), sum(BesideResult::due));
     let latency = percentiles(&Pool::new(results.iter().map(|(_, latency)| latency)), draws.as_ref());
+    let percentile = |found: Cell<Estimate>| {
+        if dropped as f64 > due as f64 * DROPPED_MAX {
+            return Cell::blank(format!(
+                "{dropped} of {due} requests were never sent, and would have been the slowest"
+            ));
+        }
+        found
+    };
     BesideSummary {
         measurement: measurement.to_owned(),
         method: traffic.method.name().to_owned(),
@@ -67,8 +81,8 @@ fn of_case(
         per_s_requested: traffic.rate_per_s,
         accepted_per_s: per_s(|result| result.outcomes.accepted),
         refused_per_s: per_s(|result| result.outcomes.answered() - result.outcomes.accepted),
-        dropped: results.iter().map(|(result, _)| result.dropped).sum(),
-        latency_ns_p50: latency.p50,
-        latency_ns_p99: latency.p99,
+        dropped,
+        latency_ns_p50: percentile(latency.p50),
+        latency_ns_p99: percentile(latency.p99),
     }
 }

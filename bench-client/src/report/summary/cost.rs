@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::mood::{Moods, Place};
 use super::trials::{Load, Pairing};
 use crate::cell::{Cell, Estimate};
-use crate::record::SliceCost;
+use crate::record::{NOT_TOLD_APART, SliceCost};
 use crate::stats::{Resampler, hodges_lehmann};
 
 /// Processor time per answered request, user and system: the run's average.
@@ -53,7 +53,7 @@ pub struct WireBytes {
 
 pub(super) fn no_accounting(loads: &[Load<'_>]) -> &'static str {
     if loads.iter().any(|load| load.beside.is_some()) {
-        super::OTHERS
+        NOT_TOLD_APART
     } else if loads.iter().any(|load| load.result.server.is_none()) {
         "no account of the target's processes: the scenario names none, or one ended while it was measured"
     } else {

@@ -6,7 +6,7 @@ use super::cost::{no_accounting, pooled, pooled_estimate};
 use super::trials::Load;
 use crate::cell::{Cell, Estimate};
 use crate::machine::{SampledCpu, TcpCounts, Usage};
-use crate::record::CLIENT_ROLE;
+use crate::record::{CLIENT_ROLE, NOT_TOLD_APART};
 use crate::stats::Resampler;
 
 /// Sampled processor time below which user and system are not told apart: at the 4 ms tick of a usual kernel the
@@ -114,7 +114,7 @@ fn side(
 
 /// The trial, if the processes had no other requests than the variant's.
 fn alone<'l, 'a>(load: &'l Load<'a>) -> Result<&'l Load<'a>, String> {
-    if load.beside.is_some() { Err(super::OTHERS.to_owned()) } else { Ok(load) }
+    if load.beside.is_some() { Err(NOT_TOLD_APART.to_owned()) } else { Ok(load) }
 }
 
 /// A figure of every trial; the first reason why one has none.

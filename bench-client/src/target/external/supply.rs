@@ -212,7 +212,8 @@ fn line(credential: &str, principal: Option<&str>, id: Option<&str>, method: Met
         }
         MethodWord::Jwt | MethodWord::OAuth2 => (None, Material::Bearer { token: Secret::new(credential) }),
         MethodWord::Signed => {
-            let (key_id, key) = credential.split_once(':').ok_or("no colon; write KEYID:KEY, the key in hexadecimal")?;
+            let (key_id, key) =
+                credential.split_once(':').ok_or("no colon; write KEYID:KEY, the key in hexadecimal")?;
             (Some(key_id), Material::SigningKey { key_id: key_id.to_owned(), key: Secret::new(key) })
         }
         MethodWord::None | MethodWord::ApiKey | MethodWord::Mtls | MethodWord::Layered => {

@@ -4,9 +4,9 @@
 
 use std::sync::Arc;
 
-use super::{APPLICATION, ApiKey, fresh};
+use super::{ApiKey, Owners, bounds, fresh};
 use crate::auth::AdminError;
-use crate::auth::grant::Grant;
+use crate::auth::grant::{self, Grant};
 use crate::clock::UnixTime;
 use crate::contract::{
     IssueRequest, Issued, KeyAction, KeyEvent, KeyRequest, KeyRotation, KeyState, KeySummary, KeyUsage, Material,
@@ -50,7 +50,8 @@ impl Manager<'_> {
 }
 
 impl ApiKey {
-    /// Issues a key.
+    /// Issues a key. One that another asks for goes no further than that one: what the request leaves open, the end and the
+    /// networks, is as with that one, and both share a quota.
     ///
     /// # Errors
     /// See [`AdminError`].
@@ -61,18 +62,32 @@ impl ApiKey {
             (Some(of), Manager::Application { owner, .. }) if of == owner => Some(owner),
             (Some(of), _) => return Err(AdminError::NotFound(format!("application {of:?}"))),
         };
-        if let Some(unknown) = owner.filter(|owner| !owner.starts_with(APPLICATION)) {
-            return Err(AdminError::NotFound(format!("application {unknown:?}")));
+        match owner {
+            Some(owner) => self.owners.check(owner)?,
+            None if self.owners == Owners::Clients => {
+                let remedy = "owner is missing; name the OAuth client that the key is for";
+                return Err(AdminError::BadRequest(remedy.to_owned()));
+            }
+            None => {}
         }
         if let Manager::Application { owner, .. } = manager {
             self.check_room(owner).await?;
         }
         let asked = IssueRequest { count: 1, lifetime: request.lifetime, scopes: request.scopes.clone() };
-        let grant = Grant::new(&asked, self.clock.now())?;
+        let mut grant = Grant::new(&asked, self.clock.now())?;
+        let mut details = KeyDetails { networks: request.networks.clone(), ..KeyDetails::default() };
+        if let Some(by) = self.asking(manager, grant.created).await? {
+            grant.expires = grant.expires.or(by.expires);
+            if details.networks.is_empty() {
+                details.networks = bounds::networks(&by).to_vec();
+            }
+            bounds::check(&by, grant.expires, &details.networks)?;
+            details.lineage = Some(by.lineage().clone());
+        }
         let made = fresh(&grant, owner, self.environment, self.peppers.current());
         let (mut record, issued) = made.map_err(StoreError::no_random)?;
-        if !request.networks.is_empty() {
-            record.details = Some(Box::new(KeyDetails { networks: request.networks.clone(), ..KeyDetails::default() }));
+        if details != KeyDetails::default() {
+            record.details = Some(Box::new(details));
         }
         let summary = summary(&record, None, grant.created);
         self.add(record, manager.name()).await?;
@@ -104,22 +119,42 @@ impl ApiKey {
         Ok(summary(&record, usage.first(), self.clock.now()))
     }
 
+    /// A key by its identifier, as the store has it: `None` for one that is not accepted (any more).
+    ///
+    /// # Errors
+    /// The store gives no answer.
+    pub(crate) async fn live(&self, id: &str, now: UnixTime) -> Result<Option<Arc<KeyRecord>>, StoreError> {
+        self.meter.store_lookups.add();
+        Ok(self.records.store.key_named(id).await?.filter(|record| record.is_live(now)))
+    }
+
     /// Replaces a key by one with the same rights. Two of a line are live at most.
     ///
     /// # Errors
-    /// [`AdminError::Conflict`] where the key is not live, was replaced already, or its predecessor is still live.
+    /// [`AdminError::Conflict`] where the key is not live, was replaced already, or its predecessor is still live;
+    /// [`AdminError::Forbidden`] where it goes further than the one that asks.
     pub(crate) async fn rotate(
         &self,
         id: &str,
         rotation: &KeyRotation,
         manager: Manager<'_>,
     ) -> Result<NewKey, AdminError> {
+        if rotation.overlap > grant::LONGEST {
+            let days = rotation.overlap.as_secs() / 86_400;
+            return Err(AdminError::BadRequest(format!(
+                "overlap of {days} days is over 100 years; write a shorter one"
+            )));
+        }
         let old = self.named(id, manager).await?;
         let now = self.clock.now();
         if let Manager::Application { owner, .. } = manager {
             self.check_room(owner).await?;
         }
         let details = old.details.as_deref().cloned().unwrap_or_default();
+        // Whoever asks learns the successor.
+        if let Some(by) = self.asking(manager, now).await? {
+            bounds::check(&by, old.expires, &details.networks)?;
+        }
         if let Some(predecessor) = &details.predecessor {
             // It never becomes live again, so this holds whatever happens meanwhile.
             let live = self.records.store.key_named(predecessor).await?.is_some_and(|record| record.is_live(now));
@@ -139,9 +174,7 @@ impl ApiKey {
             successor: None,
         }));
         let summary = summary(&successor, None, now);
-        let ends = now.0.checked_add(rotation.overlap).map(UnixTime).ok_or_else(|| {
-            AdminError::BadRequest("overlap is longer than time is counted; write a shorter one".to_owned())
-        })?;
+        let ends = UnixTime(now.0 + rotation.overlap);
         match self.records.store.replace_key(id, Replacement { successor, ends }, now).await? {
             Replaced::Done(digest) => {
                 self.meter.store_writes.add();
@@ -207,8 +240,14 @@ impl ApiKey {
         self.records.events()
     }
 
-    /// Writes down what was counted: before the end. What cannot be written then is lost, and said to be.
+    /// Deals with reports of leaked keys, which were accepted, and writes down what was counted: before the end. What cannot be
+    /// done then is lost, and said to be.
     pub(crate) async fn settle(&self) {
+        let lost = self.chores.settle().await;
+        if lost > 0 {
+            let remedy = "have them reported again, or revoke them by name";
+            tracing::error!(lost, remedy, "keys that were reported as leaked could not be looked for before the end");
+        }
         if let Err(error) = self.flush().await {
             tracing::error!(%error, "the last requests of API keys are not counted");
         }
@@ -230,6 +269,14 @@ impl ApiKey {
         self.meter.store_writes.add();
         self.records.note(KeyAction::Created, actor, &owner, Some(&id));
         Ok(())
+    }
+
+    /// The key that asks, as the store has it now, whatever a cache still holds; `None` for the control socket, which may
+    /// anything.
+    async fn asking(&self, manager: Manager<'_>, now: UnixTime) -> Result<Option<Arc<KeyRecord>>, AdminError> {
+        let Manager::Application { key, .. } = manager else { return Ok(None) };
+        let found = self.live(key, now).await?;
+        found.map(Some).ok_or_else(|| AdminError::NotFound(format!("key {key:?}, which asks,")))
     }
 
     async fn named(&self, id: &str, manager: Manager<'_>) -> Result<Arc<KeyRecord>, AdminError> {

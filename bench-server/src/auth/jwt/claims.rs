@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::auth::{Principal, PrincipalKind};
-use crate::config::AUDIENCE;
+use crate::config::{ENVIRONMENT_CLAIM, KeyEnvironment};
 use crate::credential::dpop::Confirmation;
 use crate::credential::jws::json::{self, Fault, Names, Number, Reader, once};
 
@@ -20,7 +20,7 @@ const MAX_NAME: usize = 255;
 #[derive(Debug, PartialEq)]
 pub(crate) struct ClaimsRef<'a> {
     pub(crate) iss: Cow<'a, str>,
-    /// Whether `aud` contains our identifier, [`AUDIENCE`] in a request.
+    /// Whether `aud` contains what we are called.
     pub(crate) for_us: bool,
     pub(crate) sub: Cow<'a, str>,
     pub(crate) client_id: Cow<'a, str>,
@@ -32,6 +32,8 @@ pub(crate) struct ClaimsRef<'a> {
     pub(crate) iat: Duration,
     /// What the token is bound to (RFC 7800 §3.1); absent for a bearer token.
     pub(crate) cnf: Option<Confirmation<'a>>,
+    /// Where the token counts.
+    pub(crate) environment: KeyEnvironment,
 }
 
 /// Which claims have to be there.
@@ -44,16 +46,12 @@ pub(crate) enum Profile {
 }
 
 impl<'a> ClaimsRef<'a> {
-    /// Reads the decoded payload of an access token for us.
-    pub(crate) fn read(text: &'a [u8]) -> Result<Self, Fault> {
-        Self::read_as(Profile::AccessToken, AUDIENCE, text)
-    }
-
-    /// Reads a decoded payload; `for_us` is then about that audience.
+    /// Reads a decoded payload. `ours` is what the issuer calls us.
     #[inline]
-    pub(crate) fn read_as(profile: Profile, ours: &str, text: &'a [u8]) -> Result<Self, Fault> {
+    pub(crate) fn read(profile: Profile, ours: &str, text: &'a [u8]) -> Result<Self, Fault> {
         let (mut iss, mut aud, mut sub, mut client_id, mut jti, mut scope) = (None, None, None, None, None, None);
         let (mut exp, mut nbf, mut iat, mut cnf, mut others) = (None, None, None, None, Names::default());
+        let mut environment = None;
         json::read_object(text, |name, value| match &*name {
             "iss" => once(&mut iss, value.string()?),
             "aud" => once(&mut aud, names(value, ours)?),
@@ -65,6 +63,7 @@ impl<'a> ClaimsRef<'a> {
             "nbf" => once(&mut nbf, numeric_date(value)?),
             "iat" => once(&mut iat, numeric_date(value)?),
             "cnf" => once(&mut cnf, Confirmation::read(value)?),
+            ENVIRONMENT_CLAIM => once(&mut environment, self::environment(value)?),
             _ => {
                 others.insert(name)?;
                 value.skip()
@@ -86,6 +85,7 @@ impl<'a> ClaimsRef<'a> {
                 nbf,
                 iat: iat?,
                 cnf,
+                environment: environment.unwrap_or_default(),
             })
         };
         all().ok_or(Fault::NotAccepted)
@@ -102,6 +102,13 @@ impl<'a> ClaimsRef<'a> {
 fn name<'a>(value: &mut Reader<'a>) -> Result<Cow<'a, str>, Fault> {
     let text = value.string()?;
     if (1..=MAX_NAME).contains(&text.len()) { Ok(text) } else { Err(Fault::NotAccepted) }
+}
+
+/// One that is not known is not taken for a known one.
+fn environment(value: &mut Reader<'_>) -> Result<KeyEnvironment, Fault> {
+    let name = value.string()?;
+    let known = [KeyEnvironment::Live, KeyEnvironment::Test].into_iter().find(|known| known.name() == name);
+    known.ok_or(Fault::NotAccepted)
 }
 
 /// Whether `aud`, a string or an array of strings that is not empty (RFC 7519 §4.1.3), names us.
@@ -125,6 +132,7 @@ fn numeric_date(value: &mut Reader<'_>) -> Result<Duration, Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::AUDIENCE;
 
     const GOOD: [(&str, &str); 8] = [
         ("iss", r#""i""#),
@@ -147,7 +155,7 @@ mod tests {
     }
 
     fn read(text: &str) -> Result<ClaimsRef<'_>, Fault> {
-        ClaimsRef::read(text.as_bytes())
+        ClaimsRef::read(Profile::AccessToken, AUDIENCE, text.as_bytes())
     }
 
     #[test]
@@ -165,6 +173,18 @@ mod tests {
         assert_eq!((claims.exp, claims.nbf, claims.iat), (Duration::from_secs(200), None, Duration::from_secs(100)));
         assert_eq!(claims.scope, "read write");
         assert_eq!(read(&with("scope", "")).unwrap().scope, "");
+    }
+
+    #[test]
+    fn la_13_the_environment_is_a_claim_and_live_without_it() {
+        assert_eq!(read(&with("x", "1")).unwrap().environment, KeyEnvironment::Live);
+        for environment in [KeyEnvironment::Live, KeyEnvironment::Test] {
+            let text = with(ENVIRONMENT_CLAIM, &format!("\"{}\"", environment.name()));
+            assert_eq!(read(&text).unwrap().environment, environment);
+        }
+        for other in [r#""""#, r#""Test""#, r#""staging""#, "null", "1", "true", r#"["test"]"#, "{}"] {
+            assert_eq!(read(&with(ENVIRONMENT_CLAIM, other)), Err(Fault::NotAccepted), "{other}");
+        }
     }
 
     #[test]
@@ -253,6 +273,6 @@ mod tests {
         let mut bytes = good.into_bytes();
         let sub = bytes.windows(5).position(|window| window == b"app-1").unwrap();
         bytes[sub] = 0xff;
-        assert_eq!(ClaimsRef::read(&bytes), Err(Fault::NotJson));
+        assert_eq!(ClaimsRef::read(Profile::AccessToken, AUDIENCE, &bytes), Err(Fault::NotJson));
     }
 }

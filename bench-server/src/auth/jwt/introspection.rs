@@ -33,7 +33,7 @@ use crate::config::{AUDIENCE, KnownIssuer, REALM};
 use crate::contract::Secret;
 use crate::credential::digest::Digest;
 use crate::issuer::authorization_server::WELL_KNOWN;
-use crate::store::denylist::DenyList;
+use crate::store::denylist::{self, DenyList};
 use crate::store::follow::LocalCopy as _;
 use crate::store::record::Position;
 use crate::store::{Store, StoreError};
@@ -51,6 +51,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Asks the issuer about tokens, which answers for as long as this is there.
 pub(super) struct AskedIssuer {
     asking: Introspection,
+    issuer: Arc<Issuer>,
     serving: JoinHandle<()>,
 }
 
@@ -73,7 +74,7 @@ impl AskedIssuer {
         let url = format!("http://{}", listener.local_addr().map_err(failed)?);
         let secret = || random_id().map_err(|error| super::state("a secret to introspect with", error));
         let secret = Secret::new(secret()? + &secret()?);
-        let http = Arc::new(Http::new(None)?);
+        let http = Arc::new(Http::new(None, meter.clone())?);
         let discovery = Arc::new(Discovery::new(&url, http.clone(), &KnownIssuer::default())?);
         let asking = Introspection::new(&url, discovery, http, meter, false, (CLIENT, &secret), None)?;
         let issuer = Arc::new(Issuer {
@@ -87,7 +88,12 @@ impl AskedIssuer {
             clock,
             meter: Meter::default(),
         });
-        Ok(Self { asking, serving: tokio::spawn(serve(listener, issuer)) })
+        Ok(Self { asking, serving: tokio::spawn(serve(listener, issuer.clone())), issuer })
+    }
+
+    /// What the issuer knows to be revoked takes in memory.
+    pub(super) fn denylist_size(&self) -> denylist::Size {
+        self.issuer.revoked.size()
     }
 
     /// What the issuer says of a token.

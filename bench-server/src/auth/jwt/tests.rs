@@ -6,7 +6,7 @@ use futures_util::FutureExt as _;
 
 use super::*;
 use crate::auth::Connection;
-use crate::config::{Algorithm, ClockMode, DenyListConfig};
+use crate::config::{Algorithm, DenyListConfig};
 
 struct Fixture {
     _dir: tempfile::TempDir,
@@ -17,13 +17,7 @@ struct Fixture {
 
 async fn fixture(denylist: Option<Duration>) -> Fixture {
     let dir = tempfile::tempdir().unwrap();
-    let environment = Environment {
-        shared_dir: dir.path().to_owned(),
-        clock: Clock::new(ClockMode::Controlled),
-        meter: Arc::default(),
-        authorization_server: None,
-        ca_file: dir.path().join("ca.pem"),
-    };
+    let environment = crate::testing::environment(dir.path());
     let config = JwtConfig {
         lifetime: Duration::from_secs(300),
         denylist: denylist.map(DenyListConfig::new),
@@ -422,4 +416,37 @@ async fn jw_32_an_issuer_that_cannot_tell_is_nobodys_fault() {
     assert!(matches!(ask(&introspection, now, issued).await, Err(Rejection::Unavailable { .. })));
     meddler.execute_batch("ALTER TABLE elsewhere RENAME TO revocations").unwrap();
     assert!(ask(&introspection, now, issued).await.is_ok());
+}
+
+#[tokio::test]
+async fn xc_20_health_is_red_while_the_store_gives_no_answer_that_decisions_rest_on() {
+    let fixture = fixture(None).await;
+    let by_denylist =
+        fixture.in_mode(|config| config.denylist = Some(DenyListConfig::new(Duration::from_secs(3600)))).await;
+    let introspection = fixture.in_mode(|config| config.introspection = true).await;
+    let all = [(&fixture.jwt, Ok(())), (&by_denylist, Err("deny-list")), (&introspection, Err("deny-list"))];
+    for (jwt, _) in all {
+        assert_eq!(jwt.probe().await, Ok(()));
+    }
+    let meddler = rusqlite::Connection::open(fixture.environment.shared_dir.join("jwt-eddsa/store.sqlite")).unwrap();
+    meddler.execute_batch("DROP TABLE keys; DROP TABLE revocations").unwrap();
+    for (jwt, expected) in all {
+        assert_eq!(jwt.probe().await, expected);
+    }
+}
+
+#[tokio::test]
+async fn jw_30_jw_32_what_the_asked_issuer_knows_to_be_revoked_is_counted() {
+    let fixture = fixture(None).await;
+    let introspection = fixture.in_mode(|config| config.introspection = true).await;
+    let issued = fixture.issue(4).await;
+    for one in &issued[..3] {
+        introspection.revoke(&one.id).await.unwrap();
+    }
+    // It reads what is new when it is asked.
+    assert!(ask(&introspection, fixture.environment.clock.now(), &issued[3]).await.is_ok());
+    let size = introspection.denylist_size().unwrap();
+    assert_eq!(size.entries, 3);
+    assert!(size.bytes > 0);
+    assert!(fixture.jwt.denylist_size().is_none(), "in stateless mode nobody keeps a list");
 }

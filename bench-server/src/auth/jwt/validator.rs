@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use super::claims::ClaimsRef;
+use super::claims::{ClaimsRef, Profile};
 use super::trusted::TrustedKeys;
 use crate::auth::{Cause, Rejection};
 use crate::clock::UnixTime;
@@ -20,6 +20,8 @@ use crate::telemetry::Meter;
 pub(crate) struct Validator {
     /// `iss`, compared exactly.
     pub(crate) issuer: Arc<str>,
+    /// What `aud` has to contain: what the issuer calls this resource.
+    pub(crate) audience: Arc<str>,
     /// The one accepted `alg`.
     pub(crate) algorithm: Algorithm,
     /// Time rules.
@@ -67,7 +69,7 @@ impl Validator {
                 }
             }
             token::payload(&parts, decoded)?;
-            let claims = ClaimsRef::read(decoded).map_err(faulty)?;
+            let claims = ClaimsRef::read(Profile::AccessToken, &self.audience, decoded).map_err(faulty)?;
             self.check_claims(&claims, now)?;
             accept(&claims)
         })

@@ -12,7 +12,7 @@ use super::*;
 use crate::auth::{Connection, Environment, Method, Principal, Rejection, Request};
 use crate::config::{
     Algorithm, ApiKeyConfig, BasicConfig, CacheConfig, ClockMode, DenyListConfig, JwtConfig, MethodConfig,
-    PasswordHash, Profile, Push, RemoteStore, StoreUrl,
+    PasswordHash, Push, RemoteStore, StoreUrl,
 };
 use crate::contract::{IssueRequest, Issued, Material};
 use crate::store::instance::{PrivateServer, ServerKind};
@@ -72,13 +72,7 @@ impl Nodes {
 
     fn on(clock: Clock) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let environment = Environment {
-            shared_dir: folder.path().to_owned(),
-            clock,
-            meter: Arc::default(),
-            authorization_server: None,
-            ca_file: folder.path().join("ca.pem"),
-        };
+        let environment = Environment { clock, ..crate::testing::environment(folder.path()) };
         Self { environment, _folder: folder }
     }
 
@@ -88,14 +82,7 @@ impl Nodes {
 
     /// A node with a clock of its own.
     async fn start_on(&self, method: &MethodConfig, clock: Clock) -> Node {
-        let profile = Profile {
-            name: "test".to_owned(),
-            path: "/".to_owned(),
-            scope: "read".to_owned(),
-            method: method.clone(),
-            users_only: false,
-            slow_down: None,
-        };
+        let profile = crate::testing::profile("test", method.clone());
         let environment = Environment { clock: clock.clone(), ..self.environment.clone() };
         let method = Method::build(&profile, &environment).await.unwrap_or_else(|error| panic!("{error}"));
         Node { method, clock }

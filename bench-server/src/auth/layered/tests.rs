@@ -3,29 +3,36 @@
 use std::io::{self, BufRead as _, BufReader, Write};
 use std::net::TcpListener;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use http_body_util::Full;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::*;
-use crate::auth::{Cause, Connection, PrincipalKind};
+use crate::auth::api_key::Manager;
+use crate::auth::{Cause, Connection, Method, PrincipalKind};
 use crate::clock::Clock;
 use crate::config::{
-    AUDIENCE, Algorithm, ApiKeyConfig, ClockMode, KeyEnvironment, MtlsConfig, OAuth2Config, ServiceConfig, StoreConfig,
-    TokenRules, TrustedIssuer,
+    AUDIENCE, Algorithm, ApiKeyConfig, ClockMode, ENVIRONMENT_CLAIM, KeyEnvironment, MethodConfig, MtlsConfig,
+    OAuth2Config, Profile, ServiceConfig, StoreConfig, TokenRules, TrustedIssuer,
 };
-use crate::contract::Material;
+use crate::contract::{KeyRequest, Material};
 use crate::credential::jws::SigningKey;
 use crate::credential::x509::ClientIdentity;
+use crate::net::route::{self, Site};
 use crate::store::file::{self, Readers};
 use crate::telemetry::Meter;
+
+mod accounts;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -116,7 +123,12 @@ impl Bench {
             authorization_server: None,
             ca_file: folder.path().join("unused.pem"),
         };
-        let config = LayeredConfig { caller, user: user(&issuer, folder.path()) };
+        let of_keys = match &caller {
+            CallerConfig::Application(keys) => keys.environment,
+            CallerConfig::Service(_) => KeyEnvironment::Live,
+        };
+        let user = OAuth2Config { environment: of_keys, ..user(&issuer, folder.path()) };
+        let config = LayeredConfig { caller, user };
         let layered = Layered::build("layered", &config, &environment).await.expect("a sound configuration");
         Self { layered, issuer, clock, meter, folder }
     }
@@ -169,6 +181,28 @@ impl Bench {
         self.send(&connection(None), &fields).await
     }
 
+    /// The method behind a route that asks for the scope `read`.
+    fn site(self) -> Site {
+        let profile = Profile {
+            name: "layered".to_owned(),
+            path: "/layered".to_owned(),
+            scope: "read".to_owned(),
+            method: MethodConfig::None, // which `Route` looks at for its name alone
+            users_only: false,
+            slow_down: None,
+        };
+        Site {
+            routes: vec![route::Route::new(&profile, Arc::new(Method::Layered(Box::new(self.layered))))],
+            key_management: None,
+            authorization_server: None,
+            ocsp_responder: None,
+            description: Bytes::new(),
+            clock: self.clock,
+            meter: self.meter,
+            misdirected: Vec::new(),
+        }
+    }
+
     /// Signatures verified, and fetches of keys.
     fn spent_on_tokens(&self) -> (u64, u64) {
         (self.meter.verify_calls.get(), self.meter.jwks_fetches.get())
@@ -189,9 +223,9 @@ const NOBODY: Option<&str> = None;
 async fn la_1_an_application_and_a_user_are_both_named() {
     for store in [StoreConfig::Memory, StoreConfig::Sqlite] {
         let bench = Bench::new(applications(store)).await;
-        let (key, _) = bench.key("shop", &["read"]).await;
+        let (key, id) = bench.key("shop", &["read"]).await;
         let expected = Principal {
-            through: Some(Through::Application("shop".into())),
+            through: Some(Through::Application { id: "shop".into(), key: id.into() }),
             ..Principal::new(PrincipalKind::User, "alice", "read", "token-1")
         };
         assert_eq!(bench.show(Some(&key), Some(&bench.token(&json!({})))).await, Ok(expected));
@@ -288,6 +322,38 @@ async fn la_8_bc_160_either_credential_ends_alone() {
 }
 
 #[tokio::test]
+async fn la_13_a_key_and_a_token_of_different_environments_do_not_go_together() {
+    let both = [KeyEnvironment::Live, KeyEnvironment::Test];
+    let [live, test] = both.map(|environment| async move {
+        let keys = ApiKeyConfig { environment, ..ApiKeyConfig::new(StoreConfig::Memory) };
+        let bench = Bench::new(CallerConfig::Application(keys)).await;
+        let (key, _) = bench.key("shop", &["read"]).await;
+        (bench, key, environment.name())
+    });
+    let (live, test) = (live.await, test.await);
+    let wrong = Cause::WrongEnvironment;
+    for ((bench, key, here), (_, foreign_key, elsewhere)) in [(&live, &test), (&test, &live)] {
+        let of = |environment: &str| bench.token(&json!({ (ENVIRONMENT_CLAIM): environment }));
+        assert!(bench.show(Some(key), Some(&of(here))).await.is_ok(), "{here}");
+        let answer = bench.show(Some(key), Some(&of(elsewhere))).await;
+        assert_eq!(answer, Err(Rejection::Invalid(wrong)), "a {here} key with a {elsewhere} token");
+        // A key says so by itself, whatever stands beside it.
+        let before = bench.spent_on_tokens();
+        for token in [NOBODY, Some(&*of(here)), Some(&*of(elsewhere))] {
+            let answer = bench.show(Some(foreign_key), token).await;
+            assert_eq!(answer, Err(Rejection::Caller(Layer::Application, Some(wrong))), "a {elsewhere} key");
+        }
+        assert_eq!(bench.spent_on_tokens(), before);
+        let answer = bench.show(Some(key), Some(&of("staging"))).await;
+        assert_eq!(answer, Err(Rejection::Invalid(Cause::Claims)), "an environment that nobody knows");
+    }
+    // Who says nothing is live.
+    let unsaid = |bench: &Bench| bench.token(&json!({}));
+    assert!(live.0.show(Some(&live.1), Some(&unsaid(&live.0))).await.is_ok());
+    assert_eq!(test.0.show(Some(&test.1), Some(&unsaid(&test.0))).await, Err(Rejection::Invalid(wrong)));
+}
+
+#[tokio::test]
 async fn la_1_a_client_is_no_user() {
     let bench = Bench::new(applications(StoreConfig::Memory)).await;
     let (key, _) = bench.key("shop", &["read"]).await;
@@ -341,6 +407,16 @@ async fn la_12_a_service_that_is_not_named_may_not_act_for_users() {
     assert_eq!(bench.spent_on_tokens(), (0, 0));
 }
 
+/// The status of a request on the route of a site.
+async fn request(site: &Site, verb: &str, connection: Connection, fields: &[(&str, Option<&String>)]) -> u16 {
+    let fields = fields.iter().filter_map(|(name, value)| Some((*name, (*value)?)));
+    let request = http::Request::builder().method(verb).uri("/layered").header("host", "localhost");
+    let request = fields.fold(request, |request, (name, value)| request.header(name, value));
+    let request = request.body(Full::<Bytes>::default()).expect("a request");
+    let caller = route::Caller { connection, without_identity: false, closing: AtomicBool::new(false) };
+    site.answer(request, &caller).await.status().as_u16()
+}
+
 /// A writer that several can hold.
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<u8>>>);
@@ -363,12 +439,25 @@ async fn la_14_the_audit_line_has_a_field_for_each_party_and_no_secret() {
 
     let of_applications = Bench::new(applications(StoreConfig::Memory)).await;
     let (key, _) = of_applications.key("shop", &["read"]).await;
+    let (powerless, _) = of_applications.key("shop", &[]).await;
     let token = of_applications.token(&json!({}));
-    assert!(of_applications.show(Some(&key), Some(&token)).await.is_ok());
-    assert!(of_applications.show(Some(&key), NOBODY).await.is_err());
+    let site = of_applications.site();
+    for (verb, key, token, expected) in [
+        ("GET", &key, Some(&token), 200),
+        ("GET", &key, None, 401),
+        // Authenticated, and answered without the resource.
+        ("GET", &powerless, Some(&token), 403),
+        ("PUT", &key, Some(&token), 405),
+    ] {
+        let bearer = token.map(|token| bearer(token));
+        let fields = [("x-api-key", Some(key)), ("authorization", bearer.as_ref())];
+        assert_eq!(request(&site, verb, connection(None), &fields).await, expected, "{verb}");
+    }
     let of_services = Bench::new(services(&[GATEWAY])).await;
     let (gateway, _) = of_services.certificate(GATEWAY).await;
-    assert!(of_services.send(&gateway, &[("authorization", &bearer(&of_services.token(&json!({}))))]).await.is_ok());
+    let for_alice = bearer(&of_services.token(&json!({})));
+    let fields = [("authorization", Some(&for_alice))];
+    assert_eq!(request(&of_services.site(), "GET", gateway, &fields).await, 200);
 
     let text = String::from_utf8(lines.0.lock().expect("no holder panics").clone()).expect("UTF-8");
     let audit: Vec<&str> = text.lines().filter(|line| line.contains(" audit: accepted")).collect();
@@ -402,9 +491,17 @@ async fn keys_have_an_owner_and_contradictions_are_refused() {
     let bench = Bench::new(applications(StoreConfig::Memory)).await;
     let request = IssueRequest { count: 1, lifetime: None, scopes: vec!["read".to_owned()] };
     assert!(matches!(bench.layered.issue(&request).await, Err(AdminError::NotHere(_))));
-    for name in ["", "a b", "ключ", &"a".repeat(MAX_CLIENT_ID + 1)] {
+    let keys = bench.layered.api_key().expect("applications call");
+    let create = async |owner: Option<&str>| {
+        let asked = KeyRequest { owner: owner.map(str::to_owned), ..KeyRequest::default() };
+        keys.create(&asked, Manager::Control).await
+    };
+    for name in ["", "a b", "ключ", &"a".repeat(256)] {
         assert!(matches!(bench.layered.renew(name, &request).await, Err(AdminError::BadRequest(_))), "{name:?}");
+        assert!(matches!(create(Some(name)).await, Err(AdminError::BadRequest(_))), "{name:?}");
     }
+    assert!(matches!(create(None).await, Err(AdminError::BadRequest(_))), "a key is somebody's");
+    assert_eq!(create(Some("shop")).await.expect("created").summary.owner, "shop");
     assert!(matches!(bench.layered.roll_over(&KeyRollover::default()).await, Err(AdminError::NotHere(_))));
 
     let folder = tempfile::tempdir().expect("a folder");
@@ -417,7 +514,9 @@ async fn keys_have_an_owner_and_contradictions_are_refused() {
     };
     let user = user(&bench.issuer, folder.path());
     let opaque = OAuth2Config { validation: TokenValidation::Opaque { cache: None }, ..user.clone() };
+    let sandbox = OAuth2Config { environment: KeyEnvironment::Test, ..user.clone() };
     for (caller, user, expected) in [
+        (applications(StoreConfig::Memory), sandbox, "of different environments do not go together"),
         (applications(StoreConfig::Memory), opaque, "write token = \"jwt\""),
         (services(&["gateway"]), user, "is not a SPIFFE ID"),
     ] {
@@ -425,17 +524,4 @@ async fn keys_have_an_owner_and_contradictions_are_refused() {
         let Err(BuildError::Config(problem)) = built else { panic!("built: {expected}") };
         assert!(problem.contains(expected), "{problem}");
     }
-}
-
-#[tokio::test]
-async fn keys_that_would_go_uncounted_are_refused() {
-    let metered = ApiKeyConfig {
-        metering: Some(crate::config::MeteringConfig { flush: Duration::from_secs(1) }),
-        ..ApiKeyConfig::new(StoreConfig::Memory)
-    };
-    for place in ["api_key", "caller.application"] {
-        let error = crate::auth::api_key::refuse_metering(place, &metered).expect_err("refused").to_string();
-        assert!(error.contains(place) && error.contains("leave it out"), "{error}");
-    }
-    assert!(crate::auth::api_key::refuse_metering("api_key", &ApiKeyConfig::new(StoreConfig::Memory)).is_ok());
 }

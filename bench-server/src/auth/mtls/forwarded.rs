@@ -36,7 +36,10 @@ const FIELDS: [&str; 10] = [
 ];
 
 impl Mtls {
-    /// The identity whose request it is: the connection's, or the one that a proxy passes on.
+    /// The identity that a proxy passes on; `None` where it is the connection's whose request it is.
+    ///
+    /// # Errors
+    /// [`Rejection::Missing`] when a proxy passes nobody on, and those of a certificate that is malformed or not good.
     pub(super) fn on_behalf(
         &self,
         connection: &ClientIdentity,
@@ -48,8 +51,13 @@ impl Mtls {
             return Ok(None);
         }
         let Some(leaf) = one(fields, LEAF)? else {
-            // A chain of nobody.
-            return if fields.contains_key(CHAIN) { Err(malformed()) } else { Ok(None) };
+            if fields.contains_key(CHAIN) {
+                return Err(malformed()); // of nobody
+            }
+            // Its client has no certificate, and must not pass for the proxy. Only a request of one that is a client as well,
+            // by name, can be its own.
+            let is_client = self.config.identities.iter().any(|one| **one == *connection.spiffe_id);
+            return if is_client { Ok(None) } else { Err(Rejection::Missing) };
         };
         let leaf = CertificateDer::from(item(leaf).ok_or_else(malformed)?);
         let above = match one(fields, CHAIN)? {

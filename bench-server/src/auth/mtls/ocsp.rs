@@ -110,7 +110,7 @@ impl Ocsp {
             issuers: ArcSwap::from_pointee(issuers),
             policy: config.policy,
             clock,
-            http: Http::new(None)?,
+            http: Http::new(None, meter.clone())?,
             meter,
             cache: TtlCache::new(&CacheConfig::new(config.validity), RandomState::new())?,
             flights: Flights::default(),
@@ -261,7 +261,7 @@ impl Ocsp {
     /// What the responder says of a leaf, and until when that holds.
     async fn ask(&self, issuer: &Issuer, serial: &str) -> Result<(Verdict, UnixTime), NoAnswer> {
         self.meter.store_lookups.add();
-        self.meter.ocsp_questions.add();
+        self.meter.ocsp_queries.add();
         let asked = issuer.certificate(serial)?;
         let mut nonce = [0; NONCE_LENGTH];
         aws_lc_rs::rand::fill(&mut nonce).map_err(|_| NoAnswer::NoRandom)?;

@@ -31,6 +31,8 @@ pub(in crate::auth) struct Discovery {
     /// As configured: compared byte for byte.
     issuer_text: String,
     http: Arc<Http>,
+    /// The endpoints that are known beforehand. Where any is, no metadata are asked for.
+    known: Option<Arc<Metadata>>,
     found: ArcSwapOption<Metadata>,
     /// When it was last tried; locked while somebody tries.
     last: Arc<Mutex<Option<UnixTime>>>,
@@ -53,9 +55,14 @@ impl Discovery {
             let remedy = "use https, as the issuer does; http only where the issuer has it";
             return Err(BuildError::Config(format!("known: endpoint {unsafe_one:?}: {remedy}")));
         }
-        let found = known.endpoints().next().is_some().then(|| Arc::new(known.clone()));
-        let found = ArcSwapOption::from(found);
-        Ok(Self { issuer: url, issuer_text: issuer.to_owned(), http, found, last: Arc::default() })
+        let known = known.endpoints().next().is_some().then(|| Arc::new(known.clone()));
+        let found = ArcSwapOption::from(known.clone());
+        Ok(Self { issuer: url, issuer_text: issuer.to_owned(), http, known, found, last: Arc::default() })
+    }
+
+    /// The endpoints, where they are known beforehand.
+    pub(super) fn known(&self) -> Option<&Metadata> {
+        self.known.as_deref()
     }
 
     /// The metadata; `None` while it cannot be had. Whoever comes while it is being fetched waits for that.
@@ -85,7 +92,7 @@ impl Discovery {
         self.found.load_full()
     }
 
-    /// Whether the metadata can be had now, whatever is kept of them.
+    /// Whether the metadata can be had now, whatever is kept of them. For who needs them: see [`Self::known`].
     pub(super) async fn probe(&self) -> Result<(), Trouble> {
         self.fetch().await.map(drop)
     }

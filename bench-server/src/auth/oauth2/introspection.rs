@@ -10,18 +10,21 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
-use super::discovery::Discovery;
+use super::discovery::{Discovery, Metadata};
 use super::{Token, unavailable};
 use crate::auth::outbound::{self, Http, OncePerSecond, Trouble};
 use crate::auth::{BuildError, Cause, Principal, PrincipalKind, Rejection};
 use crate::clock::UnixTime;
-use crate::config::{AUDIENCE, CacheConfig};
+use crate::config::{AUDIENCE, CacheConfig, KeyEnvironment};
 use crate::contract::Secret;
 use crate::credential::digest::{Digest, DigestState};
 use crate::issuer::authorization_server::opaque;
 use crate::store::cache::TtlCache;
 use crate::store::distance::Distance;
 use crate::telemetry::Meter;
+
+/// What is asked about to see whether anybody answers: that it is active nobody will say.
+const NO_TOKEN: &str = "none";
 
 /// An introspection answer (RFC 7662 §2.2).
 #[derive(Debug, Default, Deserialize)]
@@ -39,6 +42,9 @@ struct Answer {
     jti: Option<String>,
     /// What the token is bound to (RFC 9449 §6.2, RFC 8705 §3.2).
     cnf: Option<Cnf>,
+    /// [`ENVIRONMENT_CLAIM`](crate::config::ENVIRONMENT_CLAIM).
+    #[serde(rename = "https://api.authbench.test/environment")]
+    environment: KeyEnvironment,
 }
 
 /// The key of DPoP proofs, the certificate of the connection, or both. To anything else nobody proves to hold it here.
@@ -117,8 +123,8 @@ impl Introspection {
     }
 
     /// The same, for a resource that the issuer calls otherwise.
-    pub(super) fn called(self, audience: Option<&str>) -> Self {
-        Self { audience: audience.unwrap_or(AUDIENCE).into(), ..self }
+    pub(super) fn called(self, audience: &str) -> Self {
+        Self { audience: audience.into(), ..self }
     }
 
     /// The same, with the authorization server further away.
@@ -166,10 +172,9 @@ impl Introspection {
 
     async fn ask(&self, token: &str, now: UnixTime) -> Result<(Token, Option<UnixTime>), Rejection> {
         let metadata = self.discovery.metadata(now).await.ok_or_else(unavailable)?;
-        let endpoint = metadata.introspection_endpoint.as_deref();
-        let asked = match endpoint {
-            Some(endpoint) => self.post(endpoint, token).await,
-            None => Err(Trouble::Content("the metadata name no introspection_endpoint".to_owned())),
+        let asked = match endpoint(&metadata) {
+            Ok(endpoint) => self.post(endpoint, token).await,
+            Err(trouble) => Err(trouble),
         };
         match asked {
             Ok(answer) => self.judge(answer, token, now),
@@ -183,10 +188,24 @@ impl Introspection {
     async fn post(&self, endpoint: &str, token: &str) -> Result<Answer, Trouble> {
         self.meter.store_lookups.add();
         self.meter.introspections.add();
+        let answer = self.question(endpoint, token).await?;
+        self.distance.cross().await.map_err(|error| Trouble::Content(format!("it does not arrive: {error}")))?;
+        Ok(answer)
+    }
+
+    async fn question(&self, endpoint: &str, token: &str) -> Result<Answer, Trouble> {
         let request = self.http.client()?.post(endpoint).header(AUTHORIZATION, self.authorization.clone());
         let body = outbound::send(request.form(&[("token", token), ("token_type_hint", "access_token")])).await?;
-        self.distance.cross().await.map_err(|error| Trouble::Content(format!("it does not arrive: {error}")))?;
         serde_json::from_slice(&body).map_err(|error| Trouble::Content(error.to_string()))
+    }
+
+    /// Whether tokens can be asked about now, whatever is kept of earlier answers. Where the metadata say whom to ask, it is
+    /// those that are asked for; no request waits for this, so it is not counted.
+    pub(super) async fn probe(&self) -> Result<(), Trouble> {
+        match self.discovery.known() {
+            Some(known) => self.question(endpoint(known)?, NO_TOKEN).await.map(drop),
+            None => self.discovery.probe().await,
+        }
     }
 
     /// Holds an answer to the rules of a resource server: being active is not enough.
@@ -228,7 +247,7 @@ impl Introspection {
             None => opaque::hex(&opaque::digest(token)[..16]).into(),
         };
         let principal = Principal::new(kind, sub, answer.scope, credential_id);
-        Ok((Token { principal, jkt, x5t }, exp))
+        Ok((Token { principal, jkt, x5t, environment: answer.environment }, exp))
     }
 
     fn log(&self, trouble: &Trouble, now: UnixTime) {
@@ -236,6 +255,11 @@ impl Introspection {
             tracing::warn!(issuer = &*self.issuer, %trouble, "introspection failed");
         }
     }
+}
+
+fn endpoint(metadata: &Metadata) -> Result<&str, Trouble> {
+    let endpoint = metadata.introspection_endpoint.as_deref();
+    endpoint.ok_or_else(|| Trouble::Content("the metadata name no introspection_endpoint".to_owned()))
 }
 
 /// A NumericDate; `None` when it is none.

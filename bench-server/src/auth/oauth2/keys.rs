@@ -5,7 +5,7 @@
 //! a little earlier, beside them, and none has to wait. Only an issuer that gives no answer is bridged, for as long as the
 //! configuration says.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use super::discovery::{Discovery, RETRY, is_recent};
+use super::discovery::{Discovery, Metadata, RETRY, is_recent};
 use super::unavailable;
 use crate::auth::jwt::{ClaimsRef, TrustedKeys, Validator};
 use crate::auth::outbound::{Http, Trouble};
@@ -180,18 +180,42 @@ impl Keys {
     }
 
     async fn fetch(&self, now: UnixTime) -> Result<KeySet, Trouble> {
-        let content = |why: &str| Trouble::Content(why.to_owned());
         if let Some(file) = &self.file {
             self.meter.jwks_fetches.add();
-            let failed = |error: std::io::Error| Trouble::Content(format!("{}: {error}", file.display()));
-            let json = std::fs::read_to_string(file).map_err(failed)?;
-            return KeySet::from_jwks(&json).map_err(|error| Trouble::Content(format!("{}: {error}", file.display())));
+            return read(file);
         }
         let metadata = self.discovery.metadata(now).await.ok_or_else(|| content("no metadata"))?;
-        let jwks_uri = metadata.jwks_uri.as_deref().ok_or_else(|| content("the metadata name no jwks_uri"))?;
+        let jwks_uri = jwks_uri(&metadata)?;
         self.meter.jwks_fetches.add();
+        self.download(jwks_uri).await
+    }
+
+    async fn download(&self, jwks_uri: &str) -> Result<KeySet, Trouble> {
         let body = self.http.get(jwks_uri).await?;
         let json = str::from_utf8(&body).map_err(|_| content("the key set is not UTF-8"))?;
         KeySet::from_jwks(json).map_err(|error| Trouble::Content(error.to_string()))
     }
+
+    /// Whether keys can be had now, whatever is kept of them. Where the metadata say where they are, it is those that are
+    /// asked for; no request waits for this, so it is not counted.
+    pub(super) async fn probe(&self) -> Result<(), Trouble> {
+        match (&self.file, self.discovery.known()) {
+            (Some(file), _) => read(file).map(drop),
+            (None, Some(known)) => self.download(jwks_uri(known)?).await.map(drop),
+            (None, None) => self.discovery.probe().await,
+        }
+    }
+}
+
+fn jwks_uri(metadata: &Metadata) -> Result<&str, Trouble> {
+    metadata.jwks_uri.as_deref().ok_or_else(|| content("the metadata name no jwks_uri"))
+}
+
+fn read(file: &Path) -> Result<KeySet, Trouble> {
+    let json = std::fs::read_to_string(file).map_err(|error| content(&format!("{}: {error}", file.display())))?;
+    KeySet::from_jwks(&json).map_err(|error| content(&format!("{}: {error}", file.display())))
+}
+
+fn content(why: &str) -> Trouble {
+    Trouble::Content(why.to_owned())
 }

@@ -69,11 +69,24 @@ impl Issuer {
 
     fn environment(&self) -> Environment {
         Environment {
-            shared_dir: self.state.path().to_owned(),
             clock: self.clock.clone(),
             meter: self.meter.clone(),
             authorization_server: Some(self.server.clone()),
-            ca_file: self.state.path().join("not-needed.pem"),
+            ..crate::testing::environment(self.state.path())
+        }
+    }
+
+    /// The same as one that is not of this process.
+    fn as_remote(&self) -> TrustedIssuer {
+        let registered = self.server.register_client(&ClientRegistration::resource_server("remote")).unwrap();
+        let secret = self.state.path().join("secret");
+        fs::write(&secret, registered.client_secret.unwrap().expose()).unwrap();
+        fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+        TrustedIssuer::Remote {
+            issuer: self.server.issuer().to_owned(),
+            ca_file: None,
+            client_id: registered.client_id,
+            client_secret_file: secret,
         }
     }
 
@@ -373,16 +386,7 @@ async fn hk_11_endpoints_keys_and_audience_may_be_known_beforehand() {
     for access_token in [AccessTokenFormat::Opaque, AccessTokenFormat::Jwt { algorithm }] {
         let issuer = Issuer::with(AuthorizationServerConfig { access_token, ..AuthorizationServerConfig::default() });
         issuer.replace(WELL_KNOWN, 404, "");
-        let registered = issuer.server.register_client(&ClientRegistration::resource_server("remote")).unwrap();
-        let secret = issuer.state.path().join("secret");
-        fs::write(&secret, registered.client_secret.unwrap().expose()).unwrap();
-        fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
-        let remote = TrustedIssuer::Remote {
-            issuer: issuer.server.issuer().to_owned(),
-            ca_file: None,
-            client_id: registered.client_id,
-            client_secret_file: secret,
-        };
+        let remote = issuer.as_remote();
         let environment = Environment { authorization_server: None, ..issuer.environment() };
         let build = |known: &KnownIssuer, validation: &TokenValidation| {
             let config = OAuth2Config { issuer: remote.clone(), known: known.clone(), ..config(validation.clone()) };
@@ -410,13 +414,50 @@ async fn hk_11_endpoints_keys_and_audience_may_be_known_beforehand() {
         }
         let both = KnownIssuer { jwks_file: Some(file), ..by_url.clone() };
         let unsafe_one = KnownIssuer { jwks_uri: Some("ftp://keys.test/".to_owned()), ..KnownIssuer::default() };
-        let named = KnownIssuer { audience: elsewhere.audience.clone(), ..KnownIssuer::default() };
+        let unnamed = KnownIssuer { audience: Some(String::new()), ..KnownIssuer::default() };
         for (known, validation) in
-            [(&asked, &signed), (&named, &signed), (&by_url, &opaque), (&both, &signed), (&unsafe_one, &signed)]
+            [(&asked, &signed), (&unnamed, &signed), (&by_url, &opaque), (&both, &signed), (&unsafe_one, &signed)]
         {
             assert!(matches!(build(known, validation), Err(BuildError::Config(_))), "{known:?}");
         }
     }
+}
+
+/// Health is of what a decision needs: of an issuer without metadata that is what is known beforehand.
+#[tokio::test]
+async fn xc_20_hk_11_what_is_known_beforehand_is_what_health_asks_for() {
+    let algorithm = Algorithm::ES256;
+    let access_token = AccessTokenFormat::Jwt { algorithm };
+    let issuer = Issuer::with(AuthorizationServerConfig { access_token, ..AuthorizationServerConfig::default() });
+    issuer.replace(WELL_KNOWN, 404, "");
+    let (remote, file) = (issuer.as_remote(), issuer.state.path().join("jwks.json"));
+    let environment = Environment { authorization_server: None, ..issuer.environment() };
+    let (opaque, signed) = (TokenValidation::Opaque { cache: None }, TokenValidation::Jwt { algorithm });
+    let build = |validation: &TokenValidation, known: KnownIssuer| {
+        let config = OAuth2Config { issuer: remote.clone(), known, ..config(validation.clone()) };
+        OAuth2::build(&config, &environment).unwrap()
+    };
+    let endpoint = |path: &str| Some(format!("{}{path}", issuer.server.issuer()));
+    let asked = KnownIssuer { introspection_endpoint: endpoint("/introspect"), ..KnownIssuer::default() };
+    let by_url = KnownIssuer { jwks_uri: endpoint("/jwks"), ..KnownIssuer::default() };
+    let by_file = KnownIssuer { jwks_file: Some(file.clone()), ..KnownIssuer::default() };
+    let down = Err("authorization server");
+
+    for (validation, known, path) in [(&opaque, asked, "/introspect"), (&signed, by_url, "/jwks")] {
+        let unknown = build(validation, KnownIssuer::default());
+        let known = build(validation, known);
+        assert_eq!((known.probe().await, unknown.probe().await), (Ok(()), down), "{path}");
+        issuer.replace(path, 500, "");
+        assert_eq!(known.probe().await, down, "{path}");
+    }
+    let from_file = build(&signed, by_file);
+    assert_eq!(from_file.probe().await, down, "there is no such file");
+    let request = HttpRequest::get("/jwks").body(Bytes::new()).unwrap();
+    fs::write(&file, issuer.server.handle(&request).await.unwrap().body()).unwrap();
+    assert_eq!(from_file.probe().await, Ok(()), "nobody else is asked");
+    let meter = &issuer.meter;
+    let counted = (meter.introspections.get(), meter.store_lookups.get(), meter.jwks_fetches.get());
+    assert_eq!(counted, (0, 0, 0), "of requests alone");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use super::*;
 use crate::auth::{Connection, PrincipalKind};
-use crate::config::{ClockMode, StoreConfig};
+use crate::config::StoreConfig;
 use crate::credential::http_signature::{COMPONENTS, LONGEST, SIGNATURE, content_digest, read_key, sign_message};
 use crate::store::testing;
 
@@ -27,13 +27,7 @@ struct Sent(Parts);
 impl Bench {
     async fn new(config: SignedConfig) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let environment = Environment {
-            shared_dir: folder.path().to_owned(),
-            clock: Clock::new(ClockMode::Controlled),
-            meter: Arc::default(),
-            authorization_server: None,
-            ca_file: folder.path().join("ca.pem"),
-        };
+        let environment = crate::testing::environment(folder.path());
         let method = Signed::build("test", &config, &environment).await.expect("a sound configuration");
         Self { method, environment, config, nonces: Cell::new(0), _folder: folder }
     }

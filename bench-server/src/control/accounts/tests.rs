@@ -1,4 +1,4 @@
-//! What paths, verbs and bodies lead to. That tokens die is shown over the wire, in `tests/authorization_code.rs`.
+//! What paths, verbs and bodies lead to. That tokens die is shown over the wire, in `tests/server/authorization_code.rs`.
 
 use std::collections::BTreeMap;
 
@@ -10,9 +10,8 @@ use super::super::Administration;
 use super::*;
 use crate::auth::Environment;
 use crate::clock::Clock;
-use crate::config::{
-    AuthorizationServerConfig, BasicConfig, ClockMode, MethodConfig, PasswordHash, Profile, READ_SCOPE,
-};
+use crate::config::{AuthorizationServerConfig, BasicConfig, ClockMode, MethodConfig, PasswordHash};
+use crate::testing;
 
 struct Fixture {
     administration: Administration,
@@ -25,21 +24,9 @@ impl Fixture {
         let clock = Clock::new(ClockMode::Controlled);
         let config = AuthorizationServerConfig::default();
         let server = AuthorizationServer::build(&config, "https://as.test", clock.clone(), Arc::default()).unwrap();
-        let environment = Environment {
-            shared_dir: folder.path().to_owned(),
-            clock: clock.clone(),
-            meter: Arc::default(),
-            authorization_server: None,
-            ca_file: folder.path().join("unused.pem"),
-        };
-        let profile = Profile {
-            name: "basic".into(),
-            path: "/".into(),
-            scope: READ_SCOPE.into(),
-            method: MethodConfig::Basic(BasicConfig::new(PasswordHash::Pbkdf2Sha256 { iterations: 2 })),
-            users_only: false,
-            slow_down: None,
-        };
+        let environment = Environment { clock: clock.clone(), ..testing::environment(folder.path()) };
+        let method = MethodConfig::Basic(BasicConfig::new(PasswordHash::Pbkdf2Sha256 { iterations: 2 }));
+        let profile = testing::profile("basic", method);
         let basic = Arc::new(Method::build(&profile, &environment).await.unwrap());
         let administration = Administration {
             config: toml::from_str("workers = 1\nstate_dir = \"state\"\nlisteners = []").unwrap(),

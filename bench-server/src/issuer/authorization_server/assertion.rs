@@ -12,8 +12,9 @@ use crate::clock::UnixTime;
 use crate::config::Algorithm;
 use crate::credential::jws::compact::Compact;
 use crate::credential::jws::json::{self, Fault, Names, once};
+use crate::credential::jws::token::Kind;
 use crate::credential::jws::{KeySet, base64url, name};
-use crate::credential::possession::{First, Form, MAX_JTI, Seen, numeric_date};
+use crate::credential::possession::{self, First, MAX_JTI, Seen, numeric_date};
 use crate::telemetry::Meter;
 
 /// The `client_assertion_type` (RFC 7523 §2.2).
@@ -24,11 +25,12 @@ const ALGORITHMS: &[Algorithm] =
     &[Algorithm::ES256, Algorithm::EdDSA, Algorithm::ES384, Algorithm::PS256, Algorithm::RS256];
 
 /// No token of another kind can stand in for an assertion (RFC 8725 §3.11).
-const FORM: Form<'static> = Form {
+const KIND: Kind<'static> = Kind {
     algorithms: ALGORITHMS,
     is_typ: |typ| {
         typ.is_none_or(|typ| typ.eq_ignore_ascii_case("JWT") || typ.eq_ignore_ascii_case("client-authentication+jwt"))
     },
+    longest: possession::LONGEST,
 };
 
 /// Longest life of an assertion that is accepted, which bounds how long it is remembered.
@@ -108,7 +110,7 @@ impl Assertions {
         now: UnixTime,
         meter: &Meter,
     ) -> Result<bool, OAuthError> {
-        let payload = FORM.open(assertion, meter, |_, _| Some(keys.clone()));
+        let payload = KIND.open(assertion, &meter.verify_calls, |_, _| Some(keys)).ok();
         let Some(claims) = payload.and_then(|payload| Claims::read(&payload).ok()) else { return Ok(false) };
         let is_right = claims.iss == client_id
             && claims.sub == client_id

@@ -34,7 +34,7 @@ impl AccessToken {
     }
 }
 
-/// The certificate of the connection, verified in its handshake.
+/// The certificate that the client holds, judged for this request by the HTTP layer.
 fn presented(request: &Request<Bytes>) -> Option<&Arc<ClientIdentity>> {
     request.extensions().get()
 }
@@ -77,6 +77,11 @@ pub(super) fn check(registration: &ClientRegistration) -> Result<(), String> {
 }
 
 impl AuthorizationServer {
+    /// Whether clients authenticate at a path, so that their certificates matter there.
+    pub(crate) fn authenticates_at(&self, path: &str) -> bool {
+        matches!(path.strip_prefix(&self.base_path), Some("/token" | "/introspect" | "/revoke"))
+    }
+
     /// The same, on a listener that takes client certificates: it says so in its metadata (RFC 8705 §5).
     pub fn with_client_certificates(mut self) -> Self {
         let document = &mut self.metadata;

@@ -20,10 +20,11 @@ use super::opaque::{self, Digest};
 use super::params::Parameters;
 use super::redirect::RedirectUri;
 use super::scope::Scopes;
-use crate::auth::AdminError;
 use crate::clock::UnixTime;
+use crate::config::KeyEnvironment;
 use crate::contract::{ClientRegistration, ClientSecretMethod, ClientSummary, RegisteredClient, Secret};
 use crate::credential::jws::KeySet;
+use crate::error::AdminError;
 use crate::limit::throttle::Throttle;
 use crate::telemetry::Meter;
 
@@ -67,6 +68,8 @@ pub(super) struct Client {
     san_uri: Option<String>,
     /// Whether its tokens are bound to the certificate that it comes with.
     pub(super) certificate_bound: bool,
+    /// Where its tokens count.
+    pub(super) environment: KeyEnvironment,
     /// SHA-256, oldest first; empty for clients without a secret. A random secret of 256 bits needs no slow hash.
     secrets: Mutex<Vec<Digest>>,
     disabled: AtomicBool,
@@ -131,9 +134,35 @@ impl Client {
             keys,
             san_uri: registration.tls_client_auth_san_uri.clone(),
             certificate_bound: registration.tls_client_certificate_bound_access_tokens,
+            environment: registration.environment,
             secrets: Mutex::default(),
             disabled: AtomicBool::new(false),
         })
+    }
+
+    /// An application that is known by its API key, and registered nowhere.
+    pub(super) fn of_key(
+        application: &str,
+        (scopes, access_token_lifetime): (Scopes, Duration),
+        environment: KeyEnvironment,
+    ) -> Self {
+        Self {
+            id: application.to_owned(),
+            name: application.to_owned(),
+            scopes,
+            may_introspect: false,
+            access_token_lifetime,
+            confidential: true,
+            secret_method: None,
+            grant_types: Vec::new(),
+            redirect_uris: Vec::new(),
+            keys: None,
+            san_uri: None,
+            certificate_bound: false,
+            environment,
+            secrets: Mutex::default(),
+            disabled: AtomicBool::new(false),
+        }
     }
 
     pub(super) fn is_disabled(&self) -> bool {
@@ -393,6 +422,7 @@ mod tests {
             jwks: None,
             tls_client_auth_san_uri: None,
             tls_client_certificate_bound_access_tokens: false,
+            environment: KeyEnvironment::Live,
         }
     }
 

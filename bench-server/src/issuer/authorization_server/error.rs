@@ -78,6 +78,12 @@ impl OAuthError {
         Self { over: Some(Box::new(over)), ..Self::new(ErrorCode::TemporarilyUnavailable, description) }
     }
 
+    /// The key that is exchanged is over its limit: 429.
+    pub(super) fn over_limit(over: Quota) -> Self {
+        let description = "too many requests with this key";
+        Self { over: Some(Box::new(over)), ..Self::new(ErrorCode::TemporarilyUnavailable, description) }
+    }
+
     /// The proof that came along is not to be accepted (RFC 9449 §5 and §8).
     pub(super) fn of_proof(fault: Fault) -> Self {
         match fault {

@@ -16,21 +16,33 @@ pub(super) struct Grant {
     pub(super) scopes: Scopes,
     /// The user and the epoch of the login that granted; `None` when the client acts for itself.
     owner: Option<(Arc<User>, u64)>,
+    /// The API key that the client showed, by its identifier.
+    key: Option<Arc<str>>,
     revoked: AtomicBool,
 }
 
 impl Grant {
     /// A user's grant. `epoch` is that of the session, so that a password change in between is not missed.
     pub(super) fn of_user(client: Arc<Client>, scopes: Scopes, user: Arc<User>, epoch: u64) -> Arc<Self> {
-        let grant =
-            Arc::new(Self { client, scopes, owner: Some((user.clone(), epoch)), revoked: AtomicBool::new(false) });
+        let owner = Some((user.clone(), epoch));
+        let grant = Arc::new(Self { client, scopes, owner, key: None, revoked: AtomicBool::new(false) });
         user.add_grant(&grant);
         grant
     }
 
     /// What a client may do in its own name.
     pub(super) fn of_client(client: Arc<Client>, scopes: Scopes) -> Arc<Self> {
-        Arc::new(Self { client, scopes, owner: None, revoked: AtomicBool::new(false) })
+        Arc::new(Self { client, scopes, owner: None, key: None, revoked: AtomicBool::new(false) })
+    }
+
+    /// What an application may do by its API key. Whether that is still good only its store can tell.
+    pub(super) fn of_key(client: Arc<Client>, scopes: Scopes, key: Arc<str>) -> Arc<Self> {
+        Arc::new(Self { client, scopes, owner: None, key: Some(key), revoked: AtomicBool::new(false) })
+    }
+
+    /// The API key that it depends on.
+    pub(super) fn key(&self) -> Option<&str> {
+        self.key.as_deref()
     }
 
     /// Whether tokens of this grant may be accepted.

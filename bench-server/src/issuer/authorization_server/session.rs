@@ -15,10 +15,10 @@ use http::header::{COOKIE, SET_COOKIE};
 use http::{HeaderValue, Request, Response};
 use sha2::Sha256;
 
-use super::expiring::ExpiringMap;
 use super::opaque::{self, Digest};
 use super::user::User;
 use crate::clock::UnixTime;
+use crate::expiring::ExpiringMap;
 
 /// How long a login lasts.
 const LIFETIME: Duration = Duration::from_secs(3600);

@@ -9,11 +9,11 @@ use subtle::ConstantTimeEq;
 
 use super::client::GrantType;
 use super::error::{ErrorCode, OAuthError};
-use super::expiring::ExpiringMap;
 use super::grant::Grant;
 use super::opaque::{self, Digest, FamilyId, RefreshToken};
 use super::scope::Scopes;
 use crate::clock::UnixTime;
+use crate::expiring::ExpiringMap;
 
 /// How long a code is remembered at least: RFC 6749's ceiling on the lifetime of codes (§4.1.2). One that was redeemed is
 /// remembered for as long as a token of it may live, so that its replay kills that.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::certificate::{self, Confirmation};
 use super::client::{Client, GrantType};
@@ -14,9 +14,9 @@ use super::grant::Grant;
 use super::params::Parameters;
 use super::scope::Scopes;
 use super::store::{AccessToken, Redemption, Renewal};
-use super::{AuthorizationServer, answer, opaque};
+use super::{AuthorizationServer, answer, exchange, opaque};
 use crate::clock::UnixTime;
-use crate::config::AUDIENCE;
+use crate::config::{AUDIENCE, KeyEnvironment};
 use crate::credential::dpop::{self, Expected, Proof};
 
 /// The claims of a JWT access token (RFC 9068 §2.2).
@@ -33,15 +33,23 @@ struct Claims<'a> {
     scope: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     cnf: Option<Confirmation<'a>>,
+    /// [`ENVIRONMENT_CLAIM`](crate::config::ENVIRONMENT_CLAIM).
+    #[serde(rename = "https://api.authbench.test/environment", skip_serializing_if = "KeyEnvironment::is_live")]
+    environment: KeyEnvironment,
 }
 
 /// What a token is bound to: the key of a proof (RFC 9449 §6), the client's certificate (RFC 8705 §3).
 type Bound = (Option<String>, Option<Arc<str>>);
 
 impl AuthorizationServer {
-    pub(super) fn token(&self, request: &Request<Bytes>) -> Result<Response<Bytes>, OAuthError> {
+    pub(super) async fn token(&self, request: &Request<Bytes>) -> Result<Response<Bytes>, OAuthError> {
         let now = self.clock.now();
         let form = Parameters::of_body(request)?;
+        if let Some(exchange) = &self.exchange
+            && form.get("grant_type") == Some(exchange::GRANT_TYPE)
+        {
+            return self.exchange_key(exchange, request, &form, now).await;
+        }
         let client = self.clients.authenticate(request, &form, now)?;
         let name = form.get("grant_type").ok_or_else(|| missing("grant_type is missing"))?;
         let grant_type = GrantType::parse(name)
@@ -61,7 +69,7 @@ impl AuthorizationServer {
     }
 
     /// The key that the request proves to hold, by its thumbprint; `None` where nothing is to be proven (RFC 9449 §5).
-    fn proven_key(&self, request: &Request<Bytes>, now: UnixTime) -> Result<Option<String>, OAuthError> {
+    pub(super) fn proven_key(&self, request: &Request<Bytes>, now: UnixTime) -> Result<Option<String>, OAuthError> {
         let read = || {
             let Some(text) = dpop::presented(request.headers())? else { return Ok(None) };
             let proof = Proof::read(text, &self.meter)?;
@@ -131,14 +139,28 @@ impl AuthorizationServer {
         self.answer(grant, (scopes, (jkt, x5t)), Some(next), now)
     }
 
-    /// Issues an access token and answers with it (RFC 6749 §5.1). The scope is always told.
+    /// Issues an access token and answers with it.
     fn answer(
         &self,
         grant: Arc<Grant>,
-        (scopes, (jkt, x5t)): (Scopes, Bound),
+        issued: (Scopes, Bound),
         refresh: Option<String>,
         now: UnixTime,
     ) -> Result<Response<Bytes>, OAuthError> {
+        let mut body = self.issue(grant, issued, now)?;
+        if let Some(refresh) = refresh {
+            body["refresh_token"] = refresh.into();
+        }
+        Ok(answer::json(StatusCode::OK, &body))
+    }
+
+    /// Issues an access token; what is answered with it (RFC 6749 §5.1). The scope is always told.
+    pub(super) fn issue(
+        &self,
+        grant: Arc<Grant>,
+        (scopes, (jkt, x5t)): (Scopes, Bound),
+        now: UnixTime,
+    ) -> Result<Value, OAuthError> {
         let lifetime = grant.client.access_token_lifetime.as_secs();
         let scope = scopes.to_string();
         let iat = now.as_secs();
@@ -151,10 +173,7 @@ impl AuthorizationServer {
         if !scope.is_empty() {
             body["scope"] = scope.into();
         }
-        if let Some(refresh) = refresh {
-            body["refresh_token"] = refresh.into();
-        }
-        Ok(answer::json(StatusCode::OK, &body))
+        Ok(body)
     }
 
     fn text_of(&self, token: &AccessToken, scope: &str, now: UnixTime) -> Result<String, OAuthError> {
@@ -169,6 +188,7 @@ impl AuthorizationServer {
             exp: token.exp,
             scope,
             cnf: token.confirmation(),
+            environment: token.grant.client.environment,
         };
         keys.sign("at+jwt", &claims, now).map_err(|error| {
             tracing::error!(%error, "an access token could not be signed");
@@ -181,7 +201,8 @@ fn missing(description: &'static str) -> OAuthError {
     OAuthError::new(ErrorCode::InvalidRequest, description)
 }
 
-fn requested_scopes(form: &Parameters) -> Result<Option<Scopes>, OAuthError> {
+/// The scopes that a request asks for, if it does.
+pub(super) fn requested_scopes(form: &Parameters) -> Result<Option<Scopes>, OAuthError> {
     let malformed = || OAuthError::new(ErrorCode::InvalidScope, "scope is malformed");
     form.get("scope").map(|value| Scopes::parse(value).ok_or_else(malformed)).transpose()
 }

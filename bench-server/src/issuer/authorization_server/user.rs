@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, RwLock, Weak};
 
 use super::grant::Grant;
 use super::opaque;
-use crate::auth::{AdminError, BuildError};
 use crate::contract::{PasswordHash, UserRegistration, UserSummary};
 use crate::credential::password::Hasher;
+use crate::error::{AdminError, BuildError};
 use crate::telemetry::Meter;
 
 /// Longest user name and password, in bytes: what is hashed has a bound.

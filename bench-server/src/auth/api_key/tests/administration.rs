@@ -1,7 +1,7 @@
 //! Keys that are replaced, suspended with their owner, reported, and listed.
 
 use super::*;
-use crate::contract::{KeyAction, KeyRequest, KeyRotation, KeyState, NewKey, Secret};
+use crate::contract::{KeyAction, KeyRequest, KeyRotation, KeyState, Network, NewKey, Secret};
 use crate::store::testing;
 
 const OVERLAP: Duration = Duration::from_secs(60);
@@ -56,6 +56,23 @@ async fn ak_15_without_overlap_the_old_key_is_dead_before_the_answer() {
         bench.method.revoke(&new.summary.id).await.expect(kind);
         assert!(matches!(rotate(&bench, &new.summary.id, OVERLAP).await, Err(AdminError::Conflict(_))), "{kind}");
         assert!(rotate(&bench, &next.summary.id, OVERLAP).await.is_ok(), "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn ak_14_an_overlap_that_no_store_can_write_down_is_the_callers_mistake() {
+    const YEAR: Duration = Duration::from_secs(365 * 86_400);
+    for store in testing::all() {
+        let kind = store.name();
+        let bench = Bench::new(store, None).await;
+        let (old, key) = bench.issue(None).await;
+        for overlap in [101 * YEAR, 300 * YEAR, 1_000 * YEAR, Duration::MAX] {
+            let refused = rotate(&bench, &old.id, overlap).await;
+            assert!(matches!(refused, Err(AdminError::BadRequest(_))), "{kind}: {refused:?}");
+        }
+        assert_eq!(bench.method.list(&old.principal).await.expect(kind).len(), 1, "{kind}: nothing was made");
+        rotate(&bench, &old.id, 100 * YEAR).await.expect(kind);
+        assert!(bench.present_from_afar(&key).await.is_ok(), "{kind}");
     }
 }
 
@@ -168,6 +185,32 @@ async fn ak_25_a_reported_key_is_revoked_and_whoever_reports_learns_nothing() {
 }
 
 #[tokio::test]
+async fn ak_25_what_was_reported_is_revoked_before_the_end_or_said_to_be_lost() {
+    let bench = Bench::new(StoreConfig::Sqlite, None).await;
+    let ((_, first), (_, second)) = (bench.issue(None).await, bench.issue(None).await);
+    for key in [&first, &second] {
+        assert!(bench.method.report(Secret::new(&**key)));
+    }
+    bench.method.settle().await;
+    for key in [&first, &second] {
+        assert_eq!(bench.present_from_afar(key).await, REVOKED);
+    }
+    assert_eq!(bench.method.chores.settle().await, 0);
+
+    let away = rusqlite::Connection::open(bench.environment.shared_dir.join("test/store.sqlite")).expect("the store");
+    away.execute_batch("ALTER TABLE keys RENAME TO elsewhere").expect("renamed");
+    for _ in 0..3 {
+        assert!(bench.method.report(Secret::new(&*first)));
+    }
+    assert!(bench.method.report(Secret::new("what is no key is looked up nowhere, but waits its turn")));
+    assert_eq!(bench.method.chores.settle().await, 4, "it does not wait for ever");
+    // Whoever has more time sees them done when the store is back.
+    away.execute_batch("ALTER TABLE elsewhere RENAME TO keys").expect("renamed");
+    bench.method.chores.done().await;
+    assert_eq!(bench.method.chores.settle().await, 0);
+}
+
+#[tokio::test]
 async fn ak_25_so_much_may_wait_and_no_more() {
     let bench = Bench::new(StoreConfig::Memory, None).await;
     // Nobody works here before this test waits.
@@ -181,7 +224,9 @@ async fn ak_27_who_did_what_is_noted_without_the_key() {
     let request = KeyRequest { scopes: vec!["read".to_owned()], ..KeyRequest::default() };
     let made = bench.method.create(&request, Manager::Control).await.expect("created");
     let owner = made.summary.owner.clone();
-    let manager = Manager::Application { owner: &owner, key: "key-manager" };
+    let request = IssueRequest { count: 1, lifetime: None, scopes: Vec::new() };
+    let by = bench.method.renew(&owner, &request).await.expect("a key that manages").id;
+    let manager = Manager::Application { owner: &owner, key: &by };
     let new = bench.method.rotate(&made.summary.id, &KeyRotation { overlap: OVERLAP }, manager).await.expect("rotated");
     bench.method.revoke_as(&new.summary.id, manager).await.expect("revoked");
     bench.method.suspend(&owner, true).await.expect("suspended");
@@ -193,8 +238,9 @@ async fn ak_27_who_did_what_is_noted_without_the_key() {
         told,
         [
             (KeyAction::Created, "control", Some(first)),
-            (KeyAction::Rotated, "key-manager", Some(first)),
-            (KeyAction::Revoked, "key-manager", Some(second)),
+            (KeyAction::Created, "control", Some(&*by)),
+            (KeyAction::Rotated, &*by, Some(first)),
+            (KeyAction::Revoked, &*by, Some(second)),
             (KeyAction::Suspended, "control", None),
             (KeyAction::Resumed, "control", None),
         ]
@@ -242,4 +288,54 @@ async fn ak_2_an_application_finds_no_keys_but_its_own() {
     assert!(bench.present(&key).is_ok());
     let made = bench.method.create(&KeyRequest::default(), manager).await.expect("created");
     assert_eq!(made.summary.owner, own.principal);
+}
+
+/// A key that manages others and does not go far, and asks for further ones of its application.
+#[tokio::test]
+async fn ak_2_ak_14_a_key_makes_and_replaces_none_that_go_further_than_itself() {
+    const HOUR: Duration = Duration::from_secs(3_600);
+    let networks = |all: &[&str]| all.iter().map(|one| one.parse().expect("a network")).collect::<Vec<Network>>();
+    for store in testing::all() {
+        let kind = store.name();
+        let bench = Bench::new(store, None).await;
+        let (free, _) = bench.issue(None).await;
+        let owner = Some(free.principal.clone());
+        let own = networks(&["127.0.0.0/8", "192.0.2.0/24"]);
+        let narrow = KeyRequest { owner, lifetime: Some(HOUR), networks: own.clone(), ..KeyRequest::default() };
+        let by = bench.method.create(&narrow, Manager::Control).await.expect(kind).summary;
+        let manager = Manager::Application { owner: &free.principal, key: &by.id };
+        let ask = async |lifetime: Option<Duration>, from: &[&str]| {
+            let request = KeyRequest { lifetime, networks: networks(from), ..KeyRequest::default() };
+            bench.method.create(&request, manager).await.map(|made| made.summary)
+        };
+        // What is left open is as with the key that asks.
+        let same = ask(None, &[]).await.expect(kind);
+        assert_eq!((same.expires, &same.networks), (by.expires, &own), "{kind}");
+        let less = ask(Some(OVERLAP), &["192.0.2.128/25", "127.0.0.1"]).await.expect(kind);
+        assert!(less.expires < by.expires && less.networks == networks(&["192.0.2.128/25", "127.0.0.1"]), "{kind}");
+        for (lifetime, from, expected) in [
+            (Some(HOUR + OVERLAP), &[] as &[&str], "lifetime-not-held"),
+            (None, &["0.0.0.0/0"], "network-not-held"),
+            (None, &["192.0.2.7", "192.0.3.0/24"], "network-not-held"),
+            (None, &["::/0"], "network-not-held"),
+        ] {
+            let more = ask(lifetime, from).await;
+            assert!(matches!(more, Err(AdminError::Forbidden(what)) if what == expected), "{kind}: {more:?}");
+        }
+        // Whoever replaces a key has the successor: one that ends later or is good from elsewhere is not theirs to replace.
+        let rotation = KeyRotation { overlap: OVERLAP };
+        let other =
+            KeyRequest { owner: Some(free.principal.clone()), lifetime: Some(OVERLAP), ..KeyRequest::default() };
+        let everywhere = bench.method.create(&other, Manager::Control).await.expect(kind).summary.id;
+        for (id, expected) in [(&free.id, "lifetime-not-held"), (&everywhere, "network-not-held")] {
+            let replaced = bench.method.rotate(id, &rotation, manager).await;
+            assert!(matches!(replaced, Err(AdminError::Forbidden(what)) if what == expected), "{kind}: {replaced:?}");
+        }
+        for id in [&same.id, &by.id] {
+            bench.method.rotate(id, &rotation, manager).await.expect(kind);
+        }
+        // One that was taken back gives nothing any more, although it was let in a moment ago.
+        bench.method.revoke(&by.id).await.expect(kind);
+        assert!(matches!(ask(None, &[]).await, Err(AdminError::NotFound(_))), "{kind}");
+    }
 }

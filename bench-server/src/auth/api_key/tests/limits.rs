@@ -74,7 +74,7 @@ async fn ak_19_what_is_billed_is_what_was_counted_and_what_was_refused_is_not() 
     let writes = bench.environment.meter.store_writes.get();
     for _ in 0..4 {
         if let Ok(principal) = bench.present(&key) {
-            bench.method.bill(&principal, bench.environment.clock.now());
+            bench.method.bill(&principal.credential_id, bench.environment.clock.now());
         }
     }
     assert_eq!(bench.environment.meter.store_writes.get(), writes, "ak_18: no request writes");
@@ -114,4 +114,21 @@ async fn ak_28_outside_of_its_networks_a_key_is_forbidden() {
     assert!(bench.present(inside.expose()).is_ok());
     let forwarded = [("x-api-key", outside.expose()), ("x-forwarded-for", "192.0.2.7")];
     assert_eq!(bench.send(&forwarded), Err(Rejection::Forbidden("address-not-allowed")));
+}
+
+#[tokio::test]
+async fn ak_22_a_key_that_makes_others_is_limited_together_with_them() {
+    let bench = Bench::with(ApiKeyConfig { limit: limit(3, 3_600), ..ApiKeyConfig::new(StoreConfig::Memory) }).await;
+    let (issued, key) = bench.issue(None).await;
+    let manager = Manager::Application { owner: &issued.principal, key: &issued.id };
+    let child = bench.method.create(&KeyRequest::default(), manager).await.expect("created");
+    let manager = Manager::Application { owner: &issued.principal, key: &child.summary.id };
+    let grandchild = bench.method.create(&KeyRequest::default(), manager).await.expect("created");
+    let all = [&*key, child.key.expose(), grandchild.key.expose()];
+    for (remaining, key) in [2, 1, 0].into_iter().zip(all) {
+        assert_eq!(left(bench.present(key)), Ok(("key", remaining)));
+    }
+    for key in all {
+        assert!(left(bench.present(key)).is_err(), "three for all of them");
+    }
 }

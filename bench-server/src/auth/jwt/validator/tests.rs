@@ -41,6 +41,7 @@ fn fixture(algorithm: Algorithm) -> Fixture {
         key: SigningKey::generate(algorithm).unwrap(),
         validator: Validator {
             issuer: ISSUER.into(),
+            audience: AUDIENCE.into(),
             algorithm,
             rules,
             max_token: header::MAX_TOKEN,

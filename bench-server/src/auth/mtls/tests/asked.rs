@@ -13,6 +13,7 @@ use x509_cert::ext::Extension;
 use x509_ocsp::{BasicOcspResponse, CertStatus, OcspResponse, ResponderId, ResponseData};
 
 use super::super::ocsp::{Issuer as Asked, Unusable, Verdict};
+use super::lists::der;
 use super::*;
 use crate::config::OcspPolicy;
 use crate::credential::ocsp::{IssuerId, second};
@@ -146,8 +147,8 @@ impl Asking {
     /// Questions, cache hits, and requests accepted without an answer.
     fn counted(&self) -> (u64, u64, u64) {
         let counters = self.fixture.environment.meter.counters();
-        assert_eq!(counters.store_lookups, counters.ocsp_questions);
-        (counters.ocsp_questions, counters.cache_hits, counters.ocsp_accepted_unanswered)
+        assert_eq!(counters.store_lookups, counters.ocsp_queries);
+        (counters.ocsp_queries, counters.cache_hits, counters.ocsp_accepted_unanswered)
     }
 }
 
@@ -170,6 +171,29 @@ async fn mt_18_good_is_accepted_and_asked_once_until_the_answer_ends() {
     asking.pass(VALIDITY);
     assert_eq!(asking.call().await, Ok(()));
     assert_eq!((asking.counted(), asking.responder.asked()), ((2, 5, 0), 2));
+}
+
+/// What a certificate says of where to ask about it (RFC 5280 §4.2.1.13, §4.2.2.1) is its bearer's word; who is asked is written in
+/// the configuration.
+#[tokio::test]
+async fn hk_6_a_certificate_names_addresses_and_nobody_connects_to_them() {
+    const OCSP: [u8; 10] = [6, 8, 0x2b, 6, 1, 5, 5, 7, 48, 1];
+    const CA_ISSUERS: [u8; 10] = [6, 8, 0x2b, 6, 1, 5, 5, 7, 48, 2];
+    let asking = asking(|config| config.crl_reload = Some(HOUR)).await;
+    let canary = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    canary.set_nonblocking(true).unwrap();
+    let url = format!("http://{}/", canary.local_addr().unwrap());
+    let named = |access: &[u8]| der(0x30, &[access, &der(0x86, &[url.as_bytes()])]);
+    let information = der(0x30, &[&named(&OCSP), &named(&CA_ISSUERS)]);
+    let leaf = asking.fixture.leaf(|params| {
+        params.crl_distribution_points = vec![rcgen::CrlDistributionPoint { uris: vec![url.clone()] }];
+        params.custom_extensions = vec![CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 1], information)];
+    });
+    let open = asking.fixture.handshake(&rustls::version::TLS13, leaf).unwrap();
+    assert_eq!(asking.call_on(&open).await, Ok(()));
+    assert_eq!(canary.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "somebody connected");
+    let connects = asking.fixture.environment.meter.counters().outbound_connects;
+    assert_eq!((connects, asking.responder.asked()), (1, 1), "to the responder that is configured");
 }
 
 #[tokio::test]

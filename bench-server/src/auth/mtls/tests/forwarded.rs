@@ -64,7 +64,6 @@ async fn mt_33_a_proxy_passes_on_a_certificate_which_is_verified_again() {
         |leaf: &str, above: &str| fixture.call_with(&proxy, &[("client-cert", leaf), ("client-cert-chain", above)]);
     let principal = passed(&leaf, &above).unwrap();
     assert_eq!((&*principal.id, &*principal.credential_id), (&*all[1].principal, &*all[1].id));
-    assert_eq!(*fixture.call_with(&proxy, &[]).unwrap().id, *all[0].principal, "of its own accord");
 
     let bad = Rejection::Forbidden("client-certificate-invalid");
     // A chain that does not hold, and a certificate that was taken back.
@@ -90,4 +89,28 @@ async fn mt_33_a_proxy_passes_on_a_certificate_which_is_verified_again() {
     let (first, _) = fields(&all[0]);
     let told = fixture.call_with(&other, &[("client-cert", &first), ("client-cert-chain", &above)]);
     assert_eq!(*told.unwrap().id, *all[2].principal);
+}
+
+#[tokio::test]
+async fn mt_33_whom_a_proxy_passes_on_without_a_certificate_does_not_pass_for_the_proxy() {
+    let fixture = behind_a_proxy();
+    let proxy = fixture.issue(1).await.remove(0);
+    let open = fixture.handshake(&rustls::version::TLS13, issued(&proxy)).unwrap();
+    // Neither does who claims one in a way that this server does not read.
+    for fields in [&[][..], &[("x-forwarded-client-cert", "URI=spiffe://authbench.test/client/1")]] {
+        assert_eq!(fixture.call_with(&open, fields), Err(Rejection::Missing), "{fields:?}");
+    }
+
+    // One that is a client as well, by name.
+    for (identities, expected) in [
+        (vec![PROXY, "spiffe://authbench.test/client/1"], Ok(PROXY)),
+        (vec!["spiffe://authbench.test/client/1"], Err(Rejection::Missing)),
+    ] {
+        let identities = identities.into_iter().map(str::to_owned).collect();
+        let fixture = with(&MtlsConfig { proxies: vec![PROXY.to_owned()], identities, ..config() });
+        let proxy = fixture.issue(1).await.remove(0);
+        let open = fixture.handshake(&rustls::version::TLS13, issued(&proxy)).unwrap();
+        let verdict = fixture.call_with(&open, &[]).map(|principal| principal.id.to_string());
+        assert_eq!(verdict, expected.map(str::to_owned));
+    }
 }

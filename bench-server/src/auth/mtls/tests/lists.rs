@@ -8,7 +8,7 @@ use x509_parser::prelude::FromDer as _;
 use super::*;
 
 /// A value in DER.
-fn der(tag: u8, content: &[&[u8]]) -> Vec<u8> {
+pub(super) fn der(tag: u8, content: &[&[u8]]) -> Vec<u8> {
     let content = content.concat();
     let length = content.len().to_be_bytes();
     let length = &length[length.iter().take_while(|byte| **byte == 0).count()..];

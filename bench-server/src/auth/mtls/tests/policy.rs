@@ -1,8 +1,13 @@
 //! What a certificate is worth where nothing is known of it, and for whom a route is.
 
+use std::io::Write as _;
+
 use super::super::revocation::Revocations;
 use super::*;
 use crate::config::CrlPolicy;
+
+/// For what is certain to happen.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 async fn mt_14_in_soft_mode_an_old_list_is_overlooked_and_counted_but_not_what_it_says() {
@@ -58,19 +63,54 @@ async fn mt_22_bc_151_a_route_is_for_those_on_its_list() {
     assert_eq!(fixture.call(&open(&pair[1])), Err(Rejection::Forbidden("client-identity-not-allowed")));
 }
 
-/// As long a list as is measured. It is read and verified where no handshake waits, and then looked up.
+/// As long a list as is measured, and it does not arrive before everybody was served: it comes through a pipe.
 #[tokio::test]
-async fn mt_17_a_list_of_a_hundred_thousand_is_taken_over_beside_handshakes() {
-    let fixture = with(&MtlsConfig { crl_population: 100_000, ..config() });
+async fn mt_17_while_a_list_of_a_hundred_thousand_is_read_nobody_waits_for_it() {
+    let fixture = with(&MtlsConfig { crl_reload: Some(Duration::from_millis(5)), ..config() });
     let pair = fixture.issue(2).await;
-    let open = fixture.handshake(&rustls::version::TLS13, issued(&pair[1])).unwrap();
-    let verifier = fixture.mtls.verifier.clone();
-    fixture.mtls.authority().revoke(&pair[0].id).unwrap();
-    let taken = std::thread::spawn(move || verifier.reload().unwrap());
-    // However far that is, nobody waits for it.
-    assert_eq!(fixture.alerts(|| issued(&pair[1])), [None, None]);
+    let open = fixture.handshake(&rustls::version::TLS13, issued(&pair[0])).unwrap();
+    let issuing = Issuer::from_ca_cert_der(fixture.issuing(), fixture.ca_key("issuing")).unwrap();
+    let own = serial_bytes(&pair[0].id).unwrap();
+    let next = crl(&issuing, 9, |list| {
+        let others = (1..100_000_u32).map(|number| revoked_entry(&number.to_be_bytes()));
+        list.revoked_certs = others.chain([revoked_entry(&own)]).collect();
+    });
+    let (file, pipe, whole) = (fixture.ca("issuing.crl"), fixture.ca("pipe"), fixture.ca("whole"));
+    std::fs::write(&whole, &next).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    std::fs::rename(&pipe, &file).unwrap();
+
+    let (begun, reading) = tokio::sync::oneshot::channel();
+    let (served, all_served) = std::sync::mpsc::channel();
+    let writer = tokio::task::spawn_blocking({
+        let file = file.clone();
+        move || {
+            // Opens when somebody reads.
+            let mut pipe = std::fs::File::options().write(true).open(file).unwrap();
+            begun.send(()).unwrap();
+            // Whoever waits for the list is served by it, so that the test ends.
+            let in_time = all_served.recv_timeout(PATIENCE).is_ok();
+            pipe.write_all(&next).unwrap();
+            in_time
+        }
+    });
+    tokio::time::timeout(PATIENCE, reading).await.expect("the list is read").unwrap();
+    // The next look finds a file again.
+    std::fs::rename(&whole, &file).unwrap();
+    for one in &pair {
+        assert_eq!(fixture.alerts(|| issued(one)), [None, None], "by the list before");
+    }
     assert!(fixture.call(&open).is_ok());
-    assert!(taken.join().unwrap());
+    served.send(()).unwrap();
+    assert!(writer.await.unwrap(), "somebody waited for the list");
+
+    let noticed = async {
+        while fixture.call(&open).is_ok() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, noticed).await.expect("the list is taken over");
+    assert_eq!(fixture.call(&open), Err(Rejection::Invalid(Cause::Revoked)));
     assert_eq!(fixture.alerts(|| issued(&pair[0])), both(AlertDescription::CertificateRevoked));
     assert_eq!(fixture.alerts(|| issued(&pair[1])), [None, None]);
 }
@@ -89,13 +129,7 @@ fn mt_11_two_cas_of_one_name_are_told_apart_by_their_keys() {
         let certificate = params.self_signed(&key).unwrap();
         let issuer = Issuer::new(params, key);
         let list = crl(&issuer, 1, |list| {
-            let entry = RevokedCertParams {
-                serial_number: SerialNumber::from_slice(&serial),
-                revocation_time: date_time_ymd(2026, 1, 1),
-                reason_code: None,
-                invalidity_date: None,
-            };
-            list.revoked_certs = revokes.then_some(entry).into_iter().collect();
+            list.revoked_certs = revokes.then(|| revoked_entry(&serial)).into_iter().collect();
         });
         let list = VerifiedCrl::verify(list, certificate.der(), &algorithms, None).unwrap();
         let mut leaf = CertificateParams::default();

@@ -37,6 +37,23 @@ async fn mt_26_bc_147_an_idle_connection_ends_when_its_certificate_is_revoked_an
     assert_eq!(fixture.environment.meter.connections_lapsed.get(), 1);
 }
 
+/// Nobody looks at a CRL, and nobody is asked about a connection without requests; this node knows all the same.
+#[tokio::test(start_paused = true)]
+async fn mt_26_by_ocsp_alone_an_idle_connection_ends_when_its_certificate_is_revoked_here() {
+    let fixture = with(&MtlsConfig::by_ocsp(asked_at("http://127.0.0.1:1/", HOUR)));
+    let ((revoked, client), (_, other)) = (fixture.identity(DAY).await, fixture.identity(DAY).await);
+    let registry = fixture.registry();
+    let mut watched = std::pin::pin!(registry.until_end(Some(client)));
+    let mut neighbour = std::pin::pin!(registry.until_end(Some(other)));
+    assert!((&mut watched).now_or_never().is_none() && (&mut neighbour).now_or_never().is_none());
+    fixture.mtls.revoke(&revoked.id).await.unwrap();
+    let told = Instant::now();
+    watched.await;
+    assert!(told.elapsed() <= GRACE + SECOND, "it does not wait for its next look");
+    assert!(neighbour.now_or_never().is_none());
+    assert_eq!(fixture.environment.meter.counters().store_lookups, 0, "nobody was asked");
+}
+
 #[tokio::test(start_paused = true)]
 async fn mt_26_where_requests_do_not_look_again_nor_does_the_registry() {
     let fixture = with(&MtlsConfig { recheck: false, ..config() });

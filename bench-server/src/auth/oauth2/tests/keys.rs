@@ -233,12 +233,23 @@ async fn jw_14_a_key_set_that_is_not_in_order_is_not_taken_over() {
 }
 
 #[tokio::test]
-async fn jw_10_jw_15_bc_084_bc_085_bc_086_bc_087_no_header_makes_anybody_connect() {
+async fn hk_6_jw_10_jw_15_bc_084_bc_085_bc_086_bc_087_no_header_makes_anybody_connect() {
     let (canary, (issuer, oauth2)) = (Canary::new(), signing(KEPT));
     assert!(issuer.call(&oauth2, &issuer.token().await).await.is_ok());
     let attacker = SigningKey::generate(Algorithm::EdDSA).unwrap();
     let own = issuer.get("/jwks").await["keys"][0]["kid"].clone();
     let plain = json!({"typ": "at+jwt", "alg": "EdDSA", "kid": own});
+    // An unknown key is asked about once; from then on the issuer is left alone as well.
+    let mut unknown = plain.clone();
+    unknown["kid"] = json!("unknown");
+    let verdict = issuer.call(&oauth2, &forged(&issuer, &attacker, &unknown)).await;
+    assert_eq!(verdict, invalid(Cause::UnknownKey));
+    let asked = || {
+        let counters = issuer.meter.counters();
+        (counters.outbound_connects, counters.jwks_fetches)
+    };
+    let before = asked();
+    assert!(before.0 >= 1 && before.1 == 2, "{before:?}");
     let with = |members: &[(&str, Value)]| {
         let mut header = plain.clone();
         for (name, value) in members {
@@ -266,7 +277,49 @@ async fn jw_10_jw_15_bc_084_bc_085_bc_086_bc_087_no_header_makes_anybody_connect
         assert!(matches!(verdict, Err(Rejection::Invalid(_))), "{header}: {verdict:?}");
     }
     canary.assert_untouched();
-    assert!(issuer.meter.jwks_fetches.get() <= 2, "the issuer's own keys, and once more for an unknown name");
+    assert_eq!(asked(), before, "nobody connects to anybody");
+}
+
+/// An issuer elsewhere has its own name for this resource, and a token for that name is for nobody else.
+#[tokio::test]
+async fn hk_11_a_jwt_is_for_whom_its_issuer_calls_us() {
+    const OURS: &str = "https://orders.elsewhere.test/";
+    let (issuer, as_we_call_ourselves) = signing(KEPT);
+    let key = SigningKey::generate(Algorithm::EdDSA).unwrap();
+    let (jwks_file, client_secret_file) = (issuer.state.path().join("jwks.json"), issuer.state.path().join("secret"));
+    fs::write(&jwks_file, json!({ "keys": [key.jwk().unwrap()] }).to_string()).unwrap();
+    fs::write(&client_secret_file, "unused").unwrap();
+    fs::set_permissions(&client_secret_file, fs::Permissions::from_mode(0o600)).unwrap();
+    let remote = TrustedIssuer::Remote {
+        issuer: issuer.server.issuer().to_owned(),
+        ca_file: None,
+        client_id: "unused".to_owned(),
+        client_secret_file,
+    };
+    let build = |audience: Option<&str>| {
+        let audience = audience.map(str::to_owned);
+        let known = KnownIssuer { jwks_file: Some(jwks_file.clone()), audience, ..KnownIssuer::default() };
+        let jwt = config(TokenValidation::Jwt { algorithm: Algorithm::EdDSA });
+        let environment = Environment { authorization_server: None, ..issuer.environment() };
+        OAuth2::build(&OAuth2Config { issuer: remote.clone(), known, ..jwt }, &environment).unwrap()
+    };
+    let token = |audience: Value| {
+        let header = json!({"typ": "at+jwt", "alg": "EdDSA", "kid": key.kid()});
+        let mut claims = claims(&issuer);
+        claims["aud"] = audience;
+        key.sign_as_it_is(header.to_string().as_bytes(), claims.to_string().as_bytes())
+    };
+    let (named, unnamed) = (build(Some(OURS)), build(None));
+    for good in [json!(OURS), json!(["https://other.test", OURS])] {
+        assert!(issuer.call(&named, &token(good.clone())).await.is_ok(), "{good}");
+        assert_eq!(issuer.call(&unnamed, &token(good)).await, invalid(Cause::Claims));
+    }
+    for bad in [json!(AUDIENCE), json!(&OURS[..OURS.len() - 1]), json!([])] {
+        assert_eq!(issuer.call(&named, &token(bad.clone())).await, invalid(Cause::Claims), "{bad}");
+    }
+    assert!(issuer.call(&unnamed, &token(json!(AUDIENCE))).await.is_ok());
+    let theirs = issuer.call(&as_we_call_ourselves, &token(json!(AUDIENCE))).await;
+    assert_eq!(theirs, invalid(Cause::UnknownKey), "of an issuer with other keys");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, ETAG, IF_NONE_MATCH, 
 
 use super::super::*;
 use super::fixture::*;
-use crate::config::{Algorithm, ClockMode};
+use crate::config::{Algorithm, ClockMode, TokenExchangeConfig};
 
 #[tokio::test]
 async fn oa_1_metadata_names_the_issuer_and_only_what_exists() {
@@ -47,6 +47,17 @@ fn unsafe_configuration_is_refused() {
     let build = |config: AuthorizationServerConfig, issuer| {
         AuthorizationServer::build(&config, issuer, Clock::new(ClockMode::Controlled), Arc::default())
     };
+    let signed = AccessTokenFormat::Jwt { algorithm: Algorithm::ES256 };
+    let exchanging = |lifetime, of_others, access_token| AuthorizationServerConfig {
+        access_token,
+        access_token_lifetime: Duration::from_secs(of_others),
+        token_exchange: Some(TokenExchangeConfig {
+            lifetime: Duration::from_secs(lifetime),
+            ..TokenExchangeConfig::new("keys")
+        }),
+        ..good.clone()
+    };
+    assert!(build(exchanging(900, 900, signed), ISSUER).is_ok());
     let cases = [
         (AuthorizationServerConfig { code_lifetime: Duration::from_secs(61), ..good.clone() }, ISSUER),
         (AuthorizationServerConfig { access_token_lifetime: Duration::ZERO, ..good.clone() }, ISSUER),
@@ -58,6 +69,10 @@ fn unsafe_configuration_is_refused() {
             },
             ISSUER,
         ),
+        (exchanging(900, 900, AccessTokenFormat::Opaque), ISSUER),
+        (exchanging(901, 3600, signed), ISSUER),
+        (exchanging(61, 60, signed), ISSUER),
+        (exchanging(0, 900, signed), ISSUER),
         (good.clone(), "ftp://as.test"),
         (good.clone(), "https://as.test/?x"),
         (good.clone(), "https://as.test/#x"),

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::super::AuthorizationServer;
 use crate::clock::Clock;
-use crate::config::{AuthorizationServerConfig, ClockMode};
+use crate::config::{AuthorizationServerConfig, ClockMode, KeyEnvironment};
 use crate::contract::{ClientRegistration, RegisteredClient, Secret, UserRegistration};
 use crate::telemetry::Meter;
 
@@ -87,6 +87,7 @@ pub(super) fn registration(name: &str) -> ClientRegistration {
         jwks: None,
         tls_client_auth_san_uri: None,
         tls_client_certificate_bound_access_tokens: false,
+        environment: KeyEnvironment::Live,
     }
 }
 
