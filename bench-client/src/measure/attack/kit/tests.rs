@@ -116,7 +116,7 @@ fn every_case_about_signatures_and_proofs_can_be_made() {
         for case in Table::shipped().cases.iter().filter(|case| case.method == [kind]) {
             for it in &case.tries {
                 let request = kit.make(it, holding).unwrap_or_else(|why| panic!("{}: {why:?}", case.id));
-                assert!(request.unchanged == it.again || case.control, "{}: {}", case.id, it.describe());
+                assert!(!request.unchanged || it.again || case.control, "{}: {}", case.id, it.describe());
                 made += 1;
             }
         }
