@@ -44,7 +44,7 @@ fn six_mistakes_are_six_located_lines() {
     let expected = [
         r#"six.toml:1:1: variant "none" is missing: every cost is a distance from that baseline; add [[variant]] with name = "none" and method = "none""#,
         r#"six.toml:3:1: server.transprot is no key here; did you mean "transport"? write one of "http", "key_exchange", "pin", "replicas", "transport""#,
-        r#"six.toml:6:10: variant "api-key": method is "apikey"; did you mean "api-key"? write one of "none", "api-key", "basic", "jwt", "oauth2", "mtls", "signed""#,
+        r#"six.toml:6:10: variant "api-key": method is "apikey"; did you mean "api-key"? write one of "none", "api-key", "basic", "jwt", "oauth2", "mtls", "signed", "layered""#,
         r#"six.toml:11:1: variant "jwt-es256": hash goes with method "basic", not with method "jwt"; remove it"#,
         r#"six.toml:12:18: variant "jwt-es256": pool.count is "many"; write a whole number from 1 to 10000000, without quotes"#,
         r#"six.toml:15:23: measurement "latency": load.rate_per_s is 0; an open load needs a number over 0, at most 10000000"#,
